@@ -1,0 +1,61 @@
+"""Errors that a user can act on: each names the thing, the value and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Base of every error that is shown to the user as one message, without a traceback."""
+
+
+class UsageError(BenchError):
+    """The request is wrong: unknown name, bad file, bad value. Exit code 2, nothing written."""
+
+
+class Unavailable(BenchError):
+    """A resource (model, data set, label set) cannot be had here; the message names every way to it."""
+
+
+class Skip(BenchError):
+    """This combination cannot run, and that is no error: becomes a visible `skipped (reason)` row."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Names in `known` that look like `name`, best first; containment counts as likeness."""
+    known = list(dict.fromkeys(known))
+    lowered = {candidate.lower(): candidate for candidate in known}
+    close = [lowered[hit] for hit in difflib.get_close_matches(name.lower(), lowered, n=count, cutoff=0.5)]
+    within = [candidate for candidate in known if name and name.lower() in candidate.lower()]
+    return list(dict.fromkeys([*close, *within]))[:count]
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for an unknown name, with the nearest right ones and the full list when it is short."""
+    known = sorted(set(known))
+    close = nearest(name, known)
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    elif len(known) <= 20:
+        hint = f"known: {', '.join(known) or 'none'}"
+    else:
+        hint = f"{len(known)} are known"
+    return UsageError(f"unknown {kind} '{name}': {hint} (`bench list` shows all)")
+
+
+def resolve(kind: str, name: str, known: Iterable[str]) -> str:
+    """The full name that `name` stands for: itself, or the one known name that starts with it.
+
+    Raises UsageError when nothing fits (with the nearest names) or when two things fit (with both).
+    """
+    known = sorted(set(known))
+    for candidate in known:
+        if candidate.lower() == name.lower():
+            return candidate
+    fits = [candidate for candidate in known if name and candidate.lower().startswith(name.lower())]
+    if len(fits) == 1:
+        return fits[0]
+    if len(fits) > 1:
+        raise UsageError(f"{kind} '{name}' fits {' and '.join(fits)}: write one of them in full")
+    raise unknown(kind, name, known)

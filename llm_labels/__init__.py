@@ -1,0 +1,1 @@
+"""Labelling texts with an LLM, and the label sets that come of it."""

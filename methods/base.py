@@ -1,0 +1,142 @@
+"""The contract of a method: what it sees, what it yields, how it is registered.
+
+A method is a *generator of predictions*. It sees texts and noisy labels, never gold; it yields
+`Predictions` after each epoch (or once), and the harness alone scores them.
+
+    @register
+    class Mine:
+        \"\"\"One line. Author et al., venue year, equation.\"\"\"
+
+        name = "mine"
+
+        @config
+        class Config:
+            strength: float = Field(0.5, gt=0, description="unit; where the default comes from")
+
+        def __init__(self, config): self.config = config
+
+        def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]: ...
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.encoders import Encoder
+    from bench.stages import StageStore
+    from bench.trainer import Recipe, Trainer
+
+__all__ = ["Field", "Method", "NoisyTask", "Predictions", "Texts", "Tools", "config"]
+
+config = functools.partial(pydantic_dataclass, frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+"""Decorator of a method's `Config`: a frozen dataclass that refuses unknown and out-of-range values."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of one split, in a fixed order."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.texts):
+            raise ValueError(f"{len(self.ids)} ids for {len(self.texts)} texts")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over all texts in order (hex)."""
+        digest = hashlib.sha256()
+        for text in self.texts:
+            raw = text.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(8, "big"))
+            digest.update(raw)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class NoisyTask:
+    """Everything that a method may know. Labels are noisy; -1 = the labeller gave no answer."""
+
+    name: str
+    label_names: tuple[str, ...]
+    train: Texts
+    valid: Texts
+    test: Texts
+    train_labels: np.ndarray  # int64[N_train]
+    valid_labels: np.ndarray  # int64[N_valid]
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes."""
+        return len(self.label_names)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a method believes after one step (usually an epoch): class probabilities, rows sum to 1."""
+
+    step: int
+    valid: np.ndarray  # float32[N_valid, C]
+    test: np.ndarray  # float32[N_test, C]
+    train: np.ndarray | None = None
+    """float32[N_train, C]: running predictions of the training texts, as each was visited in this
+    epoch, before its update. Only used for the memorisation curve; None where there are none."""
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    """Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}."""
+
+
+class Tools(Protocol):
+    """What the harness lends a method (the implementation is `bench.tools.CellTools`)."""
+
+    trainer: Trainer  # the one Accelerate training loop
+    encoder: Encoder  # the pretrained encoder of this cell
+    stages: StageStore  # what methods share, content-addressed
+    recipe: Recipe  # the shared training recipe: epochs, batch size, learning rate, ...
+    seed: int  # the cell's seed
+
+    def generator(self, *axes: str | int) -> np.random.Generator:
+        """A numpy generator named by this cell's data, seed and `axes` (equal axes, equal draws)."""
+        ...
+
+    def torch_generator(self, *axes: str | int) -> torch.Generator:
+        """A CPU torch generator named the same way."""
+        ...
+
+    def fill(self, labels: np.ndarray, split: str) -> np.ndarray:
+        """`labels` int64[N] with every -1 replaced by a seeded uniform class, equal for all methods."""
+        ...
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Report progress within a phase to the person who waits."""
+        ...
+
+
+class Method(Protocol):
+    """A method that learns from noisy labels."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # bump it when a change alters predictions: old records are then not reused
+    Config: ClassVar[type]
+    config: Any
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield predictions after each step; see `Predictions`."""
+        ...
+
+
+MethodFactory = Callable[[Any], Method]

@@ -1,0 +1,94 @@
+"""Find methods by name: every module of this package, entry points of other packages, or a user's own file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+import methods
+from bench.errors import UsageError, resolve, unknown
+
+ENTRY_POINTS = "bench.methods"
+_registered: dict[str, type] = {}
+
+
+def register(cls: type) -> type:
+    """Class decorator: make a method known under its `name`. Two methods of one name are refused."""
+    for attribute in ("name", "Config", "run"):
+        if not hasattr(cls, attribute):
+            raise TypeError(f"method {cls.__qualname__} has no '{attribute}' (see methods/base.py)")
+    known = _registered.get(cls.name)
+    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise TypeError(f"two methods are named '{cls.name}': {known.__module__} and {cls.__module__}")
+    if not hasattr(cls, "version"):
+        cls.version = 1
+    if not hasattr(cls, "sees_gold"):
+        cls.sees_gold = False
+    _registered[cls.name] = cls
+    return cls
+
+
+def available() -> dict[str, type]:
+    """Every known method by name: this package's modules and the entry points `bench.methods`."""
+    for module in pkgutil.iter_modules(methods.__path__):
+        importlib.import_module(f"methods.{module.name}")
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        point.load()
+    return dict(sorted(_registered.items()))
+
+
+def find(name: str) -> type:
+    """The method class for a name, a unique beginning of one, or the path of a Python file that registers one."""
+    if name.endswith(".py"):
+        return _from_file(Path(name))
+    known = available()
+    return known[resolve("method", name, known)]
+
+
+def build(cls: type, parameters: dict[str, Any]) -> Any:
+    """A method with its parameters checked. Raises UsageError naming the parameter and its allowed range."""
+    allowed = [field.name for field in dataclasses.fields(cls.Config)]
+    for parameter in parameters:
+        if parameter not in allowed:
+            raise unknown(f"parameter of method {cls.name}", parameter, allowed)
+    try:
+        return cls(cls.Config(**parameters))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "configuration"
+        value = f" = {first['input']!r}" if first["loc"] else ""
+        raise UsageError(f"method {cls.name}: {where}{value}: {first['msg']}") from None
+
+
+def describe(cls: type) -> str:
+    """The first line of the method's docstring."""
+    return (inspect.getdoc(cls) or "").splitlines()[0] if inspect.getdoc(cls) else ""
+
+
+def _from_file(path: Path) -> type:
+    if not path.is_file():
+        raise UsageError(f"method file '{path}' does not exist: name a Python file with one @register class")
+    module_name = "bench_user_method_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    if module_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[module_name]
+            raise UsageError(f"method file '{path}' cannot be imported: {type(error).__name__}: {error}") from error
+    found = [cls for cls in _registered.values() if cls.__module__ == module_name]
+    if len(found) != 1:
+        raise UsageError(f"method file '{path}' registers {len(found)} methods; it must register exactly one")
+    return found[0]

@@ -1,0 +1,123 @@
+"""Neighbours and votes against scikit-learn and slow obvious loops."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from methods import neighbours
+
+
+@pytest.fixture
+def points():
+    rng = np.random.default_rng(0)
+    references = rng.normal(size=(120, 6)).astype(np.float32)
+    references[7] = references[3]  # two equal texts
+    queries = np.concatenate([rng.normal(size=(30, 6)).astype(np.float32), references[:10]])
+    return queries, references, rng.integers(0, 4, 120)
+
+
+def scattered(classifier, queries, num_classes):
+    """scikit-learn's probabilities in all C columns."""
+    out = np.zeros((len(queries), num_classes))
+    out[:, classifier.classes_] = classifier.predict_proba(queries)
+    return out
+
+
+def test_nearest_equals_scikit_learn(points):
+    queries, references, _ = points
+    expected, _ = NearestNeighbors(n_neighbors=9).fit(references.astype(float)).kneighbors(queries.astype(float))
+    found = neighbours.nearest(queries, references, 9)
+    np.testing.assert_allclose(found.distances, expected, atol=1e-12)
+    by_hand = np.linalg.norm(queries[:, None].astype(float) - references[found.indices], axis=-1)
+    np.testing.assert_allclose(found.distances, by_hand, atol=1e-12)
+
+
+def test_equal_vectors_are_at_distance_exactly_zero(points):
+    _, references, _ = points
+    found = neighbours.nearest(1000 + references, 1000 + references, 2)
+    assert (found.distances[:, 0] == 0).all()
+    assert set(found.indices[3]) == {3, 7}
+    assert found.distances[3, 1] == 0
+
+
+def test_excluding_self_equals_scikit_learn_without_queries(points):
+    _, references, _ = points
+    expected, _ = NearestNeighbors(n_neighbors=5).fit(references.astype(float)).kneighbors()
+    found = neighbours.nearest(references, references, 5, exclude_self=True)
+    np.testing.assert_allclose(found.distances, expected, atol=1e-12)
+    assert not (found.indices == np.arange(120)[:, None]).any()
+
+
+def test_blocks_do_not_change_the_result(points, monkeypatch):
+    _, references, labels = points
+    whole = neighbours.vote(references, references, labels, 4, 10, exclude_self=True)
+    monkeypatch.setattr(neighbours, "_BLOCK_BYTES", 8 * 120 * 7)
+    cut = neighbours.vote(references, references, labels, 4, 10, exclude_self=True)
+    np.testing.assert_allclose(cut, whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 10, 120])
+def test_vote_equals_scikit_learn_with_duplicates(points, k):
+    queries, references, labels = points
+    labels[7] = labels[3]  # scikit-learn settles a tie of twins at the k-th place by chance
+    reference = KNeighborsClassifier(k, weights="distance").fit(references.astype(float), labels)
+    expected = scattered(reference, queries.astype(float), 4)
+    found = neighbours.vote(queries, references, labels, 4, k)
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_vote_with_absent_classes_lands_in_the_right_columns(points):
+    queries, references, labels = points
+    labels = 2 + labels % 2  # classes 0, 1 (and 4) never occur
+    reference = KNeighborsClassifier(10, weights="distance").fit(references.astype(float), labels)
+    found = neighbours.vote(queries, references, labels, 5, 10)
+    np.testing.assert_allclose(found, scattered(reference, queries.astype(float), 5), atol=1e-10)
+    assert (found[:, [0, 1, 4]] == 0).all()
+
+
+def test_masks_equal_one_fit_on_each_subset(points):
+    queries, references, labels = points
+    masks = np.random.default_rng(1).random((3, 120)) < 0.5
+    found = neighbours.vote(queries, references, labels, 4, 10, allowed=masks)
+    assert found.shape == (3, 40, 4)
+    for mask, got in zip(masks, found, strict=True):
+        expected = neighbours.vote(queries, references[mask], labels[mask], 4, 10)
+        np.testing.assert_allclose(got, expected, atol=1e-12)
+
+
+def test_a_query_at_distance_zero_takes_the_label_of_its_twins(points):
+    _, references, labels = points
+    labels = labels.copy()
+    labels[[3, 7]] = 0, 1
+    found = neighbours.vote(references, references, labels, 4, 10)
+    np.testing.assert_array_equal(found[3], [0.5, 0.5, 0, 0])
+    unique = np.setdiff1d(np.arange(120), [3, 7])
+    np.testing.assert_array_equal(found[unique], np.eye(4)[labels[unique]])
+
+
+def test_ties_at_the_last_place_go_to_the_earlier_row():
+    references = np.repeat(np.array([[1.0, 0.3], [-1.0, 2.0]]), 4, axis=0)
+    found = neighbours.nearest(np.array([[0.1, 0.0]]), references, 6)
+    assert found.indices.tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+def test_fewer_references_than_k_all_vote_and_none_gives_the_uniform(points):
+    queries, references, labels = points
+    mask = np.zeros(120, dtype=bool)
+    mask[:3] = True
+    expected = neighbours.vote(queries, references[:3], labels[:3], 4, 3)
+    np.testing.assert_allclose(neighbours.vote(queries, references, labels, 4, 10, allowed=mask), expected)
+    nobody = neighbours.vote(queries, references, labels, 4, 10, allowed=np.zeros(120, dtype=bool))
+    np.testing.assert_array_equal(nobody, np.full((40, 4), 0.25))
+    alone = neighbours.vote(references[:1], references[:1], labels[:1], 4, 10, exclude_self=True)
+    np.testing.assert_array_equal(alone, np.full((1, 4), 0.25))
+
+
+def test_bad_shapes_are_named(points):
+    queries, references, _ = points
+    with pytest.raises(ValueError, match="k = 0"):
+        neighbours.nearest(queries, references, 0)
+    with pytest.raises(ValueError, match="exclude_self"):
+        neighbours.nearest(queries, references, 3, exclude_self=True)
+    with pytest.raises(ValueError, match="one width"):
+        neighbours.nearest(queries[:, :2], references, 3)

@@ -24,6 +24,7 @@ __all__ = [
     "generalised_cross_entropy",
     "jocor_loss",
     "label_smoothing",
+    "mix",
     "mixup_draw",
     "mixup_loss",
     "ramped_strength",
@@ -75,14 +76,19 @@ def mixup_draw(batch_size: int, alpha: float, generator: torch.Generator) -> tup
     return weight, torch.randperm(batch_size, generator=generator)
 
 
-def mixup_loss(logits: Tensor, labels: Tensor, permutation: Tensor, weight: float) -> Tensor:
-    """λ·CE(mixed, ỹ) + (1 − λ)·CE(mixed, ỹ[π]), float32[B], with mixed = λ·logits + (1 − λ)·logits[π].
+def mix(rows: Tensor, permutation: Tensor, weight: float) -> Tensor:
+    """λ·x + (1 − λ)·x[π] for rows x float32[B, ...] (features, or soft targets); λ = `weight`."""
+    return weight * rows + (1 - weight) * rows[permutation]
 
-    Mixing the logits of a linear classifier equals mixing the vectors it reads (the pooled features
-    after dropout), because the two weights sum to 1: manifold mixup at the last layer.
+
+def mixup_loss(mixed_logits: Tensor, labels: Tensor, permutation: Tensor, weight: float) -> Tensor:
+    """λ·CE(mixed, ỹ) + (1 − λ)·CE(mixed, ỹ[π]) per row, float32[B]. Zhang et al. 2018, eq. 2.
+
+    `mixed_logits` are what the classifier says of `mix(features, permutation, weight)`.
     """
-    mixed = weight * logits + (1 - weight) * logits[permutation]
-    return weight * cross_entropy(mixed, labels) + (1 - weight) * cross_entropy(mixed, labels[permutation])
+    return weight * cross_entropy(mixed_logits, labels) + (1 - weight) * cross_entropy(
+        mixed_logits, labels[permutation]
+    )
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:

@@ -84,17 +84,16 @@ def test_elr_update_carries_no_gradient(batch):
     assert not losses.elr_update(torch.zeros(40, 5), F.softmax(logits, -1), 0.7).requires_grad
 
 
-def test_mixup_of_logits_equals_mixup_of_the_linear_layers_input():
-    generator = torch.Generator().manual_seed(1)
-    layer = torch.nn.Linear(8, 4).double()
-    pooled = torch.randn(16, 8, generator=generator, dtype=torch.float64)
-    labels = torch.randint(4, (16,), generator=generator)
-    weight, permutation = losses.mixup_draw(16, 0.2, generator)
-    mixed = layer(weight * pooled + (1 - weight) * pooled[permutation])
-    log_p = F.log_softmax(mixed, -1)
-    rows = torch.arange(16)
-    expected = -weight * log_p[rows, labels] - (1 - weight) * log_p[rows, labels[permutation]]
-    torch.testing.assert_close(losses.mixup_loss(layer(pooled), labels, permutation, weight), expected)
+def test_mixup_is_cross_entropy_against_the_mixed_one_hot_targets(batch):
+    logits, labels = batch[0][0], batch[1]
+    weight, permutation = losses.mixup_draw(40, 0.2, torch.Generator().manual_seed(1))
+    assert sorted(permutation.tolist()) == list(range(40))
+    targets = losses.mix(F.one_hot(labels, 5).double(), permutation, weight)
+    torch.testing.assert_close(
+        losses.mixup_loss(logits, labels, permutation, weight), losses.cross_entropy(logits, targets)
+    )
+    torch.testing.assert_close(losses.mix(logits, permutation, 1.0), logits)
+    torch.testing.assert_close(losses.mix(logits, permutation, 0.0), logits[permutation])
 
 
 def test_mixup_draws_come_from_the_generator_and_follow_beta():

@@ -1,0 +1,134 @@
+"""Confident learning: count label errors from out-of-fold probabilities and pick the rows to drop.
+
+Northcutt, Jiang & Chuang, "Confident Learning", JAIR 2021. Probabilities are float[n, C], out-of-fold (the
+model that gives row i has not seen row i); labels ỹ are int64[n] in 0..C-1. The joint is indexed [ỹ, y].
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+__all__ = [
+    "calibrated_joint",
+    "class_thresholds",
+    "confident_joint",
+    "fold_of_rows",
+    "noise_rate_of",
+    "out_of_fold_logistic",
+    "prune_by_noise_rate",
+    "transition_of",
+]
+
+
+def class_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """θ_j, float64[C]: mean p(j) over the rows with ỹ = j, at least 2e-6; +inf for a class without rows."""
+    num_classes = probabilities.shape[1]
+    counts = np.bincount(labels, minlength=num_classes)
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    totals = np.bincount(labels, weights=own, minlength=num_classes)
+    return np.where(counts > 0, np.maximum(totals / np.maximum(counts, 1), 2e-6), np.inf)
+
+
+def confident_joint(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Counts J[ỹ, y], int64[C, C], of the rows that are confidently of class y; the diagonal is at least 1.
+
+    A row is confident in the classes with p ≥ θ: none, it is not counted; one, it counts there; several,
+    it counts at its argmax over all classes. Eq. 1 of the paper.
+    """
+    num_classes = probabilities.shape[1]
+    confident = probabilities >= class_thresholds(probabilities, labels) - 1e-6
+    several = confident.sum(axis=1) > 1
+    guess = np.where(several, probabilities.argmax(axis=1), confident.argmax(axis=1))
+    counted = confident.any(axis=1)
+    cells = labels[counted] * num_classes + guess[counted]
+    joint = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+    np.fill_diagonal(joint, joint.diagonal().clip(min=1))
+    return joint
+
+
+def calibrated_joint(joint: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Q̂[ỹ, y], float64[C, C], sums to 1: J with its rows scaled to the observed label frequencies. Eq. 3."""
+    counts = np.bincount(labels, minlength=len(joint))
+    scaled = joint / joint.sum(axis=1, keepdims=True) * counts[:, None]
+    return scaled / scaled.sum()
+
+
+def noise_rate_of(joint: np.ndarray) -> float:
+    """τ̂ = 1 − trace of a joint Q̂ that sums to 1."""
+    return float(1.0 - np.trace(joint))
+
+
+def transition_of(joint: np.ndarray) -> np.ndarray:
+    """T̂[y, ỹ] = p(ỹ | y), float64[C, C], rows sum to 1; the identity's row for a class of no mass."""
+    mass = joint.sum(axis=0)
+    return np.where(mass[:, None] > 0, joint.T / np.where(mass > 0, mass, 1)[:, None], np.eye(len(joint)))
+
+
+def prune_by_noise_rate(probabilities: np.ndarray, labels: np.ndarray, joint: np.ndarray) -> np.ndarray:
+    """bool[n], True for the rows to drop: for every ỹ ≠ y the n·Q̂[ỹ, y] rows of largest p(y) − p(ỹ).
+
+    Never a row whose label is its most probable class, and at least one row of every class stays. Section 3.2
+    of the paper ("prune by noise rate").
+    """
+    counts = np.rint(joint * len(labels)).astype(np.int64)
+    rows_of = [np.flatnonzero(labels == given) for given in range(len(joint))]
+    drop = np.zeros(len(labels), dtype=bool)
+    for given, rows in enumerate(rows_of):
+        if len(rows) <= 1:
+            continue
+        margins = probabilities[rows] - probabilities[rows, given][:, None]
+        ranks = np.argsort(np.argsort(-margins, axis=0, kind="stable"), axis=0, kind="stable")
+        chosen = ranks < np.where(np.arange(len(joint)) == given, 0, counts[given])
+        drop[rows] = chosen.any(axis=1)
+        if drop[rows].all():
+            drop[rows[probabilities[rows, given].argmax()]] = False
+    own = probabilities[np.arange(len(labels)), labels]
+    return drop & (own < probabilities.max(axis=1))
+
+
+def fold_of_rows(labels: np.ndarray, folds: int, generator: np.random.Generator) -> np.ndarray:
+    """The fold of every row, int64[n] in 0..folds-1: shuffled, and each class spread as evenly as can be."""
+    shuffled = generator.permutation(len(labels))
+    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    fold = np.empty(len(labels), dtype=np.int64)
+    fold[order] = np.arange(len(labels)) % folds
+    return fold
+
+
+def out_of_fold_logistic(
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    generator: np.random.Generator,
+    *,
+    folds: int = 5,
+    inverse_penalty: float = 1.0,
+) -> np.ndarray:
+    """Out-of-fold probabilities of a logistic regression on standardised features, float64[n, C], rows sum to 1.
+
+    `features` float[n, D]; `inverse_penalty` is scikit-learn's C. A class that a fold's training rows lack gets
+    probability 0 there; a single row gets the uniform.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probabilities = np.zeros((len(labels), num_classes))
+    if len(labels) < 2:
+        return np.full_like(probabilities, 1 / num_classes)
+    fold = fold_of_rows(labels, min(folds, len(labels)), generator)
+    for number in range(fold.max() + 1):
+        inside, outside = fold != number, fold == number
+        seen = np.unique(labels[inside])
+        if len(seen) == 1:
+            probabilities[np.ix_(outside, seen)] = 1.0
+            continue
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=200))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits of the optimum do not matter here
+            model.fit(features[inside], labels[inside])
+        probabilities[np.ix_(outside, seen)] = model.predict_proba(features[outside])
+    return probabilities

@@ -1,0 +1,120 @@
+"""Confident learning against cleanlab and closed forms."""
+
+import numpy as np
+import pytest
+from cleanlab.count import compute_confident_joint, estimate_joint, get_confident_thresholds
+from cleanlab.filter import find_label_issues
+from sklearn.linear_model import LogisticRegression
+
+from methods import confident
+
+
+def noisy_problem(seed, n=600, num_classes=4, rate=0.3, spread=1.5):
+    """Probabilities of a fair classifier and labels flipped to the next class at `rate`."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, num_classes, n)
+    logits = rng.normal(size=(n, num_classes)) + spread * np.eye(num_classes)[truth] * 2
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.where(rng.random(n) < rate, (truth + 1) % num_classes, truth)
+    return probabilities, labels, truth
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_thresholds_and_counts_equal_cleanlab(seed):
+    probabilities, labels, _ = noisy_problem(seed)
+    np.testing.assert_allclose(
+        confident.class_thresholds(probabilities, labels), get_confident_thresholds(labels, probabilities)
+    )
+    expected = compute_confident_joint(labels, probabilities, calibrate=False)
+    np.testing.assert_array_equal(confident.confident_joint(probabilities, labels), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_calibrated_joint_equals_cleanlab_up_to_its_integer_rounding(seed):
+    probabilities, labels, _ = noisy_problem(seed)
+    joint = confident.calibrated_joint(confident.confident_joint(probabilities, labels), labels)
+    np.testing.assert_allclose(joint, estimate_joint(labels, probabilities), atol=1.0 / len(labels))
+    np.testing.assert_allclose(joint.sum(1), np.bincount(labels) / len(labels))
+    assert confident.noise_rate_of(joint) == pytest.approx(0.3, abs=0.1)
+    transition = confident.transition_of(joint)
+    np.testing.assert_allclose(transition.sum(1), 1)
+    assert transition[0, 1] == pytest.approx(0.3, abs=0.15)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pruning_drops_the_rows_that_cleanlab_drops(seed):
+    probabilities, labels, truth = noisy_problem(seed)
+    joint = confident.calibrated_joint(confident.confident_joint(probabilities, labels), labels)
+    expected = find_label_issues(
+        labels,
+        probabilities,
+        filter_by="prune_by_noise_rate",
+        confident_joint=np.rint(joint * len(labels)).astype(int),
+        n_jobs=1,
+    )
+    dropped = confident.prune_by_noise_rate(probabilities, labels, joint)
+    np.testing.assert_array_equal(dropped, expected)
+    assert (labels != truth)[dropped].mean() > 0.7
+
+
+def test_a_class_without_labels_is_never_a_true_class():
+    probabilities, labels, _ = noisy_problem(0, num_classes=3)
+    wide = np.concatenate([probabilities, np.zeros((len(labels), 1))], axis=1)
+    joint = confident.calibrated_joint(confident.confident_joint(wide, labels), labels)
+    narrow = confident.calibrated_joint(confident.confident_joint(probabilities, labels), labels)
+    np.testing.assert_allclose(joint[:3, :3], narrow, atol=1e-12)
+    assert joint[3].sum() == joint[:, 3].sum() == 0
+    np.testing.assert_array_equal(confident.transition_of(joint)[3], [0, 0, 0, 1])
+
+
+def test_clean_separable_labels_give_a_rate_near_zero_and_nothing_to_drop():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    features = 6 * np.eye(3)[labels] + rng.normal(size=(300, 3))
+    probabilities = confident.out_of_fold_logistic(features, labels, 3, rng)
+    joint = confident.calibrated_joint(confident.confident_joint(probabilities, labels), labels)
+    assert confident.noise_rate_of(joint) < 0.01
+    assert not confident.prune_by_noise_rate(probabilities, labels, joint).any()
+
+
+def test_at_least_one_row_of_every_class_stays():
+    labels = np.array([0] * 5 + [1] * 20)
+    probabilities = np.tile([[0.1, 0.9]], (25, 1))
+    joint = np.array([[0.0, 0.2], [0.0, 0.8]])  # "every row of class 0 is of class 1"
+    dropped = confident.prune_by_noise_rate(probabilities, labels, joint)
+    assert dropped[:5].sum() == 4
+    assert not dropped[5:].any()
+
+
+def test_folds_are_even_and_stratified():
+    labels = np.repeat([0, 1, 2], [50, 23, 2])
+    fold = confident.fold_of_rows(labels, 5, np.random.default_rng(0))
+    assert np.bincount(fold).tolist() == [15] * 5
+    assert np.bincount(fold[labels == 0]).tolist() == [10] * 5
+    assert np.bincount(fold[labels == 1]).max() == 5
+    assert not np.array_equal(fold, confident.fold_of_rows(labels, 5, np.random.default_rng(1)))
+
+
+def test_out_of_fold_probabilities_come_from_models_that_have_not_seen_the_row():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 4))
+    labels = rng.integers(0, 2, 60) * 2  # class 1 never occurs
+    got = confident.out_of_fold_logistic(features, labels, 3, np.random.default_rng(7), folds=3)
+    fold = confident.fold_of_rows(labels, 3, np.random.default_rng(7))
+    for number in range(3):
+        train = fold != number
+        mean, sd = features[train].mean(0), features[train].std(0)
+        model = LogisticRegression(max_iter=200).fit((features[train] - mean) / sd, labels[train])
+        expected = model.predict_proba((features[~train] - mean) / sd)
+        np.testing.assert_allclose(got[~train][:, [0, 2]], expected, atol=1e-5)
+    np.testing.assert_array_equal(got[:, 1], 0)
+
+
+@pytest.mark.parametrize("labels", [[1], [0, 1], [1, 1, 1], [0, 0, 0, 1]])
+def test_tiny_sets_give_probabilities(labels):
+    labels = np.array(labels)
+    features = np.random.default_rng(0).normal(size=(len(labels), 2))
+    got = confident.out_of_fold_logistic(features, labels, 2, np.random.default_rng(0))
+    np.testing.assert_allclose(got.sum(1), 1)
+    joint = confident.calibrated_joint(confident.confident_joint(got, labels), labels)
+    assert 0 <= confident.noise_rate_of(joint) <= 1

@@ -1,0 +1,222 @@
+"""One tidy table of all cells, and the records it came from."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.errors import UsageError
+from bench.report import labels
+from bench.store import Damaged, Record, Scores, read_arrays, read_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RULES = ("last", "noisy_valid", "oracle_best")
+"""Which step's predictions count; `oracle_best` is selected on the test set and is diagnostic only."""
+
+METRICS = tuple(name for name in Scores.model_fields if name != "step")
+
+COLUMNS = {
+    "cell": "first 12 hex digits of the hash of the cell's full key",
+    "record": "path of the record below the results folder",
+    "status": "done, failed or skipped",
+    "reason": "why it was skipped or failed",
+    "task": "task",
+    "noise": "where the noisy labels come from, with the options that vary in this folder",
+    "noise_kind": "llm, weak, synthetic or column",
+    "labeller": "the labelling model, for noise_kind llm",
+    "prompting": "zero or few, for noise_kind llm",
+    "method": "registered name of the method",
+    "method_label": "the method with the parameters that vary in this folder",
+    "method_version": "version of the method's code",
+    "sees_gold": "True for the oracle and for ablations that are told the true noise rate: never compared",
+    "encoder": "encoder with its mode, e.g. minilm:frozen",
+    "encoder_mode": "fine-tuned or frozen",
+    "sentence_encoder": "who embeds sentences for neighbours",
+    "setup": "encoder, mode, varying recipe, limit: only cells of one set-up are compared",
+    "limit": "at most so many texts a split; empty = all",
+    "seed": "seed",
+    "data": "fingerprint of texts, gold and noisy labels",
+    "n_train": "texts",
+    "n_valid": "texts",
+    "n_test": "texts",
+    "classes": "number of classes",
+    "has_gold": "False: the test split has no gold labels, so there are no scores",
+    "noise_rate_train": "share of the answered train labels that differ from gold",
+    "no_answer_train": "share of the train texts that the labeller gave no label",
+    "labeller_test_accuracy": "accuracy of the labeller itself on test; no answer counts as wrong",
+    "seconds_marginal": "wall seconds of this cell",
+    "seconds_stand_alone": "wall seconds had nothing been shared with other cells",
+    "peak_memory_mb": "peak memory in MB",
+    "parameters": "trainable parameters of all networks of the method",
+    "device": "device",
+    "precision": "numeric precision",
+    "code_version": "version of the code that made the record",
+    "created": "UTC time",
+    "command": "a command line that reproduces this cell",
+} | {
+    f"{metric}_{rule}": f"{metric.replace('_', ' ')} of the step '{rule.replace('_', ' ')}'"
+    for rule in RULES
+    for metric in ("step", *METRICS)
+}
+"""Every column of `cells.parquet` and `cells.csv`, and what it holds. Metrics are fractions, not percent."""
+
+
+INTEGERS = ("limit", "n_train", "n_valid", "n_test", "classes", "parameters", *(f"step_{rule}" for rule in RULES))
+"""Columns of whole numbers that may be empty."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder as read: one row of `cells` for each of `records`, in the same order."""
+
+    folder: Path
+    records: list[Record]
+    cells: pd.DataFrame
+    damaged: list[Damaged]
+    notes: list[str] = field(default_factory=list)
+    """What a reader must know: what bare names stand for, copies left out, mixed data."""
+
+    @cached_property
+    def by_cell(self) -> dict[str, Record]:
+        """The record of each cell id."""
+        return dict(zip(self.cells["cell"], self.records, strict=True))
+
+    def bins(self, cell: str) -> dict[str, np.ndarray] | None:
+        """Reliability bins of a cell's last step (`count`, `accuracy`, `confidence` float32[15]); None if unknown."""
+        record = self.by_cell[cell]
+        try:
+            arrays = read_arrays(record.key.path(self.folder))
+        except (OSError, ValueError, KeyError):
+            return None
+        names = ("count", "accuracy", "confidence")
+        if any(f"bins_{name}" not in arrays for name in names):
+            return None
+        return {name: arrays[f"bins_{name}"] for name in names}
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row a (cell, step): the fields of `bench.store.CurvePoint`."""
+        import pandas as pd
+
+        rows = [{"cell": cell} | dict(point) for cell, record in self.by_cell.items() for point in record.curve]
+        return pd.DataFrame(rows, columns=["cell", *_curve_fields()])
+
+
+def _curve_fields() -> list[str]:
+    from bench.store import CurvePoint
+
+    return list(CurvePoint.model_fields)
+
+
+def load(folder: Path) -> Results:
+    """Read every record below `folder`. Raises UsageError when it holds none, or one of a newer schema."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f"results folder '{folder}' does not exist: run `bench run` first, or name one with --results")
+    records: dict[str, Record] = {}
+    damaged: list[Damaged] = []
+    copies = 0
+    for entry in read_records(folder):
+        if isinstance(entry, Damaged):
+            damaged.append(entry)
+        else:
+            copies += entry.hash in records
+            records[entry.hash] = entry
+    if not records:
+        found = f"; {len(damaged)} files there are no readable records" if damaged else ""
+        raise UsageError(
+            f"results folder '{folder}' holds no results below 'cells'{found}: "
+            "run `bench run` first, or name another folder with --results"
+        )
+    ordered = list(records.values())
+    cells, notes = tidy(ordered, folder)
+    if copies:
+        notes.append(f"{copies} records are copies of another record and were counted once.")
+    return Results(folder, ordered, cells, damaged, notes)
+
+
+def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The frame of `COLUMNS` with one row a record, and notes on the names used in it."""
+    import pandas as pd
+
+    keys = [record.key for record in records]
+    methods, bare_methods = labels.method_labels(keys)
+    noises, bare_noises = labels.noise_labels(keys)
+    setups = labels.setup_labels(keys)
+    notes = [f"{name} stands for {full}." for name, full in (bare_methods | bare_noises).items()]
+    rows = [
+        _row(record, folder) | {"method_label": method, "noise": noise, "setup": setup}
+        for record, method, noise, setup in zip(records, methods, noises, setups, strict=True)
+    ]
+    cells = pd.DataFrame(rows, columns=list(COLUMNS))
+    notes += _separate_other_data(cells)
+    return cells.astype(dict.fromkeys(INTEGERS, "Int64") | {"has_gold": "boolean"}), notes
+
+
+def _row(record: Record, folder: Path) -> dict:
+    key, data, noise = record.key, record.data, record.noise
+    row = {
+        "cell": record.hash[:12],
+        "record": key.path(folder).relative_to(folder).as_posix(),
+        "status": record.status,
+        "reason": record.reason or (record.error.message if record.error else None),
+        "task": key.task,
+        "method": key.method,
+        "method_version": key.method_version,
+        "sees_gold": "oracle" in key.method or "oracle" in key.config.values(),
+        "encoder": labels.encoder_label(key),
+        "encoder_mode": key.encoder_mode,
+        "sentence_encoder": key.sentence_encoder,
+        "limit": key.limit,
+        "seed": key.seed,
+        "data": key.data,
+        "seconds_marginal": record.seconds.get("total"),
+        "seconds_stand_alone": record.stand_alone_seconds if "total" in record.seconds else None,
+        "peak_memory_mb": record.peak_memory_mb,
+        "parameters": record.parameters,
+        "device": record.device.get("name"),
+        "precision": record.device.get("precision"),
+        "code_version": record.code_version,
+        "created": record.created,
+        "command": record.command,
+    }
+    if data is not None:
+        row |= {"n_train": data.n_train, "n_valid": data.n_valid, "n_test": data.n_test}
+        row |= {"classes": len(data.label_names), "has_gold": data.has_gold}
+    if noise is not None:
+        row |= {"noise_kind": noise.kind, "labeller": noise.labeller, "prompting": noise.prompting}
+        row |= {"noise_rate_train": noise.rate_train, "no_answer_train": noise.no_answer_train}
+        row |= {"labeller_test_accuracy": noise.labeller_test_accuracy}
+    if record.scores is not None:
+        for rule in RULES:
+            row |= {f"{name}_{rule}": value for name, value in dict(getattr(record.scores, rule)).items()}
+    return row
+
+
+def _separate_other_data(cells: pd.DataFrame) -> list[str]:
+    """Mark cells that saw other data than the newest of their column and seed; they are never averaged with them."""
+    columns = zip(cells["setup"], cells["task"], cells["noise"], cells["seed"], strict=True)
+    seen: dict[tuple, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, (column, data) in enumerate(zip(columns, cells["data"], strict=True)):
+        seen[column][data].append(index)
+    created, marked = cells["created"].tolist(), Counter()
+    noise = cells["noise"].tolist()
+    for (_, task, source, _), versions in seen.items():
+        newest_first = sorted(versions.values(), key=lambda rows: (max(created[i] for i in rows), len(rows)))[::-1]
+        for age, rows in enumerate(newest_first[1:], 1):
+            for i in rows:
+                noise[i] = f"{source} (other data{'' if age == 1 else f' {age}'})"
+            marked[task, source] += len(rows)
+    cells["noise"] = noise
+    return [
+        f"{count} cells of {task}, {source} saw other data (texts or labels) than the newest ones; "
+        "they stand in a column of their own."
+        for (task, source), count in marked.items()
+    ]

@@ -1,0 +1,133 @@
+"""Statistics against scipy, closed forms and tables."""
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from bench import stats
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_mean_interval_is_scipys_t_interval(n):
+    values = np.random.default_rng(n).normal(5, 2, n)
+    ours = stats.mean_interval(values)
+    low, high = scipy_stats.t.interval(0.95, n - 1, values.mean(), scipy_stats.sem(values))
+    assert (ours.mean - ours.half, ours.mean + ours.half) == pytest.approx((low, high))
+    assert ours.n == n
+
+
+def test_one_value_has_a_mean_but_no_interval():
+    one = stats.mean_interval([0.7])
+    assert one.mean == 0.7
+    assert np.isnan(one.half)
+    assert not one.excludes_zero
+    assert np.isnan(stats.mean_interval([]).mean)
+
+
+def test_paired_difference_uses_shared_seeds_only():
+    difference = stats.paired_difference({1: 0.9, 2: 0.8, 3: 0.7}, {2: 0.6, 3: 0.6, 4: 0.0})
+    assert difference.n == 2
+    assert difference.mean == pytest.approx(0.15)
+
+
+def test_pairing_finds_what_unpaired_intervals_hide():
+    hard = np.array([0.5, 0.6, 0.7, 0.8])
+    better = {seed: value + 0.02 + 0.001 * seed for seed, value in enumerate(hard)}
+    plain = dict(enumerate(hard))
+    assert stats.mean_interval(list(plain.values())).half > 0.1
+    best = stats.best_supported({"better": better, "plain": plain})
+    assert best.name == "better"
+    assert best.supported
+
+
+def test_the_best_is_not_supported_by_overlap_or_by_too_few_seeds():
+    noisy = stats.best_supported({"a": {1: 0.9, 2: 0.5, 3: 0.7}, "b": {1: 0.5, 2: 0.9, 3: 0.6}})
+    assert noisy.name == "a"
+    assert not noisy.supported
+    assert "includes 0" in noisy.why
+    few = stats.best_supported({"a": {1: 0.9, 2: 0.91}, "b": {1: 0.1, 2: 0.11}})
+    assert (few.name, few.supported) == ("a", False)
+    assert "2 shared seeds" in few.why
+    assert not stats.best_supported({"a": {1: 0.9}}).supported
+    assert stats.best_supported({}).name is None
+
+
+def test_lower_can_be_better():
+    ece = {"calibrated": {1: 0.02, 2: 0.03, 3: 0.02}, "not": {1: 0.2, 2: 0.22, 3: 0.21}}
+    best = stats.best_supported(ece, higher_is_better=False)
+    assert (best.name, best.supported) == ("calibrated", True)
+
+
+def test_a_tie_is_never_supported():
+    same = {1: 0.5, 2: 0.5, 3: 0.5}
+    assert not stats.best_supported({"a": same, "b": dict(same)}).supported
+
+
+def test_holm_by_hand_and_never_below_the_raw_p():
+    assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert stats.holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    with_gap = stats.holm([0.01, np.nan, 0.04])
+    assert with_gap[[0, 2]] == pytest.approx([0.02, 0.04])
+    assert np.isnan(with_gap[1])
+
+
+def test_mcnemar_exact_equals_a_binomial_test_and_is_symmetric():
+    draw = np.random.default_rng(0)
+    a, b = draw.random(40) < 0.8, draw.random(40) < 0.7
+    only_a, only_b = (a & ~b).sum(), (b & ~a).sum()
+    assert only_a + only_b < 25
+    assert stats.mcnemar(a, b) == pytest.approx(scipy_stats.binomtest(only_a, only_a + only_b).pvalue)
+    assert stats.mcnemar(a, b) == pytest.approx(stats.mcnemar(b, a))
+    assert stats.mcnemar(a, a) == 1
+    assert stats.mcnemar(np.array([1, 0]), np.array([0, 1])) == 1
+
+
+def test_mcnemar_with_many_discordant_texts_is_chi_squared():
+    a = np.array([1] * 60 + [0] * 20 + [1] * 20, bool)
+    b = np.array([0] * 60 + [1] * 20 + [1] * 20, bool)
+    assert stats.mcnemar(a, b) == pytest.approx(scipy_stats.chi2.sf((60 - 20 - 1) ** 2 / 80, 1))
+    with pytest.raises(ValueError, match="same texts"):
+        stats.mcnemar(a, b[:-1])
+
+
+def test_friedman_agrees_with_scipy_through_the_f_form():
+    scores = np.random.default_rng(1).normal(size=(10, 5))
+    ranks = stats.friedman_ranks(scores)
+    chi2 = scipy_stats.friedmanchisquare(*scores.T).statistic
+    f = 9 * chi2 / (10 * 4 - chi2)
+    assert ranks.p_value == pytest.approx(scipy_stats.f.sf(f, 4, 36))
+    assert ranks.mean.sum() == pytest.approx(15)
+
+
+@pytest.mark.parametrize(("k", "q"), [(2, 1.960), (3, 2.344), (4, 2.569), (5, 2.728), (6, 2.850)])
+def test_nemenyi_critical_difference_matches_the_published_table(k, q):
+    ranks = stats.friedman_ranks(np.random.default_rng(k).normal(size=(10, k)))
+    assert ranks.critical_difference == pytest.approx(q * np.sqrt(k * (k + 1) / 60), abs=1e-3)
+
+
+def test_few_blocks_give_ranks_but_no_p_value():
+    ranks = stats.friedman_ranks(np.array([[0.9, 0.5, 0.5], [0.8, 0.7, 0.6]]))
+    assert ranks.mean.tolist() == [1, 2.25, 2.75]
+    assert (ranks.p_value, ranks.critical_difference) == (None, None)
+    assert stats.signed_rank_p([0.1, 0.2]) is None
+
+
+def test_signed_rank_agrees_with_scipy_and_no_difference_is_no_evidence():
+    differences = np.random.default_rng(2).normal(0.5, 1, 12)
+    assert stats.signed_rank_p(differences) == pytest.approx(scipy_stats.wilcoxon(differences).pvalue)
+    assert stats.signed_rank_p(np.zeros(8)) == 1
+
+
+def test_bootstrap_of_a_method_against_itself_is_zero():
+    right = np.random.default_rng(3).random((3, 50)) < 0.7
+    same = stats.bootstrap_accuracy(right, right, np.random.default_rng(0), draws=200)
+    assert same == (0, 0, 0)
+
+
+def test_bootstrap_width_matches_the_normal_theory_of_one_seed():
+    draw = np.random.default_rng(4)
+    ours, theirs = draw.random((1, 400)) < 0.8, draw.random((1, 400)) < 0.7
+    result = stats.bootstrap_accuracy(ours, theirs, np.random.default_rng(0), draws=4000)
+    expected = 2 * 1.96 * (ours.astype(float) - theirs).std() / 20
+    assert result.high - result.low == pytest.approx(expected, rel=0.08)
+    assert result.low < result.difference < result.high

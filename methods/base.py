@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -37,10 +37,19 @@ if TYPE_CHECKING:
     from bench.stages import StageStore
     from bench.trainer import Recipe, Trainer
 
-__all__ = ["Field", "Method", "NoisyTask", "Predictions", "Texts", "Tools", "config"]
+__all__ = ["RATE", "Field", "Method", "NoisyTask", "Predictions", "Texts", "Tools", "config"]
 
 config = functools.partial(pydantic_dataclass, frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 """Decorator of a method's `Config`: a frozen dataclass that refuses unknown and out-of-range values."""
+
+
+RATE = Field(
+    "estimated",
+    pattern=r"^(estimated|oracle|0(\.\d+)?)$",
+    description="share of wrong labels to reckon with: estimated (without gold), a number in [0, 1), or oracle "
+    "(the true rate: an ablation, never a result)",
+)
+"""The field `tau` of every method that needs a noise rate."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +114,12 @@ class Tools(Protocol):
 
     trainer: Trainer  # the one Accelerate training loop
     encoder: Encoder  # the pretrained encoder of this cell
+    sentence_encoder: Encoder  # who embeds sentences for neighbours and noise estimates
     stages: StageStore  # what methods share, content-addressed
     recipe: Recipe  # the shared training recipe: epochs, batch size, learning rate, ...
     seed: int  # the cell's seed
+    axes: tuple[str, ...]  # name the data of this cell (task, noise source), never the method
+    oracle_noise_rate: float | None  # the true noise rate, only where a method's config says tau="oracle"
 
     def generator(self, *axes: str | int) -> np.random.Generator:
         """A numpy generator named by this cell's data, seed and `axes` (equal axes, equal draws)."""
@@ -117,7 +129,7 @@ class Tools(Protocol):
         """A CPU torch generator named the same way."""
         ...
 
-    def fill(self, labels: np.ndarray, split: str) -> np.ndarray:
+    def fill(self, labels: np.ndarray, split: str, num_classes: int) -> np.ndarray:
         """`labels` int64[N] with every -1 replaced by a seeded uniform class, equal for all methods."""
         ...
 
@@ -130,6 +142,7 @@ class Method(Protocol):
     """A method that learns from noisy labels."""
 
     name: ClassVar[str]
+    sees_gold: ClassVar[bool]  # True only for `oracle`: the harness gives it gold as its training labels
     version: ClassVar[int]  # bump it when a change alters predictions: old records are then not reused
     Config: ClassVar[type]
     config: Any
@@ -137,6 +150,3 @@ class Method(Protocol):
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after each step; see `Predictions`."""
         ...
-
-
-MethodFactory = Callable[[Any], Method]

@@ -1,0 +1,117 @@
+"""The device, its precision and the processes of a run: chosen once, with the reason for each choice."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.errors import UsageError
+
+
+class Precision(NamedTuple):
+    """A mixed-precision mode in Accelerate's words and why it was chosen."""
+
+    mode: str  # "no" | "bf16" | "fp16"
+    reason: str
+
+
+def choose_precision(asked: str = "auto") -> Precision:
+    """The precision of training: what was asked for where the device can do it, else the best it has."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if asked == "auto":
+        if cuda and torch.cuda.is_bf16_supported():
+            return Precision("bf16", f"{torch.cuda.get_device_name()} supports bf16")
+        if cuda:
+            return Precision("fp16", f"{torch.cuda.get_device_name()} has no bf16")
+        return Precision("no", "CPU: float32, so that equal runs give equal bits")
+    if asked not in ("no", "bf16", "fp16"):
+        raise UsageError(f"precision '{asked}': allowed are auto, no, bf16, fp16")
+    if asked == "fp16" and not cuda:
+        raise UsageError("precision 'fp16' needs a CUDA device: use auto, no or bf16")
+    return Precision(asked, "asked for")
+
+
+@functools.lru_cache(maxsize=1)
+def accelerator(precision: str = "no"):
+    """This process's one Accelerator. `BENCH_CPU=1` keeps it off an accelerator device."""
+    from accelerate import Accelerator
+
+    return Accelerator(mixed_precision=precision, cpu=os.environ.get("BENCH_CPU") == "1")
+
+
+def processes() -> int:
+    """How many processes `accelerate launch` started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """This process's number among them, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes records and prints."""
+    return rank() == 0
+
+
+def decided_by_first_process(value: Any) -> Any:
+    """`value` of the first process, in every process; itself when there is but one."""
+    if processes() == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    box = [value]
+    broadcast_object_list(box)
+    return box[0]
+
+
+def wait_for_all() -> None:
+    """A barrier over the processes; nothing when there is but one."""
+    if processes() > 1:
+        from accelerate.state import PartialState
+
+        PartialState().wait_for_everyone()
+
+
+def sum_over_processes(array: np.ndarray) -> np.ndarray:
+    """Elementwise sum of float32 arrays over all processes."""
+    if processes() == 1:
+        return array
+    import torch
+    from accelerate.state import PartialState
+    from accelerate.utils import reduce
+
+    return reduce(torch.from_numpy(array).to(PartialState().device), reduction="sum").cpu().numpy()
+
+
+def describe(precision: Precision) -> dict[str, Any]:
+    """Facts of the device for a record."""
+    import torch
+
+    cuda = torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1"
+    return {
+        "name": torch.cuda.get_device_name() if cuda else (platform.processor() or platform.machine()),
+        "type": "cuda" if cuda else "cpu",
+        "precision": precision.mode,
+        "precision_reason": precision.reason,
+        "threads": torch.get_num_threads(),
+        "processes": processes(),
+    }
+
+
+def peak_memory_mb() -> float:
+    """Peak memory in MiB: allocated on the GPU since the last reset, or resident on the CPU since the start."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)

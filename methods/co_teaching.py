@@ -1,0 +1,69 @@
+"""Co-teaching: two networks, each learns from the examples that the other finds easy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from bench.trainer import Batch, PerExample
+from methods import losses, shared
+from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
+from methods.registry import register
+
+
+@register
+class CoTeaching:
+    """Two networks exchange their small-loss examples (Han et al., NeurIPS 2018, algorithm 1)."""
+
+    name = "co-teaching"
+    version = 1
+
+    @config
+    class Config:
+        """Hyper-parameters of co-teaching."""
+
+        tau: str = RATE
+        ramp: float = Field(
+            0.3, gt=0, le=1, description="share of the epochs over which the forget rate rises (10 of 200 in the paper)"
+        )
+        exponent: float = Field(1.0, gt=0, description="c of the paper: the rise ends at tau**c")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the mean of both networks after each epoch."""
+        rate = shared.noise_rate(task, tools, self.config.tau)
+        ramp_epochs = losses.forget_ramp_epochs(tools.recipe.epochs, self.config.ramp)
+
+        def loss(outputs, batch: Batch) -> PerExample:
+            forget = losses.forget_rate(batch.epoch, rate, ramp_epochs, self.config.exponent)
+            per_network = [losses.cross_entropy(output.logits, batch.targets["label"]) for output in outputs]
+            return PerExample(torch.stack(per_network), exchanged_selection(per_network, batch, forget))
+
+        trainer = tools.trainer
+        epochs = trainer.fit(
+            trainer.classifiers(2, task.num_classes, self.name),
+            shared.inputs(task, tools),
+            loss,
+            targets={"label": shared.labels(task, tools).train},
+            name=self.name,
+        )
+        for epoch in epochs:
+            yield Predictions(
+                step=epoch.number,
+                valid=epoch.ensemble("valid"),
+                test=epoch.ensemble("test"),
+                train=epoch.running,
+                diagnostics={"noise_rate_estimate": rate},
+            )
+
+
+def exchanged_selection(per_network: list[torch.Tensor], batch: Batch, forget: float) -> torch.Tensor:
+    """float32[2, B]: 1 where the *other* network counts the example among its small losses over the whole batch."""
+    masks = []
+    for values in per_network:
+        everywhere, mine = batch.gather(values)
+        masks.append(losses.small_loss_mask(everywhere, forget)[mine])
+    return torch.stack([masks[1], masks[0]]).float()

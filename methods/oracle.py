@@ -1,0 +1,15 @@
+"""Fine-tuning on gold labels: the ceiling. Never part of a ranking."""
+
+from __future__ import annotations
+
+from methods.plain import Plain
+from methods.registry import register
+
+
+@register
+class Oracle(Plain):
+    """Plain fine-tuning on gold training labels, an upper line: the harness hands it gold as its labels."""
+
+    name = "oracle"
+    version = 1
+    sees_gold = True

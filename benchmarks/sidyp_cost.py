@@ -1,0 +1,85 @@
+"""Seconds of SiDyP after stage 1, by phase, on random dynamics of SemEval's size (bert-base by default).
+
+    python benchmarks/sidyp_cost.py [--width 512|full] [--epochs 10] [--encoder-width 768] [--train 1749] ...
+
+Compare the total with one stage-1 epoch of the M branches on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import torch
+
+from methods.sidyp.config import Config
+from methods.sidyp.fit import Stage1, predictions, prepare
+from methods.sidyp.train import train
+
+
+def random_stage1(args: argparse.Namespace) -> Stage1:
+    """Random dynamics and probabilities of the asked sizes; labels follow a hidden direction of the features."""
+    rng = np.random.default_rng(0)
+    sizes = {"train": args.train, "valid": args.valid, "test": args.test}
+    shape = (args.branches, args.stage1_epochs)
+    centre = rng.standard_normal((args.classes, args.encoder_width), dtype=np.float32)
+    labels = {split: rng.integers(args.classes, size=size) for split, size in sizes.items()}
+    dynamics, embeddings, probabilities = {}, {}, {}
+    for split, size in sizes.items():
+        noise = rng.standard_normal((*shape, size, args.encoder_width), dtype=np.float32)
+        dynamics[split] = (noise + 0.3 * centre[labels[split]]).astype(np.float16)
+        embeddings[split] = rng.standard_normal((size, 384), dtype=np.float32) + 0.3 * centre[labels[split], :384]
+        probabilities[split] = rng.dirichlet(np.ones(args.classes), (args.branches, size)).astype(np.float32)
+    wrong = rng.random(args.train) < args.noise
+    noisy = np.where(wrong, rng.integers(args.classes, size=args.train), labels["train"])
+    texts = {split: [f"{split} {row}" for row in range(size)] for split, size in sizes.items()}
+    return Stage1(dynamics, probabilities, embeddings, texts, noisy, labels["valid"], args.noise, args.classes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--width", default="512")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--mode", default="paper", choices=["paper", "official"])
+    parser.add_argument("--epochs", type=int, default=10, help="of the denoisers")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--memory-mb", type=int, default=Config().memory_mb)
+    parser.add_argument("--noise", type=float, default=0.55)
+    sizes = {"train": 1749, "valid": 178, "test": 600, "classes": 9, "branches": 3, "stage1-epochs": 10}
+    for name, value in {**sizes, "encoder-width": 768}.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    args = parser.parse_args()
+    width = args.width if args.width == "full" else int(args.width)
+    config = Config(width=width, mode=args.mode, epochs=args.epochs, precision=args.precision, memory_mb=args.memory_mb)
+    stage1 = random_stage1(args)
+    generator = torch.Generator().manual_seed(0)
+    seconds, clock = {}, time.perf_counter()
+
+    def lap(phase: str) -> None:
+        nonlocal clock
+        if args.device != "cpu":
+            torch.cuda.synchronize()
+        seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - clock
+        clock = time.perf_counter()
+
+    problem = prepare(stage1, config, generator, args.device)
+    lap("marks, candidates, set-up")
+    features = problem.trajectories["train"].to(args.device)
+    epochs = train(
+        problem.denoiser, config, problem.how, problem.schedule, features, problem.labels, problem.candidates,
+        generator, 0,
+    )  # fmt: skip
+    for epoch in epochs:
+        lap("training: warm-up" if epoch.number <= config.warm_up * config.epochs else "training: refinement")
+    for split in ("valid", "test"):
+        predictions(stage1, problem, epoch, split)
+        lap(f"prediction: {split}, one epoch")
+    for phase, value in seconds.items():
+        print(f"{value:8.1f} s  {phase}")
+    print(f"{sum(seconds.values()):8.1f} s  total; {problem.facts['trainable_parameters'] / 1e6:.0f} M parameters, "
+          f"{args.device}, {torch.get_num_threads()} threads, width {problem.denoiser.width}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,7 @@ def confident_joint(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray
     """Counts J[ỹ, y], int64[C, C], of the rows that are confidently of class y; the diagonal is at least 1.
 
     A row is confident in the classes with p ≥ θ: none, it is not counted; one, it counts there; several,
-    it counts at its argmax over all classes. Eq. 1 of the paper.
+    it counts at its argmax over all classes.
     """
     num_classes = probabilities.shape[1]
     confident = probabilities >= class_thresholds(probabilities, labels) - 1e-6
@@ -49,7 +49,7 @@ def confident_joint(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray
 
 
 def calibrated_joint(joint: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Q̂[ỹ, y], float64[C, C], sums to 1: J with its rows scaled to the observed label frequencies. Eq. 3."""
+    """Q̂[ỹ, y], float64[C, C], sums to 1: J with its rows scaled to the observed label frequencies."""
     counts = np.bincount(labels, minlength=len(joint))
     scaled = joint / joint.sum(axis=1, keepdims=True) * counts[:, None]
     return scaled / scaled.sum()
@@ -69,8 +69,8 @@ def transition_of(joint: np.ndarray) -> np.ndarray:
 def prune_by_noise_rate(probabilities: np.ndarray, labels: np.ndarray, joint: np.ndarray) -> np.ndarray:
     """bool[n], True for the rows to drop: for every ỹ ≠ y the n·Q̂[ỹ, y] rows of largest p(y) − p(ỹ).
 
-    Never a row whose label is its most probable class, and at least one row of every class stays. Section 3.2
-    of the paper ("prune by noise rate").
+    Never a row whose label is its most probable class, and at least one row of every class stays
+    (the paper's "prune by noise rate").
     """
     counts = np.rint(joint * len(labels)).astype(np.int64)
     rows_of = [np.flatnonzero(labels == given) for given in range(len(joint))]

@@ -54,7 +54,7 @@ def generalised_cross_entropy(logits: Tensor, labels: Tensor, q: float) -> Tenso
 def elr_update(running: Tensor, probabilities: Tensor, momentum: float) -> Tensor:
     """ELR's new running targets t ← β·t + (1 − β)·p/Σp for the rows of a batch, float32[B, C], without gradient.
 
-    Liu et al. 2020, eq. 9 (temporal ensembling). `running` holds the rows' targets so far (zeros before the
+    Liu et al. 2020 (temporal ensembling). `running` holds the rows' targets so far (zeros before the
     first visit), so after k visits a row sums to 1 − β^k. `probabilities` float32[B, C] are clamped as in
     `elr_loss`.
     """
@@ -70,7 +70,7 @@ def elr_loss(logits: Tensor, labels: Tensor, targets: Tensor, strength: float) -
 
 
 def mixup_draw(batch_size: int, alpha: float, generator: torch.Generator) -> tuple[float, Tensor]:
-    """One mixing weight λ ~ Beta(α, α) and a permutation int64[B] of the rows. Zhang et al. 2018, algorithm 1."""
+    """One mixing weight λ ~ Beta(α, α) and a permutation int64[B] of the rows. Zhang et al. 2018."""
     seed = int(torch.randint(2**62, (1,), generator=generator))  # torch's Beta sampler takes no generator
     weight = float(np.random.default_rng(seed).beta(alpha, alpha))
     return weight, torch.randperm(batch_size, generator=generator)
@@ -82,7 +82,7 @@ def mix(rows: Tensor, permutation: Tensor, weight: float) -> Tensor:
 
 
 def mixup_loss(mixed_logits: Tensor, labels: Tensor, permutation: Tensor, weight: float) -> Tensor:
-    """λ·CE(mixed, ỹ) + (1 − λ)·CE(mixed, ỹ[π]) per row, float32[B]. Zhang et al. 2018, eq. 2.
+    """λ·CE(mixed, ỹ) + (1 − λ)·CE(mixed, ỹ[π]) per row, float32[B]. Zhang et al. 2018.
 
     `mixed_logits` are what the classifier says of `mix(features, permutation, weight)`.
     """
@@ -100,7 +100,7 @@ def co_regularisation(logits: Tensor, epsilon: float = 1e-5) -> Tensor:
     """Mean over branches of KL(p̄ ‖ p_m) per row, float32[B], for stacked logits float32[M, B, C].
 
     p̄ is the mean of the branches' softmaxes and carries gradient; ε smooths both logarithms.
-    Zhou & Chen 2021 (NLL-IE), section 3.2.
+    Zhou & Chen 2021 (NLL-IE).
     """
     p = F.softmax(logits, dim=-1)
     mean = p.mean(dim=0)
@@ -127,7 +127,7 @@ def symmetric_kl(logits_a: Tensor, logits_b: Tensor) -> Tensor:
 
 
 def jocor_loss(logits_a: Tensor, logits_b: Tensor, labels: Tensor, weight: float) -> Tensor:
-    """(1 − λ)·(CE_A + CE_B) + λ·symmetric KL per row, float32[B]; λ = `weight`. Wei et al. 2020, eqs. 1-4."""
+    """(1 − λ)·(CE_A + CE_B) + λ·symmetric KL per row, float32[B]; λ = `weight`. Wei et al. 2020."""
     supervised = cross_entropy(logits_a, labels) + cross_entropy(logits_b, labels)
     return (1 - weight) * supervised + weight * symmetric_kl(logits_a, logits_b)
 
@@ -138,7 +138,7 @@ def forget_ramp_epochs(epochs: int, fraction: float = 0.3) -> int:
 
 
 def forget_rate(epoch: int, noise_rate: float, ramp_epochs: int, exponent: float = 1.0) -> float:
-    """R(e): linspace(0, τ^c, T_k)[e] for e < T_k, then τ. Han et al. 2018 (co-teaching), section 4.
+    """R(e): linspace(0, τ^c, T_k)[e] for e < T_k, then τ. Han et al. 2018 (co-teaching).
 
     R(0) = 0, so the first epoch trains on everything.
     """

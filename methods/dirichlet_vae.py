@@ -1,0 +1,193 @@
+"""The conditional VAE that NPC and DyGen share: from features and a (noisy) label to the true class.
+
+For each of M branches a linear encoder gives a concentration α(φ, j) of a Dirichlet over the true class y, given
+features φ and an observed label j; a linear decoder reconstructs j from φ and a draw of y. All branches are one
+batched product, and the label input is a row of a matrix, so α for all C labels costs one product as well.
+
+Bae et al., "From Noisy Prediction to True Label", ICML 2022 (NPC); Zhuang et al., "DyGen", KDD 2023.
+Shapes: M branches, B rows, D features, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = [
+    "DirichletVAE",
+    "Schedule",
+    "agreement_kl",
+    "correct",
+    "fit",
+    "gamma_draw",
+    "gamma_kl",
+    "prior_concentration",
+    "transition",
+]
+
+_ROWS = 4096  # rows that `correct` takes at once
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a `DirichletVAE` is trained."""
+
+    epochs: int
+    batch_size: int  # rows
+    learning_rate: float  # of Adam
+    kl_weight: float = 1.0  # β, on KL(posterior ‖ prior)
+    agreement: float = 0.0  # λ, on the branches' co-regularisation
+    agreement_warmup: float = 0.1  # share of the epochs with λ = 0
+
+
+class DirichletVAE(nn.Module):
+    """M linear encoders and decoders side by side; `generator` draws the initial weights, U(±1/√(D + C))."""
+
+    def __init__(self, branches: int, width: int, num_classes: int, generator: torch.Generator) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(width + num_classes)
+
+        def drawn(*shape: int) -> nn.Parameter:
+            return nn.Parameter(bound * (2 * torch.rand(shape, generator=generator) - 1))
+
+        self.encode_features = drawn(branches, width, num_classes)
+        self.encode_label = drawn(branches, num_classes, num_classes)  # row j: observed label j
+        self.encode_bias = drawn(branches, 1, num_classes)
+        self.decode_features = drawn(branches, width, num_classes)
+        self.decode_class = drawn(branches, num_classes, num_classes)
+        self.decode_bias = drawn(branches, 1, num_classes)
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of classes."""
+        return self.encode_label.shape[-1]
+
+    def concentration(self, features: Tensor, labels: Tensor) -> Tensor:
+        """α = softplus(W[φ; onehot j] + b) + 1 + 1/C, float32[M, B, C].
+
+        `features` float32[M, B, D], `labels` int64[M, B].
+        """
+        rows = self.encode_label.gather(1, labels[..., None].expand(-1, -1, self.num_classes))
+        return self._positive(torch.baddbmm(self.encode_bias, features, self.encode_features) + rows)
+
+    def concentrations(self, features: Tensor) -> Tensor:
+        """α for every label j at once, float32[M, B, C(j), C]."""
+        shared = torch.baddbmm(self.encode_bias, features, self.encode_features)
+        return self._positive(shared[:, :, None, :] + self.encode_label[:, None, :, :])
+
+    def reconstruct(self, features: Tensor, classes: Tensor) -> Tensor:
+        """Logits of the observed label, float32[M, B, C], from φ and a draw y float32[M, B, C]."""
+        return torch.baddbmm(self.decode_bias, features, self.decode_features) + torch.bmm(classes, self.decode_class)
+
+    def _positive(self, value: Tensor) -> Tensor:
+        return F.softplus(value) + 1 + 1 / self.num_classes
+
+
+def prior_concentration(classes: Tensor, strength: float) -> Tensor:
+    """α⁰ = ρ·κ + 1 + 1/C, same shape, for class weights κ float32[..., C] (one-hot, or a neighbours' vote)."""
+    return strength * classes + 1 + 1 / classes.shape[-1]
+
+
+def gamma_draw(alpha: Tensor, generator: torch.Generator) -> Tensor:
+    """A differentiable draw y_k = (u_k·α_k·Γ(α_k))^(1/α_k), u ~ U(0, 1), same shape: Gamma(α, 1) by approximate
+    inversion of its distribution function (NPC; the draw is not normalised)."""
+    uniform = torch.rand(alpha.shape, generator=generator).to(alpha).clamp_min(torch.finfo(torch.float32).tiny)
+    return (((uniform * alpha).log() + alpha.lgamma()) / alpha).exp()
+
+
+def gamma_kl(alpha: Tensor, prior: Tensor) -> Tensor:
+    """Σ_k KL(Gamma(α_k, 1) ‖ Gamma(α⁰_k, 1)), the last axis summed away; 0 iff equal (NPC)."""
+    return (prior.lgamma() - alpha.lgamma() + (alpha - prior) * alpha.digamma()).sum(dim=-1)
+
+
+def mode(alpha: Tensor) -> Tensor:
+    """Mode (α − 1)/Σ(α − 1) of the Dirichlet, same shape, sums to 1 over the last axis."""
+    return (alpha - 1) / (alpha - 1).sum(dim=-1, keepdim=True)
+
+
+def agreement_kl(alpha: Tensor) -> Tensor:
+    """Mean over branches of KL(ā ‖ a_m) of the Dirichlets' modes, float32[B]; α float32[M, B, C] (DyGen)."""
+    modes = mode(alpha)
+    mean = modes.mean(dim=0)
+    return (mean * (mean.log() - modes.log())).sum(dim=-1).mean(dim=0)
+
+
+def loss(
+    vae: DirichletVAE,
+    features: Tensor,
+    labels: Tensor,
+    prior: Tensor,
+    kl_weight: float,
+    agreement: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Negative evidence bound per row, mean over branches, float32[B]: Σ BCE(reconstruction, onehot j) + β·KL."""
+    alpha = vae.concentration(features, labels)
+    logits = vae.reconstruct(features, gamma_draw(alpha, generator))
+    observed = F.one_hot(labels, vae.num_classes).to(logits)
+    reconstruction = F.binary_cross_entropy_with_logits(logits, observed, reduction="none").sum(dim=-1)
+    value = (reconstruction + kl_weight * gamma_kl(alpha, prior)).mean(dim=0)
+    return value + agreement * agreement_kl(alpha) if agreement else value
+
+
+def fit(
+    features: Tensor,
+    labels: np.ndarray,
+    prior: np.ndarray,
+    schedule: Schedule,
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[DirichletVAE, float]]:
+    """Train M branches on the same shuffled batches; yields (the network, mean loss a row) after each epoch.
+
+    `features` float16/32[M, n, D]; `labels` int64[n] or [M, n], the observed labels; `prior` float32[M, n, C], α⁰.
+    The network is trained in place: use it before asking for the next epoch. Weights, batches and draws come
+    from `generator` (CPU), so they do not depend on the device.
+    """
+    branches, rows, width = features.shape
+    observed = torch.from_numpy(np.broadcast_to(labels, (branches, rows)).astype(np.int64)).to(device)
+    target = torch.from_numpy(np.asarray(prior, dtype=np.float32)).to(device)
+    features = features.to(device)
+    vae = DirichletVAE(branches, width, target.shape[-1], generator).to(device)
+    optimiser = torch.optim.Adam(vae.parameters(), lr=schedule.learning_rate, fused=True)
+    for epoch in range(schedule.epochs):
+        agreement = schedule.agreement if epoch >= schedule.agreement_warmup * schedule.epochs else 0.0
+        total = 0.0
+        for chosen in torch.randperm(rows, generator=generator).split(schedule.batch_size):
+            chosen = chosen.to(device)
+            batch = (features[:, chosen].float(), observed[:, chosen], target[:, chosen])
+            value = loss(vae, *batch, schedule.kl_weight, agreement, generator).sum()
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            optimiser.step()
+            total += float(value.detach())
+        yield vae, total / max(1, rows)
+
+
+@torch.no_grad()
+def transition(vae: DirichletVAE, features: Tensor) -> Tensor:
+    """H[m, i, y, j] = p(y | x_i, label j), float32[M, B, C(y), C(j)]: the mode of α(φ_i, j), sums to 1 over y."""
+    return mode(vae.concentrations(features.float())).transpose(-1, -2)
+
+
+@torch.no_grad()
+def correct(vae: DirichletVAE, features: Tensor, probabilities: np.ndarray) -> np.ndarray:
+    """p(y | x) = mean over branches of Σ_j H[·, y, j]·p(ỹ = j | x), float32[n, C], rows sum to 1.
+
+    `features` float16/32[M, n, D]; `probabilities` float32[M, n, C]. Nothing is drawn.
+    """
+    device = vae.encode_bias.device
+    noisy = torch.from_numpy(np.ascontiguousarray(probabilities)).float()
+    parts = []
+    for start in range(0, features.shape[1], _ROWS):
+        part = slice(start, start + _ROWS)
+        h = transition(vae, features[:, part].to(device))
+        parts.append(torch.einsum("mnyj,mnj->ny", h, noisy[:, part].to(device)) / len(h))
+    clean = torch.cat(parts) if parts else torch.zeros(0, vae.num_classes)
+    return (clean / clean.sum(dim=-1, keepdim=True)).cpu().numpy()

@@ -1,0 +1,263 @@
+"""The figures, drawn from tables and records onto plain matplotlib figures (no pyplot, no global state)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from bench import stats
+from bench.report.model import METRICS
+from bench.report.tables import Block, Column
+
+BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+INK, PAPER, LINE = "#1b1f24", "#ffffff", "#d8dde3"
+GREY = "#7a7a7a"
+ACROSS = 4
+"""Panels side by side before a new row begins."""
+
+
+def short(text: str, length: int = 26) -> str:
+    """`text` cut to `length` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def panels(count: int, width: float, height: float, across: int = ACROSS, **share) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels of `width` x `height` inches, `across` in a row; surplus places stay empty."""
+    columns = min(count, across)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(columns * width, rows * height + 0.5), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, **share).ravel())
+    for empty in axes[count:]:
+        empty.set_visible(False)
+    return figure, axes[:count]
+
+
+def scores(block: Block, task: str, columns: list[Column], metric_name: str, rule: str, baseline: str | None) -> Figure:
+    """Mean and 95 % interval by method, one panel a noise source; faint points are single seeds."""
+    metric = METRICS[metric_name]
+    methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
+    figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)
+    for axis, column in zip(axes, columns, strict=True):
+        for place, method in enumerate(methods):
+            values = np.array(list(block.values(method, column, f"{metric_name}_{rule}", metric.scale).values()))
+            if not values.size:
+                continue
+            interval = stats.mean_interval(values)
+            reference = method in block.references
+            colour = GREY if reference else ORANGE if method == baseline else BLUE
+            axis.plot(values, np.full(len(values), place), ".", color=colour, alpha=0.35, markersize=3.5)
+            axis.errorbar(
+                interval.mean,
+                place,
+                xerr=None if math.isnan(interval.half) else interval.half,
+                fmt="D" if reference else "s" if method == baseline else "o",
+                color=colour,
+                markerfacecolor=PAPER if reference else colour,
+                capsize=2.5,
+                elinewidth=1.2,
+            )
+            if method == baseline:
+                axis.axvline(interval.mean, color=ORANGE, linewidth=0.8, linestyle="--")
+        axis.set_title(short(column[1], 34), loc="left")
+        _method_axis(axis, methods)
+    _percent_limits(axes, metric_name, [_shown(block, methods, columns, metric_name, rule, metric.scale)])
+    for axis in axes[-min(len(axes), ACROSS) :]:
+        axis.set_xlabel(f"{metric.short}{f' ({metric.unit})' if metric.unit else ''}")
+        axis.tick_params(labelbottom=True)
+    figure.suptitle(f"{metric.title}: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _shown(block, methods, columns, metric_name, rule, scale) -> np.ndarray:
+    found = [
+        value
+        for method in methods
+        for column in columns
+        for value in block.values(method, column, f"{metric_name}_{rule}", scale).values()
+    ]
+    return np.array(found or [0.0])
+
+
+def _percent_limits(axes: Sequence[Axes], metric_name: str, found: list[np.ndarray]) -> None:
+    """Limits that show the points and stay within what the metric can be: wide intervals are cut, not the points."""
+    values = np.concatenate(found)
+    low, high = values.min(), values.max()
+    pad = max(0.12 * (high - low), 2.0)
+    axes[0].set_xlim(max(0.0, low - pad), min(100.0 + 0.5, high + pad))
+
+
+def _method_axis(axis: Axes, methods: list[str]) -> None:
+    axis.set_yticks(range(len(methods)), [short(method) for method in methods])
+    axis.set_ylim(len(methods) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
+
+
+def selection(block: Block, task: str, columns: list[Column]) -> Figure:
+    """Accuracy of the last step, the step chosen on noisy valid, and the best step on test, by method."""
+    methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
+    figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)
+    styles = {
+        "last": ("last step", "o", BLUE, BLUE),
+        "noisy_valid": ("chosen on noisy valid", "s", ORANGE, ORANGE),
+        "oracle_best": ("best on test (diagnostic)", "D", GREY, PAPER),
+    }
+    everything = []
+    for axis, column in zip(axes, columns, strict=True):
+        for place, method in enumerate(methods):
+            means = {
+                rule: stats.mean_interval(list(block.values(method, column, f"accuracy_{rule}", 100).values())).mean
+                for rule in styles
+            }
+            if math.isnan(means["last"]):
+                continue
+            everything += means.values()
+            axis.plot([min(means.values()), max(means.values())], [place, place], color=LINE, linewidth=2.5, zorder=1)
+            for rule, (_, marker, edge, face) in reversed(styles.items()):
+                axis.plot(means[rule], place, marker, color=edge, markerfacecolor=face, markersize=5.5)
+        axis.set_title(short(column[1], 34), loc="left")
+        _method_axis(axis, methods)
+    _percent_limits(axes, "accuracy", [np.array(everything or [0.0])])
+    for axis in axes[-min(len(axes), ACROSS) :]:
+        axis.set_xlabel("accuracy (%)")
+        axis.tick_params(labelbottom=True)
+    handles = [
+        axes[0].plot([], [], marker, color=edge, markerfacecolor=face, label=label)[0]
+        for label, marker, edge, face in styles.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=3)
+    figure.suptitle(f"Which step is scored: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def reliability(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:
+    """Reliability diagrams, noise sources down, methods across.
+
+    `grid[noise, method]` holds `count`, `accuracy`, `confidence` float[15], pooled over seeds. Bars: accuracy
+    of each confidence bin; the hatched part is the gap to the confidence; the strip below shows the counts.
+    """
+    noises, methods = _axes_of(grid)
+    figure = Figure(figsize=(0.7 + 1.75 * len(methods), 0.75 + 1.95 * len(noises)), layout="constrained")
+    axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex=True, sharey=True)
+    for row, noise in enumerate(noises):
+        for place, method in enumerate(methods):
+            axis = axes[row][place]
+            axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+            bins = grid.get((noise, method))
+            if bins is None:
+                axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY)
+            else:
+                _reliability_panel(axis, bins)
+            if row == 0:
+                axis.set_title(short(method, 24))
+            if place == 0:
+                axis.set_ylabel(f"{short(noise, 24)}\naccuracy")
+            if row == len(noises) - 1:
+                axis.set_xlabel("confidence")
+    axes[0][0].set(xlim=(0, 1), ylim=(-0.14, 1.02), yticks=[0, 0.5, 1], xticks=[0, 0.5, 1])
+    figure.suptitle(f"Reliability: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _reliability_panel(axis: Axes, bins: dict[str, np.ndarray]) -> None:
+    count, accuracy, confidence = bins["count"], bins["accuracy"], bins["confidence"]
+    width = 1 / len(count)
+    centres = (np.arange(len(count)) + 0.5) * width
+    filled = count > 0
+    gap = (confidence - accuracy)[filled]
+    axis.bar(centres[filled], accuracy[filled], width, color=BLUE, edgecolor=PAPER, linewidth=0.4)
+    style = {"color": "none", "edgecolor": ORANGE, "hatch": "//////", "linewidth": 0.6}
+    axis.bar(centres[filled], gap, width, bottom=accuracy[filled], **style)
+    axis.bar(centres, 0.1 * count / count.max(), width, bottom=-0.13, color=GREY, linewidth=0)
+    ece = float((count[filled] * np.abs(gap)).sum() / count.sum())
+    axis.text(0.04, 0.96, f"ECE {100 * ece:.1f} %", va="top", fontsize=8, color=INK)
+
+
+def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:
+    """How far right and wrong training labels are fitted, and test accuracy, over the steps of training.
+
+    `grid[noise, method]` maps `step`, `fit_correct`, `fit_wrong`, `test_accuracy` to float arrays
+    [seeds, steps]. Thick: mean over seeds; thin: single seeds.
+    """
+    noises, methods = _axes_of(grid)
+    figure = Figure(figsize=(0.7 + 1.85 * len(methods), 0.95 + 1.6 * len(noises)), layout="constrained")
+    axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex="col", sharey=True)
+    styles = {
+        "fit_correct": ("fit to right labels", GREEN, "-", "o"),
+        "fit_wrong": ("fit to wrong labels (memorised noise)", ORANGE, "--", "s"),
+        "test_accuracy": ("test accuracy", BLUE, ":", "^"),
+    }
+    for row, noise in enumerate(noises):
+        for place, method in enumerate(methods):
+            axis = axes[row][place]
+            curves = grid.get((noise, method))
+            for name, (_, colour, dashes, marker) in styles.items():
+                values = None if curves is None else curves[name]
+                if values is None or np.isnan(values).all():
+                    continue
+                step = curves["step"]
+                axis.plot(step, values.T, color=colour, linewidth=0.6, alpha=0.4)
+                mean = values.mean(axis=0)
+                every = max(1, len(step) // 8)
+                axis.plot(step, mean, color=colour, linestyle=dashes, marker=marker, markersize=3, markevery=every)
+            if curves is None:
+                axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY, transform=axis.transAxes)
+            if row == 0:
+                axis.set_title(short(method, 24))
+            if place == 0:
+                axis.set_ylabel(f"{short(noise, 24)}\nshare")
+            if row == len(noises) - 1:
+                axis.set_xlabel("step")
+                axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0][0].set(ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])
+    handles = [
+        axes[0][0].plot([], [], color=colour, linestyle=dashes, marker=marker, markersize=3, label=label)[0]
+        for label, colour, dashes, marker in styles.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(3, 1 + len(methods)))
+    figure.suptitle(f"Memorisation of noise: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _axes_of(grid: dict[tuple[str, str], object]) -> tuple[list[str], list[str]]:
+    return list(dict.fromkeys(noise for noise, _ in grid)), list(dict.fromkeys(method for _, method in grid))
+
+
+def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task: str) -> Figure:
+    """Noise confusion heat-maps: of the train texts of each gold class (rows), which share got which label.
+
+    `matrices[noise]` int[C, C], rows gold, columns noisy label.
+    """
+    classes = len(label_names)
+    side = max(2.3, 0.9 + 0.3 * classes)
+    across = max(1, min(ACROSS, int(12 // side)))
+    figure, axes = panels(len(matrices), side, side, across, sharex=True, sharey=True)
+    mesh = None
+    names = [short(name, 14) for name in label_names]
+    for axis, (noise, counts) in zip(axes, matrices.items(), strict=True):
+        totals = counts.sum(axis=1, keepdims=True)
+        share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+        mesh = axis.pcolormesh(share, cmap="cividis", norm=Normalize(0, 1), edgecolors=PAPER, linewidth=0.4)
+        rate = 1 - np.trace(counts) / max(1, counts.sum())
+        axis.set_title(f"{short(noise, 22)}\nnoise {100 * rate:.1f} %", loc="left")
+        axis.set_xticks(np.arange(classes) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
+        axis.set_yticks(np.arange(classes) + 0.5, names)
+        axis.set(aspect="equal", ylim=(classes, 0))
+        axis.grid(visible=False)
+        axis.tick_params(length=0, labelsize=8 if classes <= 10 else 6, labelbottom=True)
+        if classes <= 10:
+            for gold, noisy in np.argwhere(share >= 0.005):
+                colour = "#0a0a0a" if share[gold, noisy] > 0.55 else "#fefefe"
+                text = f"{100 * share[gold, noisy]:.0f}"
+                axis.text(noisy + 0.5, gold + 0.5, text, ha="center", va="center", color=colour, fontsize=7)
+    axes[0].set_ylabel("gold class")
+    figure.supxlabel("noisy label", fontsize=9)
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.7, pad=0.02)
+    bar.set_label("share of the gold class")
+    figure.suptitle(f"Noisy labels: {short(task)}", x=0.01, ha="left")
+    return figure

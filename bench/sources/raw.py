@@ -11,7 +11,16 @@ import numpy as np
 from bench.errors import UsageError
 from bench.sources.tables import load_json
 
-__all__ = ["MAX_TEXT_BYTES", "RawSplit", "RawTask", "check", "encode", "hold_out_valid", "read_label_names"]
+__all__ = [
+    "MAX_TEXT_BYTES",
+    "RawSplit",
+    "RawTask",
+    "check",
+    "check_rows",
+    "encode",
+    "hold_out_valid",
+    "read_label_names",
+]
 
 SPLITS = ("train", "valid", "test")
 MAX_TEXT_BYTES = 10 * 2**20
@@ -96,17 +105,18 @@ def check(task: RawTask) -> None:
             "list all classes in a label.json beside the file if the labels here are only a part"
         )
     for split in SPLITS:
-        _check_split(f"{task.origin}, {split}", task.splits[split])
+        check_rows(f"{task.origin}, {split}", task.splits[split].ids, task.splits[split].texts)
     gold = task.splits["train"].gold
     if gold is not None and len(np.unique(gold)) < 2:
         name = task.label_names[gold[0]]
         raise UsageError(f"{task.origin}: every train text has the gold class '{name}'; at least two are needed")
 
 
-def _check_split(where: str, split: RawSplit) -> None:
-    if not split.texts:
+def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
+    """Raise UsageError naming the row of a text that is missing, too long or broken, or of a repeated id."""
+    if not texts:
         raise UsageError(f"{where} is empty: it needs at least one row of data")
-    for row, text in enumerate(split.texts, 1):
+    for row, text in enumerate(texts, 1):
         # 4 bytes a character at most: only long texts need be encoded to be measured
         if not text.strip() or text in ("NaN", "nan"):
             shown = "is empty" if not text.strip() else f"is '{text}', a missing value"
@@ -118,9 +128,9 @@ def _check_split(where: str, split: RawSplit) -> None:
             )
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             raise UsageError(f"{where}, row {row}: the text holds half a surrogate pair, which is no valid Unicode")
-    if len(set(split.ids)) != len(split.ids):
+    if len(set(ids)) != len(ids):
         seen: set[str] = set()
-        for row, name in enumerate(split.ids, 1):
+        for row, name in enumerate(ids, 1):
             if name in seen:
                 raise UsageError(f"{where}, row {row}: duplicate id '{name[:80]}'; every id may be there once")
             seen.add(name)

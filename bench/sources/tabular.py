@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.errors import UsageError
 from bench.seeds import named_generator
-from bench.sources.raw import RawSplit, RawTask, encode, hold_out_valid
+from bench.sources.raw import RawSplit, RawTask, check_rows, encode, hold_out_valid
 from bench.sources.tables import Table
 
 __all__ = ["Columns", "from_single_table", "from_tables"]
@@ -45,6 +45,8 @@ class Columns:
 def from_single_table(table: Table, label_names: tuple[str, ...] | None, columns: Columns) -> RawTask:
     """A task from one table with all splits in it. Raises UsageError."""
     whole = from_tables({"train": table}, label_names, columns, str(table.path))
+    # before the split: a message then names the row of the file
+    check_rows(str(table.path), whole.splits["train"].ids, whole.splits["train"].texts)
     rows = _rows_by_split(table)
     splits = {split: whole.splits["train"].take(chosen) for split, chosen in rows.items()}
     splits = {name: _without_absent_gold(f"{table.path}, {name}", split) for name, split in splits.items()}

@@ -27,15 +27,30 @@ def short(text: str, length: int = 26) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def two_lines(method: str) -> str:
+    """A method's label for an axis: its parameters, which tell variants apart, on a line of their own."""
+    name, bracket, parameters = method.partition("[")
+    if not bracket or len(method) <= 20:
+        return short(method)
+    return f"{short(name)}\n{short(bracket + parameters, 32)}"
+
+
 def panels(count: int, width: float, height: float, across: int = ACROSS, **share) -> tuple[Figure, list[Axes]]:
     """A figure of `count` panels of `width` x `height` inches, `across` in a row; surplus places stay empty."""
     columns = min(count, across)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(columns * width, rows * height + 0.5), layout="constrained")
+    figure = new_figure(columns * width, rows * height + 0.5)
     axes = list(figure.subplots(rows, columns, squeeze=False, **share).ravel())
     for empty in axes[count:]:
         empty.set_visible(False)
     return figure, axes[:count]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of `width` x `height` inches that makes room for its labels."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.07, w_pad=0.05)
+    return figure
 
 
 def scores(block: Block, task: str, columns: list[Column], metric_name: str, rule: str, baseline: str | None) -> Figure:
@@ -47,6 +62,7 @@ def scores(block: Block, task: str, columns: list[Column], metric_name: str, rul
         for place, method in enumerate(methods):
             values = np.array(list(block.values(method, column, f"{metric_name}_{rule}", metric.scale).values()))
             if not values.size:
+                _say_why_not(axis, place, block.rows.get((method, column), []))
                 continue
             interval = stats.mean_interval(values)
             reference = method in block.references
@@ -92,8 +108,15 @@ def _percent_limits(axes: Sequence[Axes], metric_name: str, found: list[np.ndarr
     axes[0].set_xlim(max(0.0, low - pad), min(100.0 + 0.5, high + pad))
 
 
+def _say_why_not(axis: Axes, place: int, rows: list[dict]) -> None:
+    """Write `failed`, `skipped` or `not run` where a method has no point."""
+    states = {row["status"] for row in rows}
+    text = next((state for state in ("failed", "skipped") if state in states), "no score" if rows else "not run")
+    axis.text(0.02, place, text, transform=axis.get_yaxis_transform(), va="center", color=GREY, fontsize=7)
+
+
 def _method_axis(axis: Axes, methods: list[str]) -> None:
-    axis.set_yticks(range(len(methods)), [short(method) for method in methods])
+    axis.set_yticks(range(len(methods)), [two_lines(method) for method in methods])
     axis.set_ylim(len(methods) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
 
@@ -115,6 +138,7 @@ def selection(block: Block, task: str, columns: list[Column]) -> Figure:
                 for rule in styles
             }
             if math.isnan(means["last"]):
+                _say_why_not(axis, place, block.rows.get((method, column), []))
                 continue
             everything += means.values()
             axis.plot([min(means.values()), max(means.values())], [place, place], color=LINE, linewidth=2.5, zorder=1)
@@ -138,23 +162,22 @@ def selection(block: Block, task: str, columns: list[Column]) -> Figure:
 def reliability(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:
     """Reliability diagrams, noise sources down, methods across.
 
-    `grid[noise, method]` holds `count`, `accuracy`, `confidence` float[15], pooled over seeds. Bars: accuracy
-    of each confidence bin; the hatched part is the gap to the confidence; the strip below shows the counts.
+    `grid[noise, method]` holds `count`, `accuracy`, `confidence` float[15], pooled over seeds, and `ece`, a
+    fraction. Bars: accuracy of each confidence bin; hatched: the gap to the confidence; strip below: counts.
     """
     noises, methods = _axes_of(grid)
-    figure = Figure(figsize=(0.7 + 1.75 * len(methods), 0.75 + 1.95 * len(noises)), layout="constrained")
+    figure = new_figure(0.7 + 1.75 * len(methods), 0.85 + 1.95 * len(noises))
     axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex=True, sharey=True)
     for row, noise in enumerate(noises):
         for place, method in enumerate(methods):
             axis = axes[row][place]
-            axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
             bins = grid.get((noise, method))
             if bins is None:
                 axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY)
             else:
                 _reliability_panel(axis, bins)
             if row == 0:
-                axis.set_title(short(method, 24))
+                axis.set_title(two_lines(method))
             if place == 0:
                 axis.set_ylabel(f"{short(noise, 24)}\naccuracy")
             if row == len(noises) - 1:
@@ -174,8 +197,9 @@ def _reliability_panel(axis: Axes, bins: dict[str, np.ndarray]) -> None:
     style = {"color": "none", "edgecolor": ORANGE, "hatch": "//////", "linewidth": 0.6}
     axis.bar(centres[filled], gap, width, bottom=accuracy[filled], **style)
     axis.bar(centres, 0.1 * count / count.max(), width, bottom=-0.13, color=GREY, linewidth=0)
-    ece = float((count[filled] * np.abs(gap)).sum() / count.sum())
-    axis.text(0.04, 0.96, f"ECE {100 * ece:.1f} %", va="top", fontsize=8, color=INK)
+    axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+    axis.text(0.04, 0.96, f"ECE {100 * float(bins['ece']):.1f} %", va="top", fontsize=8, color=INK, bbox=box)
 
 
 def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:
@@ -185,7 +209,7 @@ def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, 
     [seeds, steps]. Thick: mean over seeds; thin: single seeds.
     """
     noises, methods = _axes_of(grid)
-    figure = Figure(figsize=(0.7 + 1.85 * len(methods), 0.95 + 1.6 * len(noises)), layout="constrained")
+    figure = new_figure(0.7 + 1.85 * len(methods), 1.05 + 1.6 * len(noises))
     axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex="col", sharey=True)
     styles = {
         "fit_correct": ("fit to right labels", GREEN, "-", "o"),
@@ -208,7 +232,7 @@ def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, 
             if curves is None:
                 axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY, transform=axis.transAxes)
             if row == 0:
-                axis.set_title(short(method, 24))
+                axis.set_title(two_lines(method))
             if place == 0:
                 axis.set_ylabel(f"{short(noise, 24)}\nshare")
             if row == len(noises) - 1:
@@ -242,7 +266,7 @@ def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task:
     for axis, (noise, counts) in zip(axes, matrices.items(), strict=True):
         totals = counts.sum(axis=1, keepdims=True)
         share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-        mesh = axis.pcolormesh(share, cmap="cividis", norm=Normalize(0, 1), edgecolors=PAPER, linewidth=0.4)
+        mesh = axis.pcolormesh(share, cmap="Blues", norm=Normalize(0, 1), edgecolors=PAPER, linewidth=0.4)
         rate = 1 - np.trace(counts) / max(1, counts.sum())
         axis.set_title(f"{short(noise, 22)}\nnoise {100 * rate:.1f} %", loc="left")
         axis.set_xticks(np.arange(classes) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
@@ -252,7 +276,7 @@ def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task:
         axis.tick_params(length=0, labelsize=8 if classes <= 10 else 6, labelbottom=True)
         if classes <= 10:
             for gold, noisy in np.argwhere(share >= 0.005):
-                colour = "#0a0a0a" if share[gold, noisy] > 0.55 else "#fefefe"
+                colour = "#fefefe" if share[gold, noisy] > 0.55 else "#0a0a0a"
                 text = f"{100 * share[gold, noisy]:.0f}"
                 axis.text(noisy + 0.5, gold + 0.5, text, ha="center", va="center", color=colour, fontsize=7)
     axes[0].set_ylabel("gold class")

@@ -139,9 +139,10 @@ LATEX_HEAD = r"""\documentclass[a4paper]{article}
 """
 
 
-def latex_document(title: str, tables: list[Table], sections: list[tuple[str, list[str]]]) -> str:
+def latex_document(title: str, lead: list[str], tables: list[Table], sections: list[tuple[str, list[str]]]) -> str:
     """A complete document with every table and with lists of sentences; compiles with pdflatex and tectonic."""
     pieces = [LATEX_HEAD, rf"\section*{{{escape_latex(title)}}}", ""]
+    pieces += [rf"{escape_latex(sentence)}\par\smallskip" for sentence in lead]
     for table in tables:
         pieces += [rf"\subsection*{{{escape_latex(table.title)}}}", r"\nopagebreak", r"\fit{%"]
         pieces += [latex_table(table).rstrip() + "}", "", r"\smallskip"]

@@ -1,0 +1,162 @@
+"""Regenerate everything that a report consists of from the records alone. torch is never imported."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import UsageError, unknown
+from bench.report import figures as figure_plans
+from bench.report import render, words
+from bench.report.frame import Results, load
+from bench.report.gaps import Gap, find_gaps, gap_sentences
+from bench.report.model import Table, slug
+from bench.report.page import html_page
+from bench.report.summaries import summary_tables
+from bench.report.tables import RULE_TEXT, Block, blocks, check_baseline, result_table
+from bench.store import Damaged, write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("md", "latex", "csv", "html", "figures")
+"""What can be asked for; `cells.parquet` and `cells.csv` are always written."""
+
+TITLE = "Noisy-label benchmark"
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """What a report was made from and what was written."""
+
+    out: Path
+    files: list[Path] = field(repr=False)
+    cells: int
+    done: int
+    failed: int
+    skipped: int
+    not_run: int  # combinations of a method and a column without any cell
+    damaged: list[Damaged]
+    sentences: list[str]  # the report in words, for people
+    notes: list[str]
+
+    @property
+    def page(self) -> Path | None:
+        """The HTML page, if it was written."""
+        return next((path for path in self.files if path.name == "index.html"), None)
+
+
+def build_report(
+    results: Path,
+    out: Path,
+    *,
+    formats: Collection[str] = FORMATS,
+    baseline: str = "plain",
+    rule: str = "last",
+) -> ReportSummary:
+    """Write tables, figures, the page and the tidy cells below `out`.
+
+    `rule` is `last` or `noisy_valid`: the step whose scores count. Figures are drawn for the formats that
+    show them (`html`, `md`) or when asked for (`figures`). Raises UsageError, before anything is written, for
+    an unknown format, rule or baseline, a folder without results, or records of a newer schema.
+    """
+    _check(formats, rule)
+    read = load(results)
+    named = check_baseline(read.cells, baseline)
+    parts = blocks(read.cells, named)
+    notes = list(read.notes)
+    if named is None:
+        notes.append(f"No method named '{baseline}' is among the results: tables show no difference to a baseline.")
+    read = Results(read.folder, read.records, read.cells, read.damaged, notes)
+    tables = all_tables(parts, rule, named)
+    gaps = find_gaps(read.cells, parts)
+    lead = [words.count_sentence(read), *(words.headline(block, rule, named) for block in parts if block.columns)]
+    drawn = []
+    if {"html", "md", "figures"} & set(formats):
+        drawn = [(plan, *figure_plans.render(plan)) for plan in figure_plans.plans(read, parts, rule, named)]
+    files = _files(read, parts, tables, drawn, gaps, lead, formats, rule, out)
+    for name, content in files.items():
+        write_atomically(out / name, content)
+    found = words.counts(read)
+    return ReportSummary(
+        out=out,
+        files=[out / name for name in files],
+        cells=len(read.cells),
+        done=found["done"],
+        failed=found["failed"],
+        skipped=found["skipped"],
+        not_run=sum(gap.status == "not run" for gap in gaps),
+        damaged=read.damaged,
+        sentences=lead,
+        notes=notes,
+    )
+
+
+def _check(formats: Collection[str], rule: str) -> None:
+    if isinstance(formats, str) or not formats:
+        raise UsageError(f"formats must be a list of {', '.join(FORMATS)}, not {formats!r}")
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown("report format", name, FORMATS)
+    if rule == "oracle_best":
+        raise UsageError(
+            "rule 'oracle_best' selects on the test set and is never a result: use last or noisy_valid "
+            "(the selection table shows all three side by side)"
+        )
+    if rule not in RULE_TEXT:
+        raise unknown("selection rule", rule, ("last", "noisy_valid"))
+
+
+def all_tables(parts: Sequence[Block], rule: str, baseline: str | None) -> list[Table]:
+    """Every table of a report: by set-up, all tasks first."""
+    made = []
+    for block in parts:
+        if not block.columns:
+            continue
+        tasks = block.tasks()
+        for task in ([""] if len(tasks) > 1 else []) + tasks:
+            made += [result_table(block, task, metric, rule, baseline) for metric in ("accuracy", "ece")]
+        made += summary_tables(block, rule, baseline)
+    return made
+
+
+def _files(
+    read: Results,
+    parts: Sequence[Block],
+    tables: Sequence[Table],
+    drawn: Sequence[tuple],
+    gaps: Sequence[Gap],
+    lead: list[str],
+    formats: Collection[str],
+    rule: str,
+    out: Path,
+) -> dict[str, bytes]:
+    """The content of every file by its path below the report folder; the page last."""
+    files = _tidy_files(read.cells)
+    for plan, png, svg in drawn:
+        files |= {f"figures/{plan.name}.png": png, f"figures/{plan.name}.svg": svg}
+    sections = [
+        ("What is missing, and why", gap_sentences(gaps)),
+        ("Notes", [*read.notes, *(f"Left out: {each.path.name}: {each.why}" for each in read.damaged)]),
+    ]
+    if "csv" in formats:
+        files |= {f"tables/{slug(table)}.csv": render.csv_table(table).encode() for table in tables}
+    if "latex" in formats:
+        files |= {f"tables/{slug(table)}.tex": render.latex_table(table).encode() for table in tables}
+        files["report.tex"] = render.latex_document(TITLE, lead, list(tables), sections).encode()
+    if "md" in formats:
+        shown = [(plan.title, f"figures/{plan.name}.png", plan.caption) for plan, _, _ in drawn]
+        files["report.md"] = render.markdown_document(TITLE, lead, list(tables), sections, shown).encode()
+    if "html" in formats:
+        vector = [(plan, svg) for plan, _, svg in drawn]
+        files["index.html"] = html_page(read, parts, tables, vector, gaps, lead, rule, out).encode()
+    return files
+
+
+def _tidy_files(cells: pd.DataFrame) -> dict[str, bytes]:
+    buffer = io.BytesIO()
+    cells.to_parquet(buffer, index=False)
+    return {"cells.parquet": buffer.getvalue(), "cells.csv": cells.to_csv(index=False).encode()}

@@ -1,0 +1,59 @@
+"""The main table for a terminal, as a rich renderable; nothing is printed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.report.frame import Results, load
+from bench.report.model import Entry, Table, parts
+from bench.report.tables import blocks, check_baseline, result_table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.text import Text
+
+
+def main_table(
+    results: Results | Path, *, metric: str = "accuracy", rule: str = "last", baseline: str = "plain"
+) -> Group:
+    """The accuracy tables (one a set-up and task) as one renderable: `console.print(main_table(results))`.
+
+    Raises UsageError as `build_report` does.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    if not isinstance(results, Results):
+        results = load(results)
+    named = check_baseline(results.cells, baseline)
+    pieces = []
+    for block in blocks(results.cells, named):
+        for task in block.tasks():
+            table = result_table(block, task, metric, rule, named)
+            pieces += [_rich(table), Text(" ".join(table.caption), style="dim"), Text("")]
+    return Group(*pieces)
+
+
+def _rich(table: Table):
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("method", overflow="fold")
+    for head in table.heads:
+        below = f"\n{head.below}" if head.below else ""
+        shown.add_column(Text(head.name + below), justify="right", overflow="fold")
+    for row in table.rows:
+        label = Text(row.label, style="italic" if row.kind == "reference" else "")
+        shown.add_row(label, *(_text(entry, table) for entry in row.entries))
+    return shown
+
+
+def _text(entry: Entry, table: Table) -> Text:
+    from rich.text import Text
+
+    mean, half, few = parts(entry, table)
+    style = "bold green" if entry.best else "" if entry.state == "value" else "dim"
+    return Text.assemble((mean, style), (f" {half}" if half else "", "dim"), (f" {few}" if few else "", "dim"))

@@ -1,0 +1,244 @@
+"""Which figures a report has, what data goes into each, and how they are saved."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.report.frame import Results
+from bench.report.tables import METRICS, Block, Column
+from bench.store import slug
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STYLE = Path(__file__).parent / "templates" / "report.mplstyle"
+
+MAX_METHODS, MAX_NOISES = 7, 6
+"""A small-multiples figure beyond this is no longer readable; what is left out is said in its caption."""
+
+CURVES = ("fit_correct", "fit_wrong", "test_accuracy")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A figure that can be drawn: nothing is computed before `draw()`."""
+
+    name: str  # safe as a file name
+    kind: str  # accuracy, ece, selection, reliability, memorisation, confusion
+    task: str
+    setup: str  # "" = of all set-ups
+    title: str
+    caption: str
+    draw: Callable[[], Figure]
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The report's matplotlib style; characters without a glyph are drawn as boxes without a warning."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(fname=STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def render(plan: Plan) -> tuple[bytes, bytes]:
+    """The figure as PNG (200 dpi) and SVG; equal data give equal bytes."""
+    with style():
+        figure = plan.draw()
+        png, svg = io.BytesIO(), io.BytesIO()
+        figure.savefig(png, format="png", metadata={"Software": None})
+        # The layout is settled by the first drawing; solving it again would only cost time.
+        figure.set_layout_engine("none")
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return png.getvalue(), svg.getvalue()
+
+
+def plans(results: Results, blocks: list[Block], rule: str, baseline: str | None) -> list[Plan]:
+    """Every figure that the records have data for."""
+    made = []
+    for block in blocks:
+        for task in block.tasks():
+            columns = [column for column in block.columns if column[0] == task]
+            scored = [c for c in columns if any(block.values(m, c, f"accuracy_{rule}") for m in block.methods)]
+            if scored:
+                made += _task_plans(results, block, task, scored, rule, baseline)
+    return made + _confusion_plans(results)
+
+
+def _plan(kind: str, task: str, setup: str, title: str, caption: str, draw: Callable[[], Figure]) -> Plan:
+    return Plan(slug("-".join(part for part in (kind, task, setup) if part)), kind, task, setup, title, caption, draw)
+
+
+def _task_plans(results: Results, block: Block, task: str, columns: list[Column], rule: str, baseline) -> list[Plan]:
+    from bench.report import plots
+
+    where = f"{task}, {block.setup}"
+    interval = "Points: means over seeds with 95 % t-intervals (cut at the frame); small points: single seeds. "
+    marks = "Square and dashed line: the baseline. Hollow: references that see gold."
+    made = [
+        _plan(
+            metric,
+            task,
+            block.setup,
+            f"{METRICS[metric].title}: {where}",
+            interval + marks,
+            lambda metric=metric: plots.scores(block, task, columns, metric, rule, baseline),
+        )
+        for metric in ("accuracy", "ece")
+    ]
+    noises, methods, left_out = _fitting(block, columns)
+    made.append(
+        _plan(
+            "reliability",
+            task,
+            block.setup,
+            f"Reliability: {where}",
+            "Bars: accuracy of the test texts in each of 15 confidence bins, last step, seeds pooled; hatched: the gap "
+            f"to the confidence; grey strip: how many texts. ECE: mean over seeds.{left_out}",
+            lambda: plots.reliability(reliability_data(results, block, task, noises, methods), task, block.setup),
+        )
+    )
+    curves = memorisation_data(results, block, task, noises, methods)
+    if curves:
+        made.append(
+            _plan(
+                "memorisation",
+                task,
+                block.setup,
+                f"Memorisation of noise: {where}",
+                "Share of the rightly and of the wrongly labelled train texts that are predicted as labelled, and test "
+                f"accuracy, after each step. Thick: mean over seeds; thin: single seeds.{left_out}",
+                lambda: plots.memorisation(curves, task, block.setup),
+            )
+        )
+    made.append(
+        _plan(
+            "selection",
+            task,
+            block.setup,
+            f"Which step is scored: {where}",
+            "Mean accuracy over seeds of three steps. The best step on test needs gold labels: a diagnostic, "
+            "never a result.",
+            lambda: plots.selection(block, task, columns),
+        )
+    )
+    return made
+
+
+def _fitting(block: Block, columns: list[Column]) -> tuple[list[str], list[str], str]:
+    """Noise sources and methods that fit into small multiples, and a sentence on what does not."""
+    noises = [noise for _, noise in columns]
+    methods = [m for m in block.methods if any(block.values(m, c, "accuracy_last") for c in columns)]
+    cut = [*noises[MAX_NOISES:], *methods[MAX_METHODS:]]
+    return noises[:MAX_NOISES], methods[:MAX_METHODS], f" Not shown for want of room: {', '.join(cut)}." if cut else ""
+
+
+def reliability_data(
+    results: Results, block: Block, task: str, noises: list[str], methods: list[str]
+) -> dict[tuple[str, str], dict[str, np.ndarray] | None]:
+    """Reliability bins pooled over seeds, by (noise, method): `count`, `accuracy`, `confidence` float64[15], `ece`."""
+    grid = {}
+    for noise in noises:
+        for method in methods:
+            rows = block.rows.get((method, (task, noise)), [])
+            found = [bins for row in rows if (bins := results.bins(row["cell"])) is not None]
+            eces = list(block.values(method, (task, noise), "ece_last").values())
+            grid[noise, method] = _pooled(found) | {"ece": np.mean(eces)} if found and eces else None
+    return grid
+
+
+def _pooled(found: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    counts = np.array([bins["count"] for bins in found], dtype=np.float64)
+    total = counts.sum(axis=0)
+    pooled = {"count": total}
+    for name in ("accuracy", "confidence"):
+        sums = (counts * np.nan_to_num(np.array([bins[name] for bins in found], dtype=np.float64))).sum(axis=0)
+        pooled[name] = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+    return pooled
+
+
+def memorisation_data(
+    results: Results, block: Block, task: str, noises: list[str], methods: list[str]
+) -> dict[tuple[str, str], dict[str, np.ndarray] | None]:
+    """Curves by (noise, method): `step` float[steps], the `CURVES` float[seeds, steps]; empty without any fit curve.
+
+    Seeds may have stopped at different steps: the curve ends where the first of them ends.
+    """
+    grid: dict[tuple[str, str], dict[str, np.ndarray] | None] = {}
+    for noise in noises:
+        for method in methods:
+            rows = block.rows.get((method, (task, noise)), [])
+            curves = [curve for row in rows if (curve := results.by_cell[row["cell"]].curve)]
+            grid[noise, method] = _stacked(curves) if curves else None
+    has_fit = any(c is not None and not np.isnan(c["fit_wrong"]).all() for c in grid.values())
+    return grid if has_fit else {}
+
+
+def _stacked(curves: list) -> dict[str, np.ndarray]:
+    length = min(map(len, curves))
+    stacked = {"step": np.array([point.step for point in curves[0][:length]], dtype=np.float64)}
+    for name in CURVES:
+        values = [[getattr(point, name) for point in curve[:length]] for curve in curves]
+        stacked[name] = np.array(values, dtype=np.float64)
+    return stacked
+
+
+def confusion_data(results: Results, task: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Counts by noise source, int[C, C] summed over seeds, and the names of the classes."""
+    cells = results.cells
+    chosen = cells[(cells["task"] == task) & (cells["status"] == "done")]
+    matrices: dict[str, np.ndarray] = {}
+    names: list[str] = []
+    seen = set()
+    order = {"column": 0, "llm": 1, "weak": 2, "synthetic": 3}
+    by_kind = sorted(zip(chosen["cell"], chosen["noise"], chosen["noise_kind"], strict=True), key=lambda r: order[r[2]])
+    for cell, noise, _ in by_kind:
+        record = results.by_cell[cell]
+        counts = record.noise.confusion_train
+        # Methods and set-ups share their noisy labels: each set of labels is counted once.
+        if counts is None or (noise, record.key.data, record.key.limit) in seen:
+            continue
+        seen.add((noise, record.key.data, record.key.limit))
+        names = names or record.data.label_names
+        if len(counts) == len(names) and record.data.label_names == names:
+            matrices[noise] = matrices.get(noise, 0) + np.array(counts)
+    return matrices, names
+
+
+def _confusion_plans(results: Results) -> list[Plan]:
+    from bench.report import plots
+
+    made = []
+    for task in sorted(results.cells["task"].unique()):
+        matrices, names = confusion_data(results, task)
+        if matrices:
+            made.append(
+                _plan(
+                    "confusion",
+                    task,
+                    "",
+                    f"Noisy labels: {task}",
+                    "Of the train texts of each gold class (rows): the share that was given each label (columns), "
+                    "answered texts only, seeds pooled. Per cent in the cells.",
+                    lambda matrices=matrices, names=names, task=task: plots.confusion(matrices, names, task),
+                )
+            )
+    return made
+
+
+def by_kind(made: list[Plan]) -> dict[str, list[Plan]]:
+    """Plans grouped by kind, in the order in which a report shows them."""
+    groups: dict[str, list[Plan]] = defaultdict(list)
+    for plan in made:
+        groups[plan.kind].append(plan)
+    return groups

@@ -1,0 +1,62 @@
+"""Sentences made from the numbers: what was read, who is best and how sure that is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import stats
+from bench.report.model import number
+from bench.report.tables import Block, averages, common_columns
+
+if TYPE_CHECKING:
+    from bench.report.frame import Results
+
+
+def counts(results: Results) -> dict[str, int]:
+    """How many cells there are of each status, and how many files are damaged."""
+    status = results.cells["status"].value_counts()
+    return {name: int(status.get(name, 0)) for name in ("done", "failed", "skipped")} | {
+        "damaged": len(results.damaged)
+    }
+
+
+def count_sentence(results: Results) -> str:
+    """E.g. `122 cells read: 117 done, 1 failed, 4 skipped. 2 files are no readable records and were left out.`"""
+    found = counts(results)
+    listed = ", ".join(f"{found[name]} {name}" for name in ("done", "failed", "skipped") if found[name])
+    text = f"{_plural(len(results.cells), 'cell')} read: {listed}."
+    if found["damaged"]:
+        verb = "is no readable record and was" if found["damaged"] == 1 else "are no readable records and were"
+        text += f" {_plural(found['damaged'], 'file')} {verb} left out."
+    return text
+
+
+def headline(block: Block, rule: str, baseline: str | None) -> str:
+    """Who is best in a set-up on average, by how much over the baseline, and whether that is supported."""
+    shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
+    competing = [m for m in block.methods if m not in block.references and m not in left_out]
+    scores = {m: by_seed for m in competing if (by_seed := averages(block, m, shared, f"accuracy_{rule}", 100))}
+    verdict = stats.best_supported(scores)
+    if verdict.name is None:
+        return f"{block.setup}: no method can be compared yet."
+    mean = stats.mean_interval(list(scores[verdict.name].values()))
+    over = f"on average over {_plural(len(shared), 'column')} (task and noise source)"
+    text = f"{block.setup}: {verdict.name} has the highest accuracy {over}, {number(mean.mean, 1)} %"
+    if baseline in scores and baseline != verdict.name:
+        gain = stats.paired_difference(scores[verdict.name], scores[baseline])
+        if gain.n:
+            text += f", {_points(gain)} against {baseline}"
+    if verdict.runner_up is None:
+        return f"{text}; it is the only method with these columns."
+    if verdict.supported:
+        return f"{text}. It is ahead of the runner-up {verdict.runner_up}: {verdict.why}."
+    return f"{text}. The data do not show that it is ahead of the runner-up {verdict.runner_up}: {verdict.why}."
+
+
+def _points(interval: stats.Interval) -> str:
+    half = "" if interval.half != interval.half else f" ± {number(interval.half, 1)}"
+    return f"{number(interval.mean, 1, signed=True)}{half} points"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -12,8 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-__all__ = ["Neighbours", "distance_weights", "nearest", "vote", "vote_among"]
+from bench.errors import UsageError
 
+__all__ = ["DEFAULT_K", "Neighbours", "checked_k", "distance_weights", "nearest", "vote", "vote_among"]
+
+DEFAULT_K = 10  # of SiDyP, DyGen and NPC
 _BLOCK_BYTES = 128 * 2**20  # memory of one distance block
 _SPARE = 8  # candidates beyond k, so that ties at the k-th place are settled by row and not by rounding
 
@@ -25,6 +28,21 @@ class Neighbours(NamedTuple):
     """float64[..., Nq, k], Euclidean; +inf where there are fewer than k references."""
     indices: np.ndarray
     """int64[..., Nq, k], rows of the reference set; meaningless where the distance is +inf."""
+
+
+def checked_k(k: int | None, available: int, method: str) -> int:
+    """The k to use with `available` references: `None` is 10, or all of them where there are fewer.
+
+    Raises UsageError, naming the method and the allowed range, when an explicit k is larger than that.
+    """
+    if k is None:
+        return max(1, min(DEFAULT_K, available))
+    if k > max(1, available):
+        raise UsageError(
+            f"method {method}: neighbours = {k} is larger than the {available} texts that can vote: "
+            f"choose neighbours in [1, {max(1, available)}]"
+        )
+    return k
 
 
 def nearest(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
+from bench.errors import UsageError
 from methods import neighbours
 
 
@@ -121,3 +122,15 @@ def test_bad_shapes_are_named(points):
         neighbours.nearest(queries, references, 3, exclude_self=True)
     with pytest.raises(ValueError, match="one width"):
         neighbours.nearest(queries[:, :2], references, 3)
+
+
+def test_k_is_ten_or_all_unless_asked_for_and_never_more_than_there_are():
+    assert neighbours.checked_k(None, 50, "npc") == 10
+    assert neighbours.checked_k(None, 4, "npc") == 4
+    assert neighbours.checked_k(None, 0, "npc") == 1
+    assert neighbours.checked_k(4, 4, "npc") == 4
+    with pytest.raises(UsageError) as error:
+        neighbours.checked_k(5, 4, "npc")
+    assert str(error.value) == (
+        "method npc: neighbours = 5 is larger than the 4 texts that can vote: choose neighbours in [1, 4]"
+    )

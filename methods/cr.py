@@ -1,0 +1,38 @@
+"""Co-regularisation: several branches that learn the labels and are held to their common opinion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from methods import shared
+from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.registry import register
+
+
+@register
+class CoRegularisation:
+    """M networks, cross-entropy + α·KL(mean || each) (Zhou & Chen, EMNLP 2021); stage 1 of DyGen and SiDyP.
+
+    Predicts the mean of the branches (the paper: the last one).
+    """
+
+    name = "cr"
+    version = 1
+
+    @config
+    class Config:
+        """Hyper-parameters of co-regularisation."""
+
+        branches: int = Field(3, ge=2, le=64, description="M, networks (2 in the paper; 3 shares SiDyP's stage 1)")
+        alpha: float = Field(5.0, ge=0, description="weight of the agreement term (the authors' script)")
+        warmup: float = Field(
+            0.1, ge=0, le=1, description="share of all steps at the start without the agreement term (the paper)"
+        )
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the mean of the branches after each epoch."""
+        settings = {"branches": self.config.branches, "alpha": self.config.alpha, "warmup": self.config.warmup}
+        yield from shared.branch_run(task, tools, **settings).predictions()

@@ -1,0 +1,47 @@
+"""Early-learning regularisation: hold on to what the network believed before it memorised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from bench.trainer import Batch
+from methods import losses, training
+from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.registry import register
+
+
+@register
+class EarlyLearningRegularisation:
+    """Cross-entropy + λ·log(1 - <t, p>) with t a running mean of p (Liu et al., NeurIPS 2020, eq. 6)."""
+
+    name = "elr"
+    version = 1
+
+    @config
+    class Config:
+        """Hyper-parameters of early-learning regularisation."""
+
+        strength: float = Field(3.0, ge=0, description="λ, weight of the regulariser (the paper's CIFAR-10 value)")
+        momentum: float = Field(
+            0.7, ge=0, lt=1, description="β, share of the old target kept at each visit (the paper's CIFAR-10 value)"
+        )
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the predictions after each epoch."""
+        device = tools.trainer.accelerator.device
+        targets = torch.zeros(len(task.train), task.num_classes, device=device)
+
+        def loss(outputs, batch: Batch):
+            logits, rows = outputs[0].logits, batch.indices.to(device)
+            probabilities = logits.detach().softmax(dim=-1)
+            everywhere, mine = batch.gather(rows)  # another process may meet these rows in the next epoch
+            updated = losses.elr_update(targets[everywhere], batch.gather(probabilities)[0], self.config.momentum)
+            targets[everywhere] = updated
+            return losses.elr_loss(logits, batch.targets["label"], updated[mine], self.config.strength)
+
+        yield from training.train(task, tools, loss)

@@ -1,0 +1,47 @@
+"""Generalised cross-entropy: between cross-entropy and mean absolute error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.trainer import Batch
+from methods import losses, training
+from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.registry import register
+
+
+@register
+class GeneralisedCrossEntropy:
+    """L_q = (1 - p_ỹ^q) / q, which bounds what one wrong label can cost (Zhang & Sabuncu, NeurIPS 2018, eq. 6).
+
+    The truncated variant of the paper is not part of this.
+    """
+
+    name = "gce"
+    version = 1
+
+    @config
+    class Config:
+        """Hyper-parameters of the generalised cross-entropy."""
+
+        q: float = Field(0.7, gt=0, le=1, description="0 is cross-entropy, 1 is mean absolute error (0.7 in the paper)")
+        ce_epochs: int = Field(
+            1,
+            ge=0,
+            description="first epochs on plain cross-entropy: from a fresh head p_ỹ is near 1/C, where L_q hardly "
+            "has a gradient (our choice)",
+        )
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the predictions after each epoch."""
+
+        def loss(outputs, batch: Batch):
+            logits, labels = outputs[0].logits, batch.targets["label"]
+            if batch.epoch < self.config.ce_epochs:
+                return losses.cross_entropy(logits, labels)
+            return losses.generalised_cross_entropy(logits, labels, self.config.q)
+
+        yield from training.train(task, tools, loss)

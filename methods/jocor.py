@@ -1,0 +1,49 @@
+"""JoCoR: two networks trained as one, on the examples where they agree with the label and with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.trainer import Batch, PerExample
+from methods import losses, shared, training
+from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
+from methods.registry import register
+
+
+@register
+class JoCoR:
+    """Joint training with co-regularisation on jointly selected small losses (Wei et al., CVPR 2020, algorithm 1)."""
+
+    name = "jocor"
+    version = 1
+
+    @config
+    class Config:
+        """Hyper-parameters of JoCoR."""
+
+        tau: str = RATE
+        agreement: float = Field(
+            0.9, ge=0, le=1, description="λ, share of the agreement term; the rest is cross-entropy (0.9 on CIFAR)"
+        )
+        ramp: float = Field(
+            0.3, gt=0, le=1, description="share of the epochs over which the forget rate rises (10 of 200 in the paper)"
+        )
+        exponent: float = Field(1.0, gt=0, description="c: the rise ends at tau**c (1 in the paper)")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the mean of both networks after each epoch."""
+        rate = shared.noise_rate(task, tools, self.config.tau)
+        ramp_epochs = losses.forget_ramp_epochs(tools.recipe.epochs, self.config.ramp)
+
+        def loss(outputs, batch: Batch) -> PerExample:
+            one, two = outputs
+            joint = losses.jocor_loss(one.logits, two.logits, batch.targets["label"], self.config.agreement)
+            forget = losses.forget_rate(batch.epoch, rate, ramp_epochs, self.config.exponent)
+            everywhere, mine = batch.gather(joint)
+            chosen = losses.small_loss_mask(everywhere, forget)[mine]
+            return PerExample(joint[None], chosen[None].float())
+
+        yield from training.train(task, tools, loss, networks=2, diagnostics=lambda: {"noise_rate_estimate": rate})

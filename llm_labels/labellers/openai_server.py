@@ -1,0 +1,263 @@
+"""A chat server that speaks the OpenAI protocol as a labeller (OpenAI, vLLM, llama.cpp, Ollama, Together, ...).
+
+Questions go out concurrently, up to a limit. 408, 409, 429, 5xx, time-outs, lost connections and malformed
+answers are tried again with growing pauses (`Retry-After` is obeyed); whatever stays broken ends the run with
+one error, and what was answered is kept. A completed answer without a label is "no answer", never an error.
+The key comes from the environment alone and goes nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import re
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.errors import Unavailable, UsageError
+from bench.seeds import named_seed
+from llm_labels.cache import Answer
+from llm_labels.decode import DECODERS, Decoder, decode
+from llm_labels.labellers import Decoded, Question, Usage
+from llm_labels.prompts import Prompt, message
+from llm_labels.sanitise import printable
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["OpenAILabeller", "Prices"]
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+ADDRESS_VARIABLE = "OPENAI_BASE_URL"
+LONGEST_PAUSE = 60.0
+"""Seconds between two tries at most, whatever the server asks for."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars per million tokens."""
+
+    tokens_in: float
+    tokens_out: float
+
+
+class OpenAILabeller:
+    """Asks a chat model one question a text, at temperature 0 unless said otherwise.
+
+    `base_url` defaults to $OPENAI_BASE_URL, else OpenAI's own. `attempts`: tries of one question in all.
+    `pause`: seconds before the second try, doubled for each further one. `timeout`: seconds for one try.
+    `token_field`: some newer models want "max_completion_tokens"; `temperature=None` leaves it to the server.
+    """
+
+    calibration = "none"
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        name: str | None = None,
+        base_url: str | None = None,
+        concurrency: int = 8,
+        timeout: float = 60.0,
+        attempts: int = 7,
+        pause: float = 1.0,
+        temperature: float | None = 0.0,
+        max_tokens: int = 100,
+        token_field: str = "max_tokens",
+        prices: Prices | None = None,
+        decoder: Decoder = "strict",
+    ) -> None:
+        if decoder not in DECODERS:
+            raise UsageError(f"decoder '{decoder}' is unknown: choose {' or '.join(DECODERS)}")
+        if token_field not in ("max_tokens", "max_completion_tokens"):
+            raise UsageError(f"token_field '{token_field}' is unknown: choose max_tokens or max_completion_tokens")
+        for what, value in (("concurrency", concurrency), ("attempts", attempts), ("max_tokens", max_tokens)):
+            if value < 1:
+                raise UsageError(f"{what} {value} is too small: at least 1")
+        self.base_url = base_url or os.environ.get(ADDRESS_VARIABLE) or None
+        if self.base_url and not re.match(r"https?://[^\s/]+", self.base_url):
+            raise UsageError(f"server address '{printable(self.base_url, 100)}' is none: expected https://host/v1")
+        if not os.environ.get(KEY_VARIABLE) and not self.base_url:
+            raise Unavailable(
+                f"labeller '{model}' is no local model that is known here, and no server is named: set {KEY_VARIABLE} "
+                f"for OpenAI, or {ADDRESS_VARIABLE} (and {KEY_VARIABLE}, where it wants one) for another server"
+            )
+        self.name = name or model.rsplit("/", 1)[-1]
+        self.revision = model
+        self.concurrency, self.timeout, self.attempts, self.pause = concurrency, timeout, attempts, pause
+        self.temperature, self.max_tokens, self.token_field = temperature, max_tokens, token_field
+        self.prices, self.decoder = prices, decoder
+        self.decoding = {"decoder": decoder}
+        self.usage = Usage(usd=None if prices is None else 0.0)
+
+    def settings(self) -> dict[str, Any]:
+        """What shapes an answer; neither the server's address nor the key is in it."""
+        return {"kind": "chat", "temperature": self.temperature, "max_tokens": self.max_tokens}
+
+    def price(self, tokens_in: float, tokens_out: float) -> float | None:
+        """US dollars for so many tokens, or None where no prices were given."""
+        if self.prices is None:
+            return None
+        return (tokens_in * self.prices.tokens_in + tokens_out * self.prices.tokens_out) / 1e6
+
+    def references(self, train: Sequence[str]) -> list[str]:
+        """None: an answer in words is not calibrated."""
+        return []
+
+    def ask(
+        self,
+        prompt: Prompt,
+        questions: Sequence[Question],
+        known: Container[str],
+        store: Callable[[str, Answer], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        """Ask every unknown question; see `Labeller.ask`. Requests in flight when `stop()` turns true are finished.
+
+        Raises Unavailable (server out of reach or refusing) or UsageError (the request is wrong).
+        """
+        waiting = [question for question in questions if question.key not in known]
+        if not waiting:
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(self._ask(prompt, waiting, store, stop))
+            return
+        # inside a running loop (a notebook): a loop of our own needs a thread of its own
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, self._ask(prompt, waiting, store, stop)).result()
+
+    def decode(self, prompt: Prompt, answers: Sequence[Answer], references: Sequence[Answer]) -> Decoded:
+        """Labels read from the answers' text."""
+        labels = [decode(answer.text, prompt.labels, self.decoder) for answer in answers]
+        return Decoded(np.array(labels, dtype=np.int64), tuple(answer.text for answer in answers))
+
+    async def _ask(self, prompt: Prompt, waiting: list[Question], store, stop) -> None:
+        from openai import AsyncOpenAI
+
+        # a server of one's own often wants no key; the client insists on one
+        key = os.environ.get(KEY_VARIABLE) or "none"
+        errors: list[Exception] = []
+        line = iter(waiting)
+        async with AsyncOpenAI(api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=0) as client:
+            workers = [self._work(client, prompt, line, store, stop, errors) for _ in range(self.concurrency)]
+            await asyncio.gather(*workers)
+        if errors:
+            raise errors[0]
+
+    async def _work(self, client: AsyncOpenAI, prompt: Prompt, line: Iterator[Question], store, stop, errors) -> None:
+        """Take questions off the line, one after the other, until it is empty or somebody failed."""
+        for question in line:
+            if errors or stop():
+                return
+            try:
+                answer = await self._one(client, message(prompt, question.examples, question.text), question.key)
+            except Exception as error:
+                errors.append(error)
+                return
+            self.usage.requests += 1
+            self.usage.tokens_in += answer.tokens_in
+            self.usage.tokens_out += answer.tokens_out
+            self.usage.usd = self.price(self.usage.tokens_in, self.usage.tokens_out)
+            store(question.key, answer)
+
+    async def _one(self, client: AsyncOpenAI, content: str, key: str) -> Answer:
+        """One completed answer, after as many tries as it takes. Raises Unavailable or UsageError."""
+        import openai
+
+        options: dict[str, Any] = {self.token_field: self.max_tokens}
+        if self.temperature is not None:
+            options["temperature"] = self.temperature
+        problem = "no answer"
+        for attempt in range(self.attempts):
+            wait = None
+            started = perf_counter()
+            try:
+                reply = await client.chat.completions.create(
+                    model=self.revision, messages=[{"role": "user", "content": content}], **options
+                )
+                return _read(reply, perf_counter() - started)
+            except openai.APIStatusError as error:
+                if _filtered(error):
+                    return Answer("[the server refused the request: content filter]")
+                if not _passes(error):
+                    raise self._final(error) from None
+                problem, wait = f"status {error.status_code}", _retry_after(error)
+            except openai.APITimeoutError:
+                problem = f"no answer within {self.timeout:g} s"
+            except openai.APIConnectionError as error:
+                problem = f"no connection ({type(error.__cause__ or error).__name__})"
+            except (openai.APIError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+                problem = f"a malformed answer ({type(error).__name__})"
+            if attempt + 1 < self.attempts:
+                self.usage.retries += 1
+                await asyncio.sleep(wait if wait is not None else self._backoff(key, attempt))
+        raise Unavailable(
+            f"the server of '{self.revision}' gave {problem} {self.attempts} times in a row; "
+            "what was answered is kept: run the same command again to go on"
+        )
+
+    def _backoff(self, key: str, attempt: int) -> float:
+        """Seconds: doubling, less up to a quarter, so that concurrent questions do not come back at once."""
+        jitter = 0.25 * (named_seed("retry", key, attempt) % 1000) / 1000
+        return min(LONGEST_PAUSE, self.pause * 2**attempt) * (1 - jitter)
+
+    def _final(self, error: Any) -> Exception:
+        """The error of a status that no retry changes."""
+        said = printable(str(getattr(error, "message", "")), 300)
+        key = os.environ.get(KEY_VARIABLE)
+        said = said.replace(key, "[key]") if key else said
+        if error.status_code in (401, 403):
+            return Unavailable(f"the server refused the key in {KEY_VARIABLE} (status {error.status_code}): {said}")
+        if error.status_code == 404:
+            return UsageError(f"the server does not know the model '{self.revision}' (status 404): {said}")
+        if error.status_code == 429:
+            return Unavailable(f"the account's quota is used up (status 429): {said}; what was answered is kept")
+        return UsageError(f"the server of '{self.revision}' refused the request (status {error.status_code}): {said}")
+
+
+def _read(reply: Any, seconds: float) -> Answer:
+    """The answer in a reply. Raises ValueError and its like where the reply is not of the protocol's shape."""
+    choice = reply.choices[0]
+    text = choice.message.content
+    if text is None:
+        text = getattr(choice.message, "refusal", None)
+    if text is None and choice.finish_reason in ("content_filter", "length"):
+        text = ""
+    if not isinstance(text, str):
+        raise ValueError("no text in the answer")
+    usage = getattr(reply, "usage", None)
+    counts = [getattr(usage, name, 0) for name in ("prompt_tokens", "completion_tokens")]
+    tokens_in, tokens_out = (count if isinstance(count, int) and count >= 0 else 0 for count in counts)
+    return Answer(text, (), tokens_in, tokens_out, round(seconds, 3))
+
+
+def _passes(error: Any) -> bool:
+    """Whether the same request may do better later."""
+    if error.status_code == 429:
+        return _code(error) != "insufficient_quota"
+    return error.status_code in (408, 409, 425) or error.status_code >= 500
+
+
+def _filtered(error: Any) -> bool:
+    return error.status_code == 400 and _code(error) in ("content_filter", "content_policy_violation")
+
+
+def _code(error: Any) -> str:
+    code = getattr(error, "code", None)
+    return code if isinstance(code, str) else ""
+
+
+def _retry_after(error: Any) -> float | None:
+    """Seconds that the server asks to wait, or None. Raises nothing."""
+    try:
+        seconds = float(error.response.headers.get("retry-after", ""))
+    except (TypeError, ValueError, AttributeError):
+        return None
+    return min(seconds, LONGEST_PAUSE) if 0 <= seconds < float("inf") else None

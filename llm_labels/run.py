@@ -1,0 +1,268 @@
+"""Make a label set: ask a labeller about every text of a task, keep each answer, decode, write.
+
+Answers go to an append-only cache as they come; a labelling that was killed goes on where it stopped and gives
+the same set as one that was not. Decoding always starts from the kept answers, so another calibration or
+decoder costs nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.errors import UsageError
+from bench.seeds import named_generator
+from bench.store import slug, write_atomically
+from llm_labels.cache import Answer, AnswerCache, answer_key
+from llm_labels.labellers import Labeller, Question
+from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set
+from llm_labels.prompts import Prompt, Shown, find_prompt, shown, tidy
+from llm_labels.sanitise import printable
+
+if TYPE_CHECKING:
+    from bench.sources import TaskData
+
+__all__ = ["Labelling", "Progress", "label_task", "rows_to_label"]
+
+SPLITS = ("train", "valid", "test")
+SYNC_EVERY = 30.0
+"""Seconds between forced writes of the answer cache to the disk."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a labelling is, for the person who waits."""
+
+    split: str  # "calibration", "train", "valid" or "test"
+    done: int  # answers of this split, those out of the cache included
+    total: int
+    asked: int  # answers that were asked for now, all splits together
+    seconds: float  # since the first question
+    rate: float  # questions a second, now
+    seconds_left: float | None  # for all splits; None until the rate is known
+    tokens: int
+    usd: float | None
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """A finished label set, or as much of it as the budget paid for."""
+
+    folder: Path
+    card: Card
+    labels: Mapping[str, SplitLabels]
+    probabilities: Mapping[str, np.ndarray]  # float32[K, C] a split; empty for labellers without
+    complete: bool  # False: the budget ran out; the rows that were not asked are absent
+    from_cache: int  # answers that were there already
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Counter:
+    asked: int = 0
+    done: int = 0
+    started: float = field(default_factory=time.monotonic)
+    synced: float = field(default_factory=time.monotonic)
+
+
+def label_task(
+    task: TaskData,
+    labeller: Labeller,
+    *,
+    prompting: str,
+    out: Path,
+    cache_dir: Path,
+    splits: Sequence[str] = SPLITS,
+    limit: int | Mapping[str, int] | None = None,
+    prompt_file: Path | None = None,
+    budget: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    licence: str = "",
+    note: str = "",
+) -> Labelling:
+    """Label the texts of a task and write the set to `out/<labeller>/<prompting>/<task>/`.
+
+    The labeller reads the texts as the methods do; gold labels are never looked at. `limit`: at most so many
+    texts a split, or a mapping from split to that; the texts are those that `bench run --limit` takes.
+    `budget`: US dollars for the whole set, kept answers included; when it is spent the set is written with the
+    rows that were answered.
+    Raises UsageError before anything is asked where the request makes no sense.
+    """
+    if prompting not in ("zero", "few"):
+        raise UsageError(f"prompting '{prompting}' is unknown: choose zero or few")
+    wrong = [split for split in splits if split not in SPLITS]
+    if wrong or not splits:
+        raise UsageError(f"split '{wrong[0] if wrong else ''}' is unknown: choose from train, valid, test")
+    if budget is not None and budget < 0:
+        raise UsageError(f"budget {budget} is negative: give US dollars")
+    if budget is not None and labeller.usage.usd is None:
+        raise UsageError("a budget needs prices: give those of the server in US dollars per million tokens")
+    if prompting == "zero" and getattr(getattr(labeller, "files", None), "base_only", False):
+        raise UsageError(f"labeller '{labeller.name}' is a base model that follows no instruction: use few")
+    task = task.whole or task
+    prompt = find_prompt(task.info.name, task.label_names, prompt_file)
+    train = task.train.texts
+    examples = shown(prompt, train) if prompting == "few" else ()
+    settings = {"labeller": labeller.revision, "prompt": prompt.hash(examples), **labeller.settings()}
+
+    rows = {split: rows_to_label(task.info.name, split, len(task.texts(split)), limit) for split in SPLITS}
+    rows = {split: rows[split] for split in SPLITS if split in splits}
+    questions = {"calibration": _questions(prompt, labeller.references(train), examples, settings)}
+    for split, chosen in rows.items():
+        own = [task.texts(split).texts[row] for row in chosen]
+        questions[split] = _questions(prompt, own, examples, settings, chosen if split == "train" else None)
+
+    name = f"{slug(labeller.name)}-{prompting}-{slug(task.info.name)}-{answer_key(**settings)[:12]}.jsonl"
+    with AnswerCache(Path(cache_dir) / name) as cache:
+        before = _ask_all(labeller, prompt, questions, cache, budget, progress)
+        answers = {split: [cache.get(q.key) for q in qs] for split, qs in questions.items()}
+        notes = tuple(labeller.usage.notes)
+        if cache.damaged:
+            notes += (f"{cache.damaged} damaged lines in {cache.path.name}: their questions were asked again",)
+
+    paid = {q.key: a for split, qs in questions.items() for q, a in zip(qs, answers[split], strict=True) if a}
+    references = [answer for answer in answers.pop("calibration") if answer is not None]
+    labels, probabilities = _decode(labeller, prompt, rows, answers, references)
+    card = _card(task, labeller, prompting, settings, labels, _cost(labeller, paid.values()), licence, note)
+    folder = Path(out) / slug(labeller.name) / prompting / slug(task.info.name)
+    write_label_set(folder, card, labels)
+    if probabilities:
+        _write_probabilities(folder / "probabilities.npz", probabilities)
+    complete = all(len(labels[split].rows) == len(rows[split]) for split in rows)
+    return Labelling(folder, card, labels, probabilities, complete, before, notes)
+
+
+def rows_to_label(task: str, split: str, count: int, limit: int | Mapping[str, int] | None) -> np.ndarray:
+    """int64[K] ascending: all rows, or the sample that `bench.sources.limit_task` takes (a larger one only adds)."""
+    most = limit.get(split) if isinstance(limit, Mapping) else limit
+    if most is not None and most < 1:
+        raise UsageError(f"limit {most} is too small: label at least one text a split")
+    if most is None or most >= count:
+        return np.arange(count)
+    keys = named_generator("limit", task, split).random(count)
+    return np.sort(np.argsort(keys, kind="stable")[:most])
+
+
+def _questions(
+    prompt: Prompt,
+    texts: Sequence[str],
+    examples: Sequence[Shown],
+    settings: Mapping,
+    rows: np.ndarray | None = None,
+) -> list[Question]:
+    """One question a text; a train row that is an example is asked without it."""
+    among = {example.row for example in examples}
+    questions = []
+    for at, text in enumerate(texts):
+        own = int(rows[at]) if rows is not None else -1
+        seen = tuple(e for e in examples if e.row != own) if own in among else tuple(examples)
+        left_out = own if own in among else None
+        key = answer_key(text=tidy(text, prompt.max_characters), left_out=left_out, **settings)
+        questions.append(Question(key, text, seen))
+    return questions
+
+
+def _ask_all(labeller, prompt, questions, cache, budget, progress) -> int:
+    """Ask what is not in the cache. Returns how many answers were in it."""
+    keys = {question.key for own in questions.values() for question in own}
+    kept = [cache[key] for key in keys if key in cache]
+    before, to_ask = len(kept), len(keys) - len(kept)
+    spent = _cost(labeller, kept).get("usd", 0.0)
+    counter = _Counter()
+
+    def stop() -> bool:
+        return budget is not None and spent + (labeller.usage.usd or 0.0) >= budget
+
+    for split, own in questions.items():
+        own = list({question.key: question for question in own}.values())  # a text that comes twice is asked once
+        counter.done = sum(question.key in cache for question in own)
+
+        def store(key: str, answer: Answer, split: str = split, of: int = len(own)) -> None:
+            if key not in cache:
+                cache.put(key, answer)
+                counter.done += 1
+                counter.asked += 1
+            if time.monotonic() - counter.synced > SYNC_EVERY:
+                cache.sync()
+                counter.synced = time.monotonic()
+            if progress is not None:
+                progress(_progress(split, counter, of, to_ask, labeller))
+
+        if own and not stop():
+            labeller.ask(prompt, own, cache, store, stop)
+    return before
+
+
+def _progress(split: str, counter: _Counter, of: int, to_ask: int, labeller: Labeller) -> Progress:
+    seconds = time.monotonic() - counter.started
+    rate = counter.asked / seconds if seconds > 0 else 0.0
+    left = max(0, to_ask - counter.asked) / rate if counter.asked >= 5 and rate > 0 else None
+    usage = labeller.usage
+    tokens = usage.tokens_in + usage.tokens_out
+    return Progress(split, counter.done, of, counter.asked, seconds, rate, left, tokens, usage.usd)
+
+
+def _decode(labeller, prompt, rows, answers, references) -> tuple[dict[str, SplitLabels], dict[str, np.ndarray]]:
+    labels, probabilities = {}, {}
+    for split, chosen in rows.items():
+        known = [at for at, answer in enumerate(answers[split]) if answer is not None]
+        decoded = labeller.decode(prompt, [answers[split][at] for at in known], references if known else [])
+        labels[split] = SplitLabels(chosen[known], decoded.labels, tuple(map(printable, decoded.answers)))
+        if decoded.probabilities is not None:
+            probabilities[split] = decoded.probabilities
+    return labels, probabilities
+
+
+def _card(task, labeller, prompting, settings, labels, cost, licence, note) -> Card:
+    counts = {
+        split: SplitCounts(
+            total=len(task.texts(split)),
+            asked=len(part.rows),
+            answered=int((part.labels >= 0).sum()),
+            fingerprint=task.full_fingerprint[split],
+        )
+        for split, part in labels.items()
+    }
+    return Card(
+        labeller=labeller.name,
+        revision=labeller.revision,
+        prompting=prompting,
+        task=task.info.name,
+        label_names=list(task.label_names),
+        prompt_hash=settings["prompt"],
+        decoding={**labeller.settings(), **getattr(labeller, "decoding", {})},
+        calibration=labeller.calibration,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        splits=counts,
+        cost=cost,
+        licence=licence or getattr(getattr(labeller, "files", None), "licence", ""),
+        note=note,
+    )
+
+
+def _cost(labeller: Labeller, answers: Iterable[Answer]) -> dict[str, float]:
+    """What the answers have cost, whenever they were given: requests, tokens, seconds, US dollars where known."""
+    answers = list(answers)
+    cost = {
+        "requests": float(len(answers)),
+        "tokens_in": float(sum(answer.tokens_in for answer in answers)),
+        "tokens_out": float(sum(answer.tokens_out for answer in answers)),
+        "seconds": round(sum(answer.seconds for answer in answers), 1),
+    }
+    usd = labeller.price(cost["tokens_in"], cost["tokens_out"])
+    return cost if usd is None else {**cost, "usd": round(usd, 6)}
+
+
+def _write_probabilities(path: Path, probabilities: Mapping[str, np.ndarray]) -> None:
+    """float16[K, C] a split, rows in the order of the CSV files."""
+    import io
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{split: values.astype(np.float16) for split, values in probabilities.items()})
+    write_atomically(path, buffer.getvalue())

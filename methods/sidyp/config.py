@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from methods.base import Field, config
+from methods.base import RATE, Field, config
 
 MAX_WIDTH = 16_384
 
@@ -85,20 +85,18 @@ class Config:
     evaluate_every: int = Field(
         1, ge=1, description="predict after every so many epochs and after the last; fewer predictions are faster"
     )
-    tau: float | Literal["estimate"] = Field(
-        "estimate", description="share of train texts marked as wrongly labelled, in [0, 1); estimate: without gold"
-    )
+    tau: str = RATE
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="of the denoisers' matrix products; normalisation and softmax are always fp32"
     )
-    memory_mb: int = Field(256, ge=1, description="working memory of one chunk of the reverse process, in MiB")
+    memory_mb: int = Field(
+        32, ge=1, description="working memory of one chunk of the reverse process, in MiB; small fits the cache"
+    )
 
     @model_validator(mode="after")
     def _ranges(self):
         if self.width != "full" and not 1 <= self.width <= MAX_WIDTH:
             raise ValueError(f"width = {self.width!r} must be 'full' or in [1, {MAX_WIDTH}]")
-        if self.tau != "estimate" and not 0 <= self.tau < 1:
-            raise ValueError(f"tau = {self.tau!r} must be 'estimate' or in [0, 1)")
         if self.inference_steps > self.train_timesteps:
             raise ValueError(
                 f"inference_steps = {self.inference_steps} must be in [1, train_timesteps = {self.train_timesteps}]"

@@ -85,7 +85,7 @@ class BranchNorm(nn.Module):
     def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         enough = count > 1
         unbiased = variance * count / (count - 1).clamp_min(1)
-        step = torch.where(enough, self.momentum, 0.0).to(mean.dtype)
+        step = self.momentum * enough.to(mean.dtype)
         self.running_mean.lerp_(mean, step.expand_as(mean))
         self.running_var.lerp_(unbiased, step.expand_as(mean))
 

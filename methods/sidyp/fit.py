@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from methods.neighbours import checked_k
 from methods.sidyp.config import Behaviour, Config, behaviour
 from methods.sidyp.denoiser import Denoiser
 from methods.sidyp.dynamics import Trajectories, centroids, marked_count, noise_markers, noise_scores
-from methods.sidyp.retrieval import Candidates, check_neighbours, majority, retrieve
+from methods.sidyp.retrieval import Candidates, majority, retrieve
 from methods.sidyp.sample import batch_noise, example_noise, gumbel_like, predict, transitions
 from methods.sidyp.schedule import Schedule, schedule
 from methods.sidyp.train import Epoch, train
@@ -72,7 +73,7 @@ def prepare(
     how = behaviour(config)
     classes, size = stage1.num_classes, len(stage1.train_labels)
     reference_size = size - marked_count(size, stage1.noise_rate) - int(config.exclude_self)
-    neighbours = check_neighbours(config.neighbours, reference_size)
+    neighbours = checked_k(config.neighbours, reference_size, "sidyp")
     means = centroids(stage1.dynamics["train"], stage1.train_labels, classes)
     marked = _marks(stage1, "train", means)
     candidates = _candidates(stage1, "train", marked, config, neighbours)

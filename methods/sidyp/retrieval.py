@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from bench.errors import UsageError
 from methods.neighbours import vote
 
-DEFAULT_NEIGHBOURS = 10  # of the authors' script
 ROUNDING = 1e-9  # a vote of 9 to 1 reaches a threshold of 0.9
 
 
@@ -27,18 +25,6 @@ class Candidates:
     def counts(self) -> Tensor:
         """int64[M, n], candidates a text."""
         return (self.weights > 0).sum(-1)
-
-
-def check_neighbours(neighbours: int | None, reference_size: int) -> int:
-    """The k to use, for a reference set of that size. Raises UsageError when k exceeds it, with the allowed range."""
-    if neighbours is None:
-        return max(1, min(DEFAULT_NEIGHBOURS, reference_size))
-    if neighbours > reference_size:
-        raise UsageError(
-            f"method sidyp: neighbours = {neighbours} is larger than the {reference_size} texts that vote "
-            f"(those not marked as wrongly labelled): choose neighbours in [1, {max(1, reference_size)}]"
-        )
-    return neighbours
 
 
 def retrieve(

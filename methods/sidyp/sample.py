@@ -57,6 +57,7 @@ def reverse(
     chains, classes = given.shape[1], noise.shape[-1]
     value = schedule.simplex_value
     given_points = simplex(given, classes, value, gate.dtype).expand(branches, -1, -1, -1)
+    noise = noise.to(gate.dtype)
     points = (value * noise[..., -1, :]).expand(branches, chains, texts, classes)
     for step in range(schedule.steps - 1, -1, -1):
         if path is not None:
@@ -98,7 +99,7 @@ def transitions(
     *,
     gumbel: Tensor | None = None,
     kind: str = "simplex",
-    memory_bytes: int = 256 * 2**20,
+    memory_bytes: int = 32 * 2**20,
 ) -> Iterator[tuple[slice, Tensor]]:
     """q_m(y | given label j, text), chunk by chunk: slices of texts with float[M, rows, C_j, C_y].
 

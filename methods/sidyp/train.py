@@ -131,7 +131,7 @@ def step_loss(
     """Loss of one step: weighted cross entropy to drawn candidates plus the co-regularisation of branches.
 
     `trajectories` [M, B, d], `given` int64[B], `weights` float64[M, B, C]; `mask` bool[M, B]: the texts that a branch
-    sees (warm-up), a branch with fewer than two is left out. `mean`: batch means, else batch sums.
+    sees (warm-up), a branch with fewer than two gets gradient 0. `mean`: batch means, else batch sums.
     """
     classes, value = weights.shape[-1], schedule.simplex_value
     dtype = denoiser.head.weight.dtype

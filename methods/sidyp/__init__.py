@@ -1,0 +1,83 @@
+"""SiDyP: simplex label diffusion with a dynamic prior, on the dynamics of co-regularised classifiers.
+
+config.py the hyper-parameters · dynamics.py marks on doubtful labels · retrieval.py label candidates · schedule.py
+the forward process · denoiser.py the network · prior.py the dynamic prior · train.py · sample.py the reverse process
+and the prediction · fit.py all of it on arrays · trace.py the story of single texts. Nothing here imports torch
+before a run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from methods.base import NoisyTask, Predictions, Tools
+from methods.registry import register
+from methods.sidyp.config import Config as SidypConfig
+
+log = logging.getLogger("bench.sidyp")
+
+
+@register
+class Sidyp:
+    """SiDyP: label candidates from neighbours, refined by diffusion on the label simplex (arXiv 2505.19675).
+
+    P(y | x) = mean over branches m of sum_j q_m(y | label j, x) p_m(j | x): p_m are the classifiers of stage 1,
+    q_m the votes of the reverse process. `mode=official` keeps the released code's behaviour but never its use of
+    gold test labels.
+    """
+
+    name = "sidyp"
+    version = 1
+    Config = SidypConfig
+
+    def __init__(self, config: SidypConfig) -> None:
+        self.config = config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield predictions after the epochs of the denoisers that are evaluated; raises UsageError for a large k."""
+        from methods.sidyp.fit import fit, prepare
+
+        generator = tools.torch_generator(self.name, "denoisers")
+        seed = int(tools.generator(self.name, "reverse").integers(2**62))
+        stage1 = self.stage1(task, tools)
+        problem = prepare(stage1, self.config, generator, tools.trainer.accelerator.device, seed)
+        tools.trainer.parameters += problem.facts["trainable_parameters"]
+        total = self.config.epochs
+
+        def report(epoch) -> None:
+            log.debug("epoch %d: %s", epoch.number, epoch.facts)
+            tools.progress(f"{self.name}: denoisers", epoch.number, total)
+
+        for step in fit(stage1, problem, generator, seed, on_epoch=report):
+            yield Predictions(step=step.epoch, **step.probabilities, diagnostics=step.facts)
+
+    def stage1(self, task: NoisyTask, tools: Tools):
+        """The arrays that the denoisers start from, through the shared stages; the cheap checks come first."""
+        from methods import shared
+        from methods.neighbours import checked_k
+        from methods.sidyp.dynamics import marked_count
+        from methods.sidyp.fit import Stage1
+
+        config, size = self.config, len(task.train)
+        checked_k(config.neighbours, size - config.exclude_self, self.name)
+        rate = shared.noise_rate(task, tools, config.tau)
+        checked_k(config.neighbours, size - marked_count(size, rate) - config.exclude_self, self.name)
+        labels = shared.labels(task, tools)
+        run = shared.branch_run(task, tools, branches=config.branches, **self._co_regularisation(tools.recipe.epochs))
+        return Stage1(
+            dynamics=run.features,
+            probabilities={split: run.final(split) for split in ("valid", "test")},
+            embeddings=shared.embeddings(task, tools),
+            texts={"valid": task.valid.texts, "test": task.test.texts},
+            train_labels=labels.train,
+            valid_labels=labels.valid,
+            noise_rate=rate,
+            num_classes=task.num_classes,
+        )
+
+    def _co_regularisation(self, epochs: int) -> dict[str, float]:
+        """Weight and warm-up of stage 1. The released code loses the weight where there is a warm-up epoch at all."""
+        if self.config.mode == "paper":
+            return {"alpha": self.config.alpha}
+        return {"alpha": 0.0 if epochs >= 10 else self.config.alpha, "warmup": 0.0}

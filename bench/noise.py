@@ -9,12 +9,13 @@ look at gold labels.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.errors import Skip, UsageError, unknown
+from bench.errors import Skip, Unavailable, UsageError, unknown
 from bench.label_sources import LabelSetRef, labellers, read_labels
 from bench.noise_sources import NoiseSource, parse_noise, sources_for, why_not
 from bench.noise_synthetic import (
@@ -210,7 +211,11 @@ def _dawid_skene(answers: Mapping[str, np.ndarray], num_classes: int) -> dict[st
     Train and valid are fitted together, test by itself, so that no test answer can reach a train label.
     """
     import pandas
-    from crowdkit.aggregation import DawidSkene
+
+    try:
+        from crowdkit.aggregation import DawidSkene
+    except ImportError:
+        raise Unavailable("dawid-skene(...) needs the package crowd-kit: pip install crowd-kit") from None
 
     n_train = len(answers["train"])
     fits = {"both": np.concatenate([answers["train"], answers["valid"]])}
@@ -222,7 +227,9 @@ def _dawid_skene(answers: Mapping[str, np.ndarray], num_classes: int) -> dict[st
         labels[name] = np.full(len(votes), -1, dtype=np.int64)
         if len(rows):
             table = pandas.DataFrame({"task": rows, "worker": members, "label": votes[rows, members]})
-            fitted = DawidSkene(n_iter=100).fit_predict(table)
+            with warnings.catch_warnings():  # of pandas about crowd-kit's own code, nothing a user could act on
+                warnings.simplefilter("ignore")
+                fitted = DawidSkene(n_iter=100).fit_predict(table)
             labels[name][fitted.index.to_numpy()] = fitted.to_numpy()
     both = labels.pop("both")
     return {"train": both[:n_train], "valid": both[n_train:], **labels}

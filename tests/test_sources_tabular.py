@@ -168,6 +168,7 @@ def appended(row: str):
         (appended("x,good,goood"), "column 'gpt' looks like a labeller's, but 'goood' is outside"),
         (appended("x,,good"), "id '40' has no gold label while others have"),
         ("txt,gold\na,b\nc,d\ne,b\n", "no text column; name one of txt, gold with --text-column"),
+        ("text;gold\na;b\nc;d\ne;b\n", "one column only, 'text;gold'; save the file with commas"),
         ("text,gold\na,b\nc,b\ne,b\n", "at least two classes, found: b"),
         ("text,gold\na,b\nc,d\n", "2 rows; at least 3"),
         ("text,note\na,1.5\nb,2.5\nc,3.5\n", "neither gold nor a labeller's column was found among text, note"),

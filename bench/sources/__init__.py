@@ -7,6 +7,7 @@ a public repository at a pinned commit with checksums.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -68,7 +69,7 @@ class TaskData:
         """The texts of one split."""
         return getattr(self, split)
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over names, texts, gold, votes and columns: the data part of a cell's hash."""
         digest = hashlib.sha256(repr(self.label_names).encode())

@@ -59,6 +59,8 @@ def from_tables(
     """The splits that there are tables for, with one label set for all. Gold may still have gaps, as -1."""
     present = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
     text = _named(present, columns.text, TEXT_COLUMNS, "text", origin)
+    if text is None and len(present) == 1 and any(mark in present[0] for mark in ";\t|"):
+        raise UsageError(f"{origin}: one column only, '{present[0][:80]}'; save the file with commas, or tabs as .tsv")
     if text is None:
         raise UsageError(f"{origin}: no text column; name one of {', '.join(present)} with --text-column")
     gold = None if columns.gold == "none" else _gold_column(present, columns, origin)

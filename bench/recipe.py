@@ -27,15 +27,21 @@ class Recipe:
     precision: Literal["no", "bf16", "fp16"] = "no"
 
 
-FROZEN_LEARNING_RATE = 1e-3
+FROZEN = {"learning_rate": 1e-3}
 """A head on frozen features starts from random weights and needs larger steps than a pretrained body."""
 
+BY_ENCODER = {"minilm": {"learning_rate": 2e-4, "batch_size": 32}}
+"""MiniLM-L6 (22 M parameters) barely moves at BERT's rate: on 1,000 clean tweets, 3 epochs at 5e-5 and batches of
+128 stay at the majority class (70 %), at 2e-4 and batches of 32 reach 93 %."""
 
-def make_recipe(mode: str, **asked) -> Recipe:
-    """The recipe for an encoder mode with what was asked for on top. Raises UsageError naming the allowed range."""
-    values = {name: value for name, value in asked.items() if value is not None}
-    if mode == "frozen":
-        values.setdefault("learning_rate", FROZEN_LEARNING_RATE)
+
+def make_recipe(mode: str, encoder: str = "", **asked) -> Recipe:
+    """The recipe for an encoder and its mode, with what was asked for on top.
+
+    Raises UsageError naming the option, its value and the allowed range.
+    """
+    defaults = FROZEN if mode == "frozen" else BY_ENCODER.get(encoder, {})
+    values = defaults | {name: value for name, value in asked.items() if value is not None}
     try:
         return Recipe(**values)
     except ValidationError as error:

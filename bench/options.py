@@ -1,0 +1,122 @@
+"""What a grid is: every option of `bench run`, from the command line, BENCH_* variables, a YAML file, a preset."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from bench.errors import UsageError, resolve
+from bench.selectors import split_list
+
+PRESETS = Path(__file__).parent / "presets"
+RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
+LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns")
+PROMPTING = ("zero", "few")
+
+
+class GridOptions(BaseModel):
+    """A grid: LLMs x tasks x methods x seeds x encoders, and how to train. YAML keys equal these names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    methods: list[str] = ["plain"]
+    tasks: list[str] | None = None
+    llms: list[str] | None = None
+    prompting: list[str] | None = None
+    noise: list[str] | None = None
+    seeds: list[int] = [1, 2, 3]
+    encoder: list[str] = ["bert-base-uncased"]
+    sentence_encoder: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    warmup: float | None = None
+    clip: float | None = None
+    dropout: float | None = None
+    adam_epsilon: float | None = None
+    weight_decay: float | None = None
+    max_length: int | None = None
+    pooling: Literal["auto", "cls", "mean"] = "auto"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    uncovered: Literal["uniform", "drop"] = "uniform"
+    text_column: str | None = None
+    gold_column: str | None = None
+    label_columns: list[str] | None = None
+    limit: int | None = Field(None, ge=2)
+    data_dir: Path | None = None
+    results: Path = Path("results")
+    jobs: int = Field(1, ge=1)
+    stages: bool = True
+
+    @field_validator(*LISTS, mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, (str, list, tuple)):
+            parts = split_list(value)
+            if not parts:
+                raise ValueError("names nothing")
+            return list(dict.fromkeys(parts))
+        return [str(value)]
+
+    @field_validator("prompting")
+    @classmethod
+    def _prompting(cls, value: list[str] | None) -> list[str] | None:
+        return value and [resolve("prompting", part, PROMPTING) for part in value]
+
+
+def load_options(given: Mapping[str, Any], config: Path | None = None, preset: str | None = None) -> GridOptions:
+    """The options of a grid: `given` (command line, environment) over the YAML file over the preset over defaults.
+
+    Values of None in `given` were not given. Raises UsageError naming the option, its value and what is allowed.
+    """
+    merged: dict[str, Any] = {}
+    if preset is not None:
+        known = [path.stem for path in PRESETS.glob("*.yaml")]
+        merged |= _read_yaml(PRESETS / f"{resolve('preset', preset, known)}.yaml")
+    if config is not None:
+        merged |= _read_yaml(config)
+    merged |= {name: value for name, value in given.items() if value is not None}
+    try:
+        return GridOptions(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"{option} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"configuration file '{path}' does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration file '{path}' cannot be read: {error}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise UsageError(f"configuration file '{path}'{line}: {problem}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise UsageError(
+            f"configuration file '{path}' must hold `option: value` lines, it holds a {type(raw).__name__}"
+        )
+    values = {}
+    for key, value in raw.items():
+        name = str(key).replace("-", "_")
+        if name not in GridOptions.model_fields:
+            close = difflib.get_close_matches(name, GridOptions.model_fields, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(GridOptions.model_fields)}"
+            raise UsageError(f"configuration file '{path}': unknown option '{key}': {hint}")
+        if name in ("data_dir", "results") and value is not None and not isinstance(value, str):
+            raise UsageError(f"configuration file '{path}': {key} must be a path, it is {value!r}")
+        values[name] = value
+    return values

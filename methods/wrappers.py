@@ -1,0 +1,42 @@
+"""Wrappers around any method, written `method+wrapper`: `plain+ts` is plain with temperature scaling."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from bench.errors import resolve
+from methods import calibration, shared
+from methods.base import NoisyTask, Predictions, Tools
+
+
+class TemperatureScaling:
+    """One temperature on log p, fitted by NLL on the *noisy* validation labels (Guo et al., ICML 2017)."""
+
+    suffix = "ts"
+    version = 1
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.config = inner.config
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """The wrapped method's predictions, each step with its own temperature; argmax never changes."""
+        valid = shared.labels(task, tools).valid
+        for step in self.inner.run(task, tools):
+            temperature = calibration.fit_temperature(step.valid, valid)
+            yield dataclasses.replace(
+                step,
+                valid=calibration.apply_temperature(step.valid, temperature),
+                test=calibration.apply_temperature(step.test, temperature),
+                diagnostics={**step.diagnostics, "temperature": temperature},
+            )
+
+
+WRAPPERS = {cls.suffix: cls for cls in (TemperatureScaling,)}
+
+
+def wrap(name: str, method: Any) -> Any:
+    """`method` within the wrapper of that name. Raises UsageError for an unknown one."""
+    return WRAPPERS[resolve("wrapper", name, WRAPPERS)](method)

@@ -28,7 +28,7 @@ from bench.sources.tabular import Columns, from_single_table
 from bench.tasks import TaskInfo, known
 from methods.base import Texts
 
-__all__ = ["SPLITS", "Gold", "TaskData", "limit_task", "load_task", "restrict"]
+__all__ = ["SPLITS", "Gold", "TaskData", "limit_task", "load_task", "restrict", "sample"]
 
 SPLITS = ("train", "valid", "test")
 
@@ -135,10 +135,17 @@ def limit_task(task: TaskData, limit: int) -> TaskData:
     whole = task.whole or task
     chosen = {}
     for split in SPLITS:
-        rows = whole.rows[split]
-        keys = named_generator("limit", task.info.name, split).random(int(rows.max()) + 1)[rows]
-        chosen[split] = np.sort(np.argsort(keys, kind="stable")[:limit])
+        chosen[split] = sample(task.info.name, split, whole.rows[split], limit)
     return replace(_take(whole, chosen), limit=limit, whole=whole)
+
+
+def sample(task_name: str, split: str, rows: np.ndarray, limit: int) -> np.ndarray:
+    """Ascending positions of at most `limit` of the row numbers `rows`: those with the smallest random keys.
+
+    The key of a row depends on the task's name, the split and the row number alone.
+    """
+    keys = named_generator("limit", task_name, split).random(int(rows.max()) + 1)[rows]
+    return np.sort(np.argsort(keys, kind="stable")[:limit])
 
 
 def _take(task: TaskData, positions: Mapping[str, np.ndarray]) -> TaskData:

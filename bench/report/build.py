@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError, unknown
+from bench.errors import UsageError
 from bench.report import figures as figure_plans
 from bench.report import render, words
 from bench.report.frame import Results, load
 from bench.report.gaps import Gap, find_gaps, gap_sentences
-from bench.report.model import Table, slug
+from bench.report.model import Table, pick, slug
 from bench.report.page import html_page
 from bench.report.summaries import summary_tables
-from bench.report.tables import RULE_TEXT, Block, blocks, check_baseline, result_table
+from bench.report.tables import Block, blocks, check_baseline, result_table
 from bench.store import Damaged, write_atomically
 
 if TYPE_CHECKING:
@@ -99,15 +99,13 @@ def _check(formats: Collection[str], rule: str) -> None:
     if isinstance(formats, str) or not formats:
         raise UsageError(f"formats must be a list of {', '.join(FORMATS)}, not {formats!r}")
     for name in formats:
-        if name not in FORMATS:
-            raise unknown("report format", name, FORMATS)
+        pick("report format", name, FORMATS)
     if rule == "oracle_best":
         raise UsageError(
             "rule 'oracle_best' selects on the test set and is never a result: use last or noisy_valid "
             "(the selection table shows all three side by side)"
         )
-    if rule not in RULE_TEXT:
-        raise unknown("selection rule", rule, ("last", "noisy_valid"))
+    pick("selection rule", rule, ("last", "noisy_valid"))
 
 
 def all_tables(parts: Sequence[Block], rule: str, baseline: str | None) -> list[Table]:

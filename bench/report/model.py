@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bench.errors import UsageError, nearest
 from bench.store import slug as safe_name
 
 
@@ -105,3 +107,13 @@ def parts(entry: Entry, table: Table) -> tuple[str, str, str]:
     half = "" if math.isnan(entry.half) else f"± {number(entry.half, decimals)}"
     few = f"(n={entry.n})" if 0 < entry.n < table.seeds else ""
     return number(entry.mean, decimals, entry.signed), half, few
+
+
+def pick(kind: str, name: str, known: Iterable[str]) -> str:
+    """`name` if it is among `known`. Raises UsageError that lists what is there, the nearest first."""
+    known = list(dict.fromkeys(known))
+    if name in known:
+        return name
+    close = nearest(name, known)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise UsageError(f"unknown {kind} '{name}': {hint}There are: {', '.join(known) or 'none'}")

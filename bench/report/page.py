@@ -16,7 +16,7 @@ from bench.report.figures import Plan
 from bench.report.frame import Results
 from bench.report.gaps import Gap
 from bench.report.model import Table, parts
-from bench.report.tables import Block
+from bench.report.tables import BOLD_TEXT, RULE_TEXT, Block
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -59,6 +59,7 @@ def html_page(
         script=Markup(script),
         script_digest=digest,
         lead=lead,
+        said_once=(RULE_TEXT[rule], BOLD_TEXT),
         tiles=words.counts(results),
         setups=[block.setup for block in blocks],
         tasks=sorted({task for block in blocks for task in block.tasks()}),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
@@ -188,18 +189,23 @@ def reliability(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, s
 
 
 def _reliability_panel(axis: Axes, bins: dict[str, np.ndarray]) -> None:
-    count, accuracy, confidence = bins["count"], bins["accuracy"], bins["confidence"]
-    width = 1 / len(count)
-    centres = (np.arange(len(count)) + 0.5) * width
-    filled = count > 0
-    gap = (confidence - accuracy)[filled]
-    axis.bar(centres[filled], accuracy[filled], width, color=BLUE, edgecolor=PAPER, linewidth=0.4)
-    style = {"color": "none", "edgecolor": ORANGE, "hatch": "//////", "linewidth": 0.6}
-    axis.bar(centres[filled], gap, width, bottom=accuracy[filled], **style)
-    axis.bar(centres, 0.1 * count / count.max(), width, bottom=-0.13, color=GREY, linewidth=0)
+    filled = bins["count"] > 0
+    count, accuracy, confidence = (bins[name][filled] for name in ("count", "accuracy", "confidence"))
+    width = 1 / len(filled)
+    left = np.flatnonzero(filled) * width
+    _bars(axis, left, width, 0 * accuracy, accuracy, facecolor=BLUE, edgecolor=PAPER, linewidth=0.4)
+    _bars(axis, left, width, accuracy, confidence, facecolor="none", edgecolor=ORANGE, hatch="//////", linewidth=0.6)
+    _bars(axis, left, width, -0.13, -0.13 + 0.1 * count / count.max(), facecolor=GREY, linewidth=0)
     axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
     box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
     axis.text(0.04, 0.96, f"ECE {100 * float(bins['ece']):.1f} %", va="top", fontsize=8, color=INK, bbox=box)
+
+
+def _bars(axis: Axes, left: np.ndarray, width: float, bottom, top: np.ndarray, **style) -> None:
+    """Bars as one artist: a patch for each of them would make a page of diagrams slow to draw."""
+    bottom = np.broadcast_to(bottom, top.shape)
+    corners = [[left, bottom], [left, top], [left + width, top], [left + width, bottom]]
+    axis.add_collection(PolyCollection(np.moveaxis(np.array(corners), 2, 0), **style), autolim=False)
 
 
 def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:

@@ -30,8 +30,11 @@ def summary_tables(block: Block, rule: str, baseline: str | None) -> list[Table]
         calibration_table(block, methods, shared, rule, baseline),
         cost_table(block, methods, shared, baseline),
     ]
-    over = f"Averages over {len(shared)} of {len(block.columns)} columns (task and noise source)"
-    over += ": those that every compared method has." if len(shared) < len(block.columns) else "."
+    if len(shared) == len(block.columns):
+        over = f"Averages over all {len(shared)} columns (task and noise source)."
+    else:
+        over = f"Averages over the {len(shared)} of {len(block.columns)} columns (task and noise source) that every "
+        over += "compared method has."
     if left_out:
         over += f" Without {', '.join(left_out)}, having fewer than half of the columns."
     return [dataclasses.replace(table, caption=(over, *table.caption)) for table in made]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench import stats
-from bench.errors import UsageError, unknown
-from bench.report.model import METRICS, Entry, Head, Kind, Metric, Row, Table
+from bench.errors import UsageError
+from bench.report.model import METRICS, Entry, Head, Kind, Metric, Row, Table, pick
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
         raise UsageError(f"baseline '{baseline}' fits {' and '.join(variants)}: write one of them in full")
     if baseline == "plain":
         return None
-    raise unknown("baseline (a method among the results)", baseline, labels)
+    return pick("baseline", baseline, labels)
 
 
 def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:

@@ -1,0 +1,142 @@
+"""What a notebook uses: `bench.load_results(folder)`, then `.cells`, `.table(...)`, `.plot.accuracy(...)`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import UsageError
+from bench.report import figures, frame
+from bench.report.model import METRICS, parts, pick
+from bench.report.tables import RULE_TEXT, Block, blocks, check_baseline, result_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+class Loaded:
+    """A results folder in memory."""
+
+    def __init__(self, results: frame.Results, baseline: str = "plain"):
+        self.results = results
+        self.baseline = check_baseline(results.cells, baseline)
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell; `bench.report.frame.COLUMNS` says what each column holds. Metrics are fractions."""
+        return self.results.cells
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """One row a cell and step: accuracy on noisy valid and on test, fit to right and to wrong labels."""
+        return self.results.curves
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know about the names, and which files were left out."""
+        damaged = [f"{each.path.name}: {each.why}" for each in self.results.damaged]
+        return [*self.results.notes, *damaged]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks that have scores."""
+        return sorted({task for block in self._blocks for task in block.tasks()})
+
+    @property
+    def setups(self) -> list[str]:
+        """Set-ups (encoder, mode, recipe, limit), the one with most cells first."""
+        return [block.setup for block in self._blocks]
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the report."""
+        return Plots(self)
+
+    def table(
+        self,
+        task: str = "",
+        metric: str = "accuracy",
+        *,
+        setup: str | None = None,
+        rule: str = "last",
+        text: bool = True,
+    ) -> pd.DataFrame:
+        """Methods x noise sources of one task (`""`: of all), as `mean ± half-width` texts or as means (float).
+
+        Raises UsageError for an unknown task, metric, set-up or rule.
+        """
+        import pandas as pd
+
+        task = pick("task", task, self.tasks) if task else ""
+        metric = pick("metric", metric, METRICS)
+        table = result_table(self.block(setup), task, metric, pick("rule", rule, RULE_TEXT), self.baseline)
+        grouped = len({head.group for head in table.heads if head.group}) > 1
+        names = [(head.group, head.name) if grouped else head.name for head in table.heads]
+        columns = pd.MultiIndex.from_tuples(names) if grouped else names
+        rows = [
+            [" ".join(filter(None, parts(entry, table))) if text else entry.mean for entry in row.entries]
+            for row in table.rows
+        ]
+        return pd.DataFrame(rows, index=pd.Index([row.label for row in table.rows], name="method"), columns=columns)
+
+    def block(self, setup: str | None = None) -> Block:
+        """The cells of one set-up; without a name the one with most cells. Raises UsageError for an unknown one."""
+        if setup is None:
+            return self._blocks[0]
+        return self._blocks[self.setups.index(pick("set-up", setup, self.setups))]
+
+    @cached_property
+    def _blocks(self) -> list[Block]:
+        return [block for block in blocks(self.cells, self.baseline) if block.columns] or blocks(self.cells, None)
+
+
+class Plots:
+    """The report's figures as matplotlib figures: `results.plot.reliability("trec")`."""
+
+    def __init__(self, loaded: Loaded):
+        self._loaded = loaded
+
+    def accuracy(self, task: str, *, setup: str | None = None, rule: str = "last") -> Figure:
+        """Accuracy by method with 95 % intervals, one panel a noise source."""
+        return self._draw("accuracy", task, setup, rule)
+
+    def ece(self, task: str, *, setup: str | None = None, rule: str = "last") -> Figure:
+        """Expected calibration error by method with 95 % intervals."""
+        return self._draw("ece", task, setup, rule)
+
+    def reliability(self, task: str, *, setup: str | None = None) -> Figure:
+        """Reliability diagrams, noise sources down, methods across."""
+        return self._draw("reliability", task, setup)
+
+    def memorisation(self, task: str, *, setup: str | None = None) -> Figure:
+        """Fit to right and to wrong labels, and test accuracy, over the steps of training."""
+        return self._draw("memorisation", task, setup)
+
+    def selection(self, task: str, *, setup: str | None = None) -> Figure:
+        """Last step, step chosen on noisy valid, and best step on test, side by side."""
+        return self._draw("selection", task, setup)
+
+    def confusion(self, task: str) -> Figure:
+        """Which labels each gold class was given, by noise source."""
+        return self._draw("confusion", task, None)
+
+    def _draw(self, kind: str, task: str, setup: str | None, rule: str = "last") -> Figure:
+        loaded = self._loaded
+        task = pick("task", task, loaded.tasks)
+        block = loaded.block(setup)
+        made = figures.plans(loaded.results, [block], pick("rule", rule, RULE_TEXT), loaded.baseline)
+        for plan in made:
+            if (plan.kind, plan.task) == (kind, task):
+                with figures.style():
+                    return plan.draw()
+        raise UsageError(f"there is no data for the {kind} figure of task '{task}' in set-up '{block.setup}'")
+
+
+def load_results(folder: str | Path, baseline: str = "plain") -> Loaded:
+    """Read every record below a results folder.
+
+    Raises UsageError when the folder holds none, when a record is of a newer schema, or for an unknown baseline.
+    """
+    return Loaded(frame.load(Path(folder)), baseline)

@@ -14,6 +14,7 @@ Labels ỹ are int64[n] in 0..C-1; probabilities are float[n, C]; every estimate
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -76,7 +77,8 @@ def high_loss_probability(losses: np.ndarray, seed: int, kind: MixtureKind = "ga
     if len(losses) < 2 or not high - low > 1e-12:
         return np.zeros(len(losses))
     scaled = (losses.astype(np.float64) - low) / (high - low)
-    return _beta_mixture(scaled) if kind == "beta" else _gaussian_mixture(scaled, seed)
+    gaussian = _gaussian_mixture(scaled, seed)
+    return _beta_mixture(scaled, gaussian) if kind == "beta" else gaussian
 
 
 def loss_mixture(losses: np.ndarray, seed: int, kind: MixtureKind = "gaussian") -> float:
@@ -85,18 +87,24 @@ def loss_mixture(losses: np.ndarray, seed: int, kind: MixtureKind = "gaussian") 
 
 
 def _gaussian_mixture(scaled: np.ndarray, seed: int) -> np.ndarray:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     mixture = GaussianMixture(2, reg_covar=5e-4, tol=1e-4, max_iter=100, random_state=seed % 2**32)
-    return mixture.fit(scaled[:, None]).predict_proba(scaled[:, None])[:, mixture.means_.argmax()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # two components may be one too many
+        mixture.fit(scaled[:, None])
+    return mixture.predict_proba(scaled[:, None])[:, mixture.means_.argmax()]
 
 
-def _beta_mixture(scaled: np.ndarray, rounds: int = 30) -> np.ndarray:
-    """EM of two beta distributions with weighted moments in place of the likelihood's maximum (Arazo et al. 2019)."""
+def _beta_mixture(scaled: np.ndarray, start: np.ndarray, rounds: int = 30) -> np.ndarray:
+    """EM of two beta distributions from the responsibilities `start` of the high component; weighted moments stand
+    in for the likelihood's maximum, as in Arazo et al. 2019."""
+    from scipy.special import expit
     from scipy.stats import beta
 
     x = scaled.clip(1e-4, 1 - 1e-4)
-    noisy = (x > np.median(x)).astype(np.float64) * 0.8 + 0.1
+    noisy = start.clip(1e-6, 1 - 1e-6)
     for _ in range(rounds):
         log_density = []
         for weight in (1 - noisy, noisy):
@@ -104,10 +112,8 @@ def _beta_mixture(scaled: np.ndarray, rounds: int = 30) -> np.ndarray:
             variance = min(max(np.average((x - mean) ** 2, weights=weight), 1e-6), 0.99 * mean * (1 - mean))
             size = mean * (1 - mean) / variance - 1
             log_density.append(np.log(weight.mean()) + beta.logpdf(x, mean * size, (1 - mean) * size))
-        noisy = 1 / (1 + np.exp((log_density[0] - log_density[1]).clip(-50, 50)))
-        noisy = noisy.clip(1e-6, 1 - 1e-6)
-    high = np.average(x, weights=noisy) > np.average(x, weights=1 - noisy)
-    return noisy if high else 1 - noisy
+        noisy = expit(log_density[1] - log_density[0]).clip(1e-6, 1 - 1e-6)
+    return noisy
 
 
 def clusterability_transition(triples: np.ndarray, num_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

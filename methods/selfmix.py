@@ -75,7 +75,7 @@ class SelfMix:
             shared.inputs(task, tools),
             loss,
             targets=targets,
-            name=self.name,
+            name="plain",  # the plain run's head, batches and draws: see methods.training
             evaluate=shared.SPLITS,
         )
         for epoch in epochs:

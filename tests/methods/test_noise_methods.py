@@ -1,0 +1,222 @@
+"""Every method of this package on a task whose noise is known: contract, identities, recovery, edge cases."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bench.errors import UsageError
+from methods import npc, registry, selfmix
+from methods.base import Texts
+from tests.methods.toy import accuracy, run, toy_task, toy_tools
+
+LOSSES = ["label-smoothing", "gce", "elr", "mixup", "jocor", "selfmix", "cleanlab", "knn-vote"]
+POSTERIOR = ["npc", "dygen"]
+ALL = [*LOSSES, "cr", *POSTERIOR]
+
+
+@pytest.fixture(scope="module")
+def small():
+    return toy_task(sizes=(96, 20, 30))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_predictions_are_distributions_that_the_seed_decides(name, small):
+    task = small[0]
+    first, again = (run(name, task, toy_tools(epochs=3)) for _ in range(2))
+    other = run(name, task, toy_tools(seed=2, epochs=3))
+    assert [p.step for p in first] == list(range(1, len(first) + 1))
+    for one, two in zip(first, again, strict=True):
+        for split, size in (("valid", 20), ("test", 30)):
+            p = getattr(one, split)
+            assert p.shape == (size, 3)
+            assert p.dtype == np.float32
+            np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
+            assert (p >= 0).all()
+            np.testing.assert_array_equal(p, getattr(two, split))
+    assert not np.array_equal(first[-1].test, other[-1].test)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("label-smoothing", {"smoothing": 0}),
+        ("gce", {"ce_epochs": 3}),
+        ("elr", {"strength": 0}),
+        ("knn-vote", {"own_weight": 1.5}),
+    ],
+)
+def test_a_method_without_its_idea_is_plain_fine_tuning(name, parameters, small):
+    """Bit by bit: heads, batches and dropout are the plain run's."""
+    plain = run("plain", small[0], toy_tools(epochs=3))
+    bare = run(name, small[0], toy_tools(epochs=3), **parameters)
+    for one, two in zip(plain, bare, strict=True):
+        np.testing.assert_array_equal(one.test, two.test)
+
+
+def test_selfmix_warms_up_like_plain_and_departs_from_it_afterwards(small):
+    plain = run("plain", small[0], toy_tools(epochs=4, dropout=0.0))
+    out = run("selfmix", small[0], toy_tools(epochs=4, dropout=0.0), warmup=0.5)
+    for epoch in (0, 1):
+        np.testing.assert_allclose(out[epoch].test, plain[epoch].test, atol=1e-6)
+    assert np.abs(out[2].test - plain[2].test).max() > 1e-3
+    assert [p.diagnostics["share_guessed"] > 0 for p in out] == [False, False, True, True]
+
+
+def test_mixup_with_a_tiny_alpha_is_almost_plain_and_with_a_large_one_is_not(small):
+    plain = run("plain", small[0], toy_tools(epochs=5, dropout=0.0))[-1].test
+    almost = run("mixup", small[0], toy_tools(epochs=5, dropout=0.0), alpha=1e-3)[-1].test
+    mixed = run("mixup", small[0], toy_tools(epochs=5, dropout=0.0), alpha=5.0)[-1].test
+    np.testing.assert_allclose(almost, plain, atol=0.02)
+    assert np.abs(mixed - plain).max() > 0.1
+
+
+def test_jocor_of_weight_zero_and_no_noise_trains_two_plain_networks(small):
+    out = run("jocor", small[0], toy_tools(epochs=3, dropout=0.0), agreement=0.0, tau="0")
+    plain = run("plain", small[0], toy_tools(epochs=3, dropout=0.0))
+    np.testing.assert_allclose(out[-1].test, plain[-1].test, atol=0.1)
+    assert out[-1].diagnostics["noise_rate_estimate"] == 0.0
+
+
+RECOVERS = {"gce": 0.03, "elr": 0.1, "jocor": 0.1, "selfmix": 0.1, "npc": 0.1, "dygen": 0.07}
+"""Margin over plain in accuracy that a method must reach on the toy with 40 % asymmetric noise (mean of 2 seeds)."""
+
+
+def test_methods_raise_accuracy_over_plain_under_asymmetric_noise():
+    """A planted transition on separable features: plain memorises part of the wrong labels, these do not."""
+    scores = {name: [] for name in ["plain", *RECOVERS]}
+    for seed in range(2):
+        task, gold, _ = toy_task(seed=seed, rate=0.4, sizes=(400, 30, 300))
+        for name, values in scores.items():
+            values.append(accuracy(run(name, task, toy_tools(seed=seed, epochs=20)), gold))
+    mean = {name: float(np.mean(values)) for name, values in scores.items()}
+    short = {
+        name: mean[name] - mean["plain"] for name, margin in RECOVERS.items() if mean[name] < mean["plain"] + margin
+    }
+    assert not short, mean
+
+
+def test_no_method_loses_much_on_clean_labels():
+    task, gold, _ = toy_task(seed=3, rate=0.0, sizes=(200, 20, 600))
+    more_steps = {"npc": {"batch_size": 16}}  # 200 texts are two of its usual batches an epoch
+    accuracies = {
+        name: accuracy(run(name, task, toy_tools(epochs=8), **more_steps.get(name, {})), gold)
+        for name in ["plain", *ALL]
+    }
+    worse = {name: value for name, value in accuracies.items() if value < accuracies["plain"] - 0.02}
+    assert not worse, accuracies
+
+
+def edge_cases():
+    task = toy_task(sizes=(33, 9, 7))[0]
+    few = dataclasses.replace(
+        task,
+        train=Texts(task.train.ids[:2], task.train.texts[:2]),
+        valid=Texts(task.valid.ids[:2], task.valid.texts[:2]),
+        train_labels=np.array([0, 1]),
+        valid_labels=np.array([1, 0]),
+    )
+    return {
+        "two texts": few,
+        "a class absent from the labels": dataclasses.replace(task, train_labels=task.train_labels % 2),
+        "one class only": dataclasses.replace(
+            task, train_labels=np.ones(33, dtype=np.int64), valid_labels=np.ones(9, dtype=np.int64)
+        ),
+        "no answer at all": dataclasses.replace(task, train_labels=np.full(33, -1), valid_labels=np.full(9, -1)),
+        "a last batch of one": task,
+    }
+
+
+@pytest.mark.parametrize("case", edge_cases())
+@pytest.mark.parametrize("name", ALL)
+def test_edge_cases_run(name, case):
+    batch = 32 if case == "a last batch of one" else 16
+    for step in run(name, edge_cases()[case], toy_tools(epochs=2, batch_size=batch)):
+        assert np.isfinite(step.test).all()
+        np.testing.assert_allclose(step.test.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["npc", "dygen", "knn-vote"])
+def test_more_neighbours_than_texts_are_refused_with_the_range(name, small):
+    with pytest.raises(UsageError, match=rf"method {name}: neighbours = 1000 .* choose neighbours in \[1, \d+\]"):
+        run(name, small[0], toy_tools(epochs=1), neighbours=1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("label-smoothing", {"smoothing": 1.0}),
+        ("gce", {"q": 0.0}),
+        ("elr", {"momentum": 1.0}),
+        ("mixup", {"alpha": 0.0}),
+        ("jocor", {"agreement": 1.5}),
+        ("jocor", {"tau": "1.2"}),
+        ("cr", {"branches": 1}),
+        ("npc", {"prior": "soft"}),
+        ("dygen", {"branches": 0}),
+        ("dygen", {"learning_rate": -1}),
+        ("selfmix", {"threshold": 1.0}),
+        ("cleanlab", {"folds": 1}),
+        ("knn-vote", {"neighbours": 0}),
+    ],
+)
+def test_values_out_of_range_are_refused_before_anything_runs(name, parameters):
+    with pytest.raises(UsageError, match=next(iter(parameters))):
+        registry.build(registry.find(name), parameters)
+
+
+def test_neighbours_only_predicts_the_vote(small):
+    task, gold, _ = small
+    out = run("knn-vote", task, toy_tools(), neighbours_only=True, neighbours=15)
+    assert len(out) == 1
+    assert (out[0].test > 0).all()
+    assert accuracy(out, gold) > 0.7
+
+
+def test_cleanlab_drops_mostly_wrong_rows_and_reports_the_rate():
+    task, _, train_gold = toy_task(rate=0.25, spread=0.15)
+    facts = run("cleanlab", task, toy_tools(epochs=1))[-1].diagnostics
+    wrong = int((task.train_labels != train_gold).sum())
+    assert facts["rows_dropped"] == pytest.approx(wrong, rel=0.2)
+    assert facts["noise_rate_estimate"] == pytest.approx(wrong / len(train_gold), abs=0.05)
+
+
+def test_npc_references_are_the_most_confident_row_of_each_class_in_each_batch():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(3), size=50)
+    order = rng.permutation(50)
+    expected = []
+    for start in range(0, 50, 16):
+        part = order[start : start + 16]
+        for c in range(3):
+            rows = part[probabilities[part].argmax(1) == c]
+            if len(rows):
+                expected.append(rows[probabilities[rows].max(1).argmax()])
+    assert sorted(npc.references(probabilities, order, 16)) == sorted(expected)
+
+
+def test_selfmix_standardises_losses_within_each_class():
+    values = np.array([1.0, 3.0, 10.0, 30.0, 5.0])
+    classes = np.array([0, 0, 2, 2, 1])
+    np.testing.assert_allclose(selfmix.standardised_within(values, classes), [-1, 1, -1, 1, 0])
+
+
+def test_selfmix_guesses_mostly_wrong_labels():
+    task, _, train_gold = toy_task(rate=0.3)
+    method = registry.build(registry.find("selfmix"), {})
+    rng = np.random.default_rng(0)
+    p = 0.85 * np.eye(3)[train_gold] + 0.05
+    p = (p * rng.uniform(0.8, 1.2, p.shape)).astype(np.float32)
+    p /= p.sum(1, keepdims=True)
+    labels = task.train_labels
+    targets = {"guessed": np.zeros(400, np.float32), "soft": np.eye(3, dtype=np.float32)[labels]}
+    method._divide(p, labels, targets, 0)
+    wrong = labels != train_gold
+    assert (targets["guessed"].astype(bool) == wrong).mean() > 0.97
+    np.testing.assert_array_equal(targets["soft"].argmax(1), train_gold)
+    np.testing.assert_allclose(targets["soft"].sum(1), 1, rtol=1e-5)
+
+
+def test_method_docstrings_name_their_source():
+    for name in ALL:
+        assert any(year in registry.describe(registry.find(name)) for year in map(str, range(2016, 2025))), name

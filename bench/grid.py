@@ -22,7 +22,6 @@ from bench.sources import TaskData, load_task
 from bench.store import CellKey
 from methods import registry, wrappers
 
-
 SYNTHETIC_VERSION = 1
 """Bump it when synthetic noise is drawn differently: old records are then not reused."""
 

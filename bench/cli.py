@@ -1,0 +1,274 @@
+"""The command line: reads options, prints; the logic is elsewhere, and heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from typer import Argument, Option
+
+from bench import cli_options as opt
+from bench.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="Benchmark of methods that learn text classifiers from noisy (LLM-written) labels.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+out = Console()
+err = Console(stderr=True)
+
+OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def friendly(command: Callable) -> Callable:
+    """Errors as one message and an exit code: 2 for wrong usage, 1 when something failed, 130 after Ctrl-C."""
+
+    @functools.wraps(command)
+    def wrapped(*args, **kwargs):
+        _quiet_libraries()
+        try:
+            return command(*args, **kwargs)
+        except BenchError as error:
+            err.print(f"[bold red]error:[/] {escape(_printable(str(error)))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(USAGE) from None
+        except KeyboardInterrupt:
+            err.print("\nstopped: what is done is kept; the same command goes on from there", highlight=False)
+            raise typer.Exit(INTERRUPTED) from None
+        except OSError as error:
+            where = f" '{error.filename}'" if error.filename else ""
+            err.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", highlight=False)
+            raise typer.Exit(USAGE) from None
+
+    return wrapped
+
+
+def _printable(text: str) -> str:
+    """Text without control characters: it may come from data, and a terminal obeys them."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def _quiet_libraries() -> None:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for name in ("accelerate", "transformers", "sentence_transformers", "datasets", "huggingface_hub", "httpx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _plan(given: dict):
+    """The plan of a grid from the parameters of `run` or `status`."""
+    from bench.options import load_options
+
+    grid = {name: value for name, value in given.items() if name not in opt.NOT_IN_GRID}
+    options = load_options(grid, given.get("config"), given.get("preset"))
+    from bench.grid import plan
+    from bench.runner import check_results_folder
+
+    check_results_folder(options.results)
+    return plan(options)
+
+
+@app.command()
+@friendly
+def run(
+    methods: opt.Methods = None,
+    llms: opt.Llms = None,
+    tasks: opt.Tasks = None,
+    prompting: opt.Prompting = None,
+    noise: opt.Noise = None,
+    seeds: opt.Seeds = None,
+    encoder: opt.Encoders = None,
+    sentence_encoder: opt.SentenceEncoder = None,
+    preset: opt.Preset = None,
+    config: opt.Config = None,
+    limit: opt.Limit = None,
+    epochs: opt.Epochs = None,
+    batch_size: opt.BatchSize = None,
+    learning_rate: opt.LearningRate = None,
+    warmup: opt.Warmup = None,
+    clip: opt.Clip = None,
+    dropout: opt.Dropout = None,
+    adam_epsilon: opt.AdamEpsilon = None,
+    weight_decay: opt.WeightDecay = None,
+    max_length: opt.MaxLength = None,
+    pooling: opt.Pooling = None,
+    precision: opt.Precision = None,
+    data_dir: opt.DataDir = None,
+    text_column: opt.TextColumn = None,
+    gold_column: opt.GoldColumn = None,
+    label_columns: opt.LabelColumns = None,
+    uncovered: opt.Uncovered = None,
+    results: opt.Results = None,
+    jobs: opt.Jobs = None,
+    stages: opt.Stages = None,
+    dry_run: opt.DryRun = False,
+    force: opt.Force = False,
+    log_json: opt.LogJson = False,
+    part: Annotated[str | None, Option(hidden=True)] = None,
+) -> None:
+    """Run a grid: every combination of task, noise source, method, encoder and seed. Re-issuing it resumes."""
+    given = {name: value for name, value in locals().items() if name != "part"}
+    plan = _plan(given)
+    if part is not None:
+        worker, of = map(int, part.split("/"))
+        plan.cells[:] = plan.cells[worker::of]
+    if dry_run:
+        _show_dry_run(plan)
+        return
+    from bench import device
+    from bench.display import GridDisplay
+    from bench.executors import run_workers
+    from bench.runner import run as run_plan
+
+    first = device.is_first_process()
+    if first and not log_json:
+        for note in plan.notes:
+            out.print(f"[dim]{escape(note)}[/]", highlight=False)
+        out.print(f"{len(plan.cells)} cells → {escape(str(plan.options.results))}", highlight=False)
+    with GridDisplay(out, len(plan.cells), as_json=log_json, quiet=not first) as display:
+        if plan.options.jobs > 1 and device.processes() == 1:
+            summary = run_workers(plan, display.facts, force=force)
+        else:
+            summary = run_plan(plan, display.listen, force=force)
+    if first and not log_json:
+        counts = " · ".join(f"{count} {status}" for status, count in sorted(summary.counts.items()))
+        out.print(f"{counts}. Next: bench report --results {escape(str(plan.options.results))}", highlight=False)
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _show_dry_run(plan) -> None:
+    from bench.display import status_table
+    from bench.runner import status_of
+
+    for note in plan.notes:
+        out.print(f"[dim]{escape(note)}[/]", highlight=False)
+    statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
+    shown = [(cell, "cached" if status == "done" else status, reason) for cell, status, reason in statuses]
+    _print_statuses(*status_table(shown), shown)
+    left = sum(status in ("not run", "failed") for _, status, _ in shown)
+    out.print(f"{left} of {len(shown)} cells would run; nothing was run", highlight=False)
+
+
+def _print_statuses(table, reasons: list[str], statuses: list) -> None:
+    out.print(table)
+    for reason in reasons:
+        out.print(f"[dim]{escape(reason)}[/]", highlight=False, soft_wrap=True)
+    counts: dict[str, int] = {}
+    for _, status, _ in statuses:
+        counts[status] = counts.get(status, 0) + 1
+    out.print(" · ".join(f"{count} {status}" for status, count in counts.items()), highlight=False)
+
+
+@app.command()
+@friendly
+def status(
+    methods: opt.Methods = None,
+    llms: opt.Llms = None,
+    tasks: opt.Tasks = None,
+    prompting: opt.Prompting = None,
+    noise: opt.Noise = None,
+    seeds: opt.Seeds = None,
+    encoder: opt.Encoders = None,
+    sentence_encoder: opt.SentenceEncoder = None,
+    preset: opt.Preset = None,
+    config: opt.Config = None,
+    limit: opt.Limit = None,
+    epochs: opt.Epochs = None,
+    batch_size: opt.BatchSize = None,
+    learning_rate: opt.LearningRate = None,
+    warmup: opt.Warmup = None,
+    clip: opt.Clip = None,
+    dropout: opt.Dropout = None,
+    adam_epsilon: opt.AdamEpsilon = None,
+    weight_decay: opt.WeightDecay = None,
+    max_length: opt.MaxLength = None,
+    pooling: opt.Pooling = None,
+    precision: opt.Precision = None,
+    data_dir: opt.DataDir = None,
+    text_column: opt.TextColumn = None,
+    gold_column: opt.GoldColumn = None,
+    label_columns: opt.LabelColumns = None,
+    uncovered: opt.Uncovered = None,
+    results: opt.Results = None,
+) -> None:
+    """The grid as a table of statuses. With --results alone: the cells that lie there."""
+    given = dict(locals())
+    from bench.display import status_table
+    from bench.record_view import record_statuses
+
+    if all(value is None for name, value in given.items() if name != "results"):
+        folder = results or Path("results")
+        table, reasons, statuses = record_statuses(folder)
+        _print_statuses(table, reasons, statuses)
+        return
+    plan = _plan(given)
+    from bench.runner import status_of
+
+    statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
+    _print_statuses(*status_table(statuses), statuses)
+
+
+@app.command()
+@friendly
+def report(
+    results: opt.Results = None,
+    out_dir: Annotated[Path | None, Option("--out", help="where to write (default RESULTS/report)")] = None,
+    format: Annotated[str, Option(help="md,latex,csv,html,figures")] = "md,latex,csv,html,figures",
+    baseline: Annotated[str, Option(help="method that the others are compared with")] = "plain",
+    rule: Annotated[str, Option(help="the step that counts: last, noisy_valid")] = "last",
+    show: Annotated[bool, Option(help="print the main table")] = True,
+) -> None:
+    """Regenerate every table and figure and the page from the records alone."""
+    from bench.report import build_report, main_table
+    from bench.selectors import split_list
+
+    folder = results or Path("results")
+    done = build_report(folder, out_dir or folder / "report", formats=split_list(format), baseline=baseline, rule=rule)
+    if show:
+        out.print(main_table(folder, baseline=baseline, rule=rule))
+    for sentence in done.sentences + done.notes:
+        out.print(escape(_printable(sentence)), highlight=False, soft_wrap=True)
+    for damaged in done.damaged:
+        err.print(f"[yellow]skipped[/] {escape(str(damaged.path))}: {escape(_printable(damaged.why))}", highlight=False)
+    main_files = [path for path in done.files if path.suffix in {".html", ".md", ".tex", ".parquet"}]
+    out.print(f"{len(done.files)} files in {escape(str(done.out))}, among them:", highlight=False)
+    for path in sorted(main_files)[:12]:
+        out.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+@friendly
+def show(
+    cell: Annotated[str, Argument(help="the beginning of a cell's hash, or the path of its record")],
+    results: opt.Results = None,
+) -> None:
+    """One cell: its key, scores, costs, and the command line that makes it again."""
+    from bench.record_view import find_record, record_view
+
+    path, record = find_record(cell, results or Path("results"))
+    out.print(record_view(path, record))
+
+
+def main() -> None:
+    """The console script."""
+    from bench import cli_data, cli_labels
+
+    cli_data.attach(app)
+    cli_labels.attach(app)
+    app(prog_name="bench")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

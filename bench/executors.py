@@ -1,0 +1,94 @@
+"""Where cells run: in this process, or in several worker processes on this machine.
+
+Workers are `bench run` processes on the same plan and the same results folder: claims keep them from running a
+cell twice, and a worker that dies frees its claim, so that another takes the cell over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+import yaml
+
+from bench.grid import Plan
+from bench.options import GridOptions
+from bench.runner import Summary, status_of
+
+Facts = Callable[[dict], None]
+
+
+def run_workers(plan: Plan, show: Facts, *, force: bool = False) -> Summary:
+    """Run a plan in `plan.options.jobs` processes; `show` gets every cell's facts once (see display.event_json).
+
+    Raises RuntimeError when every worker died before the grid was finished. KeyboardInterrupt ends the workers.
+    """
+    options, jobs = plan.options, plan.options.jobs
+    before = set() if force else {c.key.hash for c in plan.cells if status_of(c, options.results)[0] == "done"}
+    summary, seen = Summary(), set()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "grid.yaml")
+        config.write_text(dump_options(options), encoding="utf-8")
+        # With --force, cells are dealt out once and for all: a claim alone would let two workers run one in turn.
+        workers = [_start(config, jobs, worker if force else None) for worker in range(jobs)]
+        events: SimpleQueue = SimpleQueue()
+        for worker in workers:
+            threading.Thread(target=_read, args=(worker, events), daemon=True).start()
+        try:
+            alive = len(workers)
+            while alive:
+                facts = events.get()
+                if facts is None:
+                    alive -= 1
+                elif facts["event"] == "finished" and facts["hash"] not in seen:
+                    seen.add(facts["hash"])
+                    if facts["status"] == "cached" and facts["hash"] not in before:
+                        facts["status"] = "done"
+                    summary.add(facts["status"])
+                    show(facts)
+        finally:
+            for worker in workers:
+                if worker.poll() is None:
+                    worker.terminate()
+            for worker in workers:
+                worker.wait()
+    missing = {cell.key.hash for cell in plan.cells} - seen
+    if missing:
+        codes = sorted({worker.returncode for worker in workers})
+        raise RuntimeError(f"the workers ended (exit codes {codes}) with {len(missing)} cells left: run it again")
+    return summary
+
+
+def dump_options(options: GridOptions) -> str:
+    """The options as a YAML file that `--config` reads back to the same grid, for one worker."""
+    values = options.model_dump(mode="json", exclude_none=True) | {"jobs": 1}
+    return yaml.safe_dump(values, allow_unicode=True)
+
+
+def _start(config: Path, jobs: int, part: int | None) -> subprocess.Popen:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
+    kept = {name: os.environ[name] for name in ("BENCH_CPU",) if name in os.environ}
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    environment |= kept | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, "-m", "bench", "run", "--config", str(config), "--log-json"]
+    if part is not None:
+        command += ["--force", "--part", f"{part}/{jobs}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment)
+
+
+def _read(worker: subprocess.Popen, events: SimpleQueue) -> None:
+    for line in worker.stdout:
+        try:
+            facts = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(facts, dict) and "event" in facts and "hash" in facts:
+            events.put(facts)
+    events.put(None)

@@ -171,7 +171,7 @@ class Trainer:
             for within, chosen in enumerate(order):
                 step = epoch * steps + within
                 # Dropout draws from torch's global stream: named anew at each step, so that no other run shifts it.
-                torch.manual_seed(named_seed(*self.axes, name, "dropout", step, device.rank()))
+                device.seed_global(named_seed(*self.axes, name, "dropout", step, device.rank()))
                 batch_rows = rows[chosen]
                 make = self._batch_maker(inputs["train"], targets, plain_side.networks, name, epoch, step, total)
                 value, seen, probabilities = self._step(side, optimiser, loss, make, batch_rows)

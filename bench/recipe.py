@@ -31,8 +31,8 @@ FROZEN = {"learning_rate": 1e-3}
 """A head on frozen features starts from random weights and needs larger steps than a pretrained body."""
 
 BY_ENCODER = {"minilm": {"learning_rate": 2e-4, "batch_size": 32}}
-"""MiniLM-L6 (22 M parameters) barely moves at BERT's rate: on 1,000 clean tweets, 3 epochs at 5e-5 and batches of
-128 stay at the majority class (70 %), at 2e-4 and batches of 32 reach 93 %."""
+"""MiniLM-L6 (22 M parameters) barely moves at BERT's rate: after 3 epochs over 1,000 tweets it fits 68 % of its
+*training* labels at 5e-5 and batches of 128 (the larger class), 98 % at 2e-4 and batches of 32."""
 
 
 def make_recipe(mode: str, encoder: str = "", **asked) -> Recipe:

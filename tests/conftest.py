@@ -1,0 +1,103 @@
+"""What many tests share: a tiny encoder without pretrained weights, a small CSV, and where real data may lie."""
+
+from __future__ import annotations
+
+import csv
+import os
+import string
+from pathlib import Path
+
+import pytest
+
+from bench.seeds import named_generator
+
+for _name in [name for name in os.environ if name.startswith("BENCH_") and name != "BENCH_TEST_DATA"]:
+    del os.environ[_name]  # the user's own settings must not steer a test
+os.environ["HF_HUB_OFFLINE"] = "1"  # no network in tests
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+GOOD = ("good", "great", "fine", "happy", "love", "sun")
+BAD = ("bad", "awful", "poor", "sad", "hate", "rain")
+OTHER = ("the", "a", "film", "day", "book", "was", "and", "very", "it", "this")
+CLASSES = ("negative", "positive")
+
+
+def write_tiny_bert(folder: Path) -> Path:
+    """A BERT of 2 layers and width 32 with random weights in safetensors, and a small WordPiece vocabulary."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pieces = [*string.ascii_lowercase, *string.digits, *".,!?'[]<>@#"]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *OTHER, *pieces, *(f"##{p}" for p in pieces)]
+    vocabulary = list(dict.fromkeys(words))
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"), do_lower_case=True, model_max_length=64)
+    tokenizer.save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        model = BertModel(config)
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def review_rows(size: int = 96, seed: int = 0) -> list[dict[str, str]]:
+    """Rows of a small task: columns id, split, text, gold and the noisy labels `ann` (20 % wrong) and `bob` (35 %).
+
+    Two thirds are train, the rest valid and test in equal parts; classes are balanced in every split.
+    """
+    draw = named_generator("review rows", size, seed)
+    rows = []
+    for number in range(size):
+        gold = number % 2
+        words = [*draw.choice((BAD, GOOD)[gold], 2), *draw.choice(OTHER, int(draw.integers(2, 9)))]
+        draw.shuffle(words)
+        rows.append(
+            {
+                "id": f"r{number}",
+                "split": ("train", "train", "train", "train", "valid", "test")[number // 2 % 6],
+                "text": f"{' '.join(words)} {number}",
+                "gold": CLASSES[gold],
+                "ann": CLASSES[gold ^ int(draw.random() < 0.2)],
+                "bob": CLASSES[gold ^ int(draw.random() < 0.35)],
+            }
+        )
+    return rows
+
+
+def write_csv(path: Path, rows: list[dict[str, str]]) -> Path:
+    """Rows as a CSV file in UTF-8, with the keys of the first row as header."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory) -> Path:
+    """Folder of a tiny BERT: an encoder that needs no pretrained weights."""
+    return write_tiny_bert(tmp_path_factory.mktemp("encoders") / "tiny-bert")
+
+
+@pytest.fixture
+def reviews(tmp_path) -> Path:
+    """A CSV of 96 short texts with gold and two noisy label columns (see `review_rows`)."""
+    return write_csv(tmp_path / "reviews.csv", review_rows())
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """A folder of real data sets (trec/, semeval/, llm_labels/ ...), or a skip that says how to name one."""
+    folder = Path(os.environ.get("BENCH_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip("no test data: name a folder with trec/, semeval/ and llm_labels/ in BENCH_TEST_DATA")
+    return folder

@@ -98,11 +98,13 @@ def open_labeller(name: str, *, server: bool | None = None, **options: Any) -> L
     import os
     from pathlib import Path
 
-    from bench.errors import UsageError, unknown
+    from bench.errors import UsageError, resolve
     from llm_labels.labellers.models import KNOWN
 
     if server is None:
-        local = name in KNOWN or name.endswith(".gguf") or Path(name).expanduser().is_dir()
+        local = (
+            any(known.startswith(name) for known in KNOWN) or name.endswith(".gguf") or Path(name).expanduser().is_dir()
+        )
         named = options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
         server = bool(options.get("base_url")) or (not local and bool(named))
     if server:
@@ -117,6 +119,6 @@ def open_labeller(name: str, *, server: bool | None = None, **options: Any) -> L
                 f"option {option} does not apply to labeller '{name}', a "
                 f"{'chat server' if server else 'local model'}; it has: {', '.join(allowed)}"
             )
-    if not server and "/" not in name and not name.endswith(".gguf") and name not in KNOWN and not Path(name).is_dir():
-        raise unknown("labeller", name, KNOWN)
+    if not server and "/" not in name and not name.endswith(".gguf") and not Path(name).is_dir():
+        name = resolve("labeller", name, KNOWN)
     return Chosen(name, **given)

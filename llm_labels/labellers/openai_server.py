@@ -210,9 +210,8 @@ class OpenAILabeller:
 
     def _final(self, error: Any) -> Exception:
         """The error of a status that no retry changes."""
-        said = printable(str(getattr(error, "message", "")), 300)
-        key = os.environ.get(KEY_VARIABLE)
-        said = said.replace(key, "[key]") if key else said
+        said, key = str(getattr(error, "message", "")), os.environ.get(KEY_VARIABLE)
+        said = printable(said.replace(key, "[key]") if key else said, 300)
         if error.status_code in (401, 403):
             return Unavailable(f"the server refused the key in {KEY_VARIABLE} (status {error.status_code}): {said}")
         if error.status_code == 404:

@@ -83,11 +83,14 @@ class ContinuationScorer:
         self.packed: bool | None = None
         self.device = next(model.parameters()).device
         self.dtype = next(model.parameters()).dtype
-        self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+        takes = inspect.signature(model.forward).parameters
+        self._keeps = "logits_to_keep" in takes
+        self._places = "position_ids" in takes  # without it (ALiBi, state spaces) a tree cannot be laid out
         text_config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-        kinds = set(getattr(text_config, "layer_types", None) or ())
-        self._window = getattr(text_config, "sliding_window", None) if "sliding_attention" in kinds else None
-        self._kinds = kinds if self._window else set()
+        self._window = getattr(text_config, "sliding_window", None)
+        self._kinds = set(getattr(text_config, "layer_types", None) or ())
+        if self._kinds and "sliding_attention" not in self._kinds:
+            self._window = None
         self._max_positions = getattr(text_config, "max_position_embeddings", None)
         _float32_head(model)
 
@@ -167,12 +170,14 @@ class ContinuationScorer:
         return scores.astype(np.float32)
 
     def _masks(self, mask: np.ndarray, key_position: np.ndarray, query_position: np.ndarray):
-        """The attention mask as the model takes it: one, or one a layer type where some slide."""
+        """The attention mask as the model takes it: one for all layers, or one a layer type where some slide."""
         full = torch.as_tensor(mask, device=self.device)[None, None]
         if not self._window:
             return full
         near = query_position[:, None] - key_position[None] < self._window
         sliding = full & torch.as_tensor(near, device=self.device)
+        if not self._kinds:
+            return sliding
         return {kind: sliding if kind == "sliding_attention" else full for kind in self._kinds}
 
     def _logits(self, tokens: Tensor, at: Tensor, **inputs) -> Tensor:
@@ -183,7 +188,7 @@ class ContinuationScorer:
 
     def _packing_fits(self, prefix: Prefix, body: TokenIds, continuations: Sequence[TokenIds]) -> bool:
         """Whether packed scores of two copies of a body equal the plain ones for this model."""
-        if prefix.cache is None:
+        if prefix.cache is None or not self._places:
             return False
         try:
             packed = self._score_pack(prefix, [body, body], _Tree.of(continuations))

@@ -1,0 +1,236 @@
+"""A report on label sets as data frames: size, no answers, noise rate, confusion, kind of noise, agreement.
+
+Gold labels are looked at where they are known, to describe the labels; nothing here reaches a method.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bench.seeds import named_generator, named_seed
+from llm_labels.labelsets import SplitLabels
+from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance_dependence, symmetric_departure
+
+if TYPE_CHECKING:
+    from bench.label_sources import LabelSetRef
+    from bench.sources import TaskData
+
+__all__ = ["Study", "estimate_noise_rate", "study", "study_labels", "text_features"]
+
+SPLITS = ("train", "valid", "test")
+AT_MOST = 5_000
+"""Texts that the tests and the gold-free estimate look at; more would take minutes and change no conclusion."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The report on the label sets of one task; every frame has the columns `task` and, but for the last, `labels`.
+
+    sizes      a row a set and split: texts, asked, no_answer_rate, noise_rate with its 95 % Wilson interval,
+               accuracy (no answer counts as wrong), cost of the whole set
+    kind       a row a set (train): noise_rate, noise_rate_estimate (sees no gold), the tests of
+               `llm_labels.statistics`, and `noise` in words
+    confusion  a row a set, split, gold class and label: count, share of the gold class
+    agreement  a row a pair of labellers (train): texts, agreement, Cohen's κ; and one
+               row for all together with Fleiss' κ (columns both_wrong, same_error: where gold is known)
+    """
+
+    sizes: pd.DataFrame
+    kind: pd.DataFrame
+    confusion: pd.DataFrame
+    agreement: pd.DataFrame
+
+    @staticmethod
+    def join(studies: Iterable[Study]) -> Study:
+        """One report of several tasks."""
+        studies = list(studies)
+        frames = ([getattr(each, name) for each in studies] for name in ("sizes", "kind", "confusion", "agreement"))
+        return Study(*(pd.concat(parts, ignore_index=True) if parts else pd.DataFrame() for parts in frames))
+
+
+def study(task: TaskData, sets: Sequence[LabelSetRef], features: np.ndarray | None = None) -> Study:
+    """The report on the label sets `sets` of a task (see `bench.label_sources.find_label_sets`).
+
+    `features` float[N_train, F]: sentence embeddings of all train texts, if at hand; else TF-IDF is used.
+    Raises UsageError for damaged files and sets of other texts, Unavailable where a download fails.
+    """
+    from pathlib import Path
+
+    from bench.label_sources import read_labels
+    from llm_labels.labelsets import read_card
+
+    task = task.whole or task
+    labels = {ref.id: read_labels(ref, task) for ref in sets}
+    costs = {
+        ref.id: read_card(ref.place).cost
+        for ref in sets
+        if isinstance(ref.place, Path) and (ref.place / "card.json").is_file()
+    }
+    return study_labels(task, labels, features, costs)
+
+
+def study_labels(
+    task: TaskData,
+    sets: Mapping[str, Mapping[str, SplitLabels]],
+    features: np.ndarray | None = None,
+    costs: Mapping[str, Mapping[str, float]] | None = None,
+) -> Study:
+    """The report on labels in memory: set name -> split -> labels. See `study`."""
+    task = task.whole or task
+    train = task.train.texts
+    if features is None and any("train" in parts for parts in sets.values()):
+        features = text_features(train, named_seed("study", task.info.name))
+    sizes, kinds, confusions = [], [], []
+    for name, parts in sets.items():
+        for split in SPLITS:
+            if split in parts:
+                cost = (costs or {}).get(name, {})
+                sizes.append({"task": task.info.name, "labels": name, **_size(task, split, parts[split]), **cost})
+                confusions.append(_confusion_frame(task, name, split, parts[split]))
+        if "train" in parts:
+            kinds.append({"task": task.info.name, "labels": name, **_kind(task, name, parts["train"], features)})
+    confusions = [frame for frame in confusions if frame is not None]
+    return Study(
+        pd.DataFrame(sizes),
+        pd.DataFrame(kinds),
+        pd.concat(confusions, ignore_index=True) if confusions else pd.DataFrame(),
+        pd.DataFrame(_agreement(task, sets)),
+    )
+
+
+def text_features(texts: Sequence[str], seed: int, dimensions: int = 100) -> np.ndarray:
+    """float64[N, at most `dimensions`]: TF-IDF of words and word pairs, reduced by a truncated SVD (LSA)."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    try:
+        counts = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit_transform(texts)
+    except ValueError:  # too few texts to have a word twice
+        counts = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3)).fit_transform(texts)
+    most = min(dimensions, counts.shape[1] - 1)
+    if most < 1:
+        return np.asarray(counts.todense())
+    return TruncatedSVD(most, random_state=seed % 2**32).fit_transform(counts)
+
+
+def estimate_noise_rate(labels: np.ndarray, features: np.ndarray, num_classes: int, seed: int) -> float:
+    """τ̂ = 1 - trace of the calibrated confident joint of out-of-fold logistic regressions; sees no gold.
+
+    `labels` int64[n] without -1. Rough: noise that is predictable from the text looks like signal to it.
+    """
+    from methods import confident
+
+    if len(np.unique(labels)) < 2:
+        return float("nan")
+    probabilities = confident.out_of_fold_logistic(
+        features, labels, num_classes, named_generator("noise-rate-estimate", seed), inverse_penalty=0.1
+    )
+    joint = confident.calibrated_joint(confident.confident_joint(probabilities, labels), labels)
+    return confident.noise_rate_of(joint)
+
+
+def _size(task: TaskData, split: str, part: SplitLabels) -> dict:
+    asked, answered = len(part.rows), part.labels >= 0
+    row = {"split": split, "texts": len(task.texts(split)), "asked": asked}
+    row["no_answer_rate"] = float((~answered).mean()) if asked else float("nan")
+    gold = task.gold.of(split)
+    if gold is None or not answered.any():
+        return row | dict.fromkeys(("noise_rate", "noise_low", "noise_high", "accuracy"), float("nan"))
+    from scipy.stats import binomtest
+
+    wrong = gold[part.rows] != part.labels
+    count = int(wrong[answered].sum())
+    interval = binomtest(count, int(answered.sum())).proportion_ci(method="wilson")
+    row |= {"noise_rate": count / int(answered.sum()), "noise_low": interval.low, "noise_high": interval.high}
+    return row | {"accuracy": float(1 - wrong.mean())}
+
+
+def _confusion_frame(task: TaskData, name: str, split: str, part: SplitLabels) -> pd.DataFrame | None:
+    gold = task.gold.of(split)
+    if gold is None or not len(part.rows):
+        return None
+    table = confusion(gold[part.rows], part.labels, len(task.label_names))
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    names = task.label_names
+    pairs = list(itertools.product(names, [*names, "(no answer)"]))
+    return pd.DataFrame(
+        {
+            "task": task.info.name,
+            "labels": name,
+            "split": split,
+            "gold": [gold_name for gold_name, _ in pairs],
+            "label": [label for _, label in pairs],
+            "count": table.ravel(),
+            "share": shares.ravel(),
+        }
+    )
+
+
+def _kind(task: TaskData, name: str, part: SplitLabels, features: np.ndarray) -> dict:
+    """The noise rate without and with gold, and the tests, on answered train texts, each text once."""
+    num_classes, seed = len(task.label_names), named_seed("study", task.info.name, name)
+    use = np.flatnonzero(part.labels >= 0)
+    texts = [task.train.texts[row] for row in part.rows[use]]
+    use = use[np.sort(np.unique(texts, return_index=True)[1])] if texts else use
+    if len(use) > AT_MOST:
+        use = np.sort(named_generator("study-sample", task.info.name).permutation(use)[:AT_MOST])
+    rows, labels = part.rows[use], part.labels[use]
+    found = {"texts": len(use), "noise_rate_estimate": float("nan")}
+    if len(use) >= 20:
+        found["noise_rate_estimate"] = estimate_noise_rate(labels, features[rows], num_classes, seed)
+    if task.gold.train is None or len(use) < 20:
+        return found
+    gold = task.gold.train[rows]
+    rng = named_generator("study-tests", task.info.name, name)
+    flat = symmetric_departure(gold, labels, num_classes, rng)
+    local = instance_dependence(gold, labels, features[rows], num_classes, rng)
+    return found | {
+        "noise_rate": float((gold != labels).mean()),
+        "symmetric_g": flat.statistic,
+        "symmetric_distance": flat.size,
+        "symmetric_p": flat.p_value,
+        "instance_moran_i": local.statistic,
+        "instance_p": local.p_value,
+        "noise": _in_words(flat.p_value, local.p_value),
+    }
+
+
+def _in_words(symmetric_p: float, instance_p: float, level: float = 0.05) -> str:
+    if instance_p < level:
+        return "instance-dependent"
+    return "class-conditional" if symmetric_p < level else "not told from symmetric"
+
+
+def _agreement(task: TaskData, sets: Mapping[str, Mapping[str, SplitLabels]]) -> list[dict]:
+    """Pairwise and joint agreement on train; labellers are compared where both were asked."""
+    whole = {}
+    for name, parts in sets.items():
+        if "train" in parts:
+            whole[name] = np.full(len(task.train), -1, dtype=np.int64)
+            whole[name][parts["train"].rows] = parts["train"].labels
+    gold, rows = task.gold.train, []
+    for a, b in itertools.combinations(whole, 2):
+        both = (whole[a] >= 0) & (whole[b] >= 0)
+        row = {"task": task.info.name, "labellers": f"{a} · {b}", "texts": int(both.sum())}
+        row["agreement"] = float((whole[a] == whole[b])[both].mean()) if both.any() else float("nan")
+        row["kappa"], row["statistic"] = cohen_kappa(whole[a], whole[b]), "Cohen"
+        if gold is not None:
+            wrong = both & (whole[a] != gold) & (whole[b] != gold)
+            row["both_wrong"] = float(wrong.sum() / max(both.sum(), 1))
+            row["same_error"] = float((whole[a] == whole[b])[wrong].mean()) if wrong.any() else float("nan")
+        rows.append(row)
+    if len(whole) > 2:
+        votes = np.stack(list(whole.values()), axis=1)
+        everyone = (votes >= 0).all(axis=1)
+        same = (votes[everyone] == votes[everyone][:, :1]).all(axis=1)
+        row = {"task": task.info.name, "labellers": f"all {len(whole)}", "texts": int(everyone.sum())}
+        row["agreement"] = float(same.mean()) if everyone.any() else float("nan")
+        row["kappa"], row["statistic"] = fleiss_kappa(votes, len(task.label_names)), "Fleiss"
+        rows.append(row)
+    return rows

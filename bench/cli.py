@@ -28,6 +28,9 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
+LOUD_LIBRARIES = (
+    "accelerate", "transformers", "sentence_transformers", "datasets", "huggingface_hub", "httpx", "filelock",
+)  # fmt: skip
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -62,7 +65,7 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("accelerate", "transformers", "sentence_transformers", "datasets", "huggingface_hub", "httpx"):
+    for name in LOUD_LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import platform
@@ -105,13 +106,23 @@ def describe(precision: Precision) -> dict[str, Any]:
 
     cuda = torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1"
     return {
-        "name": torch.cuda.get_device_name() if cuda else (platform.processor() or platform.machine()),
+        "name": torch.cuda.get_device_name() if cuda else processor(),
         "type": "cuda" if cuda else "cpu",
         "precision": precision.mode,
         "precision_reason": precision.reason,
         "threads": torch.get_num_threads(),
         "processes": processes(),
     }
+
+
+@functools.cache
+def processor() -> str:
+    """The processor's name as far as the system tells."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {os.cpu_count()} cores"
+    return platform.processor() or platform.machine()
 
 
 def peak_memory_mb() -> float:

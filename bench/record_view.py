@@ -83,16 +83,13 @@ def _noise(record: Record) -> str:
 
 
 def _scores(scores: ScoreSet) -> Table:
-    table = Table("", *METRICS, box=None, pad_edge=False, header_style="bold")
-    names = {"last": "last", "noisy_valid": "noisy valid", "oracle_best": "oracle best (diagnostic)"}
-    for rule, name in names.items():
-        found = getattr(scores, rule)
-        values = [getattr(found, metric) for metric in METRICS]
-        shown = [
-            f"{100 * value:.1f} %" if metric in PERCENT else f"{value:.3f}"
-            for metric, value in zip(METRICS, values, strict=True)
-        ]
-        table.add_row(f"{name}, step {found.step}", *shown)
+    rules = {"last": "last", "noisy_valid": "noisy valid", "oracle_best": "oracle best (diagnostic)"}
+    heads = [f"{name}\nstep {getattr(scores, rule).step}" for rule, name in rules.items()]
+    table = Table("test", *heads, box=None, pad_edge=False, header_style="bold")
+    for metric in METRICS:
+        values = [getattr(getattr(scores, rule), metric) for rule in rules]
+        shown = [f"{100 * value:.1f} %" if metric in PERCENT else f"{value:.3f}" for value in values]
+        table.add_row(metric.replace("_", " "), *shown)
     return table
 
 

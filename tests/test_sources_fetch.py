@@ -108,7 +108,7 @@ def hub(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(datasets, "load_dataset", from_disk)
-    monkeypatch.setattr("bench.sources.fetch._resolves", lambda url: True)
+    monkeypatch.setattr("bench.network.resolves", lambda url: True)
     return asked
 
 
@@ -133,7 +133,7 @@ def test_a_hub_set_that_is_not_as_declared_is_unavailable(hub):
 
 
 def test_a_hub_without_an_address_is_not_asked(monkeypatch):
-    monkeypatch.setattr("bench.sources.fetch._resolves", lambda url: False)
+    monkeypatch.setattr("bench.network.resolves", lambda url: False)
     with pytest.raises(
         Unavailable, match="cannot be reached; if it is in the hub's cache already, set HF_HUB_OFFLINE=1"
     ):

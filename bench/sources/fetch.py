@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-import socket
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
 import bench
 from bench.errors import Unavailable
+from bench.network import hub_reachable, offline
 from bench.sources.folder import read_folder, read_wrench
 from bench.sources.raw import RawSplit, RawTask, encode, hold_out_valid
 from bench.sources.tables import read_table
@@ -23,10 +22,9 @@ from bench.sources.tabular import Columns
 from bench.store import write_atomically
 from bench.tasks import Hub, PackageFiles, Repository, Shipped, Source, TaskInfo
 
-__all__ = ["cache_dir", "download", "offline", "read_source"]
+__all__ = ["cache_dir", "download", "read_source"]
 
 TIMEOUT_SECONDS = 30
-OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "BENCH_OFFLINE")
 
 
 def read_source(info: TaskInfo, source: Source) -> RawTask:
@@ -50,11 +48,6 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "noisy-label-bench"
 
 
-def offline() -> bool:
-    """Whether the user forbids the network (HF_HUB_OFFLINE or BENCH_OFFLINE)."""
-    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in OFFLINE_VARIABLES)
-
-
 def download(url: str, sha256: str) -> Path:
     """The local copy of a file with this SHA-256, fetched once. Raises Unavailable."""
     path = cache_dir() / "downloads" / sha256[:16] / url.rsplit("/", 1)[-1]
@@ -72,17 +65,6 @@ def download(url: str, sha256: str) -> Path:
         raise Unavailable(f"{url} has changed: SHA-256 {found[:12]}..., expected {sha256[:12]}...; it is not used")
     write_atomically(path, content)
     return path
-
-
-def _resolves(url: str) -> bool:
-    """Whether the host of a URL has an address here, or a proxy would know it."""
-    if urllib.request.getproxies():
-        return True
-    try:
-        socket.getaddrinfo(urllib.parse.urlsplit(url).hostname, 443)
-    except OSError:
-        return False
-    return True
 
 
 def _from_package(info: TaskInfo, source: PackageFiles) -> RawTask:
@@ -103,7 +85,7 @@ def _from_package(info: TaskInfo, source: PackageFiles) -> RawTask:
 
 def _from_hub(info: TaskInfo, source: Hub) -> RawTask:
     where = f"{source.repo} on the Hugging Face hub, revision {source.revision[:7]},"
-    if not offline() and not _resolves(os.environ.get("HF_ENDPOINT") or "https://huggingface.co"):
+    if not offline() and not hub_reachable():
         # asking anyway would cost half a minute of retries; a filled cache is used in offline mode
         raise Unavailable(f"{where} cannot be reached; if it is in the hub's cache already, set HF_HUB_OFFLINE=1")
     import datasets

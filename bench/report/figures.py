@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).parent / "templates" / "report.mplstyle"
 
-MAX_METHODS, MAX_NOISES = 7, 6
+MAX_METHODS, MAX_NOISES = 6, 5
 """A small-multiples figure beyond this is no longer readable; what is left out is said in its caption."""
 
 PNG_DPI = 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,7 +95,7 @@ class Results:
         record = self.by_cell[cell]
         try:
             arrays = read_arrays(record.key.path(self.folder))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
         names = ("count", "accuracy", "confidence")
         if any(f"bins_{name}" not in arrays for name in names):
@@ -130,7 +132,10 @@ def load(folder: Path) -> Results:
             copies += entry.hash in records
             records[entry.hash] = entry
     if not records:
-        found = f"; {len(damaged)} files there are no readable records" if damaged else ""
+        what = (
+            "1 file there is no readable record" if len(damaged) == 1 else f"{len(damaged)} files there are no records"
+        )
+        found = f" ({what})" if damaged else ""
         raise UsageError(
             f"results folder '{folder}' holds no results below 'cells'{found}: "
             "run `bench run` first, or name another folder with --results"
@@ -138,7 +143,8 @@ def load(folder: Path) -> Results:
     ordered = list(records.values())
     cells, notes = tidy(ordered, folder)
     if copies:
-        notes.append(f"{copies} records are copies of another record and were counted once.")
+        what = "1 record is a copy" if copies == 1 else f"{copies} records are copies"
+        notes.append(f"{what} of another record and counted once.")
     return Results(folder, ordered, cells, damaged, notes)
 
 

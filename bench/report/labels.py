@@ -7,6 +7,7 @@ A name shows only what varies among the records at hand, in the selector languag
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -19,9 +20,29 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+UNSET = "unset"
+"""How a label writes a parameter that one variant has and another has not."""
+
+
 def shown(value: Any) -> str:
-    """A JSON value as a selector writes it: `8`, `official`, `0.3`, `true`."""
-    return value if isinstance(value, str) else canonical(value)
+    """A JSON value as a selector writes it: `8`, `official`, `0.3`, `true`; quoted where it could be misread."""
+    if not isinstance(value, str):
+        return canonical(value)
+    plain = re.fullmatch(r"[A-Za-z_][\w.@:/+-]*", value) and value not in (
+        UNSET,
+        "true",
+        "false",
+        "null",
+        "NaN",
+        "Infinity",
+    )
+    return value if plain else canonical(value)
+
+
+def natural(text: str) -> list:
+    """A sorting key that reads numbers as numbers (`method-2` before `method-10`) and ignores case."""
+    pieces = re.split(r"(\d+(?:\.\d+)?)", text.lower())
+    return [(float(piece), "") if index % 2 else (-1.0, piece) for index, piece in enumerate(pieces)]
 
 
 def varying(parameters: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -32,8 +53,8 @@ def varying(parameters: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def bracketed(name: str, parameters: Mapping[str, Any], names: Sequence[str]) -> str:
-    """`name[a=1,b=x]` with the parameters among `names` that are present."""
-    inside = ",".join(f"{each}={shown(parameters[each])}" for each in names if each in parameters)
+    """`name[a=1,b=x]` with the parameters among `names`."""
+    inside = ",".join(f"{each}={shown(parameters[each]) if each in parameters else UNSET}" for each in names)
     return f"{name}[{inside}]" if inside else name
 
 
@@ -112,7 +133,7 @@ def setup_labels(keys: Sequence[CellKey]) -> list[str]:
         if "max_length" in names and not _varies_within_a_task(group, facts, "max_length"):
             names.remove("max_length")
         for i, fact in zip(indices, facts, strict=True):
-            parts = [f"{name}={shown(fact[name])}" for name in names if name in fact and name != "limit"]
+            parts = [f"{name}={shown(fact[name]) if name in fact else UNSET}" for name in names if name != "limit"]
             if keys[i].limit is not None:
                 parts.append(f"limit={keys[i].limit}")
             labels[i] = ", ".join([encoder, *parts])

@@ -124,8 +124,8 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
     body = re.sub(r'(href="#|url\(#)', rf"\1{prefix}", body)
     for colour, variable in COLOURS.items():
         body = body.replace(colour, variable)
-    width = float(re.search(r'<svg[^>]*\bwidth="([\d.]+)pt"', body).group(1)) * 4 / 3
+    opening, rest = body.split(">", 1)
+    width = float(re.search(r'\bwidth="([\d.]+)pt"', opening).group(1)) * 4 / 3
+    opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
     size = f'style="--natural: {width:.0f}px" role="img" aria-label="{escape(label)}"'
-    return re.sub(r'(<svg[^>]*?)\s+width="[^"]*"|(<svg[^>]*?)\s+height="[^"]*"', r"\1\2", body, count=1).replace(
-        "<svg", f"<svg {size}", 1
-    )
+    return f"<svg {size}{opening.removeprefix('<svg')}>{rest}"

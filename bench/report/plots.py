@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bench import stats
 from bench.report.model import METRICS
-from bench.report.tables import Block, Column
+from bench.report.tables import Block, Column, row_kind
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 INK, PAPER, LINE = "#1b1f24", "#ffffff", "#d8dde3"
@@ -48,8 +48,8 @@ def panels(count: int, width: float, height: float, across: int = ACROSS, **shar
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of `width` x `height` inches that makes room for its labels."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    """A figure of `width` x `height` inches, or what its title needs, that makes room for its labels."""
+    figure = Figure(figsize=(max(width, 4.8), max(height, 1.7)), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.07, w_pad=0.05)
     return figure
 
@@ -59,28 +59,21 @@ def scores(block: Block, task: str, columns: list[Column], metric_name: str, rul
     metric = METRICS[metric_name]
     methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
     figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)
+    name = f"{metric_name}_{rule}"
     for axis, column in zip(axes, columns, strict=True):
-        for place, method in enumerate(methods):
-            values = np.array(list(block.values(method, column, f"{metric_name}_{rule}", metric.scale).values()))
-            if not values.size:
-                _say_why_not(axis, place, block.rows.get((method, column), []))
-                continue
-            interval = stats.mean_interval(values)
-            reference = method in block.references
-            colour = GREY if reference else ORANGE if method == baseline else BLUE
-            axis.plot(values, np.full(len(values), place), ".", color=colour, alpha=0.35, markersize=3.5)
-            axis.errorbar(
-                interval.mean,
-                place,
-                xerr=None if math.isnan(interval.half) else interval.half,
-                fmt="D" if reference else "s" if method == baseline else "o",
-                color=colour,
-                markerfacecolor=PAPER if reference else colour,
-                capsize=2.5,
-                elinewidth=1.2,
-            )
-            if method == baseline:
-                axis.axvline(interval.mean, color=ORANGE, linewidth=0.8, linestyle="--")
+        found = {
+            place: np.array(list(values.values()))
+            for place, method in enumerate(methods)
+            if (values := block.values(method, column, name, metric.scale))
+        }
+        for kind, (marker, colour, face) in KINDS.items():
+            chosen = {p: v for p, v in found.items() if row_kind(block, methods[p], baseline) == kind}
+            if chosen:
+                _points_with_intervals(axis, chosen, marker, colour, face)
+            if chosen and kind == "baseline":
+                axis.axvline(next(iter(chosen.values())).mean(), color=colour, linewidth=0.8, linestyle="--")
+        for place in set(range(len(methods))) - set(found):
+            _say_why_not(axis, place, block.rows.get((methods[place], column), []))
         axis.set_title(short(column[1], 34), loc="left")
         _method_axis(axis, methods)
     _percent_limits(axes, metric_name, [_shown(block, methods, columns, metric_name, rule, metric.scale)])
@@ -89,6 +82,22 @@ def scores(block: Block, task: str, columns: list[Column], metric_name: str, rul
         axis.tick_params(labelbottom=True)
     figure.suptitle(f"{metric.title}: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
     return figure
+
+
+KINDS = {"method": ("o", BLUE, BLUE), "baseline": ("s", ORANGE, ORANGE), "reference": ("D", GREY, PAPER)}
+"""Marker, colour and face of each kind of row."""
+
+
+def _points_with_intervals(axis: Axes, found: dict[int, np.ndarray], marker: str, colour: str, face: str) -> None:
+    """Means with 95 % intervals at the places of `found`, and every single seed as a faint point."""
+    places = np.array(list(found))
+    intervals = [stats.mean_interval(values) for values in found.values()]
+    singles = np.concatenate(list(found.values()))
+    seeds = np.repeat(places, [len(values) for values in found.values()])
+    axis.plot(singles, seeds, ".", color=colour, alpha=0.35, markersize=3.5)
+    style = {"fmt": marker, "color": colour, "markerfacecolor": face, "capsize": 2.5, "elinewidth": 1.2}
+    halves = np.nan_to_num([interval.half for interval in intervals])
+    axis.errorbar([interval.mean for interval in intervals], places, xerr=halves if halves.any() else None, **style)
 
 
 def _shown(block, methods, columns, metric_name, rule, scale) -> np.ndarray:
@@ -133,18 +142,14 @@ def selection(block: Block, task: str, columns: list[Column]) -> Figure:
     }
     everything = []
     for axis, column in zip(axes, columns, strict=True):
-        for place, method in enumerate(methods):
-            means = {
-                rule: stats.mean_interval(list(block.values(method, column, f"accuracy_{rule}", 100).values())).mean
-                for rule in styles
-            }
-            if math.isnan(means["last"]):
-                _say_why_not(axis, place, block.rows.get((method, column), []))
-                continue
-            everything += means.values()
-            axis.plot([min(means.values()), max(means.values())], [place, place], color=LINE, linewidth=2.5, zorder=1)
-            for rule, (_, marker, edge, face) in reversed(styles.items()):
-                axis.plot(means[rule], place, marker, color=edge, markerfacecolor=face, markersize=5.5)
+        means = np.array([[_mean(block, method, column, f"accuracy_{rule}") for rule in styles] for method in methods])
+        places = np.flatnonzero(~np.isnan(means).any(axis=1))
+        everything += means[places].ravel().tolist()
+        axis.hlines(places, means[places].min(axis=1), means[places].max(axis=1), color=LINE, linewidth=2.5, zorder=1)
+        for position, (_, marker, edge, face) in reversed(list(enumerate(styles.values()))):
+            axis.plot(means[places, position], places, marker, color=edge, markerfacecolor=face, markersize=5.5)
+        for place in set(range(len(methods))) - set(places.tolist()):
+            _say_why_not(axis, place, block.rows.get((methods[place], column), []))
         axis.set_title(short(column[1], 34), loc="left")
         _method_axis(axis, methods)
     _percent_limits(axes, "accuracy", [np.array(everything or [0.0])])
@@ -158,6 +163,10 @@ def selection(block: Block, task: str, columns: list[Column]) -> Figure:
     figure.legend(handles=handles, loc="outside lower left", ncols=3)
     figure.suptitle(f"Which step is scored: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
     return figure
+
+
+def _mean(block: Block, method: str, column: Column, name: str) -> float:
+    return stats.mean_interval(list(block.values(method, column, name, 100).values())).mean
 
 
 def reliability(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:

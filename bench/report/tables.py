@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench import stats
 from bench.errors import UsageError
+from bench.report.labels import natural
 from bench.report.model import METRICS, Entry, Head, Kind, Metric, Row, Table, pick
 
 if TYPE_CHECKING:
@@ -87,11 +88,11 @@ def _block(setup: str, rows: list[dict], baseline: str | None) -> Block:
         index[row["method_label"], column].append(row)
         scored[column] |= row["has_gold"] is not False
         kinds[column] = min(kinds.get(column, 4), order[row["noise_kind"]])
-    columns = sorted((c for c in scored if scored[c]), key=lambda c: (c[0], kinds[c], c[1]))
+    columns = sorted((c for c in scored if scored[c]), key=lambda c: (c[0], kinds[c], natural(c[1])))
     references = frozenset(row["method_label"] for row in rows if row["sees_gold"])
     methods = sorted(
         {method for method, column in index if scored[column]},
-        key=lambda name: (name in references, name != baseline, name.lower()),
+        key=lambda name: (name in references, name != baseline, natural(name)),
     )
     return Block(setup, methods, references, columns, dict(index))
 

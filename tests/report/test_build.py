@@ -1,0 +1,163 @@
+"""`build_report`: one call, every file, from records alone."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.errors import UsageError
+from bench.report import build_report, main_table
+from bench.store import Record, write_record
+from tests.factories import cell_key, write_done, write_grid, write_results
+
+HOSTILE = "</script><img src=x onerror=alert(1)>|`$x_1$`"
+
+
+def names(summary):
+    return {path.relative_to(summary.out).as_posix() for path in summary.files}
+
+
+def test_everything_that_was_promised_is_written(built):
+    written = names(built)
+    assert {"cells.parquet", "cells.csv", "report.md", "report.tex", "index.html"} <= written
+    for kind in ("accuracy", "ece", "reliability", "memorisation", "selection"):
+        assert {f"figures/{kind}-trec-minilm-fine-tuned.{suffix}" for suffix in ("png", "svg")} <= written
+    for kind in ("accuracy-trec", "ece-trec", "selection", "calibration", "cost"):
+        assert {f"tables/{kind}-minilm-fine-tuned.{suffix}" for suffix in ("csv", "tex")} <= written
+    assert all(path.stat().st_size > 0 for path in built.files)
+    assert (built.cells, built.done, built.failed, built.skipped, built.not_run) == (18, 18, 0, 0, 0)
+    assert built.page == built.out / "index.html"
+
+
+def test_the_summary_counts_everything(tmp_path):
+    summary = build_report(write_results(tmp_path / "results"), tmp_path / "report", formats=["csv"])
+    cells = pd.read_parquet(tmp_path / "report" / "cells.parquet")
+    assert summary.cells == len(cells) == summary.done + summary.failed + summary.skipped
+    assert (summary.failed, summary.skipped, summary.not_run, len(summary.damaged)) == (1, 3, 7, 2)
+    assert summary.page is None
+
+
+def test_only_the_formats_asked_for_are_written(small, tmp_path):
+    assert names(build_report(small, tmp_path / "a", formats=["latex"])) == {
+        "cells.parquet",
+        "cells.csv",
+        "report.tex",
+        *(f"tables/{each}-minilm-fine-tuned.tex" for each in ("accuracy-trec", "ece-trec")),
+        *(f"tables/{each}-minilm-fine-tuned.tex" for each in ("selection", "calibration", "cost")),
+    }
+
+
+def test_a_second_report_is_the_same_bytes(small, built, tmp_path):
+    again = build_report(small, tmp_path / "again", formats=["md", "latex", "csv"])
+    for path in again.files:
+        assert path.read_bytes() == (built.out / path.relative_to(again.out)).read_bytes(), path.name
+    assert names(again) == names(built) - {"index.html"}
+
+
+def test_the_markdown_report_shows_the_figures_it_names(built):
+    text = (built.out / "report.md").read_text("utf-8")
+    linked = [part.split(")")[0] for part in text.split("](")[1:]]
+    assert len(linked) == 6
+    assert all((built.out / path).is_file() for path in linked)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"formats": ["pdf"]}, r"unknown report format 'pdf'.*md, latex, csv, html"),
+        ({"formats": []}, "formats must be a list"),
+        ({"formats": "html"}, "formats must be a list"),
+        ({"rule": "best"}, "unknown selection rule 'best'"),
+        ({"rule": "oracle_best"}, "never a result"),
+        ({"baseline": "plian"}, "unknown baseline 'plian': did you mean plain"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_is_written(small, tmp_path, options, message):
+    with pytest.raises(UsageError, match=message):
+        build_report(small, tmp_path / "report", **options)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_newer_schema_stops_the_report_before_anything_is_written(tmp_path):
+    path = write_done(tmp_path / "results", cell_key())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
+    with pytest.raises(UsageError, match="schema 2"):
+        build_report(tmp_path / "results", tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_single_cell_is_a_report(tmp_path):
+    write_done(tmp_path / "results", cell_key())
+    summary = build_report(tmp_path / "results", tmp_path / "report")
+    assert "only method" in summary.sentences[1]
+    assert summary.page.is_file()
+
+
+def test_results_without_any_score_are_a_report(tmp_path):
+    key = cell_key()
+    write_record(Record(hash=key.hash, key=key, status="skipped", reason="no labels"), tmp_path / "a")
+    write_done(tmp_path / "b", cell_key(task="reviews", noise="crowd"), has_gold=False)
+    skipped = build_report(tmp_path / "a", tmp_path / "out-a")
+    assert "no method can be compared" in skipped.sentences[1]
+    assert "no labels" in (tmp_path / "out-a" / "index.html").read_text()
+    no_gold = build_report(tmp_path / "b", tmp_path / "out-b")
+    assert len(no_gold.sentences) == 1
+    assert "no gold labels" in (tmp_path / "out-b" / "report.md").read_text()
+
+
+def test_without_the_default_baseline_the_report_says_so(tmp_path):
+    write_grid(tmp_path / "r", tasks=["trec"], methods=["co-teaching"], seeds=[1, 2])
+    summary = build_report(tmp_path / "r", tmp_path / "o", formats=["latex"])
+    assert "No method named 'plain'" in " ".join(summary.notes)
+
+
+def test_hostile_names_stay_text_in_every_format(tmp_path):
+    for seed in (1, 2):
+        key = cell_key(task="mine", noise="mine.csv:" + HOSTILE, seed=seed)
+        write_done(tmp_path / "r", key, label_names=[HOSTILE, "b"], command=HOSTILE)
+    failed = cell_key(task="mine", method="co-teaching", noise="mine.csv:" + HOSTILE)
+    write_record(Record(hash=failed.hash, key=failed, status="failed", reason=HOSTILE), tmp_path / "r")
+    summary = build_report(tmp_path / "r", tmp_path / "o")
+    page = summary.page.read_text("utf-8")
+    assert "<img" not in page
+    assert page.count("</script>") == 3
+    assert "<img" not in (tmp_path / "o" / "report.md").read_text("utf-8").replace("\\<img", "")
+    assert "$x_1$" not in (tmp_path / "o" / "report.tex").read_text("utf-8")
+
+
+def test_torch_is_never_imported(small, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; import bench; from bench.report import build_report, main_table;"
+        f"build_report(Path({str(small)!r}), Path({str(tmp_path / 'out')!r}), formats=['latex', 'csv', 'html']);"
+        f"main_table(Path({str(small)!r})); bench.load_results({str(small)!r}).table('trec');"
+        "heavy = {'torch', 'transformers', 'datasets'} & set(sys.modules);"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, bench, bench.report;"
+        "heavy = {'pandas', 'numpy', 'matplotlib', 'jinja2', 'torch', 'scipy'} & set(sys.modules);"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_main_table_prints_every_method_and_mean(folder):
+    from rich.console import Console
+
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(main_table(folder))
+    text = console.export_text()
+    assert "Accuracy (%): trec, minilm:fine-tuned" in text
+    for word in ("plain", "co-teaching", "oracle", "labeller itself (test)", "skipped", "not run", "noise 33.6 %"):
+        assert word in text
+    assert "± " in text

@@ -1,0 +1,114 @@
+"""Figures: the data that go in, and that they come out whatever the data say."""
+
+import numpy as np
+import pytest
+
+from bench.metrics import expected_calibration_error, reliability_bins, score
+from bench.report import figures, frame, plots
+from bench.report.tables import blocks
+from bench.store import read_arrays
+from tests.factories import cell_key, write_done
+
+
+@pytest.fixture(scope="module")
+def block(results):
+    return blocks(results.cells, "plain")[0]
+
+
+def test_every_task_and_setup_has_its_figures(results):
+    made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
+    kinds = {kind: len(plans) for kind, plans in figures.by_kind(made).items()}
+    expected = dict.fromkeys(("accuracy", "ece", "reliability", "memorisation", "selection"), 4)
+    assert kinds == expected | {"confusion": 2}
+    assert len({plan.name for plan in made}) == len(made)
+
+
+def test_reliability_pools_seeds_as_one_sample(folder, results, block):
+    data = figures.reliability_data(results, block, "trec", ["weak"], ["plain"])["weak", "plain"]
+    arrays = [read_arrays(folder / row["record"]) for row in _rows(results, "trec", "weak", "plain")]
+    probabilities = np.concatenate([each["test_last"] for each in arrays])
+    gold = np.concatenate([each["gold"] for each in arrays])
+    pooled = reliability_bins(probabilities, gold)
+    for name in ("count", "accuracy", "confidence"):
+        np.testing.assert_allclose(data[name], getattr(pooled, name), rtol=1e-5)
+    eces = [score(each["test_last"], each["gold"]).ece for each in arrays]
+    assert data["ece"] == pytest.approx(np.mean(eces))
+    confidence = probabilities.max(axis=1).astype(float)
+    right = (probabilities.argmax(axis=1) == gold).astype(float)
+    by_bins = np.nansum(pooled.count * np.abs(pooled.accuracy - pooled.confidence)) / len(gold)
+    assert by_bins == pytest.approx(expected_calibration_error(confidence, right), abs=1e-3)
+
+
+def _rows(results, task, noise, method, setup="minilm:fine-tuned"):
+    cells = results.cells
+    keep = (cells["task"] == task) & (cells["noise"] == noise) & (cells["method_label"] == method)
+    return cells[keep & (cells["setup"] == setup)].to_dict("records")
+
+
+def test_memorisation_curves_are_those_of_the_records(results, block):
+    data = figures.memorisation_data(results, block, "trec", ["weak"], ["plain", "co-teaching"])
+    curves = results.curves
+    ids = [row["cell"] for row in _rows(results, "trec", "weak", "plain")]
+    expected = curves[curves["cell"].isin(ids)].pivot(index="step", columns="cell", values="fit_wrong")
+    assert data["weak", "plain"]["fit_wrong"].shape == (3, 4)
+    np.testing.assert_allclose(data["weak", "plain"]["fit_wrong"].mean(0), expected.mean(axis=1))
+    assert data["weak", "co-teaching"]["fit_wrong"].shape == (2, 4)  # one seed failed
+
+
+def test_curves_without_gold_make_no_figure(results, block):
+    assert figures.memorisation_data(results, block, "reviews", ["crowd"], ["plain"]) == {}
+
+
+def test_confusion_counts_each_set_of_labels_once(results):
+    matrices, names = figures.confusion_data(results, "trec")
+    assert list(matrices) == ["mixtral-8x22b/few", "weak", "sn@0.3"]
+    assert matrices["weak"].shape == (len(names),) * 2
+    assert matrices["weak"].sum() == 3 * 400  # three seeds, not times methods
+
+
+@pytest.mark.parametrize("kind", ["accuracy", "ece", "reliability", "memorisation", "selection", "confusion"])
+def test_a_figure_is_png_and_svg(results, block, kind):
+    plan = figures.by_kind(figures.plans(results, [block], "last", "plain"))[kind][0]
+    png, svg = figures.render(plan)
+    assert png.startswith(b"\x89PNG")
+    assert b"<svg" in svg
+
+
+def test_intervals_are_drawn_where_the_table_says(results, block):
+    with figures.style():
+        figure = plots.scores(block, "trec", [("trec", "sn@0.3")], "accuracy", "last", "plain")
+    values = block.values("plain", ("trec", "sn@0.3"), "accuracy_last", 100)
+    axis = figure.axes[0]
+    points = np.concatenate([line.get_xdata() for line in axis.lines])
+    assert np.isclose(points.astype(float), np.mean(list(values.values()))).any()
+    assert next(label.get_text() for label in axis.get_yticklabels()) == "plain"
+
+
+@pytest.mark.parametrize("name", ["$\\frac{a}$", "中文标签", "</svg><script>", "--><b>", "x" * 300, "a\nb", "%s {0}"])
+def test_any_label_name_can_be_drawn(tmp_path, name):
+    for seed in (1, 2):
+        write_done(tmp_path, cell_key(task="mine", seed=seed), label_names=[name, "other"])
+    results = frame.load(tmp_path)
+    made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
+    plan = figures.by_kind(made)["confusion"][0]
+    png, svg = figures.render(plan)
+    assert len(png) > 1000
+    assert b"<script>" not in svg
+
+
+def test_a_crowded_figure_says_what_it_leaves_out(tmp_path):
+    for index in range(figures.MAX_METHODS + 2):
+        write_done(tmp_path, cell_key(method=f"method-{index:02}"))
+    results = frame.load(tmp_path)
+    made = figures.by_kind(figures.plans(results, blocks(results.cells, None), "last", None))
+    plan = made["reliability"][0]
+    assert "Not shown for want of room" in plan.caption
+    assert f"method-{figures.MAX_METHODS + 1:02}" in plan.caption
+
+
+def test_missing_arrays_are_no_data_not_an_error(tmp_path):
+    for seed in (1, 2):
+        write_done(tmp_path, cell_key(seed=seed)).with_suffix(".npz").unlink()
+    results = frame.load(tmp_path)
+    for plan in figures.plans(results, blocks(results.cells, "plain"), "last", "plain"):
+        assert figures.render(plan)[0].startswith(b"\x89PNG")

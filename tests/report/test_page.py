@@ -1,0 +1,214 @@
+"""The page: self-contained, escaped, every number leads to its cells; tried in a real browser where there is one."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from bench.report import build_report
+from bench.report.page import inline_svg
+from tests.factories import cell_key, write_done
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+VOID = {"meta", "br", "img", "input", "link", "hr", "path", "use", "col"}
+
+
+class Reader(HTMLParser):
+    """Collects attributes and checks that every element is closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.ids, self.buttons, self.wrong = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.links += [attrs[name] for name in ("src", "href", "xlink:href", "action") if name in attrs]
+        if "id" in attrs:
+            self.ids.append(attrs["id"])
+        if "data-cells" in attrs:
+            self.buttons.append(attrs["data-cells"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag in VOID:
+            return
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+@pytest.fixture(scope="module")
+def page(built):
+    return built.page.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def parsed(page):
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+def data_of(page):
+    return json.loads(re.search(r'id="cell-data">(.*?)</script>', page, re.DOTALL).group(1))
+
+
+def test_the_page_is_well_formed_with_unique_ids(parsed):
+    assert parsed.wrong == []
+    assert parsed.open == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_the_page_needs_no_network(page, parsed):
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in parsed.links)
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+    assert "default-src 'none'" in page
+
+
+def test_every_number_leads_to_cells_of_the_data(page, parsed, built):
+    data = data_of(page)
+    assert len(data["cell"]) == built.cells
+    indices = [int(index) for button in parsed.buttons for index in button.split()]
+    assert set(indices) == set(range(built.cells))
+    assert all(record.startswith("cells/trec/") for record in data["record"])
+    assert all(command.startswith("bench run") for command in data["command"])
+
+
+def test_figures_are_inline_and_follow_the_mode(page):
+    assert page.count("<svg") == 6
+    assert "#1b1f24" not in page.split("</style>", 1)[1]
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_an_inlined_figure_keeps_its_references():
+    svg = (
+        '<?xml version="1.0"?><!DOCTYPE svg><svg width="72pt" height="36pt" viewBox="0 0 72 36">'
+        '<metadata>when</metadata><defs><style type="text/css">*{}</style><path id="a"/></defs>'
+        '<!-- secret --><g clip-path="url(#b)"><use xlink:href="#a" style="fill: #1b1f24"/></g></svg>'
+    )
+    text = inline_svg(svg, "f1-", 'a "label" <b>')
+    assert text.startswith("<svg ")
+    assert 'id="f1-a"' in text
+    assert 'href="#f1-a"' in text
+    assert "url(#f1-b)" in text
+    assert "var(--ink)" in text
+    assert "--natural: 96px" in text
+    assert not re.search(r'\s(width|height)="', text)
+    assert "secret" not in text
+    assert "<b>" not in text
+
+
+# In a browser: the page's own copy with a harness appended (the content policy would refuse the harness).
+HARNESS = """
+<script>
+addEventListener("load", () => {
+  const out = {};
+  const table = document.querySelector("table.sortable");
+  const names = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent);
+  const press = (column) => table.tHead.rows[table.tHead.rows.length - 1].cells[column].querySelector("button").click();
+  out.before = names();
+  press(1); out.descending = names();
+  press(1); out.ascending = names();
+  press(0); out.byName = names();
+  out.references = [...table.tBodies[1].rows].map((row) => row.cells[0].textContent);
+  table.querySelector("button.number").click();
+  out.dialog = document.getElementById("cells").open;
+  out.articles = document.querySelectorAll("#cells article").length;
+  out.command = document.querySelector("#cells code").textContent;
+  out.link = document.querySelector("#cells a").href;
+  document.getElementById("cells").close();
+  const kind = document.querySelector("select[name=kind]");
+  kind.value = "cost"; kind.dispatchEvent(new Event("input", { bubbles: true }));
+  const shown = [...document.querySelectorAll(".block")].filter((block) => !block.hidden);
+  out.kinds = [...new Set(shown.map((block) => block.dataset.kind))];
+  kind.value = ""; kind.dispatchEvent(new Event("input", { bubbles: true }));
+  const method = document.querySelector("input[name=method]");
+  method.value = "teach"; method.dispatchEvent(new Event("input", { bubbles: true }));
+  const rows = [...table.querySelectorAll("tbody tr")].filter((row) => !row.hidden);
+  out.methods = rows.map((row) => row.cells[0].textContent);
+  const find = document.getElementById("find");
+  find.value = "oracle sn@0.3"; find.dispatchEvent(new Event("input", { bubbles: true }));
+  out.found = document.querySelectorAll("#cell-table tbody tr").length;
+  out.hacked = Boolean(window.hacked);
+  out.width = innerWidth;
+  out.wide = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+  const pre = document.createElement("pre"); pre.id = "outcome"; pre.textContent = JSON.stringify(out);
+  document.body.append(pre);
+});
+</script>
+"""
+
+
+def browse(path, *options):
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += ["--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", *options, path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return done.stdout, console
+
+
+def outcome_of(page, folder, *options):
+    path = folder / "harness.html"
+    without_policy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    path.write_text(without_policy.replace("</body>", HARNESS + "</body>"), "utf-8")
+    dom, console = browse(path, *options)
+    found = re.search(r'<pre id="outcome">(.*?)</pre>', dom, re.DOTALL)
+    assert found, console
+    return json.loads(html.unescape(found.group(1)))
+
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+
+
+@needs_browser
+def test_in_a_browser_the_page_runs_without_console_errors(built):
+    dom, console = browse(built.page)
+    assert console == []
+    assert "18 of 18 shown" in dom  # its script ran under the content policy
+
+
+@needs_browser
+def test_in_a_browser_tables_sort_filter_and_open_their_cells(page, built, tmp_path):
+    out = outcome_of(page, tmp_path, "--window-size=1200,900")
+    assert out["before"] == ["plain", "co-teaching"]
+    assert out["descending"] == out["ascending"][::-1] == ["co-teaching", "plain"]
+    assert out["byName"] == ["co-teaching", "plain"]
+    assert out["references"] == ["oracle", "labeller itself (test)"]
+    assert out["dialog"]
+    assert out["articles"] == 3
+    assert out["command"].startswith("bench run")
+    assert out["link"].endswith(".json")
+    assert out["kinds"] == ["cost"]
+    assert out["methods"] == ["co-teaching"]
+    assert out["found"] == 3
+    assert not out["wide"]
+
+
+@needs_browser
+def test_in_a_browser_a_phone_never_scrolls_the_page_sideways(page, tmp_path):
+    out = outcome_of(page, tmp_path, "--window-size=390,900")
+    assert out["width"] <= 500  # some builds have no narrower window
+    assert not out["wide"]
+
+
+@needs_browser
+def test_in_a_browser_hostile_names_stay_text(tmp_path):
+    name = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
+    for seed in (1, 2, 3):
+        for method in ("plain", "co-teaching", "oracle"):
+            key = cell_key(task="mine", noise=name, method=method, seed=seed)
+            write_done(tmp_path / "r", key, label_names=[name, "b"], command="bench run " + name)
+    summary = build_report(tmp_path / "r", tmp_path / "o", formats=["html"])
+    out = outcome_of(summary.page.read_text("utf-8"), tmp_path)
+    assert not out["hacked"]
+    assert out["command"] == "bench run " + name

@@ -1,0 +1,83 @@
+"""Selection, calibration and cost over the shared columns; gaps; sentences."""
+
+import pytest
+
+from bench.report import frame, words
+from bench.report.gaps import find_gaps, gap_sentences
+from bench.report.summaries import summary_tables
+from bench.report.tables import blocks
+from tests.factories import cell_key, write_done
+from tests.report.test_tables import entries
+
+
+@pytest.fixture(scope="module")
+def frozen(results):
+    block = blocks(results.cells, "plain")[1]
+    assert block.setup == "minilm:frozen"
+    return {table.kind: entries(table) for table in summary_tables(block, "last", "plain")}
+
+
+@pytest.fixture(scope="module")
+def cells(results):
+    cells = results.cells
+    return cells[(cells["setup"] == "minilm:frozen") & (cells["method"] == "co-teaching")]
+
+
+def test_selection_shows_three_steps_side_by_side(frozen, cells):
+    rules = {"last step": "last", "noisy valid": "noisy_valid", "oracle best": "oracle_best"}
+    for head, rule in rules.items():
+        expected = 100 * cells[f"accuracy_{rule}"].mean()
+        assert frozen["selection"]["co-teaching", head].mean == pytest.approx(expected)
+    gap = 100 * (cells["accuracy_oracle_best"] - cells["accuracy_last"]).mean()
+    assert frozen["selection"]["co-teaching", "oracle best − last"].mean == pytest.approx(gap)
+    assert gap >= 0
+
+
+def test_calibration_averages_every_metric(frozen, cells):
+    assert frozen["calibration"]["co-teaching", "ECE"].mean == pytest.approx(100 * cells["ece_last"].mean())
+    assert frozen["calibration"]["co-teaching", "Brier"].mean == pytest.approx(cells["brier_last"].mean())
+    assert not frozen["calibration"]["oracle", "ECE"].best
+
+
+def test_cost_is_marginal_and_stand_alone(frozen, cells):
+    assert frozen["cost"]["co-teaching", "marginal"].mean == pytest.approx(cells["seconds_marginal"].mean())
+    assert frozen["cost"]["co-teaching", "stand-alone"].mean == pytest.approx(cells["seconds_stand_alone"].mean())
+    assert frozen["cost"]["co-teaching", "stand-alone"].mean > frozen["cost"]["co-teaching", "marginal"].mean
+    assert frozen["cost"]["co-teaching", "parameters"].mean == pytest.approx(44)
+    assert frozen["cost"]["co-teaching", "device"].text == "cpu"
+
+
+def test_every_gap_is_listed_with_its_reason(results):
+    gaps = find_gaps(results.cells, blocks(results.cells, "plain"))
+    by_status = {status: [gap for gap in gaps if gap.status == status] for status in ("failed", "skipped", "no gold")}
+    assert [gap.reason for gap in by_status["failed"]] == ["RuntimeError: loss is not finite at step 12"]
+    assert by_status["skipped"][0].seeds == (1, 2, 3)
+    assert by_status["no gold"][0].task == "reviews"
+    missing = {(gap.method, gap.task, gap.noise) for gap in gaps if gap.status == "not run"}
+    assert ("oracle", "tweets", "asn@0.3") in missing
+    assert len(missing) == 7
+    sentences = gap_sentences(gaps)
+    assert "failed: trec, weak, co-teaching, minilm:fine-tuned, seed 3: RuntimeError" in sentences[0]
+    assert sum(sentence.startswith("not run") for sentence in sentences) == 2
+
+
+def test_a_finished_cell_that_lost_its_scores_is_a_gap(tmp_path):
+    write_done(tmp_path, cell_key(), scores=None)
+    results = frame.load(tmp_path)
+    gaps = find_gaps(results.cells, blocks(results.cells, "plain"))
+    assert [(gap.status, gap.reason) for gap in gaps] == [("failed", "finished without scores")]
+
+
+def test_the_headline_claims_only_what_is_supported(results):
+    fine_tuned, frozen = (words.headline(block, "last", "plain") for block in blocks(results.cells, "plain"))
+    assert "co-teaching has the highest accuracy" in fine_tuned
+    assert "do not show" in fine_tuned  # one of its seeds failed
+    assert "2 shared seeds are too few" in fine_tuned
+    assert "is ahead of the runner-up plain" in frozen
+
+
+def test_the_counts_add_up(results):
+    counts = words.counts(results)
+    assert counts["done"] + counts["failed"] + counts["skipped"] == len(results.cells)
+    assert words.count_sentence(results).startswith(f"{len(results.cells)} cells read: ")
+    assert "2 files are no readable records" in words.count_sentence(results)

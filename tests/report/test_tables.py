@@ -1,0 +1,175 @@
+"""Result tables against independent computations from the tidy frame."""
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from bench.errors import UsageError
+from bench.report import frame
+from bench.report.tables import blocks, check_baseline, result_table
+from tests.factories import METHODS, TASKS, cell_key, write_done, write_grid
+
+
+def block_of(results, setup="minilm:fine-tuned", baseline="plain"):
+    return next(block for block in blocks(results.cells, baseline) if block.setup == setup)
+
+
+def entries(table):
+    """Entries by (row, column name)."""
+    return {
+        (row.label, head.name): entry
+        for row in table.rows
+        for head, entry in zip(table.heads, row.entries, strict=True)
+    }
+
+
+def by_seed(results, method, noise, name="accuracy_last", task="trec", setup="minilm:fine-tuned"):
+    cells = results.cells
+    keep = (cells["method_label"] == method) & (cells["noise"] == noise) & (cells["task"] == task)
+    return cells[keep & (cells["setup"] == setup)].dropna(subset=[name]).set_index("seed")[name] * 100
+
+
+@pytest.fixture(scope="module")
+def table(results):
+    return result_table(block_of(results), "trec", "accuracy", "last", "plain")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("noise", ["mixtral-8x22b/few", "weak", "sn@0.3"])
+def test_an_entry_is_the_mean_and_t_interval_over_seeds(results, table, method, noise):
+    values = by_seed(results, method, noise)
+    entry = entries(table)[method, noise]
+    assert entry.n == len(values)
+    assert entry.mean == pytest.approx(values.mean())
+    half = scipy_stats.t.ppf(0.975, len(values) - 1) * scipy_stats.sem(values)
+    assert entry.half == pytest.approx(half)
+    assert len(entry.cells) == 3  # the failed cell is behind its number too
+
+
+def test_the_average_and_its_difference_are_paired_by_seed(results):
+    table = result_table(block_of(results, "minilm:frozen"), "trec", "accuracy", "last", "plain")
+    noises = ["mixtral-8x22b/few", "weak", "sn@0.3"]
+    average = {
+        method: np.mean([by_seed(results, method, noise, setup="minilm:frozen") for noise in noises], axis=0)
+        for method in METHODS
+    }
+    found = entries(table)
+    assert found["co-teaching", "average"].mean == pytest.approx(average["co-teaching"].mean())
+    gain = average["co-teaching"] - average["plain"]
+    assert found["co-teaching", "vs plain"].mean == pytest.approx(gain.mean())
+    assert found["co-teaching", "vs plain"].half == pytest.approx(
+        scipy_stats.t.ppf(0.975, 2) * gain.std(ddof=1) / np.sqrt(3)
+    )
+    assert found["plain", "vs plain"].state == "empty"
+
+
+def test_the_oracle_and_the_labeller_never_compete_for_best(table):
+    best = {key for key, entry in entries(table).items() if entry.best}
+    assert best == {("co-teaching", "mixtral-8x22b/few")}
+    assert entries(table)["oracle", "mixtral-8x22b/few"].mean > entries(table)["co-teaching", "mixtral-8x22b/few"].mean
+    assert [row.label for row in table.rows if row.kind == "reference"] == ["oracle", "labeller itself (test)"]
+
+
+def test_lower_is_better_for_calibration(results):
+    table = result_table(block_of(results, "minilm:frozen"), "trec", "ece", "last", "plain")
+    best = {key for key, entry in entries(table).items() if entry.best}
+    assert ("co-teaching", "weak") in best
+    assert not any(method == "plain" for method, _ in best)
+    assert "lower is better" in table.caption[0]
+
+
+def test_the_noise_rate_stands_under_its_column(results, table):
+    rates = results.cells.query("task == 'trec' and noise == 'weak' and setup == 'minilm:fine-tuned'")[
+        "noise_rate_train"
+    ]
+    head = next(head for head in table.heads if head.name == "weak")
+    assert head.below == f"noise {100 * rates.mean():.1f} %"
+
+
+def test_the_labeller_itself_is_a_reference_row(table):
+    row = entries(table)
+    assert row["labeller itself (test)", "mixtral-8x22b/few"].mean == pytest.approx(75)
+    assert row["labeller itself (test)", "weak"].state == "empty"
+
+
+def test_failed_skipped_and_missing_cells_are_visible(results):
+    block = block_of(results)
+    trec = entries(result_table(block, "trec", "accuracy", "last", "plain"))
+    assert (trec["co-teaching", "weak"].n, trec["co-teaching", "weak"].note) == (2, "1 failed")
+    assert trec["co-teaching[forget_rate=0.3]", "weak"].state == "not run"
+    tweets = entries(result_table(block, "tweets", "accuracy", "last", "plain"))
+    assert tweets["co-teaching", "asn@0.3"].state == "skipped"
+    assert "at least 3 classes" in tweets["co-teaching", "asn@0.3"].note
+    assert tweets["oracle", "asn@0.3"].state == "not run"
+
+
+def test_averages_are_over_the_columns_that_every_compared_method_has(results):
+    table = result_table(block_of(results), "tweets", "accuracy", "last", "plain")
+    shared = ["mixtral-8x22b/few", "weak", "sn@0.3"]
+    expected = np.mean([by_seed(results, "plain", noise, task="tweets").mean() for noise in shared])
+    assert entries(table)["plain", "average"].mean == pytest.approx(expected)
+    assert any("the 3 columns that every compared method has: " + ", ".join(shared) in text for text in table.caption)
+
+
+def test_a_method_with_few_columns_does_not_shrink_the_average_of_the_others(table):
+    found = entries(table)
+    assert found["co-teaching[forget_rate=0.3]", "average"].state == "empty"
+    assert "Average over all 3 columns." in table.caption
+    assert any("Without an average" in text and "forget_rate" in text for text in table.caption)
+
+
+def test_setups_are_never_mixed(results):
+    made = blocks(results.cells, "plain")
+    assert [block.setup for block in made] == ["minilm:fine-tuned", "minilm:frozen"]
+    for block in made:
+        ids = {row["cell"] for rows in block.rows.values() for row in rows}
+        assert set(results.cells[results.cells["cell"].isin(ids)]["setup"]) == {block.setup}
+
+
+def test_the_table_of_all_tasks_has_every_scored_column(results):
+    block = block_of(results)
+    table = result_table(block, "", "accuracy", "last", "plain")
+    groups = [head.group for head in table.heads if head.group]
+    assert groups == ["trec"] * 3 + ["tweets"] * 4
+    assert set(block.tasks()) == set(TASKS)  # the task without gold has no column
+
+
+def test_one_seed_has_no_interval_and_no_best(tmp_path):
+    write_grid(tmp_path, tasks=["trec"], seeds=[1])
+    table = result_table(block_of(frame.load(tmp_path)), "trec", "accuracy", "last", "plain")
+    numbers = [entry for entry in entries(table).values() if entry.state == "value"]
+    assert numbers
+    assert all(np.isnan(entry.half) and not entry.best for entry in numbers)
+    assert "One seed" in table.caption[0]
+
+
+def test_two_seeds_give_an_interval_but_support_nothing(tmp_path):
+    write_grid(tmp_path, tasks=["trec"], seeds=[1, 2])
+    table = result_table(block_of(frame.load(tmp_path)), "trec", "accuracy", "last", "plain")
+    assert not any(entry.best for entry in entries(table).values())
+    assert "over 2 seeds" in table.caption[0]
+
+
+def test_the_noisy_valid_rule_reads_other_scores(results):
+    last, chosen = (
+        entries(result_table(block_of(results), "trec", "accuracy", rule, "plain")) for rule in ("last", "noisy_valid")
+    )
+    values = by_seed(results, "plain", "weak", "accuracy_noisy_valid")
+    assert chosen["plain", "weak"].mean == pytest.approx(values.mean())
+    assert chosen["plain", "weak"].mean != last["plain", "weak"].mean
+
+
+def test_without_the_baseline_there_is_no_difference_column(tmp_path):
+    for seed in (1, 2, 3):
+        write_done(tmp_path, cell_key(method="co-teaching", seed=seed))
+    cells = frame.load(tmp_path).cells
+    assert check_baseline(cells, "plain") is None
+    block = blocks(cells, None)[0]
+    table = result_table(block, "trec", "accuracy", "last", None)
+    assert [head.name for head in table.heads] == ["weak"]
+
+
+def test_a_wrong_baseline_is_refused_with_what_is_there(results):
+    with pytest.raises(UsageError, match=r"unknown baseline 'coteaching'.*did you mean co-teaching"):
+        check_baseline(results.cells, "coteaching")
+    assert check_baseline(results.cells, "co-teaching[forget_rate=0.3]") == "co-teaching[forget_rate=0.3]"

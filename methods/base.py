@@ -39,8 +39,12 @@ if TYPE_CHECKING:
 
 __all__ = ["RATE", "Field", "Method", "NoisyTask", "Predictions", "Texts", "Tools", "config"]
 
-config = functools.partial(pydantic_dataclass, frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
-"""Decorator of a method's `Config`: a frozen dataclass that refuses unknown and out-of-range values."""
+config = functools.partial(
+    pydantic_dataclass, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+)
+"""Decorator of a method's `Config`: a frozen dataclass that refuses unknown and out-of-range values.
+
+A number given for a text field is its text, so that `[tau=0.3]` needs no quotes."""
 
 
 RATE = Field(

@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import logging
 import pkgutil
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from pydantic import ValidationError
 import methods
 from bench.errors import UsageError, resolve, unknown
 
+log = logging.getLogger("bench.methods")
+
 ENTRY_POINTS = "bench.methods"
 _registered: dict[str, type] = {}
 
@@ -27,6 +30,8 @@ def register(cls: type) -> type:
     for attribute in ("name", "Config", "run"):
         if not hasattr(cls, attribute):
             raise TypeError(f"method {cls.__qualname__} has no '{attribute}' (see methods/base.py)")
+    if not dataclasses.is_dataclass(cls.Config):
+        raise TypeError(f"method {cls.__qualname__}: its Config is no dataclass; decorate it with @config")
     known = _registered.get(cls.name)
     if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
         raise TypeError(f"two methods are named '{cls.name}': {known.__module__} and {cls.__module__}")
@@ -43,15 +48,18 @@ def available() -> dict[str, type]:
     for module in pkgutil.iter_modules(methods.__path__):
         importlib.import_module(f"methods.{module.name}")
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        point.load()
+        try:
+            point.load()
+        except Exception as error:  # another package's fault must not take every method away
+            log.warning("methods of %s cannot be loaded: %s: %s", point.value, type(error).__name__, error)
     return dict(sorted(_registered.items()))
 
 
 def find(name: str) -> type:
     """The method class for a name, a unique beginning of one, or the path of a Python file that registers one."""
+    known = available()
     if name.endswith(".py"):
         return _from_file(Path(name))
-    known = available()
     return known[resolve("method", name, known)]
 
 
@@ -63,6 +71,8 @@ def build(cls: type, parameters: dict[str, Any]) -> Any:
             raise unknown(f"parameter of method {cls.name}", parameter, allowed)
     try:
         return cls(cls.Config(**parameters))
+    except TypeError as error:
+        raise UsageError(f"method {cls.name} cannot be built: {error}: give it __init__(self, config)") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "configuration"
@@ -78,17 +88,32 @@ def describe(cls: type) -> str:
 def _from_file(path: Path) -> type:
     if not path.is_file():
         raise UsageError(f"method file '{path}' does not exist: name a Python file with one @register class")
-    module_name = "bench_user_method_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    if module_name not in sys.modules:
+    prefix = "bench_user_method_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    module_name = f"{prefix}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"  # an edited file is read anew
+    if not _registered_by(module_name):
+        _forget(prefix)
         spec = importlib.util.spec_from_file_location(module_name, path)
         module = importlib.util.module_from_spec(spec)
         sys.modules[module_name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[module_name]
+        except (Exception, SystemExit) as error:
+            _forget(prefix)
             raise UsageError(f"method file '{path}' cannot be imported: {type(error).__name__}: {error}") from error
-    found = [cls for cls in _registered.values() if cls.__module__ == module_name]
+    found = _registered_by(module_name)
     if len(found) != 1:
+        _forget(prefix)
         raise UsageError(f"method file '{path}' registers {len(found)} methods; it must register exactly one")
     return found[0]
+
+
+def _registered_by(module_prefix: str) -> list[type]:
+    return [cls for cls in _registered.values() if cls.__module__.startswith(module_prefix)]
+
+
+def _forget(module_prefix: str) -> None:
+    """Take back all that one file registered."""
+    for cls in _registered_by(module_prefix):
+        del _registered[cls.name]
+    for name in [name for name in sys.modules if name.startswith(module_prefix)]:
+        del sys.modules[name]

@@ -20,6 +20,8 @@ class TemperatureScaling:
     def __init__(self, inner: Any) -> None:
         self.inner = inner
         self.config = inner.config
+        self.name = f"{inner.name}+{self.suffix}"
+        self.sees_gold = getattr(inner, "sees_gold", False)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """The wrapped method's predictions, each step with its own temperature; argmax never changes."""

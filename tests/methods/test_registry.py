@@ -1,0 +1,193 @@
+"""Methods are found by name, by the beginning of a name, or in a user's own file."""
+
+import importlib.metadata
+import pkgutil
+import sys
+
+import pytest
+
+import methods
+from bench.errors import UsageError
+from methods import registry
+from methods.base import Field, config
+
+MINE = '''
+from methods.base import Field, Predictions, config
+from methods.registry import register
+
+@register
+class Mine:
+    """A method of my own."""
+
+    name = "mine-{name}"
+
+    @config
+    class Config:
+        strength: int = Field(1, ge=1, le=9, description="how much")
+
+    def __init__(self, config):
+        self.config = config
+
+    def run(self, task, tools):
+        yield {value}
+'''
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    """What a test registers is forgotten after it."""
+    registry.available()
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+
+
+def method_class(name="made-up", **changes):
+    @config
+    class Config:
+        strength: int = Field(1, ge=1, le=9, description="how much")
+
+    def init(self, config):
+        self.config = config
+
+    body = {"name": name, "Config": Config, "run": lambda self, task, tools: iter(()), "__init__": init}
+    return type("MadeUp", (), {key: value for key, value in (body | changes).items() if value is not None})
+
+
+def test_every_method_of_the_package_is_known_under_its_own_name_in_order():
+    known = registry.available()
+    assert list(known) == sorted(known)
+    assert {"plain", "oracle", "co-teaching", "sidyp", "npc", "dygen"} <= set(known)
+    for name, cls in known.items():
+        assert cls.name == name
+        assert registry.describe(cls)
+        assert cls.version >= 1
+        assert cls.sees_gold == (name == "oracle")
+
+
+def test_every_module_that_registers_is_imported():
+    registered = {cls.__module__.split(".")[1] for cls in registry.available().values() if "." in cls.__module__}
+    assert registered <= {module.name for module in pkgutil.iter_modules(methods.__path__)}
+
+
+def test_registering_gives_version_and_sight_their_defaults():
+    cls = registry.register(method_class())
+    assert (cls.version, cls.sees_gold) == (1, False)
+    assert registry.find("made-up") is cls
+
+
+@pytest.mark.parametrize("missing", ["name", "Config", "run"])
+def test_a_class_that_is_no_method_is_refused(missing):
+    with pytest.raises(TypeError, match=f"has no '{missing}'"):
+        registry.register(method_class(**{missing: None}))
+
+
+def test_a_config_that_is_no_dataclass_is_refused():
+    with pytest.raises(TypeError, match="@config"):
+        registry.register(method_class(Config=dict))
+
+
+def test_two_methods_of_one_name_are_refused():
+    with pytest.raises(TypeError, match=r"two methods are named 'plain': methods\.plain and"):
+        registry.register(method_class("plain"))
+
+
+def test_a_unique_beginning_is_enough():
+    assert registry.find("co-t").name == "co-teaching"
+    assert registry.find("SiDyP").name == "sidyp"
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="unknown method 'co-teachin-g': did you mean co-teaching"):
+        registry.find("co-teachin-g")
+
+
+def test_a_beginning_of_two_names_is_refused_with_both():
+    with pytest.raises(UsageError, match=r"method 'c' fits .*co-teaching and cr"):
+        registry.find("c")
+
+
+def test_parameters_are_checked():
+    cls = registry.register(method_class())
+    assert registry.build(cls, {"strength": 3}).config.strength == 3
+    with pytest.raises(UsageError, match="unknown parameter of method made-up 'strenth': did you mean strength"):
+        registry.build(cls, {"strenth": 3})
+    with pytest.raises(UsageError, match=r"method made-up: strength = 12: .*less than or equal to 9"):
+        registry.build(cls, {"strength": 12})
+
+
+def test_a_method_that_takes_no_config_says_so():
+    cls = registry.register(method_class(__init__=lambda self: None))
+    with pytest.raises(UsageError, match=r"method made-up cannot be built: .*__init__\(self, config\)"):
+        registry.build(cls, {})
+
+
+def test_a_method_from_a_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.format(name="one", value=1))
+    cls = registry.find(str(path))
+    assert cls.name == "mine-one"
+    assert registry.describe(cls) == "A method of my own."
+    assert registry.find(str(path)) is cls
+
+
+def test_an_edited_file_is_read_anew_and_so_is_its_former_text(tmp_path):
+    path = tmp_path / "mine.py"
+    for value in (1, 2, 1):
+        path.write_text(MINE.format(name="edited", value=value))
+        cls = registry.find(str(path))
+        assert list(registry.build(cls, {}).run(None, None)) == [value]
+
+
+def test_a_file_cannot_take_the_name_of_a_method(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE.format(name="x", value=1).replace("mine-x", "plain"))
+    with pytest.raises(UsageError, match="two methods are named 'plain'"):
+        registry.find(str(path))
+    assert registry.find("plain").__module__ == "methods.plain"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "registers 0 methods; it must register exactly one"),
+        (
+            MINE.format(name="a", value=1) + MINE.format(name="b", value=1).replace("Mine", "Other"),
+            "registers 2 methods",
+        ),
+        ("import no_such_package_at_all", "cannot be imported: ModuleNotFoundError"),
+        ("def broken(:", "cannot be imported: SyntaxError"),
+        ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
+    ],
+)
+def test_a_file_that_is_no_method_is_one_clear_error_and_leaves_nothing_behind(tmp_path, text, message):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    known, loaded = set(registry.available()), set(sys.modules)
+    for _ in range(2):  # the second time as the first: nothing half-imported stays
+        with pytest.raises(UsageError, match=message) as caught:
+            registry.find(str(path))
+        assert str(path) in str(caught.value)
+    assert set(registry.available()) == known
+    assert not [name for name in set(sys.modules) - loaded if name.startswith("bench_user_method")]
+
+
+def test_a_missing_file_is_one_clear_error(tmp_path):
+    with pytest.raises(UsageError, match=r"no\.py' does not exist: name a Python file with one @register class"):
+        registry.find(str(tmp_path / "no.py"))
+
+
+def test_entry_points_of_other_packages_are_methods_and_a_broken_one_is_a_warning(monkeypatch, caplog):
+    class Point:
+        value = "other_package.methods"
+
+        def __init__(self, load):
+            self.load = load
+
+    def broken():
+        raise ImportError("no module named theirs")
+
+    points = [Point(broken), Point(lambda: registry.register(method_class("from-elsewhere")))]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points if group == "bench.methods" else [])
+    known = registry.available()
+    assert "from-elsewhere" in known
+    assert "plain" in known
+    assert "other_package.methods cannot be loaded: ImportError: no module named theirs" in caplog.text

@@ -1,0 +1,75 @@
+"""`method+ts`: each step's temperature is fitted on noisy validation labels, and nothing else changes."""
+
+import numpy as np
+import pytest
+
+from bench.conformance import make_case, predict
+from bench.errors import UsageError
+from bench.grid import choose_method
+from methods import calibration, wrappers
+from methods.base import Predictions
+from tests.methods.toy import toy_task, toy_tools
+
+
+class Sharp:
+    """Yields overconfident predictions of known shape."""
+
+    name = "sharp"
+    config = None
+
+    def run(self, task, tools):
+        draw = np.random.default_rng(0)
+        for step in (1, 2):
+            logits = {s: 4 * draw.normal(size=(len(getattr(task, s)), task.num_classes)) for s in ("valid", "test")}
+            p = {s: (np.exp(z) / np.exp(z).sum(1, keepdims=True)).astype(np.float32) for s, z in logits.items()}
+            yield Predictions(step, p["valid"], p["test"], diagnostics={"kept": step})
+
+
+def test_each_step_is_scaled_by_the_temperature_of_the_noisy_validation_labels():
+    task, _, _ = toy_task(sizes=(20, 50, 40))
+    tools = toy_tools()
+    plain = list(Sharp().run(task, tools))
+    scaled = list(wrappers.wrap("ts", Sharp()).run(task, tools))
+    assert [step.step for step in scaled] == [1, 2]
+    for raw, out in zip(plain, scaled, strict=True):
+        temperature = out.diagnostics["temperature"]
+        assert temperature == calibration.fit_temperature(raw.valid, task.valid_labels)
+        assert out.diagnostics["kept"] == raw.step
+        powered = raw.test.astype(float) ** (1 / temperature)  # softmax(log p / T) = p^(1/T) / sum
+        np.testing.assert_allclose(out.test, powered / powered.sum(1, keepdims=True), atol=1e-6)
+        np.testing.assert_array_equal(out.test.argmax(1), raw.test.argmax(1))
+        np.testing.assert_array_equal(out.valid.argmax(1), raw.valid.argmax(1))
+        assert temperature > 1  # random guesses that are sure of themselves get less sure
+
+
+def test_a_label_that_was_not_given_counts_as_its_filled_in_class():
+    task, _, _ = toy_task(sizes=(20, 50, 40))
+    task.valid_labels[::3] = -1
+    tools = toy_tools()
+    filled = tools.fill(task.valid_labels, "valid", task.num_classes)
+    raw = next(Sharp().run(task, tools))
+    out = next(wrappers.wrap("ts", Sharp()).run(task, tools))
+    assert out.diagnostics["temperature"] == calibration.fit_temperature(raw.valid, filled)
+
+
+def test_a_wrapped_method_carries_both_names_and_both_versions():
+    chosen = choose_method("co-teaching[tau=0.3]+ts")
+    assert chosen.name == chosen.method.name == "co-teaching+ts"
+    assert chosen.method.config.tau == "0.3"
+    assert chosen.version != choose_method("co-teaching[tau=0.3]").version
+
+
+def test_the_wrapped_ceiling_still_trains_on_gold():
+    """oracle+ts is the oracle's predictions, rescaled: not those of a model of the noisy labels."""
+    case = make_case()
+    oracle, noisy = predict(choose_method("oracle").method, case)[-1], predict(choose_method("plain").method, case)[-1]
+    wrapped = predict(choose_method("oracle+ts").method, case)[-1]
+    np.testing.assert_array_equal(wrapped.test.argmax(1), oracle.test.argmax(1))
+    powered = oracle.test.astype(float) ** (1 / wrapped.diagnostics["temperature"])
+    np.testing.assert_allclose(wrapped.test, powered / powered.sum(1, keepdims=True), atol=1e-5)
+    assert not np.allclose(oracle.test, noisy.test, atol=1e-3)
+
+
+def test_an_unknown_wrapper_is_refused():
+    with pytest.raises(UsageError, match="unknown wrapper 'tss': did you mean ts"):
+        choose_method("plain+tss")

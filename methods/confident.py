@@ -7,10 +7,12 @@ model that gives row i has not seen row i); labels ỹ are int64[n] in 0..C-1. T
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 __all__ = [
+    "PENALTIES",
     "calibrated_joint",
     "class_thresholds",
     "confident_joint",
@@ -20,6 +22,10 @@ __all__ = [
     "prune_by_noise_rate",
     "transition_of",
 ]
+
+
+PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+"""Inverse penalties to choose from: hundreds of sentence-embedding coordinates need strong ones under noise."""
 
 
 def class_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -104,31 +110,51 @@ def out_of_fold_logistic(
     generator: np.random.Generator,
     *,
     folds: int = 5,
-    inverse_penalty: float = 1.0,
+    inverse_penalties: Sequence[float] = PENALTIES,
+    keep: np.ndarray | None = None,
 ) -> np.ndarray:
     """Out-of-fold probabilities of a logistic regression on standardised features, float64[n, C], rows sum to 1.
 
-    `features` float[n, D]; `inverse_penalty` is scikit-learn's C. A class that a fold's training rows lack gets
-    probability 0 there; a single row gets the uniform.
+    `features` float[n, D]. `inverse_penalties` are values of scikit-learn's C; of several, the one whose
+    out-of-fold probabilities give the (noisy) labels the smallest log loss. `keep` bool[n] restricts the rows that
+    models learn from; all rows are predicted. A class that a fold's training rows lack gets probability 0 there; a
+    fold without training rows gets the uniform.
     """
+    if len(labels) < 2:
+        return np.full((len(labels), num_classes), 1 / num_classes)
+    keep = np.ones(len(labels), dtype=bool) if keep is None else keep
+    fold = fold_of_rows(labels, min(folds, len(labels)), generator)
+    candidates = np.zeros((len(inverse_penalties), len(labels), num_classes))
+    for number in range(fold.max() + 1):
+        inside, outside = keep & (fold != number), fold == number
+        candidates[:, outside] = _logistic_path(
+            features[inside], labels[inside], features[outside], num_classes, inverse_penalties
+        )
+    own = candidates[:, np.arange(len(labels)), labels][:, keep]
+    log_loss = -np.log(own.clip(1e-12)).mean(axis=1) if keep.any() else np.zeros(len(candidates))
+    return candidates[log_loss.argmin()]
+
+
+def _logistic_path(
+    features: np.ndarray, labels: np.ndarray, queries: np.ndarray, num_classes: int, inverse_penalties: Sequence[float]
+) -> np.ndarray:
+    """Probabilities of the queries under each penalty, float64[P, Nq, C]; each fit starts from the one before."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probabilities = np.zeros((len(labels), num_classes))
-    if len(labels) < 2:
-        return np.full_like(probabilities, 1 / num_classes)
-    fold = fold_of_rows(labels, min(folds, len(labels)), generator)
-    for number in range(fold.max() + 1):
-        inside, outside = fold != number, fold == number
-        seen = np.unique(labels[inside])
-        if len(seen) == 1:
-            probabilities[np.ix_(outside, seen)] = 1.0
-            continue
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=inverse_penalty, max_iter=200))
+    out = np.zeros((len(inverse_penalties), len(queries), num_classes))
+    seen = np.unique(labels)
+    if len(seen) < 2:
+        out[..., seen] = 1.0
+        return out if len(seen) else np.full_like(out, 1 / num_classes)
+    scaler = StandardScaler().fit(features)
+    inputs, queries = scaler.transform(features), scaler.transform(queries)
+    model = LogisticRegression(max_iter=200, warm_start=True)
+    for position in np.argsort(inverse_penalties):
+        model.set_params(C=inverse_penalties[position])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits of the optimum do not matter here
-            model.fit(features[inside], labels[inside])
-        probabilities[np.ix_(outside, seen)] = model.predict_proba(features[outside])
-    return probabilities
+            model.fit(inputs, labels)
+        out[position][:, seen] = model.predict_proba(queries)
+    return out

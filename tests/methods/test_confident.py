@@ -5,6 +5,7 @@ import pytest
 from cleanlab.count import compute_confident_joint, estimate_joint, get_confident_thresholds
 from cleanlab.filter import find_label_issues
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 from methods import confident
 
@@ -99,7 +100,9 @@ def test_out_of_fold_probabilities_come_from_models_that_have_not_seen_the_row()
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, 4))
     labels = rng.integers(0, 2, 60) * 2  # class 1 never occurs
-    got = confident.out_of_fold_logistic(features, labels, 3, np.random.default_rng(7), folds=3)
+    got = confident.out_of_fold_logistic(
+        features, labels, 3, np.random.default_rng(7), folds=3, inverse_penalties=[1.0]
+    )
     fold = confident.fold_of_rows(labels, 3, np.random.default_rng(7))
     for number in range(3):
         train = fold != number
@@ -108,6 +111,33 @@ def test_out_of_fold_probabilities_come_from_models_that_have_not_seen_the_row()
         expected = model.predict_proba((features[~train] - mean) / sd)
         np.testing.assert_allclose(got[~train][:, [0, 2]], expected, atol=1e-5)
     np.testing.assert_array_equal(got[:, 1], 0)
+
+
+def test_the_penalty_with_the_best_out_of_fold_log_loss_is_taken():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(150, 60))
+    labels = (features[:, 0] + rng.normal(size=150) > 0).astype(int)
+
+    def probabilities(*penalties):
+        return confident.out_of_fold_logistic(
+            features, labels, 2, np.random.default_rng(1), inverse_penalties=penalties
+        )
+
+    alone = {c: log_loss(labels, probabilities(c)) for c in (10.0, 0.01, 1.0)}
+    best = min(alone, key=alone.get)
+    assert best == 0.01
+    assert log_loss(labels, probabilities(*alone)) == pytest.approx(alone[best], rel=1e-3)
+
+
+def test_rows_that_are_not_kept_teach_nothing_but_are_predicted():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 200)
+    features = 3 * np.eye(2)[labels] + rng.normal(size=(200, 2))
+    wrong = np.where(np.arange(200) < 80, 1 - labels, labels)
+    got = confident.out_of_fold_logistic(features, wrong, 2, np.random.default_rng(0), keep=np.arange(200) >= 80)
+    assert (got.argmax(1) == labels)[:80].mean() > 0.9
+    nobody = confident.out_of_fold_logistic(features, wrong, 2, np.random.default_rng(0), keep=np.zeros(200, bool))
+    np.testing.assert_array_equal(nobody, np.full((200, 2), 0.5))
 
 
 @pytest.mark.parametrize("labels", [[1], [0, 1], [1, 1, 1], [0, 0, 0, 1]])

@@ -17,10 +17,11 @@ def epoch_batches(
 
     With `lengths` int64[n], positions are shuffled, cut into pools of `POOL` batches, sorted by length within a
     pool, cut into batches, and the batches shuffled: padding is small, and the composition differs every epoch.
+    There are at least two pools: sorting all texts as one would make the same batches every epoch.
     """
     order = generator.permutation(n)
     if lengths is not None:
-        pool = POOL * batch_size
+        pool = min(POOL, max(1, -(-n // batch_size) // 2)) * batch_size
         order = np.concatenate(
             [part[np.argsort(lengths[part], kind="stable")] for part in np.split(order, range(pool, n, pool))]
         )

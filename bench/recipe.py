@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from bench.errors import UsageError
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Recipe:
     """Hyper-parameters of the shared training loop; every field is part of a cell's key."""
 

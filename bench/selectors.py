@@ -64,7 +64,10 @@ def parse(text: str) -> Selector:
         parameters = {}
     if not name or not _NAME.match(name):
         raise UsageError(f"'{text}': no name before the brackets; write name or name[parameter=value]")
-    return Selector(name.strip(), parameters, tuple(part.strip() for part in wrappers.split("+") if part.strip()))
+    around = tuple(part.strip() for part in wrappers.split("+")[1:])
+    if "" in around:
+        raise UsageError(f"'{text}': no wrapper after '+'")
+    return Selector(name.strip(), parameters, around)
 
 
 def _parameters(text: str, inside: str) -> dict[str, Any]:

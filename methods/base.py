@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["RATE", "Field", "Method", "NoisyTask", "Predictions", "Texts", "Tools", "config"]
 
 config = functools.partial(
-    pydantic_dataclass, frozen=True, kw_only=True, config=ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    pydantic_dataclass,
+    frozen=True,
+    kw_only=True,
+    config=ConfigDict(extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True),
 )
 """Decorator of a method's `Config`: a frozen dataclass that refuses unknown and out-of-range values.
 

@@ -32,6 +32,7 @@ DEFAULT_ENCODER = "bert-base-uncased"
 FROZEN_SUFFIX = ":frozen"
 FROZEN_WIDTH = 256
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 
 class Output(NamedTuple):
@@ -262,6 +263,8 @@ def locate(name: str) -> tuple[str, str]:
     if Path(name).is_dir():
         if not Path(name, "config.json").is_file():
             raise UsageError(f"encoder folder '{name}' has no config.json: name a folder in Hugging Face layout")
+        if not any(Path(name, file).is_file() for file in TOKENIZERS):  # without one, every word would be unknown
+            raise UsageError(f"encoder folder '{name}' has no tokenizer: it needs one of {', '.join(TOKENIZERS)}")
         return name, fingerprint_folder(str(Path(name).resolve()))
     if name.startswith((".", "/", "~")):
         raise UsageError(f"encoder folder '{name}' does not exist")

@@ -45,7 +45,7 @@ def cell_key(task="trec", noise="weak", method="plain", seed=1, encoder=("minilm
         "recipe": {"epochs": STEPS, "learning_rate": 1e-3 if encoder[1] == "frozen" else 5e-5, "max_length": 128},
         "options": {"uncovered": "uniform"} if noise == "weak" else {},
         "seed": seed,
-        "data": f"data-{task}-{noise}-{seed}",
+        "data": f"data-{task}-{noise.split('@')[0]}",
     }
     return CellKey(**(fields | changes))
 

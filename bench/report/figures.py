@@ -211,10 +211,11 @@ def confusion_data(results: Results, task: str) -> tuple[dict[str, np.ndarray], 
     for cell, noise, _ in by_kind:
         record = results.by_cell[cell]
         counts = record.noise.confusion_train
-        # Methods and set-ups share their noisy labels: each set of labels is counted once.
-        if counts is None or (noise, record.key.data, record.key.limit) in seen:
+        # Methods and set-ups share their noisy labels: each draw of them is counted once.
+        draw = (noise, record.key.data, record.key.limit, record.key.seed)
+        if counts is None or draw in seen:
             continue
-        seen.add((noise, record.key.data, record.key.limit))
+        seen.add(draw)
         names = names or record.data.label_names
         if len(counts) == len(names) and record.data.label_names == names:
             matrices[noise] = matrices.get(noise, 0) + np.array(counts)

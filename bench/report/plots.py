@@ -298,5 +298,5 @@ def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task:
     figure.supxlabel("noisy label", fontsize=9)
     bar = figure.colorbar(mesh, ax=axes, shrink=0.7, pad=0.02)
     bar.set_label("share of the gold class")
-    figure.suptitle(f"Noisy labels: {short(task)}", x=0.01, ha="left")
+    figure.suptitle(f"Noisy labels: {short(task)}\n", x=0.01, ha="left")  # a line between it and the titles
     return figure

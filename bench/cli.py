@@ -16,7 +16,7 @@ from rich.markup import escape
 from typer import Argument, Option
 
 from bench import cli_options as opt
-from bench.errors import BenchError
+from bench.errors import BenchError, Unavailable, UsageError
 
 app = typer.Typer(
     name="bench",
@@ -44,10 +44,13 @@ def friendly(command: Callable) -> Callable:
             return command(*args, **kwargs)
         except BenchError as error:
             err.print(f"[bold red]error:[/] {escape(_printable(str(error)))}", highlight=False, soft_wrap=True)
-            raise typer.Exit(USAGE) from None
+            raise typer.Exit(USAGE if isinstance(error, (UsageError, Unavailable)) else SOME_FAILED) from None
         except KeyboardInterrupt:
             err.print("\nstopped: what is done is kept; the same command goes on from there", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(SOME_FAILED) from None
         except OSError as error:
             where = f" '{error.filename}'" if error.filename else ""
             err.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", highlight=False)
@@ -127,7 +130,7 @@ def run(
         worker, of = map(int, part.split("/"))
         plan.cells[:] = plan.cells[worker::of]
     if dry_run:
-        _show_dry_run(plan)
+        _show_dry_run(plan, as_json=log_json)
         return
     from bench import device
     from bench.display import GridDisplay
@@ -138,7 +141,8 @@ def run(
     if first and not log_json:
         for note in plan.notes:
             out.print(f"[dim]{escape(note)}[/]", highlight=False)
-        out.print(f"{len(plan.cells)} cells → {escape(str(plan.options.results))}", highlight=False)
+        cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
+        out.print(f"{cells} → {escape(str(plan.options.results))}", highlight=False, soft_wrap=True)
     with GridDisplay(out, len(plan.cells), as_json=log_json, quiet=not first) as display:
         if plan.options.jobs > 1 and device.processes() == 1:
             summary = run_workers(plan, display.facts, force=force)
@@ -151,14 +155,18 @@ def run(
         raise typer.Exit(SOME_FAILED)
 
 
-def _show_dry_run(plan) -> None:
-    from bench.display import status_table
+def _show_dry_run(plan, *, as_json: bool) -> None:
+    from bench.display import planned_json, status_table
     from bench.runner import status_of
 
-    for note in plan.notes:
-        out.print(f"[dim]{escape(note)}[/]", highlight=False)
     statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
     shown = [(cell, "cached" if status == "done" else status, reason) for cell, status, reason in statuses]
+    if as_json:
+        for each in shown:
+            typer.echo(planned_json(*each))
+        return
+    for note in plan.notes:
+        out.print(f"[dim]{escape(note)}[/]", highlight=False)
     _print_statuses(*status_table(shown), shown)
     left = sum(status in ("not run", "failed") for _, status, _ in shown)
     out.print(f"{left} of {len(shown)} cells would run; nothing was run", highlight=False)
@@ -211,7 +219,7 @@ def status(
     from bench.display import status_table
     from bench.record_view import record_statuses
 
-    if all(value is None for name, value in given.items() if name != "results"):
+    if all(value is None for name, value in given.items() if name not in ("results", "data_dir")):
         folder = results or Path("results")
         table, reasons, statuses = record_statuses(folder)
         _print_statuses(table, reasons, statuses)

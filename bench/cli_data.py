@@ -25,18 +25,20 @@ def attach(app: typer.Typer) -> None:
 
 @friendly
 def list_things(
-    kind: Annotated[str, Argument(help="tasks, methods, llms or encoders")],
+    kind: Annotated[str | None, Argument(help="tasks, methods, llms or encoders (default: all four)")] = None,
     data_dir: opt.DataDir = None,
 ) -> None:
     """What can be named: tasks, methods, llms, encoders."""
     from bench import catalogue
 
-    kind = resolve("kind", kind, KINDS)
-    heads, rows = getattr(catalogue, kind)(**({"data_dir": data_dir} if kind in ("tasks", "llms") else {}))
-    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    out.print(table)
+    for number, name in enumerate(KINDS if kind is None else [resolve("kind", kind, KINDS)]):
+        heads, rows = getattr(catalogue, name)(**({"data_dir": data_dir} if name in ("tasks", "llms") else {}))
+        table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        if number:
+            out.print()
+        out.print(table)
 
 
 @friendly

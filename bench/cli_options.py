@@ -1,4 +1,7 @@
-"""The options of `bench run` and `bench status`, one declaration each; every one has a BENCH_* variable."""
+"""The options of `bench run` and `bench status`, one declaration each; every one has a BENCH_* variable.
+
+Numbers arrive as text: bench.options reads them, so that a wrong one gives the same error from wherever it came.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,17 @@ from typing import Annotated
 from typer import Option
 
 
-def _option(name: str, help: str, panel: str = "Grid"):
-    return Option(f"--{name}", envvar="BENCH_" + name.replace("-", "_").upper(), help=help, rich_help_panel=panel)
+def _option(name: str, help: str, panel: str = "Grid", kind: str | None = None):
+    variable = "BENCH_" + name.replace("-", "_").upper()
+    return Option(f"--{name}", envvar=variable, help=help, rich_help_panel=panel, metavar=kind)
 
 
-Methods = Annotated[str | None, _option("methods", "methods: plain,co-teaching,sidyp\\[num_samples=8],plain+ts, my.py")]
-Llms = Annotated[str | None, _option("llms", "labellers, or all: mixtral,smollm2,vote(a,b)")]
+def _recipe(name: str, help: str, kind: str | None = None):
+    return _option(name, help, "Training recipe", kind)
+
+
+Methods = Annotated[str | None, _option("methods", "plain, co-teaching, sidyp\\[num_samples=8], plain+ts, my.py")]
+Llms = Annotated[str | None, _option("llms", "labellers, or all: mixtral, smollm2, vote(a,b)")]
 Tasks = Annotated[str | None, _option("tasks", "tasks, or paths of CSV/JSONL files and WRENCH folders")]
 Prompting = Annotated[str | None, _option("prompting", "zero,few (default: all that exist)")]
 Noise = Annotated[str | None, _option("noise", "weak,sn@RATE,asn@RATE,idn@RATE")]
@@ -22,19 +30,21 @@ Encoders = Annotated[str | None, _option("encoder", "Hugging Face name, local fo
 SentenceEncoder = Annotated[str | None, _option("sentence-encoder", "who embeds sentences (default: the encoder)")]
 Preset = Annotated[str | None, _option("preset", "a grid that comes with bench: quickstart, paper")]
 Config = Annotated[Path | None, _option("config", "YAML file; its keys are option names")]
-Limit = Annotated[int | None, _option("limit", "at most N texts a split, the same for all methods and seeds")]
+Limit = Annotated[
+    str | None, _option("limit", "at most N texts a split, the same for all methods and seeds", kind="<int>")
+]
 
-Epochs = Annotated[int | None, _option("epochs", "passes over the training texts", "Training recipe")]
-BatchSize = Annotated[int | None, _option("batch-size", "texts an optimiser step", "Training recipe")]
-LearningRate = Annotated[float | None, _option("learning-rate", "peak learning rate", "Training recipe")]
-Warmup = Annotated[float | None, _option("warmup", "share of steps with a rising rate", "Training recipe")]
-Clip = Annotated[float | None, _option("clip", "largest gradient norm of a network", "Training recipe")]
-Dropout = Annotated[float | None, _option("dropout", "dropout probability", "Training recipe")]
-AdamEpsilon = Annotated[float | None, _option("adam-epsilon", "added to Adam's denominator", "Training recipe")]
-WeightDecay = Annotated[float | None, _option("weight-decay", "decoupled weight decay", "Training recipe")]
-MaxLength = Annotated[int | None, _option("max-length", "tokens a text (default: the task's)", "Training recipe")]
-Pooling = Annotated[str | None, _option("pooling", "auto, cls or mean", "Training recipe")]
-Precision = Annotated[str | None, _option("precision", "auto, no, bf16 or fp16", "Training recipe")]
+Epochs = Annotated[str | None, _recipe("epochs", "passes over the training texts", kind="<int>")]
+BatchSize = Annotated[str | None, _recipe("batch-size", "texts an optimiser step", kind="<int>")]
+LearningRate = Annotated[str | None, _recipe("learning-rate", "peak learning rate", kind="<float>")]
+Warmup = Annotated[str | None, _recipe("warmup", "share of steps with a rising rate", kind="<float>")]
+Clip = Annotated[str | None, _recipe("clip", "largest gradient norm of a network", kind="<float>")]
+Dropout = Annotated[str | None, _recipe("dropout", "dropout probability", kind="<float>")]
+AdamEpsilon = Annotated[str | None, _recipe("adam-epsilon", "added to Adam's denominator", kind="<float>")]
+WeightDecay = Annotated[str | None, _recipe("weight-decay", "decoupled weight decay", kind="<float>")]
+MaxLength = Annotated[str | None, _recipe("max-length", "tokens a text (default: the task's)", kind="<int>")]
+Pooling = Annotated[str | None, _recipe("pooling", "auto, cls or mean")]
+Precision = Annotated[str | None, _recipe("precision", "auto, no, bf16 or fp16")]
 
 DataDir = Annotated[Path | None, _option("data-dir", "folder with a sub-folder a task, and llm_labels/", "Data")]
 TextColumn = Annotated[str | None, _option("text-column", "a CSV's column of texts (default text)", "Data")]
@@ -43,7 +53,7 @@ LabelColumns = Annotated[str | None, _option("label-columns", "a CSV's columns o
 Uncovered = Annotated[str | None, _option("uncovered", "texts without weak votes: uniform or drop", "Data")]
 
 Results = Annotated[Path | None, _option("results", "folder of results (default results)", "Running")]
-Jobs = Annotated[int | None, _option("jobs", "worker processes on this machine", "Running")]
+Jobs = Annotated[str | None, _option("jobs", "worker processes on this machine", "Running", kind="<int>")]
 Stages = Annotated[
     bool | None,
     Option("--stages/--no-stages", envvar="BENCH_STAGES", help="share stages between cells", rich_help_panel="Running"),

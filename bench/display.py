@@ -36,6 +36,12 @@ def event_json(event: Event) -> str | None:
     return json.dumps(facts, ensure_ascii=False)
 
 
+def planned_json(cell: Cell, status: str, reason: str = "") -> str:
+    """One JSON line for a cell of a plan and its status on disk."""
+    facts = {"event": "planned", "status": status, "hash": cell.key.hash, "cell": cell.label}
+    return json.dumps(facts | ({"reason": reason} if reason else {}), ensure_ascii=False)
+
+
 def finished_line(facts: dict, number: int, total: int) -> str:
     """One line of rich markup for a finished cell, from the facts of `event_json`."""
     status = facts["status"]
@@ -145,7 +151,9 @@ def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[
         if reason:
             line = f"{status}: {key.task} · {key.noise} · {key.method}: {reason}"
             reasons[line] = reasons.get(line, 0) + 1
-    table = Table("task", "noise", "encoder", "method", "status (seeds)", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("task", "noise", "encoder", "method", "status (seeds)"):
+        table.add_column(head, overflow="fold")
     for row, by_status in rows.items():
         parts = [
             f"[{STYLES.get(status, 'dim')}]{status}[/] ({', '.join(map(str, sorted(seeds)))})"
@@ -159,9 +167,7 @@ def _parameters(cell: Cell) -> str:
     """The parameters of the cell's method that differ from its defaults, in the selector language."""
     import dataclasses
 
-    changed = {
-        field.name: getattr(cell.method.config, field.name)
-        for field in dataclasses.fields(cell.method.config)
-        if getattr(cell.method.config, field.name) != field.default
-    }
+    defaults = dataclasses.asdict(type(cell.method.config)())
+    values = dataclasses.asdict(cell.method.config)
+    changed = {name: value for name, value in values.items() if value != defaults[name]}
     return "[" + ",".join(f"{name}={value}" for name, value in changed.items()) + "]" if changed else ""

@@ -18,6 +18,7 @@ from queue import SimpleQueue
 
 import yaml
 
+from bench.errors import BenchError
 from bench.grid import Plan
 from bench.options import GridOptions
 from bench.runner import Summary, status_of
@@ -28,7 +29,7 @@ Facts = Callable[[dict], None]
 def run_workers(plan: Plan, show: Facts, *, force: bool = False) -> Summary:
     """Run a plan in `plan.options.jobs` processes; `show` gets every cell's facts once (see display.event_json).
 
-    Raises RuntimeError when every worker died before the grid was finished. KeyboardInterrupt ends the workers.
+    Raises BenchError when every worker died before the grid was finished. KeyboardInterrupt ends the workers.
     """
     options, jobs = plan.options, plan.options.jobs
     before = set() if force else {c.key.hash for c in plan.cells if status_of(c, options.results)[0] == "done"}
@@ -62,7 +63,7 @@ def run_workers(plan: Plan, show: Facts, *, force: bool = False) -> Summary:
     missing = {cell.key.hash for cell in plan.cells} - seen
     if missing:
         codes = sorted({worker.returncode for worker in workers})
-        raise RuntimeError(f"the workers ended (exit codes {codes}) with {len(missing)} cells left: run it again")
+        raise BenchError(f"the workers ended (exit codes {codes}) with {len(missing)} cells left: run it again")
     return summary
 
 
@@ -80,7 +81,11 @@ def _start(config: Path, jobs: int, part: int | None) -> subprocess.Popen:
     command = [sys.executable, "-m", "bench", "run", "--config", str(config), "--log-json"]
     if part is not None:
         command += ["--force", "--part", f"{part}/{jobs}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment)
+    # A process group of its own: Ctrl-C reaches this process alone, which then ends its workers.
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+        env=environment, process_group=0,
+    )  # fmt: skip
 
 
 def _read(worker: subprocess.Popen, events: SimpleQueue) -> None:

@@ -138,6 +138,8 @@ class _Finder:
         full, wanted = self.full_name(name)
         if wanted is None and full in self.task.columns:
             return [self.checked(_column(full))]
+        if wanted and not any(ref.labeller == full for ref in self.sets):
+            raise UsageError(f"'{name}': {full} is a column of labels, which has no prompting: write {full}")
         if full in self.also_known and not any(ref.labeller == full for ref in self.sets):
             return [(_column(full), f"task {self.task.name} has no column '{full}'")]
         return [self.single(full, prompting) for prompting in ((wanted,) if wanted else self.promptings([full]))]

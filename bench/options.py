@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from bench.errors import UsageError, resolve
 from bench.selectors import split_list
@@ -40,7 +40,7 @@ class GridOptions(BaseModel):
     dropout: float | None = None
     adam_epsilon: float | None = None
     weight_decay: float | None = None
-    max_length: int | None = None
+    max_length: int | None = Field(None, ge=2, le=8192)
     pooling: Literal["auto", "cls", "mean"] = "auto"
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     uncovered: Literal["uniform", "drop"] = "uniform"
@@ -55,13 +55,16 @@ class GridOptions(BaseModel):
 
     @field_validator(*LISTS, mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _split(cls, value: Any, info: ValidationInfo) -> Any:
         if value is None:
             return None
         if isinstance(value, (str, list, tuple)):
-            parts = split_list(value)
+            try:
+                parts = split_list(value)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
             if not parts:
-                raise ValueError("names nothing")
+                raise ValueError(f"it names nothing: leave {info.field_name} out, or name at least one")
             return list(dict.fromkeys(parts))
         return [str(value)]
 
@@ -118,5 +121,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             raise UsageError(f"configuration file '{path}': unknown option '{key}': {hint}")
         if name in ("data_dir", "results") and value is not None and not isinstance(value, str):
             raise UsageError(f"configuration file '{path}': {key} must be a path, it is {value!r}")
+        if isinstance(value, bool) and name != "stages":
+            raise UsageError(f"configuration file '{path}': {key} cannot be {str(value).lower()}")
         values[name] = value
     return values

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,8 +68,9 @@ Listener = Callable[[Event], None]
 def check_results_folder(results: Path) -> None:
     """Refuse a results folder that a newer version of bench wrote. Raises UsageError; writes nothing."""
     path = results / "format.json"
-    if results.exists() and not results.is_dir():
-        raise UsageError(f"--results '{results}' is a file: name a folder")
+    there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise UsageError(f"--results '{results}': '{there}' is a file: name a folder")
     if not path.exists():
         return
     try:
@@ -83,13 +85,13 @@ def check_results_folder(results: Path) -> None:
 
 
 def existing(cell: Cell, results: Path) -> Record | Damaged | None:
-    """The record of a cell where there is one; a done record without its arrays counts as damaged."""
+    """The record of a cell where there is one; a done record without whole arrays counts as damaged."""
     path = cell.key.path(results)
     if not path.exists():
         return None
     record = read_record(path)
-    if isinstance(record, Record) and record.status == "done" and not path.with_suffix(".npz").exists():
-        return Damaged(path, "its arrays (.npz) are missing")
+    if isinstance(record, Record) and record.status == "done" and not zipfile.is_zipfile(path.with_suffix(".npz")):
+        return Damaged(path, "its arrays (.npz) are missing or torn")
     return record
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import functools
 import os
 import string
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from bench.seeds import named_generator
 
@@ -101,3 +103,93 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("no test data: name a folder with trec/, semeval/ and llm_labels/ in BENCH_TEST_DATA")
     return folder
+
+
+INSTANT = '''"""A method that trains nothing: it predicts the class shares of the noisy labels for every text."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from methods.base import Field, Predictions, config
+from methods.registry import register
+
+
+@register
+class Instant:
+    """Class shares of the labels, sharpened."""
+
+    name = "instant"
+
+    @config
+    class Config:
+        strength: float = Field(1.0, gt=0, le=10, description="power of the shares")
+        log: str = Field("", description="file that gets one line for every run")
+        trap: str = Field("", description="file whose presence makes the method fail")
+        seconds: float = Field(0.0, ge=0, description="how long a run takes")
+
+    def __init__(self, config):
+        self.config = config
+
+    def run(self, task, tools):
+        """Two steps, the second with the classes' shares the other way round."""
+        if self.config.log:
+            with open(self.config.log, "a", encoding="utf-8") as file:
+                file.write(f"{tools.axes[1]} {tools.seed}\\n")
+        time.sleep(self.config.seconds)
+        if self.config.trap and Path(self.config.trap).exists():
+            raise RuntimeError("the trap snapped")
+        known = task.train_labels[task.train_labels >= 0]
+        shares = (np.bincount(known, minlength=task.num_classes) + 1.0 + np.arange(task.num_classes))
+        shares = (shares ** self.config.strength / (shares ** self.config.strength).sum()).astype(np.float32)
+        for step, row in ((1, shares), (2, shares[::-1])):
+            yield Predictions(step, np.tile(row, (len(task.valid), 1)), np.tile(row, (len(task.test), 1)))
+'''
+
+
+@pytest.fixture
+def instant(tmp_path) -> Path:
+    """The .py file of a method that trains nothing, counts its runs and fails when told to (see INSTANT)."""
+    path = tmp_path / "instant.py"
+    path.write_text(INSTANT, encoding="utf-8")
+    return path
+
+
+@functools.cache
+def application():
+    """The whole command line, as the console script puts it together."""
+    from bench import cli, cli_data, cli_labels
+
+    cli_data.attach(cli.app)
+    cli_labels.attach(cli.app)
+    return cli.app
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """`bench("run", "--tasks", ...)` in this process, in a folder of its own; returns exit_code, stdout and stderr."""
+    from methods import registry
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "240")
+
+    def call(*words, env=None):
+        result = CliRunner().invoke(application(), [str(word) for word in words], env=env)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        return result
+
+    yield call
+    registry._forget("bench_user_method_")  # a user's file is known to the test that named it, and to no other
+
+
+def records(results: Path = Path("results")) -> list:
+    """All records of a results folder, in path order."""
+    from bench.store import read_records
+
+    return list(read_records(results))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -67,8 +67,10 @@ class Config:
         "argmax",
         description="how a reverse step returns to a class: the best, or a draw from the softmax (ablation)",
     )
-    posterior: Literal["simplex", "logits"] = Field(
-        "simplex", description="p(y | noisy label, text): softmax of the final simplex point, or of the last logits"
+    posterior: Literal["simplex", "logits"] | None = Field(
+        None,
+        description="p(y | noisy label, text): softmax of the last logits, or of the final simplex point (a near "
+        "one-hot vote, over-confident). None: logits in paper mode, simplex in official mode",
     )
     double_weight: bool = Field(
         True, description="candidate weights multiply the loss of the candidate drawn from them, as in the script"
@@ -115,6 +117,7 @@ class Behaviour:
     clip_simplex: float | None  # projected points are clamped to +-this while the noise keeps its scale
     mean_loss: bool  # refinement losses are batch means; else batch sums
     kl_at_first: bool  # co-regularisation starts with the refinement; else one epoch later
+    posterior: str  # "logits" | "simplex"
     select: str  # "last" | "prior_valid"
 
 
@@ -129,5 +132,6 @@ def behaviour(config: Config) -> Behaviour:
         clip_simplex=None if paper else 1.0,
         mean_loss=paper,
         kl_at_first=paper,
+        posterior=config.posterior or ("logits" if paper else "simplex"),
         select=config.select or ("last" if paper else "prior_valid"),
     )

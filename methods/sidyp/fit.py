@@ -149,7 +149,7 @@ def predictions(stage1: Stage1, problem: Problem, epoch: Epoch, split: str) -> n
     """P(y|x) of a split, float32[N, C], with the denoisers of `epoch`."""
     chunks = transitions(
         epoch.denoiser, problem.schedule, problem.trajectories[split], problem.noise[split],
-        gumbel=problem.gumbel[split], kind=problem.config.posterior, memory_bytes=problem.config.memory_mb * 2**20,
+        gumbel=problem.gumbel[split], kind=problem.how.posterior, memory_bytes=problem.config.memory_mb * 2**20,
     )  # fmt: skip
     return predict(torch.from_numpy(np.asarray(stage1.probabilities[split])), chunks)
 

@@ -143,7 +143,7 @@ def test_every_field_is_documented_and_the_defaults_are_valid():
 
 
 def test_trace_tells_the_same_story_as_the_run():
-    data, config = toy.stage1(noise_rate=0.5), toy.config()
+    data, config = toy.stage1(noise_rate=0.5), toy.config(posterior="simplex")
     last = steps(data, config)[-1]
     rows = np.arange(0, 40, 3)
     story = trace(data, config, torch.Generator().manual_seed(3), rows=rows, test_rows=[4, 1], seed=3)

@@ -128,8 +128,9 @@ def label_task(
 
     paid = {q.key: a for split, qs in questions.items() for q, a in zip(qs, answers[split], strict=True) if a}
     references = [answer for answer in answers.pop("calibration") if answer is not None]
-    labels, probabilities = _decode(labeller, prompt, rows, answers, references)
-    card = _card(task, labeller, prompting, settings, labels, _cost(labeller, paid.values()), licence, note)
+    labels, probabilities, calibration = _decode(labeller, prompt, rows, answers, references)
+    cost = _cost(labeller, paid.values())
+    card = _card(task, labeller, prompting, settings, labels, calibration, cost, licence, note)
     folder = Path(out) / slug(labeller.name) / prompting / slug(task.info.name)
     write_label_set(folder, card, labels)
     if probabilities:
@@ -208,18 +209,20 @@ def _progress(split: str, counter: _Counter, of: int, to_ask: int, labeller: Lab
     return Progress(split, counter.done, of, counter.asked, seconds, rate, left, tokens, usage.usd)
 
 
-def _decode(labeller, prompt, rows, answers, references) -> tuple[dict[str, SplitLabels], dict[str, np.ndarray]]:
-    labels, probabilities = {}, {}
+def _decode(labeller, prompt, rows, answers, references):
+    """(labels, probabilities, calibration): the first two by split."""
+    labels, probabilities, calibration = {}, {}, "none"
     for split, chosen in rows.items():
         known = [at for at, answer in enumerate(answers[split]) if answer is not None]
         decoded = labeller.decode(prompt, [answers[split][at] for at in known], references if known else [])
         labels[split] = SplitLabels(chosen[known], decoded.labels, tuple(map(printable, decoded.answers)))
         if decoded.probabilities is not None:
             probabilities[split] = decoded.probabilities
-    return labels, probabilities
+        calibration = decoded.calibration if known else calibration  # the references are the same for all splits
+    return labels, probabilities, calibration
 
 
-def _card(task, labeller, prompting, settings, labels, cost, licence, note) -> Card:
+def _card(task, labeller, prompting, settings, labels, calibration, cost, licence, note) -> Card:
     counts = {
         split: SplitCounts(
             total=len(task.texts(split)),
@@ -237,7 +240,7 @@ def _card(task, labeller, prompting, settings, labels, cost, licence, note) -> C
         label_names=list(task.label_names),
         prompt_hash=settings["prompt"],
         decoding={**labeller.settings(), **getattr(labeller, "decoding", {})},
-        calibration=labeller.calibration,
+        calibration=calibration,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         splits=counts,
         cost=cost,

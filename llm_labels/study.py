@@ -129,7 +129,7 @@ def estimate_noise_rate(labels: np.ndarray, features: np.ndarray, num_classes: i
     if len(np.unique(labels)) < 2:
         return float("nan")
     probabilities = confident.out_of_fold_logistic(
-        features, labels, num_classes, named_generator("noise-rate-estimate", seed), inverse_penalty=0.1
+        features, labels, num_classes, named_generator("noise-rate-estimate", seed)
     )
     joint = confident.calibrated_joint(confident.confident_joint(probabilities, labels), labels)
     return confident.noise_rate_of(joint)

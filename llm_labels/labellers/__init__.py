@@ -33,6 +33,7 @@ class Decoded:
     labels: np.ndarray  # int64[N]; -1 = no answer
     answers: tuple[str, ...]  # what to keep of each answer, for people
     probabilities: np.ndarray | None = None  # float32[N, C] where the labeller has them
+    calibration: str = "none"  # the one that was used: none, contextual or batch
 
 
 @dataclass
@@ -52,7 +53,6 @@ class Labeller(Protocol):
 
     name: str
     revision: str
-    calibration: str  # "none", "contextual" or "batch"
     usage: Usage
 
     def settings(self) -> Mapping[str, Any]:

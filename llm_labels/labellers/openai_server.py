@@ -54,8 +54,6 @@ class OpenAILabeller:
     `token_field`: some newer models want "max_completion_tokens"; `temperature=None` leaves it to the server.
     """
 
-    calibration = "none"
-
     def __init__(
         self,
         model: str,

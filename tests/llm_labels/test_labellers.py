@@ -8,7 +8,7 @@ import transformers
 from bench.errors import Unavailable, UsageError
 from llm_labels.cache import Answer
 from llm_labels.labellers import Question, open_labeller
-from llm_labels.labellers.local import CONTENT_FREE, LocalLabeller, calibrate
+from llm_labels.labellers.local import CALIBRATIONS, CONTENT_FREE, LocalLabeller, calibrate, choose_calibration
 from llm_labels.labellers.models import KNOWN, find_model
 from llm_labels.labellers.openai_server import OpenAILabeller
 from llm_labels.labellers.scoring import ContinuationScorer
@@ -139,6 +139,20 @@ def test_batch_calibration_leaves_no_label_favoured():
     assert np.bincount(q.argmax(1), minlength=3).min() > 100
 
 
+def test_automatic_calibration_falls_back_when_labels_collapse():
+    rng = np.random.default_rng(3)
+    content_free = np.tile([0.0, 0.5, 1.0], (3, 1))
+    fair = rng.normal(size=(200, 3)) + content_free[0]
+    kind, reference = choose_calibration(np.concatenate([content_free, fair]))
+    assert kind == "contextual"
+    np.testing.assert_array_equal(reference, content_free)
+    collapsed = fair + np.array([4.0, 0.0, 0.0])
+    kind, reference = choose_calibration(np.concatenate([content_free, collapsed]))
+    assert kind == "batch"
+    np.testing.assert_array_equal(reference, collapsed)
+    assert np.bincount(calibrate(collapsed, reference, kind).argmax(1), minlength=3).min() > 40
+
+
 def test_calibration_without_references_is_refused():
     with pytest.raises(UsageError, match="batch calibration needs reference scores"):
         calibrate(np.zeros((1, 2)), np.zeros((0, 2)), "batch")
@@ -191,8 +205,12 @@ def test_decoding_is_the_calibrated_argmax_and_a_margin_gives_no_answer(model_fo
     assert decoded.labels.tolist() == [0, -1, 1]
     assert decoded.answers == ("negative 0.900", "very positive 0.550", "very positive 0.700")
     np.testing.assert_allclose(decoded.probabilities.sum(axis=1), 1, atol=1e-6)
-    assert LocalLabeller(str(model_folder)).references(["a"] * 9) == list(CONTENT_FREE)
-    assert len(LocalLabeller(str(model_folder), calibration="batch").references([str(i) for i in range(2000)])) == 512
+    train = [str(i) for i in range(2000)]
+    by_kind = {kind: LocalLabeller(str(model_folder), calibration=kind).references(train) for kind in CALIBRATIONS}
+    assert by_kind["none"] == []
+    assert by_kind["contextual"] == list(CONTENT_FREE)
+    assert len(by_kind["batch"]) == len(set(by_kind["batch"]) & set(train)) == 256
+    assert by_kind["auto"] == [*CONTENT_FREE, *by_kind["batch"]]
 
 
 def test_the_revision_follows_the_weights(tmp_path):
@@ -204,7 +222,7 @@ def test_the_revision_follows_the_weights(tmp_path):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"calibration": "platt"}, "calibration 'platt' is unknown: choose none, contextual, batch"),
+        ({"calibration": "platt"}, "calibration 'platt' is unknown: choose auto, none, contextual, batch"),
         ({"precision": "int4"}, "precision 'int4' is unknown"),
         ({"min_margin": 1.5}, "min_margin 1.5 is not in"),
     ],

@@ -38,8 +38,8 @@ def _key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
 
 
-def local(model_folder, **options):
-    return LocalLabeller(str(model_folder), name="tiny", precision="float32", **options)
+def local(model_folder, calibration="contextual", **options):
+    return LocalLabeller(str(model_folder), name="tiny", precision="float32", calibration=calibration, **options)
 
 
 def chat(server, **options):
@@ -205,6 +205,11 @@ def test_another_decoder_or_calibration_starts_from_the_kept_answers(model_folde
     assert official.card.decoding["decoder"] == "official"
     label(tmp_path, local(model_folder))
     assert label(tmp_path, local(model_folder, calibration="none")).from_cache == 18
+    automatic = label(tmp_path, local(model_folder, calibration="auto"))
+    # the content-free texts and the train texts are there; the two examples are now also asked about as they are shown
+    assert automatic.from_cache == 18 + 3
+    assert automatic.card.cost["requests"] == 18 + 3 + 2
+    assert automatic.card.calibration in ("contextual", "batch")
 
 
 NASTY = {

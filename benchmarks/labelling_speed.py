@@ -1,0 +1,73 @@
+"""How fast a local labeller is, and whether its shortcuts change anything.
+
+    python benchmarks/labelling_speed.py [--model smollm2] [--task tweets] [--texts 200] [--threads 2]
+
+Prints, for float32 and bfloat16, texts a second with the prompt's cache and packing and without, the largest
+difference between the two ways' scores, and how often the two precisions choose the same label.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.sources import load_task
+from llm_labels.labellers.local import LocalLabeller, calibrate
+from llm_labels.labellers.scoring import PACK_TOKENS
+from llm_labels.prompts import completion_body, completion_prefix, find_prompt, shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--task", default="tweets")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--texts", type=int, default=200)
+    parser.add_argument("--plain-texts", type=int, default=20, help="texts scored without cache and packing")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--pack-tokens", type=int, default=PACK_TOKENS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    task = load_task(options.task, data_dir=options.data_dir)
+    prompt = find_prompt(task.info.name, task.label_names)
+    examples = shown(prompt, task.train.texts)
+    texts = task.valid.texts[: options.texts]
+    print(f"{options.model} on {task.name}: {len(texts)} texts, {len(examples)} examples, {options.threads} threads")
+    labels = {}
+    for precision in ("float32", "bfloat16"):
+        labeller = LocalLabeller(options.model, precision=precision)
+        scorer = labeller.scorer
+        scorer.pack_tokens = options.pack_tokens
+        opening = labeller._opening(completion_prefix(prompt, examples))
+        words = [labeller.tokens(" " + label.word) for label in prompt.labels]
+        bodies = sorted((labeller.tokens(completion_body(prompt, text)) for text in texts), key=len)
+        prefix = scorer.prefix(opening)
+        free = scorer.score(prefix, [labeller.tokens(completion_body(prompt, text)) for text in ("N/A", "")], words)
+        scores, seconds = timed(lambda: scorer.score(prefix, bodies, words))  # noqa: B023
+        some = bodies[:: max(1, len(bodies) // options.plain_texts)]
+        plain, plain_seconds = timed(lambda: np.stack([scorer.score_plain(opening, body, words) for body in some]))  # noqa: B023
+        again = scorer.score(prefix, some, words)
+        labels[precision] = calibrate(scores.astype(float), free.astype(float), "contextual").argmax(1)
+        rate, plain_rate = len(bodies) / seconds, len(some) / plain_seconds
+        print(
+            f"  {precision:9} packed {rate:7.1f} texts/s ({sum(map(len, bodies)) / seconds:6.0f} tokens/s)"
+            f"   plain {plain_rate:6.2f} texts/s   gain {rate / plain_rate:5.1f}x"
+            f"   largest difference {np.abs(again - plain).max():.1e} nats"
+        )
+    same = (labels["float32"] == labels["bfloat16"]).mean()
+    print(f"  bfloat16 chooses the label of float32 for {same:.1%} of the texts")
+
+
+def timed(work):
+    """(result, seconds) of a call."""
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

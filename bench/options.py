@@ -58,6 +58,9 @@ class GridOptions(BaseModel):
     def _split(cls, value: Any, info: ValidationInfo) -> Any:
         if value is None:
             return None
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        if any(part is None or isinstance(part, (dict, list, tuple)) for part in parts):
+            raise ValueError("must be a comma list, or a list of names or numbers")
         if isinstance(value, (str, list, tuple)):
             try:
                 parts = split_list(value)

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -50,14 +50,42 @@ def hash_arrays(**arrays: np.ndarray) -> str:
     return digest.hexdigest()[:32]
 
 
+def _read_only(arrays: Arrays) -> Arrays:
+    """The arrays, locked: they are handed to everyone who asks, so no one may change them in place."""
+    views = {part: array.view() for part, array in arrays.items()}
+    for view in views.values():
+        view.setflags(write=False)
+    return views
+
+
+class _Entry(NamedTuple):
+    """What is kept of one stage."""
+
+    arrays: Arrays
+    seconds: float  # what computing it had cost, without the stages inside it
+    parts: dict[str, tuple[str, float]]  # the stages inside it: hash -> (name, what it had cost on its own)
+
+
+@dataclass
+class _Frame:
+    """A stage that is being computed."""
+
+    parts: dict[str, tuple[str, float]] = field(default_factory=dict)
+    inside: float = 0.0  # seconds spent in the stages within it
+
+
 @dataclass
 class StageStore:
-    """The store of one results folder, with the list of stages that the present cell used."""
+    """The store of one results folder, with the list of stages that the present cell used.
+
+    Each use carries the stage's own cost, without that of the stages inside it, and reusing a stage counts as using
+    those inside it: so the sum over distinct uses is what a cell had cost alone, with nothing counted twice.
+    """
 
     folder: Path | None  # None: nothing is kept, everything is computed
     uses: list[StageUse] = field(default_factory=list)
-    _memory: OrderedDict[str, tuple[Arrays, float]] = field(default_factory=OrderedDict)
-    _nested: list[float] = field(default_factory=list)
+    _memory: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
+    _frames: list[_Frame] = field(default_factory=list)
 
     def begin(self) -> list[StageUse]:
         """Start a new cell: returns the fresh list that fills with the stages it uses."""
@@ -65,76 +93,87 @@ class StageStore:
         return self.uses
 
     def get(self, name: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
-        """The arrays of stage `name` for `key`: read from the store, or computed and kept.
+        """The arrays of stage `name` for `key`, read-only: read from the store, or computed and kept.
 
         Under several processes all of them call this together: the first one decides whether to read, because
         `compute` may be collective.
         """
+        started = time.perf_counter()
         digest = stage_hash(name, key)
         if self.folder is None:
-            return self._compute(name, digest, compute)[0]
+            entry, reused = self._compute(compute), False
+        else:
+            entry, reused = self._shared(name, digest, key, compute)
+        for part, (inner, seconds) in entry.parts.items():
+            self._use(StageUse(name=inner, hash=part, reused=True, seconds=seconds))
+        self._use(StageUse(name=name, hash=digest, reused=reused, seconds=entry.seconds))
+        if self._frames:
+            self._frames[-1].inside += time.perf_counter() - started
+        return entry.arrays
+
+    def _shared(self, name: str, digest: str, key: Mapping[str, Any], compute) -> tuple[_Entry, bool]:
+        """The entry and whether it was found; computed by one process (group) at a time."""
         path = self.path(name, digest)
         with self._lock(path):
-            found = self._memory.get(digest) or self._read(path)
-            if device.decided_by_first_process(found is not None):
-                if found is None:
-                    found = self._wait_for(path)
-                arrays, seconds = found
-                self._use(StageUse(name=name, hash=digest, reused=True, seconds=seconds))
+            entry = self._memory.get(digest) or self._read(path)
+            found = device.decided_by_first_process(entry is not None)
+            if found:
+                entry = entry or self._wait_for(path)
             else:
-                arrays, seconds = self._compute(name, digest, compute)
+                entry = self._compute(compute)
                 if device.is_first_process():
-                    self._write(path, name, key, arrays, seconds)
+                    self._write(path, name, key, entry)
                 device.wait_for_all()
-        self._remember(digest, arrays, seconds)
-        return arrays
+        self._remember(digest, entry)
+        return entry, found
 
     def path(self, name: str, digest: str) -> Path:
         """Where an entry lies."""
         return self.folder / slug(name) / f"{digest[:32]}.safetensors"
 
-    def _compute(self, name: str, digest: str, compute: Callable[[], Arrays]) -> tuple[Arrays, float]:
-        self._nested.append(0.0)
+    def _compute(self, compute: Callable[[], Arrays]) -> _Entry:
+        frame = _Frame()
+        self._frames.append(frame)
         started = time.perf_counter()
         try:
             arrays = {part: np.ascontiguousarray(array) for part, array in compute().items()}
         finally:
-            reused_inside = self._nested.pop()
-        own = time.perf_counter() - started
-        self._use(StageUse(name=name, hash=digest, reused=False, seconds=own + reused_inside))
-        return arrays, own + reused_inside
+            self._frames.pop()
+        own = time.perf_counter() - started - frame.inside
+        return _Entry(_read_only(arrays), max(own, 0.0), frame.parts)
 
     def _use(self, use: StageUse) -> None:
-        if any(known.hash == use.hash for known in self.uses):
-            return
-        self.uses.append(use)
-        if use.reused and self._nested:
-            self._nested[-1] += use.seconds
+        if self._frames:
+            self._frames[-1].parts[use.hash] = (use.name, use.seconds)
+        if all(known.hash != use.hash for known in self.uses):
+            self.uses.append(use)
 
     @contextlib.contextmanager
     def _lock(self, path: Path) -> Iterator[None]:
-        if not device.is_first_process():
-            yield
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        with contextlib.ExitStack() as held:
+            if device.is_first_process():
+                with contextlib.suppress(OSError):  # a folder that cannot be written to: reading still helps
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    held.enter_context(FileLock(path.with_suffix(".lock")))
             yield
 
-    def _read(self, path: Path) -> tuple[Arrays, float] | None:
+    def _read(self, path: Path) -> _Entry | None:
         if not path.exists():
             return None
         try:
             with safe_open(path, framework="numpy") as file:
                 facts = json.loads(file.metadata()["bench"])
                 arrays = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
+            parts = {part: (inner, float(seconds)) for part, (inner, seconds) in facts["parts"].items()}
+            entry = _Entry(_read_only(arrays), float(facts["seconds"]), parts)
         except Exception as error:
             log.warning("stage %s is damaged (%s): computing it again", path.name, error)
             return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        return arrays, float(facts["seconds"])
+        return entry
 
-    def _wait_for(self, path: Path) -> tuple[Arrays, float]:
+    def _wait_for(self, path: Path) -> _Entry:
         for _ in range(600):
             found = self._read(path)
             if found is not None:
@@ -142,14 +181,14 @@ class StageStore:
             time.sleep(0.1)
         raise TimeoutError(f"stage {path} was found by the first process but cannot be read by this one")
 
-    def _write(self, path: Path, name: str, key: Mapping[str, Any], arrays: Arrays, seconds: float) -> None:
-        facts = {"name": name, "key": key, "seconds": seconds}
+    def _write(self, path: Path, name: str, key: Mapping[str, Any], entry: _Entry) -> None:
+        facts = {"name": name, "key": key, "seconds": entry.seconds, "parts": entry.parts}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
             os.close(handle)
             try:
-                save_file(arrays, temporary, metadata={"bench": json.dumps(facts, sort_keys=True)})
+                save_file(entry.arrays, temporary, metadata={"bench": json.dumps(facts, sort_keys=True)})
                 os.chmod(temporary, 0o644)
                 os.replace(temporary, path)
             finally:
@@ -157,11 +196,11 @@ class StageStore:
         except OSError as error:
             log.warning("stage %s could not be kept (%s): the grid goes on without it", name, error)
 
-    def _remember(self, digest: str, arrays: Arrays, seconds: float) -> None:
-        self._memory[digest] = (arrays, seconds)
+    def _remember(self, digest: str, entry: _Entry) -> None:
+        self._memory[digest] = entry
         self._memory.move_to_end(digest)
         while len(self._memory) > 1 and self._bytes() > MEMORY_BYTES:
             self._memory.popitem(last=False)
 
     def _bytes(self) -> int:
-        return sum(array.nbytes for arrays, _ in self._memory.values() for array in arrays.values())
+        return sum(array.nbytes for entry in self._memory.values() for array in entry.arrays.values())

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from bench.encoders import Inputs
-from bench.errors import UsageError
+from bench.errors import Skip
 from bench.stages import Arrays, hash_arrays
 from bench.trainer import Batch, softmax
 from methods import confident, losses
@@ -231,7 +231,7 @@ def noise_rate(task: NoisyTask, tools: Tools, tau: str = "estimated") -> float:
     """
     if tau == "oracle":
         if tools.oracle_noise_rate is None:
-            raise UsageError("tau=oracle needs gold training labels, and this task has none: use tau=estimated")
+            raise Skip("tau=oracle needs training texts with both a gold and a noisy label: use tau=estimated")
         return float(np.clip(tools.oracle_noise_rate, *RATE_RANGE))
     if tau != "estimated":
         return float(tau)

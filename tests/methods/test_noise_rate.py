@@ -80,3 +80,26 @@ def test_clusterability_works_on_neighbours_in_an_embedding():
     near = neighbours.nearest(points, points, 2, exclude_self=True).indices
     triples = np.column_stack([labels, labels[near]])
     assert noise_rate.clusterability(triples, 3, 0) == pytest.approx(0.3, abs=0.03)
+
+
+def test_refitting_on_the_kept_rows_brings_the_estimate_nearer_to_the_truth():
+    """Weak features: the first confident joint counts too much, the refined estimate less so."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 900)
+    features = 1.5 * np.eye(20)[truth] + rng.normal(size=(900, 20)) * 0.7
+    labels = np.where(rng.random(900) < 0.3, (truth + 1) % 3, truth)
+    true = (labels != truth).mean()
+    first = noise_rate.refined(features, labels, 3, np.random.default_rng(1), refits=0)
+    last = noise_rate.refined(features, labels, 3, np.random.default_rng(1))
+    assert abs(last.rate - true) < abs(first.joint_rate - true)
+    assert last.rate == pytest.approx(true, abs=0.06)
+    assert last.dropped_share == last.dropped.mean()
+    assert (labels != truth)[last.dropped].mean() > 0.7
+
+
+@pytest.mark.parametrize("labels", [[0], [0, 1], [1, 1, 1], [0, 0, 0, 1]])
+def test_tiny_sets_have_a_rate(labels):
+    features = np.random.default_rng(0).normal(size=(len(labels), 4))
+    found = noise_rate.refined(features, np.array(labels), 2, np.random.default_rng(0))
+    assert 0 <= found.rate <= 1
+    assert not found.dropped.all()

@@ -146,7 +146,9 @@ def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[
     reasons: dict[str, int] = {}
     for key, parameters, status, reason in statuses:
         mode = ":frozen" if key.encoder_mode == "frozen" else ""
-        row = rows.setdefault((key.task, key.noise, key.encoder + mode, key.method + parameters), {})
+        name, plus, wrappers = key.method.partition("+")
+        method = f"{name}{parameters}{plus}{wrappers}"  # as it is named on the command line
+        row = rows.setdefault((key.task, key.noise, key.encoder + mode, method), {})
         row.setdefault(status, []).append(key.seed)
         if reason:
             line = f"{status}: {key.task} · {key.noise} · {key.method}: {reason}"

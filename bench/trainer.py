@@ -160,48 +160,48 @@ class Trainer:
         side, optimiser = accelerator.prepare(side, optimiser)
         plain_side = accelerator.unwrap_model(side)
         classes = networks[0].head.out_features
-        for epoch in range(epochs):
-            started = time.perf_counter()
-            running = np.zeros((len(inputs["train"]), classes), np.float32)
-            order = epoch_batches(
-                lengths, len(rows), recipe.batch_size, named_generator(*self.axes, name, "order", epoch)
-            )
-            losses = []
-            side.train()
-            for within, chosen in enumerate(order):
-                step = epoch * steps + within
-                # Dropout draws from torch's global stream: named anew at each step, so that no other run shifts it.
-                device.seed_global(named_seed(*self.axes, name, "dropout", step, device.rank()))
-                batch_rows = rows[chosen]
-                make = self._batch_maker(inputs["train"], targets, plain_side.networks, name, epoch, step, total)
-                value, seen, probabilities = self._step(side, optimiser, loss, make, batch_rows)
-                running[seen] = probabilities
-                losses.append(value)
-                for network in plain_side.networks:
-                    accelerator.clip_grad_norm_(network.parameters(), recipe.clip)
-                optimiser.step()
-                schedule.step()
-                optimiser.zero_grad(set_to_none=True)
-                self.progress(name, step + 1, total)
-            mean = float(np.mean(losses))
-            if not np.isfinite(mean):
-                raise FloatingPointError(
-                    f"the training loss became {mean} in epoch {epoch + 1}: lower --learning-rate "
-                    f"(now {recipe.learning_rate:g})"
+        try:
+            for epoch in range(epochs):
+                started = time.perf_counter()
+                running = np.zeros((len(inputs["train"]), classes), np.float32)
+                order = epoch_batches(
+                    lengths, len(rows), recipe.batch_size, named_generator(*self.axes, name, "order", epoch)
                 )
-            predicted = {split: self.predict(networks, inputs[split], features=features) for split in evaluate}
-            running = device.sum_over_processes(running)
-            running[running.sum(1) == 0] = np.nan
-            yield Epoch(
-                number=epoch + 1,
-                logits={split: logits for split, (logits, _) in predicted.items()},
-                features={split: z for split, (_, z) in predicted.items() if z is not None},
-                running=running,
-                loss=mean,
-                networks=networks,
-                seconds=time.perf_counter() - started,
-            )
-        accelerator.free_memory()
+                losses = []
+                side.train()
+                for within, chosen in enumerate(order):
+                    step = epoch * steps + within
+                    make = self._batch_maker(inputs["train"], targets, plain_side.networks, name, epoch, step, total)
+                    value, seen, probabilities = self._step(side, optimiser, loss, make, rows[chosen])
+                    running[seen] = probabilities
+                    losses.append(value)
+                    accelerator.unscale_gradients(optimiser)  # once a step: fp16's scaler refuses a second time
+                    for network in plain_side.networks:
+                        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+                    optimiser.step()
+                    schedule.step()
+                    optimiser.zero_grad(set_to_none=True)
+                    self.progress(name, step + 1, total)
+                mean = float(np.mean(losses))
+                if not np.isfinite(mean):
+                    raise FloatingPointError(
+                        f"the training loss became {mean} in epoch {epoch + 1}: lower --learning-rate "
+                        f"(now {recipe.learning_rate:g})"
+                    )
+                predicted = {split: self.predict(networks, inputs[split], features=features) for split in evaluate}
+                running = device.sum_over_processes(running)
+                running[running.sum(1) == 0] = np.nan
+                yield Epoch(
+                    number=epoch + 1,
+                    logits={split: logits for split, (logits, _) in predicted.items()},
+                    features={split: z for split, (_, z) in predicted.items() if z is not None},
+                    running=running,
+                    loss=mean,
+                    networks=networks,
+                    seconds=time.perf_counter() - started,
+                )
+        finally:  # also when a method stops early or fails
+            accelerator.free_memory()
 
     def predict(
         self, networks: Sequence[Classifier], inputs: Inputs, *, features: bool = False
@@ -225,11 +225,18 @@ class Trainer:
         return device.sum_over_processes(logits), None if z is None else device.sum_over_processes(z)
 
     def _batch_maker(self, inputs, targets, networks, name, epoch, step, total):
-        """A function rows -> (input tensors, Batch): micro-batches of one step share everything else."""
-        target = self.accelerator.device
-        generator = torch.Generator().manual_seed(named_seed(*self.axes, name, "loss", step))
+        """A function rows -> (input tensors, Batch): micro-batches of one step share everything else.
 
-        def make(rows: np.ndarray) -> tuple[dict[str, torch.Tensor], Batch]:
+        With `fresh`, the step's random draws start from their beginning.
+        """
+        target = self.accelerator.device
+        generator = torch.Generator()
+
+        def make(rows: np.ndarray, *, fresh: bool) -> tuple[dict[str, torch.Tensor], Batch]:
+            if fresh:
+                generator.manual_seed(named_seed(*self.axes, name, "loss", step))
+                # Dropout draws from torch's global stream: named at each step, so that no other run shifts it.
+                device.seed_global(named_seed(*self.axes, name, "dropout", step, device.rank()))
             batch = Batch(
                 indices=torch.from_numpy(rows),
                 targets={key: torch.as_tensor(values[rows], device=target) for key, values in targets.items()},
@@ -261,7 +268,7 @@ class Trainer:
             total, probabilities = 0.0, []
             for start in range(0, len(mine), size):
                 piece = mine[start : start + size]
-                tensors, batch = make(piece)
+                tensors, batch = make(piece, fresh=start == 0)
                 with self.accelerator.autocast():
                     outputs = side(**tensors)
                 terms = _as_terms(loss(outputs, batch))
@@ -276,12 +283,15 @@ class Trainer:
             return total, np.concatenate(probabilities)
 
         size = min(self.micro_batch or len(mine), len(mine))
+        result = None
         try:
-            value, probabilities = run(size)
+            result = run(size)
         except RuntimeError as error:
             if size == 1 or not should_reduce_batch_size(error):
                 raise
-            value, probabilities = find_executable_batch_size(self._shrunk(run), starting_batch_size=size // 2)()
+        if result is None:  # outside of `except`, whose traceback keeps what the failed pass had allocated
+            result = find_executable_batch_size(self._shrunk(run), starting_batch_size=size // 2)()
+        value, probabilities = result
         value = float(device.sum_over_processes(np.array([value], np.float32))[0])
         return value, mine if say else mine[:0], probabilities if say else probabilities[:0]
 

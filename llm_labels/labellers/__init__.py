@@ -86,8 +86,8 @@ class Labeller(Protocol):
         ...
 
 
-def open_labeller(name: str, *, server: bool | None = None, **options: Any) -> Labeller:
-    """The labeller that `name` stands for.
+def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) -> Labeller:
+    """The labeller that `model` stands for.
 
     A chat server where `server` says so, or an address is named (`base_url=` or $OPENAI_BASE_URL), or the name is
     not local and $OPENAI_API_KEY is set; a local model otherwise. Known local names, files and folders are always
@@ -103,7 +103,9 @@ def open_labeller(name: str, *, server: bool | None = None, **options: Any) -> L
 
     if server is None:
         local = (
-            any(known.startswith(name) for known in KNOWN) or name.endswith(".gguf") or Path(name).expanduser().is_dir()
+            any(known.startswith(model) for known in KNOWN)
+            or model.endswith(".gguf")
+            or Path(model).expanduser().is_dir()
         )
         named = options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
         server = bool(options.get("base_url")) or (not local and bool(named))
@@ -116,9 +118,9 @@ def open_labeller(name: str, *, server: bool | None = None, **options: Any) -> L
     for option in given:
         if option not in allowed:
             raise UsageError(
-                f"option {option} does not apply to labeller '{name}', a "
+                f"option {option} does not apply to labeller '{model}', a "
                 f"{'chat server' if server else 'local model'}; it has: {', '.join(allowed)}"
             )
-    if not server and "/" not in name and not name.endswith(".gguf") and not Path(name).is_dir():
-        name = resolve("labeller", name, KNOWN)
-    return Chosen(name, **given)
+    if not server and "/" not in model and not model.endswith(".gguf") and not Path(model).is_dir():
+        model = resolve("labeller", model, KNOWN)
+    return Chosen(model, **given)

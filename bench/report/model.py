@@ -66,6 +66,8 @@ class Head:
 
 @dataclass(frozen=True)
 class Row:
+    """One line of a table: what it is called and one entry a column."""
+
     label: str
     kind: Kind
     entries: tuple[Entry, ...]
@@ -73,6 +75,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
+    """One table of the report, without any markup."""
+
     name: str  # unique within a report, safe in a file name
     title: str
     kind: str  # "accuracy", "ece", "selection", "calibration", "cost"

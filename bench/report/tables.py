@@ -192,10 +192,12 @@ def result_table(block: Block, task: str, metric_name: str, rule: str, baseline:
 
 
 def row_kind(block: Block, method: str, baseline: str | None) -> Kind:
+    """Whether a row is the baseline, a reference that is no contender, or a method."""
     return "reference" if method in block.references else "baseline" if method == baseline else "method"
 
 
 def mark_best(grid: dict[str, list[Entry]], position: int, scores: dict, metric: Metric) -> None:
+    """Mark the best entry of a column, only where its interval against the runner-up supports it."""
     verdict = stats.best_supported(scores, metric.higher_is_better)
     if verdict.supported:
         entries = grid[verdict.name]
@@ -203,11 +205,13 @@ def mark_best(grid: dict[str, list[Entry]], position: int, scores: dict, metric:
 
 
 def summary(by_seed: dict[int, float], ids: tuple[str, ...]) -> Entry:
+    """Mean and 95 % interval over seeds; empty where there is none."""
     interval = stats.mean_interval(list(by_seed.values()))
     return Entry("value", *interval, cells=ids) if interval.n else Entry("empty")
 
 
 def difference(average: dict[str, dict[int, float]], method: str, baseline: str, ids: tuple[str, ...]) -> Entry:
+    """Difference of a method to the baseline, paired by seed, with its 95 % interval."""
     if method == baseline:
         return Entry("empty")
     interval = stats.paired_difference(average[method], average[baseline])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import yaml
 
+from bench import cli, cli_options
 from bench.errors import UsageError
 from bench.executors import dump_options
 from bench.options import PRESETS, GridOptions, load_options
@@ -139,3 +142,25 @@ def test_what_workers_are_given_reads_back_to_the_same_grid(tmp_path):
     path = tmp_path / "grid.yaml"
     path.write_text(dump_options(options), encoding="utf-8")
     assert load_options({}, path) == options.model_copy(update={"jobs": 1})
+
+
+def test_every_option_of_a_grid_is_an_option_of_run_and_status():
+    for command, not_there in ((cli.run, set()), (cli.status, {"jobs", "stages"})):
+        names = set(inspect.signature(command).parameters) - set(cli_options.NOT_IN_GRID) - {"part"}
+        assert names == set(GridOptions.model_fields) - not_there
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_preset_names_tasks_and_methods_that_exist(path):
+    from bench.grid import choose_method
+    from bench.tasks import known
+
+    options = load_options({}, path)
+    assert all(choose_method(method).name for method in options.methods)
+    assert set(options.tasks) <= set(known())
+
+
+@pytest.mark.parametrize("given", [{"methods": {"plain": 1}}, {"seeds": [None]}, {"tasks": [["a", "b"]]}])
+def test_a_list_holds_names_or_numbers_and_nothing_nested(given):
+    with pytest.raises(UsageError, match=f"--{next(iter(given))} .* must be a comma list"):
+        load_options(given)

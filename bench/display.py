@@ -32,7 +32,7 @@ def event_json(event: Event) -> str | None:
         facts["seconds"] = round(event.record.seconds.get("total", 0.0), 3)
         if event.record.scores is not None:
             last = event.record.scores.last
-            facts |= {"accuracy": round(last.accuracy, 4), "ece": round(last.ece, 4)}
+            facts |= {"accuracy": round(last.accuracy, 6), "ece": round(last.ece, 6)}
     return json.dumps(facts, ensure_ascii=False)
 
 
@@ -53,6 +53,8 @@ def finished_line(facts: dict, number: int, total: int) -> str:
             text += f"  accuracy [bold]{100 * facts['accuracy']:.1f}[/] · ECE {100 * facts['ece']:.1f}"
         else:
             text += "  no gold: predictions written, no scores"
+    if status != "skipped":
+        text += f"  [dim]{facts['hash'][:8]}[/]"
     if facts.get("reason"):
         text += f"  {escape(facts['reason'])}"
     return f"[dim]{number:>{len(str(total))}}/{total}[/] {text}"

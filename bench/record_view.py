@@ -22,9 +22,13 @@ def find_record(cell: str, results: Path) -> tuple[Path, Record]:
     if path.suffix == ".json" and path.is_file():
         paths = [path]
     else:
-        paths = [path for path in results.glob("cells/**/*.json") if path.stem.rpartition("-")[2].startswith(cell)]
+        every = results.glob("cells/**/*.json")  # a file's name ends with the first 12 digits of its hash
+        paths = [path for path in every if path.stem.rpartition("-")[2].startswith(cell[:12])]
     if not paths:
-        raise UsageError(f"no record '{cell}' in '{results}': name a hash that `bench status` or the report shows")
+        raise UsageError(
+            f"no record '{cell}' in '{results}': name the beginning of a hash (`bench run` shows them, records' names "
+            "end with them), the path of a record, or another folder with --results"
+        )
     if len(paths) > 1:
         names = ", ".join(path.stem for path in sorted(paths)[:5])
         raise UsageError(f"'{cell}' fits {len(paths)} records ({names}): write more of the hash")

@@ -1,0 +1,130 @@
+"""What a running grid shows: a line a cell for people, JSON lines for programs, statuses as a table."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from bench.display import GridDisplay, event_json, finished_line, planned_json, status_table, statuses_by_row
+from bench.grid import plan
+from bench.options import load_options
+from bench.runner import Event
+from tests.factories import cell_key, done_record
+
+
+@pytest.fixture
+def cells(reviews, tiny_bert):
+    options = {"tasks": str(reviews), "encoder": f"{tiny_bert}:frozen", "methods": "co-teaching,co-teaching[tau=0.2]"}
+    return plan(load_options(options | {"llms": "ann", "seeds": "1,2"})).cells
+
+
+def finished(cell, **changes):
+    record, _ = done_record(cell_key())
+    return Event("finished", cell, "done", record=record.model_copy(update=changes))
+
+
+def console():
+    return Console(file=io.StringIO(), width=200)
+
+
+def test_a_finished_cell_is_one_line_with_its_numbers(cells):
+    event = finished(cells[0])
+    facts = json.loads(event_json(event))
+    last = event.record.scores.last
+    assert facts["accuracy"] == pytest.approx(last.accuracy, abs=1e-4)
+    line = Text.from_markup(finished_line(facts, 3, 12)).plain
+    assert line == (
+        f" 3/12    done reviews · ann · co-teaching · tiny-bert:frozen · seed 1  {event.record.seconds['total']:.1f} s"
+        f"  accuracy {100 * last.accuracy:.1f} · ECE {100 * last.ece:.1f}  {cells[0].key.hash[:8]}"
+    )
+
+
+def test_no_gold_is_said(cells):
+    facts = json.loads(event_json(finished(cells[0], scores=None)))
+    assert "accuracy" not in facts
+    assert "no gold: predictions written, no scores" in finished_line(facts, 1, 1)
+
+
+def test_text_from_outside_is_no_markup(cells):
+    event = Event("finished", cells[0], "failed", reason="[red]boom[/] \u2014 caf\u00e9")
+    line = Text.from_markup(finished_line(json.loads(event_json(event)), 1, 1)).plain
+    assert "[red]boom[/] \u2014 caf\u00e9" in line
+
+
+def test_json_is_one_parseable_line_an_event_and_nothing_for_progress(cells):
+    screen = console()
+    events = [Event("started", cells[0], "running"), Event("progress", cells[0], "running", phase="train", total=4)]
+    with GridDisplay(screen, 4, as_json=True) as display:
+        for event in [*events, finished(cells[0])]:
+            display.listen(event)
+    lines = [json.loads(line) for line in screen.file.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["started", "finished"]
+    assert {line["hash"] for line in lines} == {cells[0].key.hash}
+
+
+def test_quiet_shows_nothing_and_counts_on(cells):
+    screen = console()
+    with GridDisplay(screen, 4, quiet=True) as display:
+        display.listen(finished(cells[0]))
+        assert display.number == 1
+    assert screen.file.getvalue() == ""
+
+
+def test_a_terminal_gets_a_bar_with_rate_and_time_left(cells):
+    screen = Console(file=io.StringIO(), width=200, force_terminal=True)
+    with GridDisplay(screen, 4) as display:
+        display.listen(Event("progress", cells[0], "running", phase="fine-tuning", done=2, total=2))
+        display.listen(finished(cells[0]))
+        shown = display._left()
+        assert [task.description for task in display.live.tasks] == ["cells", "fine-tuning"]
+    assert "cells/min" in shown
+    assert "left" in shown
+    assert "1/4" in screen.file.getvalue()
+
+
+def test_a_planned_cell_as_json(cells):
+    facts = json.loads(planned_json(cells[0], "skipped", "why"))
+    assert facts == {
+        "event": "planned",
+        "status": "skipped",
+        "hash": cells[0].key.hash,
+        "cell": cells[0].label,
+        "reason": "why",
+    }
+
+
+def rendered(table):
+    screen = console()
+    screen.print(table)
+    return screen.file.getvalue()
+
+
+def test_statuses_are_one_row_a_method_with_seeds_and_changed_parameters(cells):
+    shown = [(cell, "done" if cell.key.seed == 1 else "failed", "" if cell.key.seed == 1 else "why") for cell in cells]
+    table, reasons = status_table(shown)
+    text = rendered(table)
+    assert table.row_count == 2
+    assert "co-teaching  " in text  # a default that was not changed is not shown
+    assert "co-teaching[tau=0.2]" in text
+    assert "done (1) · failed (2)" in text
+    assert reasons == ["failed: reviews · ann · co-teaching: why (2 cells)"]
+
+
+def test_a_narrow_terminal_wraps_and_hides_nothing():
+    screen = Console(file=io.StringIO(), width=60)
+    parameters = "[tau=0.2,ramp=0.5,exponent=2.0]"
+    screen.print(statuses_by_row([(cell_key(method="co-teaching"), parameters, "done", "")])[0])
+    text = screen.file.getvalue()
+    assert "…" not in text
+    assert "done" in text
+
+
+def test_encoder_mode_is_always_named(cells):
+    assert ":frozen" in cells[0].label
+    tuned = replace(cells[0], key=cells[0].key.model_copy(update={"encoder_mode": "fine-tuned"}))
+    assert ":frozen" not in tuned.label

@@ -43,7 +43,23 @@ def accelerator(precision: str = "no"):
     """This process's one Accelerator. `BENCH_CPU=1` keeps it off an accelerator device."""
     from accelerate import Accelerator
 
-    return Accelerator(mixed_precision=precision, cpu=os.environ.get("BENCH_CPU") == "1")
+    if processes() > 1:
+        _state()
+    return Accelerator(mixed_precision=precision, cpu=_on_cpu())
+
+
+def _on_cpu() -> bool:
+    """Whether training stays off an accelerator: asked for, or several processes without a CUDA device to share."""
+    import torch
+
+    return os.environ.get("BENCH_CPU") == "1" or (processes() > 1 and not torch.cuda.is_available())
+
+
+def _state():
+    """Accelerate's shared state, which the first to ask for it shapes: without `cpu`, processes on a CPU stay alone."""
+    from accelerate.state import PartialState
+
+    return PartialState(cpu=_on_cpu())
 
 
 def processes() -> int:
@@ -67,6 +83,7 @@ def decided_by_first_process(value: Any) -> Any:
         return value
     from accelerate.utils import broadcast_object_list
 
+    _state()
     box = [value]
     broadcast_object_list(box)
     return box[0]
@@ -75,9 +92,7 @@ def decided_by_first_process(value: Any) -> Any:
 def wait_for_all() -> None:
     """A barrier over the processes; nothing when there is but one."""
     if processes() > 1:
-        from accelerate.state import PartialState
-
-        PartialState().wait_for_everyone()
+        _state().wait_for_everyone()
 
 
 def sum_over_processes(array: np.ndarray) -> np.ndarray:
@@ -85,10 +100,9 @@ def sum_over_processes(array: np.ndarray) -> np.ndarray:
     if processes() == 1:
         return array
     import torch
-    from accelerate.state import PartialState
     from accelerate.utils import reduce
 
-    return reduce(torch.from_numpy(array).to(PartialState().device), reduction="sum").cpu().numpy()
+    return reduce(torch.from_numpy(array).to(_state().device), reduction="sum").cpu().numpy()
 
 
 def seed_global(seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
@@ -24,7 +25,7 @@ def choose_precision(asked: str = "auto") -> Precision:
     """The precision of training: what was asked for where the device can do it, else the best it has."""
     import torch
 
-    cuda = torch.cuda.is_available()
+    cuda = torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1"
     if asked == "auto":
         if cuda and torch.cuda.is_bf16_supported():
             return Precision("bf16", f"{torch.cuda.get_device_name()} supports bf16")
@@ -40,9 +41,14 @@ def choose_precision(asked: str = "auto") -> Precision:
 
 @functools.lru_cache(maxsize=1)
 def accelerator(precision: str = "no"):
-    """This process's one Accelerator. `BENCH_CPU=1` keeps it off an accelerator device."""
-    from accelerate import Accelerator
+    """This process's one Accelerator. `BENCH_CPU=1` keeps it off an accelerator device.
 
+    Asked for another precision, it is replaced: a notebook may run several grids in one process.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()
     if processes() > 1:
         _state()
     return Accelerator(mixed_precision=precision, cpu=_on_cpu())
@@ -59,7 +65,17 @@ def _state():
     """Accelerate's shared state, which the first to ask for it shapes: without `cpu`, processes on a CPU stay alone."""
     from accelerate.state import PartialState
 
+    if not PartialState._shared_state:
+        atexit.register(_leave)
     return PartialState(cpu=_on_cpu())
+
+
+def _leave() -> None:
+    """Close the group of processes in order: one that just ends makes the threads of the others abort."""
+    import torch.distributed as group
+
+    if group.is_initialized():
+        group.destroy_process_group()
 
 
 def processes() -> int:

@@ -149,6 +149,7 @@ def run(plan: Plan, listen: Listener, *, force: bool = False) -> Summary:
         if deferred:
             time.sleep(WAIT_SECONDS)
         waiting, force = deferred, False
+    device.wait_for_all()
     return summary
 
 

@@ -1,6 +1,6 @@
 """Seconds of SiDyP after stage 1, by phase, on random dynamics of SemEval's size (bert-base by default).
 
-    python benchmarks/sidyp_cost.py [--width 512|full] [--epochs 10] [--encoder-width 768] [--train 1749] ...
+    python benchmarks/sidyp_cost.py [--width 256|full] [--epochs 10] [--encoder-width 768] [--train 1749] ...
 
 Compare the total with one stage-1 epoch of the M branches on the same machine.
 """
@@ -39,7 +39,7 @@ def random_stage1(args: argparse.Namespace) -> Stage1:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--width", default="512")
+    parser.add_argument("--width", default=str(Config().width))
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--mode", default="paper", choices=["paper", "official"])
     parser.add_argument("--epochs", type=int, default=10, help="of the denoisers")

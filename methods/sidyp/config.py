@@ -24,9 +24,9 @@ class Config:
         "without its use of gold test labels",
     )
     width: int | Literal["full"] = Field(
-        512,
-        description="hidden units of each denoiser; full: epochs x encoder width, the authors' layers "
-        "(15,360 units at 20 epochs of a base encoder); a number: a learned projection of the dynamics to that width",
+        256,
+        description="hidden units of each denoiser; full: epochs x encoder width, the authors' layers (15,360 units at "
+        "20 epochs of a base encoder); a number: a learned projection of the dynamics to that width",
     )
     branches: int = Field(3, ge=1, le=64, description="co-regularised classifiers M, and denoisers; script: 3")
     alpha: float = Field(5.0, ge=0, description="co-regularisation weight of the classifiers (stage 1); script: 5")
@@ -51,7 +51,9 @@ class Config:
     warm_up: float = Field(
         0.2, ge=0, le=1, description="share of the epochs on certain texts only, and of the rising learning rate"
     )
-    learning_rate: float = Field(6e-4, gt=0, le=1, description="peak learning rate of Adam; script: 6e-4")
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="peak learning rate of Adam; None: 2e-4 in paper mode, 6e-4 (script) in official"
+    )
     batch_size: int = Field(128, ge=2, description="texts a step; script: 128")
     kl_weight: float = Field(2.0, ge=0, description="weight of the denoisers' co-regularisation; script: 2")
     train_timesteps: int = Field(800, ge=1, le=100_000, description="diffusion steps T in training; script: 800")
@@ -85,7 +87,7 @@ class Config:
         "None: last in paper mode, prior_valid in official mode",
     )
     evaluate_every: int = Field(
-        1, ge=1, description="predict after every so many epochs and after the last; fewer predictions are faster"
+        5, ge=1, description="predict after every so many epochs and after the last; fewer predictions are faster"
     )
     tau: str = RATE
     precision: Literal["fp32", "bf16"] = Field(
@@ -117,6 +119,7 @@ class Behaviour:
     clip_simplex: float | None  # projected points are clamped to +-this while the noise keeps its scale
     mean_loss: bool  # refinement losses are batch means; else batch sums
     kl_at_first: bool  # co-regularisation starts with the refinement; else one epoch later
+    learning_rate: float  # peak
     posterior: str  # "logits" | "simplex"
     select: str  # "last" | "prior_valid"
 
@@ -132,6 +135,7 @@ def behaviour(config: Config) -> Behaviour:
         clip_simplex=None if paper else 1.0,
         mean_loss=paper,
         kl_at_first=paper,
+        learning_rate=config.learning_rate or (2e-4 if paper else 6e-4),
         posterior=config.posterior or ("logits" if paper else "simplex"),
         select=config.select or ("last" if paper else "prior_valid"),
     )

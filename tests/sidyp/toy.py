@@ -38,6 +38,7 @@ def config(**changes) -> Config:
     small = {
         "width": 6, "branches": 2, "epochs": 4, "batch_size": 16, "train_timesteps": 20, "inference_steps": 5,
         "train_samples": 3, "num_samples": 2, "neighbours": 5, "learning_rate": 0.01, "warm_up": 0.25,
+        "evaluate_every": 1,
     }  # fmt: skip
     return Config(**{**small, **changes})
 

@@ -96,7 +96,18 @@ def test_only_the_harness_reads_gold():
     assert not [name for name in readers if name.startswith("methods/")]
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["report"], ["status"]], ids=" ".join)
+LIGHT = (
+    ["--help"],
+    ["run", "--help"],
+    ["report"],
+    ["status"],
+    ["show", "0"],
+    ["list", "tasks"],
+    ["run", "--epochs", "x"],
+)
+
+
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
 def test_what_trains_nothing_imports_no_torch(words, tmp_path):
     code = (
         "import sys; from bench import cli\n"
@@ -199,3 +210,32 @@ def test_every_hyper_parameter_says_what_it_is(name):
             description = cls.Config.__pydantic_fields__[field.name].description
         assert description, f"{name}.{field.name}"
         assert len(inspect.cleandoc(description)) > 5
+
+
+def test_every_option_of_every_command_is_documented():
+    import typer.main
+
+    from tests.conftest import application
+
+    for name, command in typer.main.get_command(application()).commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            if not getattr(parameter, "hidden", False):
+                assert getattr(parameter, "help", None), f"bench {name} {parameter.name}"
+
+
+def test_tracked_files_name_no_folder_of_a_machine_and_no_secret():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("no git checkout here")
+    banned = [
+        "/ro" + "ot/",
+        "/wo" + "rk/",
+        "/ho" + "me/",
+        "PRIVATE " + "KEY-----",
+    ]  # in pieces: this file is tracked too
+    kinds = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".ipynb", ".html", ".sh", ""}
+    for path in (ROOT / name for name in listed.stdout.splitlines()):
+        if path.suffix in kinds and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            assert not [word for word in banned if word in text], name_of(path)

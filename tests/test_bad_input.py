@@ -249,3 +249,42 @@ def test_the_installed_command_refuses_the_same_way(place, words):
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert files_under(place / "here") == []
+
+
+@pytest.mark.parametrize(("option", "value"), [("limit", "x"), ("jobs", "0"), ("dropout", "nan"), ("max-length", "0")])
+def test_a_bad_environment_variable_is_refused_as_the_option_is(place, tiny_bert, monkeypatch, option, value):
+    words = ["run", "--tasks", "../good.csv", "--encoder", f"{tiny_bert}:frozen"]
+    by_option = bench(*words, f"--{option}", value)
+    refused(by_option, f"--{option} = ", value)
+    monkeypatch.setenv("BENCH_" + option.replace("-", "_").upper(), value)
+    assert bench(*words).stderr == by_option.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+def test_a_results_folder_below_a_file_is_refused(place, tiny_bert, command):
+    words = ["--tasks", "../good.csv", "--encoder", f"{tiny_bert}:frozen", "--results", "../good.csv/below"]
+    refused(bench(command, *words), "--results '../good.csv/below'", "is a file", "name a folder")
+
+
+def test_a_column_of_labels_has_no_prompting(place, tiny_bert):
+    words = ["--tasks", "../good.csv", "--encoder", f"{tiny_bert}:frozen"]
+    refused(bench("run", *words, "--llms", "ann/few"), "'ann/few'", "no prompting", "write ann")
+
+
+def test_an_encoder_folder_without_a_tokenizer_is_refused(place, tiny_bert):
+    (place / "bare").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (place / "bare" / name).write_bytes((tiny_bert / name).read_bytes())
+    refused(
+        bench("run", "--tasks", "../good.csv", "--encoder", "../bare"), "'../bare' has no tokenizer", "tokenizer.json"
+    )
+
+
+def test_odd_texts_are_data_and_no_markup(place, tiny_bert):
+    odd = ["[bold]x[/]", "<script>alert(1)</script>", "\\textbf{x} & $y$", "\u202eabc", "tab\there", "=1+1"]
+    rows = [row | {"text": f"{odd[number % 6]} {number}"} for number, row in enumerate(review_rows(24))]
+    path = write_csv(place / "odd.csv", rows)
+    words = ["--encoder", f"{tiny_bert}:frozen", "--seeds", 1, "--epochs", 1, "--llms", "ann", "--results", place / "r"]
+    answer = bench("run", "--tasks", path, *words)
+    assert answer.exit_code == 0, answer.output
+    assert "done odd · ann" in answer.stdout

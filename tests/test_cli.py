@@ -1,346 +1,374 @@
-"""The command line from the outside: what is printed where, exit codes, resume, a user's own data and method."""
+"""The command line as a user sees it: what is printed where, exit codes, sources of options, a user's own data."""
 
 from __future__ import annotations
 
 import json
-import os
+import re
+import shlex
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+from sklearn.metrics import accuracy_score, f1_score
 
 from bench.store import read_arrays
-from tests.conftest import records, review_rows, tree, write_csv
+from tests.command import files_under
+from tests.conftest import records, review_rows, write_csv
 
 
 @pytest.fixture
-def go(bench, reviews, instant, tiny_bert):
-    """`bench run` of the instant method on the small CSV; options as keyword arguments replace these."""
+def run(bench, reviews, instant, tiny_bert):
+    """`bench run` of the instant method on the small CSV; options as keywords, plain words as they are."""
+    good = {"methods": "./instant.py", "tasks": "reviews.csv", "llms": "ann", "seeds": "1,2"}
 
-    def call(command="run", *words, env=None, **options):
-        given = {"methods": "./instant.py", "tasks": "reviews.csv", "seeds": "1", "encoder": f"{tiny_bert}:frozen"}
-        pairs = [
-            (f"--{name.replace('_', '-')}", value) for name, value in (given | options).items() if value is not None
-        ]
-        return bench(command, *(part for pair in pairs for part in pair), *words, env=env)
+    def call(*words, command="run", **options):
+        given = good | {"encoder": f"{tiny_bert}:frozen"} | options
+        pairs = [(f"--{name}", value) for name, value in given.items() if value is not None]
+        return bench(command, *(word for pair in pairs for word in pair), *words)
 
     return call
 
 
-def events(result):
-    return [json.loads(line) for line in result.stdout.splitlines()]
+def statuses(answer) -> list[str]:
+    """The status of every finished cell, in the order of the lines printed."""
+    return re.findall(r"^\d+/\d+ +(\w+) ", answer.stdout, re.M)
 
 
-def test_help_names_every_command_and_every_option_has_a_variable(bench):
-    text = bench("--help").stdout
-    for command in ("run", "report", "status", "label", "labels", "list", "show", "check", "doctor"):
-        assert command in text
-    text = bench("run", "--help").stdout
-    for option in ("methods", "llms", "tasks", "prompting", "noise", "seeds", "encoder", "preset", "config", "limit"):
-        assert f"--{option}" in text
-        assert f"BENCH_{option.upper()}" in text
-    assert "…" not in text  # nothing is cut off
+def events(answer) -> list[dict]:
+    return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
-def test_a_run_says_what_it_does_a_line_a_cell_and_what_comes_next(go):
-    result = go(seeds="1,2", llms="ann")
-    assert (result.exit_code, result.stderr) == (0, "")
-    lines = result.stdout.splitlines()
-    assert lines[0].startswith("precision ")
-    assert lines[1] == "2 cells → results"
-    assert lines[2].startswith("1/2    done reviews · ann · instant · tiny-bert:frozen · seed 1 ")
-    assert lines[-1] == "2 done. Next: bench report --results results"
-    assert "2 cached" in go(seeds="1,2", llms="ann").stdout
+def test_a_run_prints_a_line_a_cell_and_what_to_do_next(run):
+    answer = run()
+    assert answer.exit_code == 0, answer.stderr
+    assert statuses(answer) == ["done", "done"]
+    assert "reviews · ann · instant" in answer.stdout
+    assert answer.stdout.splitlines()[-1] == "2 done. Next: bench report --results results"
+    assert answer.stderr == ""
+    last = records()[0].scores.last
+    assert f"accuracy {100 * last.accuracy:.1f} · ECE {100 * last.ece:.1f}" in answer.stdout
 
 
-def test_exit_codes_all_done_some_failed_wrong_usage(go):
-    Path("trap").touch()
-    assert go().exit_code == 0
-    failed = go(methods="./instant.py[trap=trap],./instant.py[strength=2]", llms="ann")
-    assert failed.exit_code == 1
-    assert "failed reviews · ann · instant" in failed.stdout
-    assert "the trap snapped" in failed.stdout
-    assert "1 done · 1 failed" in failed.stdout
-    wrong = go(methods="nonsense")
-    assert (wrong.exit_code, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("error: unknown method 'nonsense'")
+def test_a_command_given_again_reads_what_is_done(run):
+    run(seeds="1")
+    assert statuses(run()) == ["cached", "done"]
+    assert statuses(run()) == ["cached", "cached"]
+    assert statuses(run("--force")) == ["done", "done"]
 
 
-def test_log_json_is_json_on_stdout_and_nothing_else(go):
-    Path("trap").touch()
-    result = go("run", "--log-json", methods="./instant.py[trap=trap],./instant.py", noise="weak", llms="ann")
-    found = events(result)
-    assert {event["event"] for event in found} == {"started", "finished"}
-    last = [(event["status"]) for event in found if event["event"] == "finished"]
-    assert sorted(last) == ["done", "failed", "skipped", "skipped"]
-    done = next(event for event in found if event["status"] == "done" and event["event"] == "finished")
-    assert 0 <= done["accuracy"] <= 1
-    assert done["seconds"] >= 0
-    assert all(event["hash"] and event["cell"] for event in found)
-    assert next(event["reason"] for event in found if event["status"] == "failed") == "RuntimeError: the trap snapped"
-    planned = events(go("run", "--log-json", "--dry-run", methods="./instant.py", llms="ann"))
-    assert [(event["event"], event["status"]) for event in planned] == [("planned", "cached")]
-    assert go("run", env={"BENCH_LOG_JSON": "1"}, llms="ann").stdout.startswith("{")
+def test_a_failed_cell_gives_exit_code_1_a_reason_and_another_try(run, tmp_path):
+    run(seeds="1", methods="./instant.py[trap=trap]")
+    (tmp_path / "trap").touch()
+    answer = run(methods="./instant.py[trap=trap]")
+    assert answer.exit_code == 1
+    assert statuses(answer) == ["cached", "failed"]
+    assert "RuntimeError: the trap snapped" in answer.stdout
+    assert "Traceback" not in answer.output
+    failed = next(record for record in records() if record.status == "failed")
+    assert "the trap snapped" in next(Path("results").rglob("*.traceback.txt")).read_text()
+    assert failed.error.type == "RuntimeError"
+    (tmp_path / "trap").unlink()
+    again = run(methods="./instant.py[trap=trap]")
+    assert again.exit_code == 0
+    assert statuses(again) == ["cached", "done"]
+    assert not list(Path("results").rglob("*.traceback.txt"))
 
 
-@pytest.mark.parametrize("before", [False, True], ids=["fresh folder", "folder with results"])
-def test_a_dry_run_shows_statuses_and_writes_nothing_at_all(go, tmp_path, before):
-    if before:
-        go(llms="ann")
-    held = tree(tmp_path)
-    result = go("run", "--dry-run", noise="weak,sn@0.2", llms="ann,bob", seeds="1,2")
-    assert result.exit_code == 0
-    assert "not run" in result.stdout
-    assert "skipped" in result.stdout
-    assert ("cached (1)" in result.stdout) is before
-    left = 5 if before else 6
-    assert f"{left} of 8 cells would run; nothing was run" in result.stdout
-    assert tree(tmp_path) == held
+def test_a_dry_run_shows_statuses_and_writes_nothing(run):
+    before = files_under(Path())
+    answer = run("--dry-run")
+    assert answer.exit_code == 0
+    assert "not run (1, 2)" in answer.stdout
+    assert answer.stdout.splitlines()[-1] == "2 of 2 cells would run; nothing was run"
+    assert files_under(Path()) == before
+    run(seeds="1")
+    before = files_under(Path())
+    assert "1 of 2 cells would run" in run("--dry-run").stdout
+    assert files_under(Path()) == before
 
 
-def test_environment_variables_file_and_options_in_their_order(go):
-    Path("grid.yaml").write_text("seeds: 3\nllms: [bob]\nresults: from-file\n", encoding="utf-8")
-    plain = {"tasks": None, "seeds": None}
-    env = {"BENCH_TASKS": "reviews.csv", "BENCH_SEEDS": "4", "BENCH_CONFIG": "grid.yaml"}
-    cells = events(go("run", "--dry-run", "--log-json", env=env, **plain))
-    assert [event["cell"] for event in cells] == ["reviews · bob · instant · tiny-bert:frozen · seed 4"]
-    cells = events(go("run", "--dry-run", "--log-json", env=env, **(plain | {"seeds": "5"})))
-    assert [event["cell"].split()[-1] for event in cells] == ["5"]
-    del env["BENCH_SEEDS"]
-    assert go(env=env, **plain).exit_code == 0
-    assert [record.key.seed for record in records(Path("from-file"))] == [3]
-    assert not Path("results").exists()
+def test_json_lines_are_all_that_stdout_holds(run):
+    answer = run("--log-json", seeds="1")
+    started, finished = events(answer)
+    assert (started["event"], started["status"]) == ("started", "running")
+    assert (finished["event"], finished["status"]) == ("finished", "done")
+    (record,) = records()
+    assert started["hash"] == finished["hash"] == record.hash
+    assert finished["accuracy"] == pytest.approx(record.scores.last.accuracy, abs=5e-5)
+    assert finished["ece"] == pytest.approx(record.scores.last.ece, abs=5e-5)
+    assert [event["status"] for event in events(run("--log-json", seeds="1"))] == ["cached"]
+    assert all(isinstance(line, dict) for line in events(run("--log-json", "--dry-run")))
 
 
-def test_a_grid_can_come_from_a_file_alone(bench, reviews, tiny_bert, instant):
-    lines = ["methods: ./instant.py[strength=2], ./instant.py", "tasks: [reviews.csv]", "seeds: [1, 2]"]
-    lines += [f"encoder: {tiny_bert}:frozen", "batch-size: 16", "learning_rate: 0.01"]
-    Path("grid.yaml").write_text("\n".join(lines), encoding="utf-8")
-    assert bench("run", "--config", "grid.yaml").exit_code == 0
+def test_status_tells_done_failed_skipped_and_not_run(run, bench, tmp_path):
+    (tmp_path / "trap").touch()
+    run(seeds="1")
+    run(seeds="1", methods="./instant.py[trap=trap]")
+    answer = run(command="status", methods="./instant.py,./instant.py[trap=trap],plain[]", noise="weak")
+    assert answer.exit_code == 0
+    assert "done (1) · not run (2)" in answer.stdout
+    assert "failed (1) · not run (2)" in answer.stdout
+    assert "RuntimeError: the trap snapped" in answer.stdout
+    assert "skipped (1, 2)" in answer.stdout
+    assert "weak" in answer.stdout
+    folder = bench("status")
+    assert "done (1)" in folder.stdout
+    assert "failed (1)" in folder.stdout
+    assert "not run" not in folder.stdout
+
+
+def test_status_shows_a_method_as_it_is_named_on_the_command_line(run):
+    answer = run(command="status", methods="gce[q=0.5]+ts,plain")
+    assert " gce[q=0.5]+ts " in answer.stdout
+    assert " plain " in answer.stdout
+
+
+def test_a_damaged_record_is_run_again_with_a_warning(run, caplog):
+    run()
+    path = sorted(Path("results").rglob("seed-1-*.json"))[0]
+    path.write_text(path.read_text()[:100])
+    assert statuses(run()) == ["done", "cached"]
+    assert f"record {path.name} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["hash", "path"])
+def test_show_prints_one_cell_with_the_command_that_makes_it_again(run, bench, where):
+    run()
+    record = records()[0]
+    path = record.key.path(Path("results"))
+    answer = bench("show", record.hash[:8] if where == "hash" else path)
+    assert answer.exit_code == 0
+    assert f"{100 * record.scores.last.accuracy:.1f} %" in answer.stdout
+    assert "diagnostic" in answer.stdout, "the oracle-best column must say what it is"
+    command = re.search(r"^again +(bench .*)$", answer.stdout, re.M).group(1)
+    again = bench(*shlex.split(command)[1:])
+    assert statuses(again) == ["cached"]
+    assert f"seed {record.key.seed}" in again.stdout
+
+
+def test_show_refuses_a_beginning_that_several_hashes_share(run, bench):
+    run(seeds=",".join(map(str, range(1, 18))))  # more than 16 hashes: two begin alike
+    first = [record.hash[0] for record in records()]
+    shared = next(digit for digit in first if first.count(digit) > 1)
+    answer = bench("show", shared)
+    assert answer.exit_code == 2
+    assert f"'{shared}' fits {first.count(shared)} records" in answer.stderr
+
+
+def test_options_come_from_command_line_over_environment_over_file_over_preset(bench, reviews, tiny_bert):
+    Path("grid.yaml").write_text(
+        f"tasks: reviews.csv\nllms: [ann]\nseeds: [5, 6]\nencoder: {tiny_bert}:frozen\nnoise:\n"
+    )
+
+    def seeds_of(*words, **environment):
+        answer = bench("status", *words, env=environment or None)
+        assert answer.exit_code == 0, answer.stderr
+        return set(re.findall(r"not run \(([\d, ]+)\)", answer.stdout))
+
+    preset = ("--preset", "quickstart")
+    assert seeds_of(*preset, "--config", "grid.yaml") == {"5, 6"}
+    assert seeds_of(*preset, "--config", "grid.yaml", BENCH_SEEDS="7") == {"7"}
+    assert seeds_of(*preset, "--config", "grid.yaml", "--seeds", "8", BENCH_SEEDS="7") == {"8"}
+    assert seeds_of(BENCH_CONFIG="grid.yaml", BENCH_METHODS="plain") == {"5, 6"}
+    methods = bench("status", *preset, "--config", "grid.yaml").stdout
+    assert "co-teaching" in methods, "what the file leaves open comes from the preset"
+
+
+@pytest.mark.parametrize(
+    "text", ["batch-size: 16\nlabel-columns: ann, bob", "batch_size: 16\nlabel_columns: [ann, bob]"]
+)
+def test_yaml_keys_are_option_names_with_dashes_or_underscores(run, text):
+    Path("grid.yaml").write_text(text)
+    run("--config", "grid.yaml", seeds="1", llms=None)
+    assert {record.key.recipe["batch_size"] for record in records()} == {16}
+    assert {record.key.noise for record in records()} == {"ann", "bob"}
+
+
+def test_a_limit_is_the_same_choice_for_all_and_part_of_the_key(run):
+    run(seeds="1,2")
+    run(seeds="1,2", limit=8)
+    small = [record for record in records() if record.key.limit == 8]
+    assert len(small) == 2
+    assert {(r.data.n_train, r.data.n_valid, r.data.n_test) for r in small} == {(8, 8, 8)}
+    assert len({record.data.fingerprint for record in small}) == 1
+
+
+def test_two_workers_run_every_cell_once(run):
+    answer = run("--jobs", "2", methods="./instant.py[log=log.txt]", llms="ann,bob", seeds="1,2,3")
+    assert answer.exit_code == 0, answer.stderr
+    assert statuses(answer) == ["done"] * 6
+    ran = Path("log.txt").read_text().splitlines()
+    assert sorted(ran) == [f"{noise} {seed}" for noise in ("ann", "bob") for seed in (1, 2, 3)]
+    assert statuses(run("--jobs", "2", methods="./instant.py[log=log.txt]", llms="ann,bob")) == ["cached"] * 4
+
+
+# a user's own data
+
+
+def check_recomputed(record) -> None:
+    """Every score of a record is that of the arrays beside it, by scikit-learn and a slow loop."""
+    arrays = read_arrays(record.key.path(Path("results")))
+    gold = arrays["gold"]
+    for rule in ("last", "noisy_valid", "oracle_best"):
+        values = arrays[f"test_{rule}"].astype(np.float64)
+        values /= values.sum(1, keepdims=True)
+        scores = getattr(record.scores, rule)
+        predicted = values.argmax(1)
+        assert scores.accuracy == pytest.approx(accuracy_score(gold, predicted), abs=1e-9)
+        assert scores.macro_f1 == pytest.approx(f1_score(gold, predicted, average="macro"), abs=1e-9)
+        assert scores.nll == pytest.approx(-np.log(values[np.arange(len(gold)), gold]).mean(), abs=1e-6)
+        assert scores.brier == pytest.approx(((values - np.eye(values.shape[1])[gold]) ** 2).sum(1).mean(), abs=1e-6)
+        gap, confidence = 0.0, values.max(1)
+        for low in range(15):
+            inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
+            if inside.any():
+                gap += inside.mean() * abs(confidence[inside].mean() - (predicted == gold)[inside].mean())
+        assert scores.ece == pytest.approx(gap, abs=1e-6)
+
+
+def test_a_users_csv_with_two_noisy_columns_and_gold(run):
+    answer = run(llms=None, methods="plain,./instant.py", epochs=2, seeds="1")
+    assert answer.exit_code == 0, answer.stderr
     found = records()
-    assert len(found) == 2 * 2 * 2
-    assert {record.key.recipe["batch_size"] for record in found} == {16}
+    assert {(record.key.noise, record.key.method) for record in found} == {
+        (noise, method) for noise in ("ann", "bob") for method in ("plain", "instant")
+    }
+    rows = [row for row in review_rows() if row["split"] == "train"]
+    for record in found:
+        wrong = np.mean([row[record.key.noise] != row["gold"] for row in rows])
+        assert record.noise.rate_train == pytest.approx(wrong)
+        assert record.noise.kind == "column"
+        check_recomputed(record)
 
 
-def test_status_of_a_grid_and_of_a_folder(go, bench):
-    Path("trap").touch()
-    go(methods="./instant.py,./instant.py[trap=trap]", llms="ann")
-    grid = go("status", methods="./instant.py,./instant.py[trap=trap]", llms="ann,bob", seeds="1,2", noise="weak")
-    assert grid.exit_code == 0
-    for words in ("done (1) · not run (2)", "failed (1) · not run (2)", "skipped (1, 2)", "instant[trap=trap]"):
-        assert words in grid.stdout
-    assert "RuntimeError: the trap snapped" in grid.stdout
-    folder = bench("status", "--results", "results")
-    assert folder.exit_code == 0
-    assert "1 done · 1 failed" in folder.stdout or "1 failed · 1 done" in folder.stdout
-    nothing = bench("status", "--results", "elsewhere")
-    assert nothing.exit_code == 2
-    assert "run `bench run` first" in nothing.stderr
+def test_jsonl_is_read_as_csv_is(run):
+    Path("lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in review_rows()))
+    run(seeds="1")
+    run(tasks="lines.jsonl", seeds="1")
+    one, other = records()
+    assert one.key.task != other.key.task
+    assert one.data.fingerprint == other.data.fingerprint
+    assert one.scores == other.scores
 
 
-def test_show_takes_the_hash_that_run_printed(go, bench):
-    result = go(llms="ann")
-    beginning = result.stdout.splitlines()[2].split()[-1]
-    shown = bench("show", beginning)
-    assert shown.exit_code == 0
-    [record] = records()
-    assert record.hash.startswith(beginning)
-    assert f"{100 * record.scores.last.accuracy:.1f} %" in shown.stdout
-    assert "bench run --methods ./instant.py" in shown.stdout
-    assert bench("show", "ffffffff").exit_code == 2
-
-
-def test_list_names_all_kinds_or_one(bench):
-    everything = bench("list").stdout
-    for words in ("tweets", "co-teaching", "minilm", "METHOD+ts"):
-        assert words in everything
-    assert "co-teaching" not in bench("list", "tasks").stdout
-    assert "co-teaching" in bench("list", "meth").stdout
-    wrong = bench("list", "modules")
-    assert wrong.exit_code == 2
-    assert "unknown kind 'modules': did you mean methods" in wrong.stderr
-
-
-def test_doctor_names_each_lack_and_its_exit_code_counts_what_is_missing(bench):
-    found = bench("doctor")
-    assert found.exit_code == 0
-    assert "ok torch" in found.stdout
-    missing = bench("doctor", "--data-dir", "nowhere")
-    assert missing.exit_code == 1
-    assert "missing data folder: 'nowhere' does not exist: name another with --data-dir" in missing.stdout
-
-
-def test_check_passes_a_good_method_and_fails_a_bad_one(bench, instant):
-    good = bench("check", "./instant.py")
-    assert good.exit_code == 0, good.stdout
-    assert "failed" not in good.stdout
-    text = instant.read_text(encoding="utf-8").replace("/ (shares ** self.config.strength).sum()", "")
-    Path("bad.py").write_text(text.replace('"instant"', '"bad"'), encoding="utf-8")
-    bad = bench("check", "./bad.py")
-    assert bad.exit_code == 1
-    assert "rows are not probabilities" in bad.stdout
-    assert bench("check", "absent.py").exit_code == 2
-
-
-def test_force_runs_again_and_limit_takes_fewer_texts(go):
-    go(llms="ann", limit="20")
-    [first] = records()
-    assert first.data.n_train == 20
-    assert (first.data.n_valid, first.data.n_test) == (16, 16)
-    path = first.key.path(Path("results"))
-    before = path.stat().st_ino
-    assert "1 cached" in go(llms="ann", limit="20").stdout
-    assert path.stat().st_ino == before
-    assert "1 done" in go("run", "--force", llms="ann", limit="20").stdout
-    assert path.stat().st_ino != before
-    again = records()[0]
-    assert (again.scores, again.hash) == (first.scores, first.hash)
-
-
-def test_own_csv_with_gold_and_two_labellers(go):
-    assert go().exit_code == 0
-    by_noise = {record.key.noise: record for record in records()}
-    rows = pd.DataFrame(review_rows())
-    train, test = rows[rows["split"] == "train"], rows[rows["split"] == "test"]
-    for name in ("ann", "bob"):
-        noise = by_noise[name].noise
-        assert noise.rate_train == pytest.approx((train[name] != train["gold"]).mean())
-        assert noise.labeller_test_accuracy == pytest.approx((test[name] == test["gold"]).mean())
-        assert np.sum(noise.confusion_train) == len(train)
-
-
-def test_own_jsonl_without_gold_gives_predictions_and_says_so(go, bench):
-    rows = review_rows()
-    lines = [json.dumps({name: row[name] for name in ("split", "text", "ann")}) for row in rows]
-    Path("mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    result = go(tasks="mine.jsonl")
-    assert result.exit_code == 0
-    assert "no gold: predictions written, no scores" in result.stdout
-    [record] = records()
+def test_without_gold_predictions_are_written_and_the_report_says_so(run, bench):
+    write_csv(Path("reviews.csv"), [{k: v for k, v in row.items() if k != "gold"} for row in review_rows()])
+    answer = run(seeds="1")
+    assert answer.exit_code == 0, answer.stderr
+    assert "no gold: predictions written, no scores" in answer.stdout
+    (record,) = records()
     assert record.scores is None
     assert record.noise.rate_train is None
     arrays = read_arrays(record.key.path(Path("results")))
-    assert set(arrays) == {"test_last", "test_noisy_valid"}
     assert arrays["test_last"].shape == (16, 2)
-    report = bench("report", "--format", "md,csv")
-    assert report.exit_code == 0
-    text = (report.stdout + Path("results/report/report.md").read_text(encoding="utf-8")).lower()
-    assert "no gold" in text
+    assert "gold" not in arrays
+    report = bench("report", "--format", "md,html")
+    assert report.exit_code == 0, report.stderr
+    assert "no gold" in Path("results/report/report.md").read_text()
+    assert "no gold" in Path("results/report/index.html").read_text()
 
 
-def test_a_wrench_folder_as_it_is(go):
-    labels = {"0": "negative", "1": "positive"}
-    Path("votes").mkdir()
-    Path("votes/label.json").write_text(json.dumps(labels), encoding="utf-8")
-    rows = review_rows()
+def wrench_folder(folder: Path) -> Path:
+    """The small CSV as a WRENCH folder: two labelling functions of which the second sometimes abstains."""
+    folder.mkdir()
+    (folder / "label.json").write_text(json.dumps({"0": "negative", "1": "positive"}))
+    names = ("negative", "positive")
     for split in ("train", "valid", "test"):
-        part = {}
-        for row in (row for row in rows if row["split"] == split):
-            votes = [int(row["ann"] == "positive"), int(row["bob"] == "positive"), -1]
-            part[len(part)] = {
-                "label": int(row["gold"] == "positive"),
-                "weak_labels": votes,
+        rows = [row for row in review_rows() if row["split"] == split]
+        content = {
+            str(number): {
+                "label": names.index(row["gold"]),
+                "weak_labels": [names.index(row["ann"]), names.index(row["bob"]) if number % 3 else -1],
                 "data": {"text": row["text"]},
             }
-        Path(f"votes/{split}.json").write_text(json.dumps(part), encoding="utf-8")
-    result = go(tasks="./votes", noise="weak")
-    assert result.exit_code == 0
-    [record] = records()
-    assert (record.key.noise, record.noise.kind, record.key.task) == ("weak", "weak", "votes")
-    assert record.data.label_names == ["negative", "positive"]
-    assert record.key.options == {"uncovered": "uniform"}
+            for number, row in enumerate(rows)
+        }
+        (folder / f"{split}.json").write_text(json.dumps(content))
+    return folder
 
 
-def test_an_edited_method_file_is_a_new_cell(go, instant):
-    methods = "./instant.py[strength=2]"
-    go(methods=methods, llms="ann")
-    assert "1 cached" in go(methods=methods, llms="ann").stdout
-    text = instant.read_text(encoding="utf-8")
-    instant.write_text(text.replace("+ 1.0", "+ 9.0"), encoding="utf-8")
-    assert "1 done" in go(methods=methods, llms="ann").stdout
-    one, two = records()
-    assert one.key.config == two.key.config
-    assert one.key.method_version != two.key.method_version
+def test_a_wrench_folder_is_read_as_it_is(run, tmp_path):
+    wrench_folder(tmp_path / "reviews-wrench")
+    answer = run(tasks="./reviews-wrench", llms=None, noise="weak,sn@0.3", seeds="1")
+    assert answer.exit_code == 0, answer.stderr
+    assert {record.key.noise for record in records()} == {"weak", "sn@0.3"}
+    assert {record.data.n_train for record in records()} == {64}
 
 
-def test_any_metric_can_be_computed_again_from_the_arrays_alone(go):
-    go(noise="sn@0.3", seeds="1,2")
-    for record in records():
-        with np.load(record.key.path(Path("results")).with_suffix(".npz"), allow_pickle=False) as arrays:
-            gold, p = arrays["gold"], arrays["test_last"].astype(np.float64)
-        p /= p.sum(1, keepdims=True)
-        assert record.scores.last.accuracy == (p.argmax(1) == gold).mean()
-        assert record.scores.last.nll == pytest.approx(-np.log(p[np.arange(len(gold)), gold]).mean(), rel=1e-6)
-        assert record.scores.last.brier == pytest.approx(((p - np.eye(2)[gold]) ** 2).sum(1).mean(), rel=1e-6)
+def test_a_users_method_file_takes_parameters_and_its_edit_is_a_new_cell(run, instant):
+    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["done"]
+    assert records()[0].key.config["strength"] == 2
+    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["cached"]
+    instant.write_text(instant.read_text() + "\n# edited\n")
+    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["done"]
+    assert len(records()) == 2
 
 
-def test_records_hold_no_path_but_what_was_typed_and_no_environment(go, tmp_path):
-    go("run", env={"HF_TOKEN": "hf_secret", "BENCH_RESULTS": str(tmp_path / "out")}, llms="ann")
-    [path] = (tmp_path / "out").glob("cells/**/*.json")
-    text = path.read_text(encoding="utf-8")
-    assert "hf_secret" not in text
-    assert str(tmp_path) not in text.replace(json.loads(text)["command"], "")
-    assert str(Path(sys.prefix)) not in text
+# the other commands
 
 
-def start(folder, *words, **options):
-    code = "from bench.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-u", "-c", code, *map(str, words)], cwd=folder, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, start_new_session=True, **options,
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("tasks", ["trec", "semeval", "numclaim", "20news", "tweets", "reuters-r8"]),
+        ("methods", ["plain", "co-teaching", "sidyp", "npc", "dygen", "METHOD+ts"]),
+        ("encoders", ["bert-base-uncased", "minilm", ":frozen"]),
+        ("llms", ["smollm2"]),
+    ],
+)
+def test_list_names_what_there_is(bench, kind, named):
+    answer = bench("list", kind)
+    assert answer.exit_code == 0
+    for name in named:
+        assert name in answer.stdout
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_stops_cleanly_keeps_what_is_done_and_the_next_call_goes_on(
-    tmp_path, reviews, instant, tiny_bert, bench, jobs
-):
-    words = ["run", "--tasks", "reviews.csv", "--encoder", f"{tiny_bert}:frozen", "--llms", "ann", "--log-json"]
-    words += ["--methods", "./instant.py,./instant.py[seconds=300]", "--seeds", "1", "--jobs", str(jobs)]
-    process = start(tmp_path, *words)
-    for line in process.stdout:
-        event = json.loads(line)
-        if event["event"] == "finished":
-            break
-    assert event["status"] == "done"
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: the whole process group gets it
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.strip() == "stopped: what is done is kept; the same command goes on from there"
-    status = bench(*["status" if word == "run" else word for word in words if word != "--log-json"][:-2])
-    assert "done (1)" in status.stdout
-    assert "1 done · 1 not run" in status.stdout
+def test_mixtral_is_short_for_the_published_labels(bench, data_dir, tiny_bert):
+    words = ["--llms", "mixtral", "--methods", "plain", "--data-dir", data_dir, "--encoder", f"{tiny_bert}:frozen"]
+    answer = bench("run", *words, "--seeds", "1", "--dry-run")
+    assert answer.exit_code == 0, answer.stderr
+    assert "mixtral-8x22b" in answer.stdout
+    assert "semeval" in answer.stdout
 
 
-def test_output_into_a_pipe_that_closes_is_no_error(tmp_path):
-    process = start(tmp_path, "list", "tasks")
-    process.stdout.close()
-    errors = process.stderr.read()
-    process.wait(timeout=60)
-    assert "Traceback" not in errors
-    assert "error" not in errors.lower()
+def test_doctor_says_what_there_is_and_what_is_missing_with_the_way_out(bench):
+    answer = bench("doctor")
+    assert answer.exit_code == 0, answer.stdout
+    assert re.search(r"^ +ok torch: \d", answer.stdout, re.M)
+    assert re.search(r"^ +ok task tweets: 2892/400/800 texts", answer.stdout, re.M)
+    assert re.search(r"^ absent encoder bert-base-uncased: .*--encoder minilm", answer.stdout, re.M)
+    assert "can be written" in answer.stdout
+    missing = bench("doctor", "--data-dir", "gone")
+    assert missing.exit_code == 1
+    assert "missing data folder: 'gone' does not exist" in missing.stdout
 
 
-def test_the_installed_command_and_the_module_are_the_same(tmp_path):
-    script = shutil.which("bench", path=str(Path(sys.executable).parent))
-    if script is None:
-        pytest.skip("the console script is not installed here: pip install -e .")
-    by_script = subprocess.run([script, "list", "tasks"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    module = [sys.executable, "-m", "bench", "list", "tasks"]
-    assert subprocess.run(module, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == by_script.stdout
+def test_check_passes_a_good_method_and_names_what_a_bad_one_breaks(bench, instant):
+    good = bench("check", "./instant.py")
+    assert good.exit_code == 0, good.stdout
+    assert "passed" in good.stdout
+    bad = Path("bad.py")
+    bad.write_text(
+        instant.read_text().replace("astype(np.float32)", "astype(np.float64)").replace('"instant"', '"bad"')
+    )
+    answer = bench("check", "./bad.py")
+    assert answer.exit_code == 1
+    assert "failed" in answer.stdout
+    assert "float64" in answer.stdout
 
 
-def test_two_tasks_with_different_columns_skip_what_each_lacks(go):
-    rows = [{**row, "carl": row["ann"]} for row in review_rows()]
-    for row in rows:
-        del row["bob"]
-    write_csv(Path("other.csv"), rows)
-    result = go(tasks="reviews.csv,other.csv", llms="bob,carl")
-    assert result.exit_code == 0
-    assert "2 done · 2 skipped" in result.stdout
-    assert "task reviews has no column 'carl'" in result.stdout
+def test_help_names_every_command_and_every_option_its_variable(bench):
+    text = bench("--help").stdout
+    for command in ("run", "report", "status", "label", "list", "show", "check", "doctor"):
+        assert re.search(rf"\b{command}\b", text)
+    options = bench("run", "--help").stdout
+    for name in ("METHODS", "LLMS", "TASKS", "SEEDS", "CONFIG", "PRESET", "RESULTS", "DATA_DIR", "EPOCHS"):
+        assert f"BENCH_{name}" in options
+
+
+def test_results_can_be_moved_and_read_elsewhere(run, bench):
+    run()
+    shutil.move("results", "elsewhere")
+    assert "done (1, 2)" in bench("status", "--results", "elsewhere").stdout
+    assert statuses(run(results="elsewhere")) == ["cached", "cached"]

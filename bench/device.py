@@ -130,14 +130,21 @@ def seed_global(seed: int) -> None:
         torch.cuda.manual_seed_all(seed)
 
 
+def device_type() -> str:
+    """Where networks live: "cuda" where there is one and BENCH_CPU is not 1, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1" else "cpu"
+
+
 def describe(precision: Precision) -> dict[str, Any]:
     """Facts of the device for a record."""
     import torch
 
-    cuda = torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1"
+    kind = device_type()
     return {
-        "name": torch.cuda.get_device_name() if cuda else processor(),
-        "type": "cuda" if cuda else "cpu",
+        "name": torch.cuda.get_device_name() if kind == "cuda" else processor(),
+        "type": kind,
         "precision": precision.mode,
         "precision_reason": precision.reason,
         "threads": torch.get_num_threads(),
@@ -159,7 +166,7 @@ def peak_memory_mb() -> float:
     """Peak memory in MiB: allocated on the GPU since the last reset, or resident on the CPU since the start."""
     import torch
 
-    if torch.cuda.is_available():
+    if device_type() == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     import resource
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.device import device_type
 from bench.errors import Unavailable, UsageError
 from bench.network import hub_reachable
 
@@ -172,19 +173,33 @@ class Encoder:
         return model.eval()
 
     @functools.cached_property
+    def _positions(self) -> int:
+        """How many tokens the model has positions for; not every tokenizer knows it."""
+        from transformers import AutoConfig
+
+        facts = _or_unavailable(self.name, lambda: AutoConfig.from_pretrained(self.folder, **_local()))
+        positions = getattr(facts, "max_position_embeddings", None) or -1
+        if "roberta" in facts.model_type or facts.model_type == "camembert":  # they count from after the padding's
+            positions -= (facts.pad_token_id or 0) + 1
+        return positions if positions > 0 else self.max_length
+
+    @functools.cached_property
     def sentences(self):
         """The same encoder as a sentence embedder with its own pooling (sentence-transformers)."""
         from sentence_transformers import SentenceTransformer
 
         quiet_loading()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        embedder = _or_unavailable(self.name, lambda: SentenceTransformer(self.folder, device=device, **_local()))
+        options = {"device": device_type(), "model_kwargs": {"use_safetensors": True}, **_local()}
+        embedder = _or_unavailable(self.name, lambda: SentenceTransformer(self.folder, **options))
         embedder.max_seq_length = min(self.max_length, embedder.max_seq_length or self.max_length)
         return embedder
 
     def tokenise(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """Token ids without padding: `ids` int32[total], `offsets` int64[n + 1], cut at `max_length` tokens."""
-        limit = min(self.max_length, self.tokenizer.model_max_length)
+        """Token ids without padding: `ids` int32[total], `offsets` int64[n + 1].
+
+        Texts are cut at `max_length` tokens, or at what the model can read where that is less.
+        """
+        limit = min(self.max_length, self.tokenizer.model_max_length, self._positions)
         # A tokenizer reads all of a text before it cuts: a token has far fewer than 64 characters on average.
         short = [text[: limit * 64] for text in texts]
         rows = self.tokenizer(short, truncation=True, max_length=limit, return_attention_mask=False)["input_ids"]

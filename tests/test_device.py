@@ -47,6 +47,8 @@ def test_a_run_that_is_kept_off_the_gpu_is_one_of_the_cpu(cuda, monkeypatch):
     assert device.choose_precision().mode == "no"
     with pytest.raises(UsageError, match="needs a CUDA device"):
         device.choose_precision("fp16")
+    assert device.device_type() == "cpu"
+    assert device.describe(device.Precision("no", ""))["type"] == "cpu"
 
 
 @pytest.mark.parametrize("asked", ["no", "bf16"])

@@ -1,5 +1,6 @@
 """Encoders: found, tokenised, pooled, and one clear answer when there is none."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -63,6 +64,23 @@ def test_long_texts_are_cut_at_max_length_and_at_what_the_model_can_read(tiny_be
     for asked, got in ((10, 10), (1000, 64)):
         arrays = load_encoder(str(tiny_bert), asked).tokenise([line])
         assert arrays["offsets"].tolist() == [0, got]
+
+
+@pytest.mark.parametrize("mode", ["", ":frozen"])
+def test_a_tokenizer_that_does_not_know_the_models_limit_is_no_trouble(tiny_bert, tmp_path, mode):
+    """Else a long text would be an index error deep in the model."""
+    folder = shutil.copytree(tiny_bert, tmp_path / "bert")
+    facts = json.loads((folder / "tokenizer_config.json").read_text())
+    del facts["model_max_length"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(facts))
+    encoder, line = load_encoder(f"{folder}{mode}", 512), "good " * 500
+    if mode:
+        assert encoder.embed([line]).shape == (1, 32)
+    else:
+        inputs = encoder.inputs(encoder.tokenise([line]))
+        assert inputs.lengths.tolist() == [64]
+        network = encoder.classifier(2, 0.0, torch.Generator())
+        assert network(**inputs.batch(np.array([0]))).logits.shape == (1, 2)
 
 
 def test_a_text_of_a_megabyte_is_cut_before_it_is_tokenised(tiny_bert, monkeypatch):
@@ -196,6 +214,8 @@ def test_weights_in_pickle_are_not_read(tmp_path, tiny_bert):
     torch.save(AutoModel.from_pretrained(tiny_bert).state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(Unavailable):
         load_encoder(str(folder)).classifier(2, 0.1, head())
+    with pytest.raises(Unavailable):
+        load_encoder(f"{folder}:frozen").embed(LINES)
 
 
 def test_a_hub_that_cannot_be_reached_is_one_error_with_all_ways_out(tmp_path):

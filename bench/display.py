@@ -69,6 +69,7 @@ class GridDisplay:
         self.trained = 0
         self.started = time.monotonic()
         self.drawn = 0.0
+        self.phase = ("", "")  # cell and phase that the inner bar shows
         self.live = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -93,6 +94,9 @@ class GridDisplay:
         """Take one event of this process's runner."""
         if event.kind == "progress":
             now = time.monotonic()
+            if self.phase != (event.cell.key.hash, event.phase):
+                self.phase = (event.cell.key.hash, event.phase)
+                self.live.reset(self.inner)  # its time is that of the phase
             if not self.as_json and (now - self.drawn > REDRAW_SECONDS or event.done == event.total):
                 self.drawn = now
                 self.live.update(

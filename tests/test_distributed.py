@@ -1,7 +1,7 @@
-"""Two processes give the results of one, once.
+"""Two processes under `accelerate launch` give the results of one, once.
 
-They are started by torchrun, which is what `accelerate launch` hands several processes to; on a CPU `accelerate
-launch` itself starts but one unless it has MPI."""
+On a machine without GPUs, `--multi_gpu` is what makes `accelerate launch` start several processes (gloo); `--cpu`
+starts but one unless there is MPI."""
 
 import json
 import os
@@ -46,8 +46,9 @@ def runs(tmp_path_factory, tiny_bert):
     """(folder, events of one process, events of two, events of two once more)."""
     folder = tmp_path_factory.mktemp("distributed")
     write_csv(folder / "reviews.csv", review_rows(101))  # batches that two processes cannot share evenly
-    # --standalone: torchrun finds a free port itself
-    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *grid(folder, tiny_bert, "two")]
+    launch = "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0".split()
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    two = ["-m", *launch, *grid(folder, tiny_bert, "two")]
     return folder, start(grid(folder, tiny_bert, "one")), start(two), start(two)
 
 

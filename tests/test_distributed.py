@@ -46,8 +46,8 @@ def runs(tmp_path_factory, tiny_bert):
     """(folder, events of one process, events of two, events of two once more)."""
     folder = tmp_path_factory.mktemp("distributed")
     write_csv(folder / "reviews.csv", review_rows(101))  # batches that two processes cannot share evenly
-    launch = "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0".split()
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+    launch += ["--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]
     two = ["-m", *launch, *grid(folder, tiny_bert, "two")]
     return folder, start(grid(folder, tiny_bert, "one")), start(two), start(two)
 

@@ -194,3 +194,23 @@ def test_without_tasks_they_are_those_that_the_llms_have_labels_for(data_dir):
         choose_tasks(GridOptions(llms=["gtp"]))
     with pytest.raises(UsageError, match=r"no --tasks, and no label sets of mixtral were found.*--data-dir"):
         choose_tasks(GridOptions(llms=["mixtral"], prompting=["zero"]))
+
+
+def test_a_task_chosen_by_its_labels_and_out_of_reach_is_left_out_with_a_note(monkeypatch):
+    from bench import grid
+    from bench.errors import Unavailable
+
+    notes, loaded = [], {"here": object()}
+
+    def load(name, options):
+        if name not in loaded:
+            raise Unavailable(f"task {name} is nowhere")
+        return loaded[name]
+
+    monkeypatch.setattr(grid, "_load", load)
+    assert grid._load_all(["away", "here"], GridOptions(), notes) == [("here", loaded["here"])]
+    assert notes == ["task away is left out: task away is nowhere"]
+    with pytest.raises(Unavailable, match="task away"):
+        grid._load_all(["away"], GridOptions(), [])
+    with pytest.raises(Unavailable, match="task away"):
+        grid._load_all(["away", "here"], GridOptions(tasks=["away", "here"]), [])

@@ -41,10 +41,11 @@ def _rich(table: Table):
     from rich.text import Text
 
     shown = RichTable(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("method", overflow="fold")
+    widest = max((len(word) for row in table.rows for word in row.label.split()), default=6)
+    shown.add_column("method", overflow="fold", min_width=widest)
     for head in table.heads:
         below = f"\n{head.below}" if head.below else ""
-        shown.add_column(Text(head.name + below), justify="right", overflow="fold")
+        shown.add_column(Text(head.name + below), justify="right", overflow="fold", min_width=min(len(head.name), 13))
     for row in table.rows:
         label = Text(row.label, style="italic" if row.kind == "reference" else "")
         shown.add_row(label, *(_text(entry, table) for entry in row.entries))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
 
 from methods import dirichlet_vae, shared
 from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
-from methods.neighbours import checked_k, vote
+from methods.neighbours import checked_k, unit_length, vote
 from methods.registry import register
 from methods.sidyp.dynamics import Trajectories, centroids, noise_markers, noise_scores
 
@@ -36,6 +37,9 @@ class DyGen:
             None,
             ge=1,
             description="k of the prior's vote; None: 10 (authors), or every reference where there are fewer",
+        )
+        metric: Literal["cosine", "euclidean"] = Field(
+            "euclidean", description="distance of the prior's neighbours, between first-epoch features (authors)"
         )
         exclude_self: bool = Field(
             False, description="a text does not vote for itself; the authors' neighbours include it (ablation)"
@@ -98,6 +102,7 @@ class DyGen:
         votes = []
         for first, mask in zip(zip(dynamics["train"], dynamics["valid"], strict=True), unmarked, strict=True):
             everyone = np.concatenate([block[0] for block in first]).astype(np.float32)
+            everyone = unit_length(everyone) if self.config.metric == "cosine" else everyone
             queries = everyone if self.config.exclude_self else everyone[: len(labels.train)]
             votes.append(
                 vote(

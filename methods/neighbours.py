@@ -14,7 +14,7 @@ import torch
 
 from bench.errors import UsageError
 
-__all__ = ["DEFAULT_K", "Neighbours", "checked_k", "distance_weights", "nearest", "vote", "vote_among"]
+__all__ = ["DEFAULT_K", "Neighbours", "checked_k", "distance_weights", "nearest", "unit_length", "vote", "vote_among"]
 
 DEFAULT_K = 10  # of SiDyP, DyGen and NPC
 _BLOCK_BYTES = 128 * 2**20  # memory of one distance block
@@ -43,6 +43,12 @@ def checked_k(k: int | None, available: int, method: str) -> int:
             f"choose neighbours in [1, {max(1, available)}]"
         )
     return k
+
+
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1, float32[n, D] (a zero row stays): Euclidean neighbours are then cosine neighbours."""
+    vectors = vectors.astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
 
 
 def nearest(

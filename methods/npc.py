@@ -10,7 +10,7 @@ import torch
 
 from methods import dirichlet_vae, shared
 from methods.base import Field, NoisyTask, Predictions, Tools, config
-from methods.neighbours import checked_k, vote
+from methods.neighbours import checked_k, unit_length, vote
 from methods.registry import register
 from methods.sidyp.dynamics import Trajectories
 
@@ -24,7 +24,7 @@ class NPC:
     """
 
     name = "npc"
-    version = 1
+    version = 2
 
     @config
     class Config:
@@ -34,6 +34,11 @@ class NPC:
             None,
             ge=1,
             description="k of the prior's vote; None: 10 (authors), or every reference where there are fewer",
+        )
+        metric: Literal["cosine", "euclidean"] = Field(
+            "cosine",
+            description="distance of the prior's neighbours, between features (our choice: with few references an "
+            "Euclidean vote follows the features' length more than their class)",
         )
         prior: Literal["onehot", "proba"] = Field(
             "onehot", description="the neighbours' winner, or their shares, as the prior's class (authors: onehot)"
@@ -54,7 +59,7 @@ class NPC:
         probabilities = {split: classifier.final(split) for split in shared.SPLITS}
         features = Trajectories(classifier.features, standardise=True)
         predicted = probabilities["train"][0].argmax(axis=1)
-        prior_class = self._prior_class(features["train"][0].float().numpy(), probabilities["train"][0], tools)
+        prior_class = self._prior_class(classifier.features["train"][0, -1], probabilities["train"][0], tools)
         prior = dirichlet_vae.prior_concentration(torch.from_numpy(prior_class).float(), settings.prior_strength)
         schedule = dirichlet_vae.Schedule(
             settings.epochs, settings.batch_size, settings.learning_rate, kl_weight=settings.kl_weight
@@ -76,11 +81,12 @@ class NPC:
             yield Predictions(step=epoch + 1, **clean, diagnostics=facts | {"vae_loss": loss})
 
     def _prior_class(self, features: np.ndarray, probabilities: np.ndarray, tools: Tools) -> np.ndarray:
-        """κ float64[n, C]: the vote of the nearest references, one-hot or as shares."""
+        """κ float64[n, C]: the vote of the references nearest in feature space, one-hot or as shares."""
         order = tools.generator(self.name, "references").permutation(len(features))
         rows = references(probabilities, order, self.config.batch_size)
         k = checked_k(self.config.neighbours, len(rows), self.name)
         classes = probabilities[rows].argmax(axis=1)
+        features = unit_length(features) if self.config.metric == "cosine" else features.astype(np.float32)
         votes = vote(features, features[rows], classes, probabilities.shape[1], k)
         return votes if self.config.prior == "proba" else np.eye(votes.shape[1])[votes.argmax(axis=1)]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from bench.errors import UsageError
@@ -134,3 +135,13 @@ def test_k_is_ten_or_all_unless_asked_for_and_never_more_than_there_are():
     assert str(error.value) == (
         "method npc: neighbours = 5 is larger than the 4 texts that can vote: choose neighbours in [1, 4]"
     )
+
+
+def test_neighbours_of_unit_vectors_are_those_of_largest_cosine(points):
+    queries, references, _ = points
+    found = neighbours.nearest(neighbours.unit_length(queries), neighbours.unit_length(references), 3)
+    cosine = cosine_similarity(queries, references)
+    np.testing.assert_allclose(
+        np.take_along_axis(cosine, found.indices, 1), -np.sort(-cosine, axis=1)[:, :3], atol=1e-6
+    )
+    np.testing.assert_array_equal(neighbours.unit_length(np.zeros((2, 3))), np.zeros((2, 3)))

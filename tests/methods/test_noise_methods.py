@@ -165,6 +165,37 @@ def test_values_out_of_range_are_refused_before_anything_runs(name, parameters):
         registry.build(registry.find(name), parameters)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("npc", {"metric": "euclidean"}),
+        ("npc", {"prior": "proba"}),
+        ("npc", {"prior_strength": 0.0}),
+        ("npc", {"kl_weight": 0.0}),
+        ("dygen", {"metric": "cosine", "exclude_self": True, "neighbours": 1}),
+        ("dygen", {"exclude_self": True}),
+        ("dygen", {"agreement": 0.0}),
+        ("dygen", {"agreement_warmup": 1.0}),
+        ("dygen", {"tau": "0.5"}),
+        ("elr", {"momentum": 0.1}),
+        ("jocor", {"ramp": 1.0, "tau": "0.5"}),
+        ("gce", {"q": 0.1}),
+        ("selfmix", {"class_balanced": False}),
+        ("selfmix", {"pseudo_weight": 1.0}),
+        ("selfmix", {"consistency_weight": 5.0}),
+        ("selfmix", {"temperature": 2.0}),
+        ("cleanlab", {"folds": 2}),
+        ("knn-vote", {"neighbours": 2}),
+    ],
+)
+def test_every_parameter_does_something(name, parameters, small):
+    """The first parameter of each case, with the others held."""
+    held = dict(list(parameters.items())[1:])
+    usual = run(name, small[0], toy_tools(epochs=4), **held)[-1].test
+    changed = run(name, small[0], toy_tools(epochs=4), **parameters)[-1].test
+    assert not np.array_equal(usual, changed)
+
+
 def test_neighbours_only_predicts_the_vote(small):
     task, gold, _ = small
     out = run("knn-vote", task, toy_tools(), neighbours_only=True, neighbours=15)

@@ -39,7 +39,7 @@ def find_record(cell: str, results: Path) -> tuple[Path, Record]:
 
 
 def record_view(path: Path, record: Record) -> Group:
-    """A record in full: scores, noise, costs, hyper-parameters and the command that makes it again."""
+    """A record in full: scores, noise, costs and hyper-parameters; its command stands apart, to be copied whole."""
     key = record.key
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
@@ -67,7 +67,6 @@ def record_view(path: Path, record: Record) -> Group:
         add("error", f"{record.error.type}: {record.error.message}")
         add("traceback", path.with_name(record.error.traceback_file or ""))
     add("made", f"{record.created} by code {record.code_version}")
-    add("again", record.command)
     add("record", path)
     return Group(facts, *([_scores(record.scores)] if record.scores else []))
 

@@ -41,7 +41,7 @@ def test_nothing_several_or_a_damaged_one_are_refused(tmp_path):
         find_record(str(path), tmp_path)
 
 
-def test_the_view_shows_scores_costs_parameters_and_the_command(tmp_path):
+def test_the_view_shows_scores_costs_and_parameters(tmp_path):
     path = write_done(tmp_path, cell_key(method="co-teaching", noise="mixtral-8x22b/few", seed=2))
     record = read_record(path)
     text = rendered(record_view(path, record))
@@ -54,7 +54,6 @@ def test_the_view_shows_scores_costs_parameters_and_the_command(tmp_path):
         "forget_rate=estimated",
         f"{100 * record.noise.rate_train:.1f} % of train labels wrong",
         f"stand-alone cost {record.stand_alone_seconds:.1f} s",
-        record.command,
         "400 train, 50 valid, 200 test",
     ):
         assert words in text

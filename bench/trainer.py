@@ -157,6 +157,7 @@ class Trainer:
         steps = -(-len(rows) // recipe.batch_size)
         total = steps * epochs
         schedule = get_linear_schedule_with_warmup(optimiser, round(recipe.warmup * total), total)
+        raw_optimiser = optimiser
         side, optimiser = accelerator.prepare(side, optimiser)
         plain_side = accelerator.unwrap_model(side)
         classes = networks[0].head.out_features
@@ -201,7 +202,9 @@ class Trainer:
                     seconds=time.perf_counter() - started,
                 )
         finally:  # also when a method stops early or fails
-            accelerator.free_memory()
+            raw_optimiser.state.clear()  # its schedule makes it a cycle, which would hold the networks
+            raw_optimiser.param_groups.clear()
+            device.release(accelerator)
 
     def predict(
         self, networks: Sequence[Classifier], inputs: Inputs, *, features: bool = False

@@ -1,5 +1,8 @@
 """The training loop when something goes wrong: what was drawn and what is held must not depend on it."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -102,6 +105,21 @@ def test_networks_are_not_held_after_the_fit(inputs, ending):
         assert len(list(epochs)) == 2
     assert not run.accelerator._models
     assert not run.accelerator._optimizers
+
+
+def test_a_network_dies_with_its_last_user_without_waiting_for_the_garbage_collector(inputs):
+    """A grid of large encoders would otherwise pile them up."""
+    run = trainer()
+    networks = run.classifiers(1, CLASSES, "test")
+    alive = [weakref.ref(networks[0]), weakref.ref(networks[0].head.weight)]
+    gc.disable()
+    try:
+        for _ in fit(run, networks, inputs, cross_entropy):
+            pass
+        del _, networks
+        assert [reference() for reference in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_gradients_are_unscaled_once_a_step_however_many_networks(inputs, monkeypatch):

@@ -1,6 +1,6 @@
 """What sharing stages saves: one task and seed, every method by itself against all of them in one grid.
 
-    python -m benchmarks.shared_stages [--task trec] [--noise weak] [--encoder minilm] [--limit 300] [--epochs 2]
+python -m benchmarks.shared_stages [--task trec] [--noise weak] [--encoder minilm] [--limit 300] [--epochs 2]
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ from bench.errors import UsageError
 
 PACK_TOKENS = 384
 """Tokens fed at once on a CPU: enough to fill the matrix units, few enough that masked attention stays cheap."""
+CHECKED_TOKENS = 48
+"""Tokens of prompt and of body on which the packed way is compared with the plain one before it is used."""
 PARITY_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.1}
 """How far packed and plain scores may differ (nats) before the packed way is given up for a model."""
 
@@ -187,14 +189,18 @@ class ContinuationScorer:
         return self.model(input_ids=tokens, **inputs).logits[:, at].float()
 
     def _packing_fits(self, prefix: Prefix, body: TokenIds, continuations: Sequence[TokenIds]) -> bool:
-        """Whether packed scores of two copies of a body equal the plain ones for this model."""
+        """Whether packed scores of two copies of a body equal the plain ones for this model.
+
+        On the end of the prompt and a few labels: the plain way costs a pass over the prompt for every label.
+        """
         if prefix.cache is None or not self._places:
             return False
+        prefix, body, few = self.prefix(prefix.ids[-CHECKED_TOKENS:]), body[-CHECKED_TOKENS:], continuations[:4]
         try:
-            packed = self._score_pack(prefix, [body, body], _Tree.of(continuations))
+            packed = self._score_pack(prefix, [body, body], _Tree.of(few))
         except (TypeError, ValueError, AttributeError, IndexError, KeyError, RuntimeError):
             return False
-        plain = self.score_plain(prefix.ids, body, continuations)
+        plain = self.score_plain(prefix.ids, body, few)
         return bool(np.abs(packed - plain).max() <= PARITY_TOLERANCE.get(self.dtype, 0.25))
 
 

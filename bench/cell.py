@@ -85,7 +85,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools) -> Result:
         stages=uses,
         peak_memory_mb=device.peak_memory_mb(),
         parameters=tools.trainer.parameters or None,
-        device=device.describe(device.Precision(tools.recipe.precision, "")) | {"notes": list(tools.trainer.notes)},
+        device=device.describe(device.reason_for(tools.recipe.precision)) | {"notes": list(tools.trainer.notes)},
         versions=versions(),
         code_version=code_version(),
         command=cell.command,

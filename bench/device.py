@@ -39,6 +39,12 @@ def choose_precision(asked: str = "auto") -> Precision:
     return Precision(asked, "asked for")
 
 
+def reason_for(mode: str) -> Precision:
+    """A precision in use with its reason: the device's own choice, or asked for."""
+    own = choose_precision()
+    return own if own.mode == mode else Precision(mode, "asked for")
+
+
 @functools.lru_cache(maxsize=1)
 def accelerator(precision: str = "no"):
     """This process's one Accelerator. `BENCH_CPU=1` keeps it off an accelerator device.

@@ -93,7 +93,11 @@ def plan(options: GridOptions) -> Plan:
         usable = [_narrowed(selection, whole) for selection in found]
         for text, name, mode in encoder_modes:
             recipe = _recipe(options, name, mode, whole, precision.mode)
-            encoder = encoders.load_encoder(text, recipe.max_length, options.pooling)
+            pooling = options.pooling
+            if mode == "frozen" and pooling != "auto":
+                notes.append(f"pooling {pooling} is for fine-tuned encoders: {text} embeds sentences with its own")
+                pooling = "auto"
+            encoder = encoders.load_encoder(text, recipe.max_length, pooling)
             recipe = dataclasses.replace(recipe, pooling=encoder.pooling)
             sentence_encoder = encoders.load_encoder(options.sentence_encoder or name, recipe.max_length)
             for source, task, skip in usable:

@@ -16,6 +16,7 @@ from bench.seeds import named_generator
 for _name in [name for name in os.environ if name.startswith("BENCH_") and name != "BENCH_TEST_DATA"]:
     del os.environ[_name]  # the user's own settings must not steer a test
 os.environ["HF_HUB_OFFLINE"] = "1"  # no network in tests
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests at once on two cores would spin otherwise
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 GOOD = ("good", "great", "fine", "happy", "love", "sun")

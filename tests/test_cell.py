@@ -159,3 +159,10 @@ def test_without_gold_there_are_predictions_and_no_scores():
 def test_versions_and_code_version_name_the_code():
     assert {"python", "torch", "numpy"} <= set(cell.versions())
     assert cell.code_version()
+
+
+def test_a_record_says_why_its_precision_was_chosen():
+    from bench import device
+
+    assert device.reason_for("no") == device.choose_precision("auto")
+    assert device.reason_for("bf16") == device.Precision("bf16", "asked for")

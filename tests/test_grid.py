@@ -108,13 +108,20 @@ RECIPE = {
 
 
 @pytest.mark.parametrize("option", RECIPE)
-def test_every_recipe_option_reaches_the_recipe_and_makes_another_cell(make, option):
-    usual, changed = make(llms="ann").cells[0], make(llms="ann", **{option: RECIPE[option]}).cells[0]
+def test_every_recipe_option_reaches_the_recipe_and_makes_another_cell(make, tiny_bert, option):
+    grid = {"llms": "ann", "encoder": str(tiny_bert)}
+    usual, changed = make(**grid).cells[0], make(**grid, **{option: RECIPE[option]}).cells[0]
     value = changed.key.recipe[option]
     assert value == (RECIPE[option] if option == "pooling" else float(RECIPE[option]))
     assert value != usual.key.recipe[option]
     assert changed.recipe == dataclasses.replace(usual.recipe, **{option: value})
     assert usual.key.hash != changed.key.hash
+
+
+def test_pooling_is_no_option_of_a_frozen_encoder_and_the_plan_says_so(make, tiny_bert):
+    usual, asked = make(llms="ann"), make(llms="ann", pooling="mean")
+    assert asked.cells[0].key.hash == usual.cells[0].key.hash
+    assert any("pooling mean is for fine-tuned encoders" in note for note in asked.notes)
 
 
 @pytest.mark.parametrize(

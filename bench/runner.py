@@ -135,7 +135,7 @@ def run(plan: Plan, listen: Listener, *, force: bool = False) -> Summary:
     summary = Summary()
     if device.is_first_process():
         write_atomically(results / "format.json", json.dumps({"schema": SCHEMA}).encode())
-    gc.freeze()  # Accelerate collects garbage after every fit: spare it the objects that stay (0.1 s a cell)
+    gc.freeze()  # on a GPU Accelerate collects garbage after every fit: spare it the objects that stay
     labels = _LabelCache(store)
     waiting = list(plan.cells)
     while waiting:

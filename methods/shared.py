@@ -56,7 +56,7 @@ def inputs(task: NoisyTask, tools: Tools) -> dict[str, Inputs]:
 def _inputs(texts: Texts, tools: Tools) -> Inputs:
     encoder = tools.encoder
     if encoder.mode == "frozen":
-        return encoder.inputs({"embeddings": _embed(texts, tools, encoder)})
+        return encoder.inputs({"embeddings": embed_texts(texts, encoder, tools.stages)})
     key = {
         "texts": texts.fingerprint,
         "encoder": encoder.revision,
@@ -68,11 +68,7 @@ def _inputs(texts: Texts, tools: Tools) -> Inputs:
 
 def embeddings(task: NoisyTask, tools: Tools) -> dict[str, np.ndarray]:
     """Sentence embeddings of the three splits, float32[N, D_e], unit length, by the sentence encoder."""
-    return {split: _embed(getattr(task, split), tools, tools.sentence_encoder) for split in SPLITS}
-
-
-def _embed(texts: Texts, tools: Tools, encoder) -> np.ndarray:
-    return embed_texts(texts, encoder, tools.stages)
+    return {split: embed_texts(getattr(task, split), tools.sentence_encoder, tools.stages) for split in SPLITS}
 
 
 def embed_texts(texts: Texts, encoder, stages) -> np.ndarray:

@@ -10,6 +10,7 @@ from bench.trainer import Batch, PerExample
 from methods import losses, shared
 from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
 from methods.registry import register
+from methods.training import train
 
 
 @register
@@ -42,22 +43,8 @@ class CoTeaching:
             per_network = [losses.cross_entropy(output.logits, batch.targets["label"]) for output in outputs]
             return PerExample(torch.stack(per_network), exchanged_selection(per_network, batch, forget))
 
-        trainer = tools.trainer
-        epochs = trainer.fit(
-            trainer.classifiers(2, task.num_classes, self.name),
-            shared.inputs(task, tools),
-            loss,
-            targets={"label": shared.labels(task, tools).train},
-            name=self.name,
-        )
-        for epoch in epochs:
-            yield Predictions(
-                step=epoch.number,
-                valid=epoch.ensemble("valid"),
-                test=epoch.ensemble("test"),
-                train=epoch.running,
-                diagnostics={"noise_rate_estimate": rate},
-            )
+        facts = {"noise_rate_estimate": rate}
+        yield from train(task, tools, loss, networks=2, name=self.name, diagnostics=lambda: facts)
 
 
 def exchanged_selection(per_network: list[torch.Tensor], batch: Batch, forget: float) -> torch.Tensor:

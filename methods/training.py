@@ -21,22 +21,23 @@ def train(
     *,
     targets: Mapping[str, np.ndarray] | None = None,
     networks: int = 1,
+    name: str = "plain",
     rows: np.ndarray | None = None,
     diagnostics: Callable[[], Mapping[str, Any]] = dict,
 ) -> Iterator[Predictions]:
     """Train `networks` classifiers with `loss`; yields their mean after each epoch, with `diagnostics()`.
 
     `targets` are what the loss finds in `batch.targets` (default: {"label": the filled noisy labels}); `rows`
-    int64 restricts training to some rows. Heads, batch order and dropout carry the names of the plain run, so a
-    method is compared with plain fine-tuning on the same draws and differs from it by its loss alone.
+    int64 restricts training to some rows. Heads, batch order and dropout carry `name`: by default that of the plain
+    run, so a method is compared with plain fine-tuning on the same draws and differs from it by its loss alone.
     """
     trainer = tools.trainer
     epochs = trainer.fit(
-        trainer.classifiers(networks, task.num_classes, "plain"),
+        trainer.classifiers(networks, task.num_classes, name),
         shared.inputs(task, tools),
         loss,
         targets={"label": shared.labels(task, tools).train} if targets is None else targets,
-        name="plain",
+        name=name,
         rows=rows,
     )
     for epoch in epochs:

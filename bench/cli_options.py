@@ -54,6 +54,9 @@ Uncovered = Annotated[str | None, _option("uncovered", "texts without weak votes
 
 Results = Annotated[Path | None, _option("results", "folder of results (default results)", "Running")]
 Jobs = Annotated[str | None, _option("jobs", "worker processes on this machine", "Running", kind="<int>")]
+ProcessesPerCell = Annotated[
+    str | None, _option("processes-per-cell", "processes (GPUs) that train one cell together", "Running", kind="<int>")
+]
 Stages = Annotated[
     bool | None,
     Option("--stages/--no-stages", envvar="BENCH_STAGES", help="share stages between cells", rich_help_panel="Running"),

@@ -1,4 +1,4 @@
-"""Where cells run: in this process, or in several worker processes on this machine.
+"""Where cells run: in this process, or in worker processes on this machine (several a cell where asked for).
 
 Workers are `bench run` processes on the same plan and the same results folder: claims keep them from running a
 cell twice, and a worker that dies frees its claim, so that another takes the cell over.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import yaml
 
 from bench.errors import BenchError
 from bench.grid import Plan
+from bench.launch import gpu_groups, launcher, threads_each, visible_gpus
 from bench.options import GridOptions
 from bench.runner import Summary, status_of
 
@@ -27,18 +27,24 @@ Facts = Callable[[dict], None]
 
 
 def run_workers(plan: Plan, show: Facts, *, force: bool = False) -> Summary:
-    """Run a plan in `plan.options.jobs` processes; `show` gets every cell's facts once (see display.event_json).
+    """Run a plan in `plan.options.jobs` workers; `show` gets every cell's facts once (see display.event_json).
 
+    A worker is one process, or the `processes_per_cell` processes of an `accelerate launch`.
     Raises BenchError when every worker died before the grid was finished. KeyboardInterrupt ends the workers.
     """
     options, jobs = plan.options, plan.options.jobs
+    processes = options.processes_per_cell
+    gpus = gpu_groups(jobs, processes, visible_gpus())
     before = set() if force else {c.key.hash for c in plan.cells if status_of(c, options.results)[0] == "done"}
     summary, seen = Summary(), set()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "grid.yaml")
         config.write_text(dump_options(options), encoding="utf-8")
         # With --force, cells are dealt out once and for all: a claim alone would let two workers run one in turn.
-        workers = [_start(config, jobs, worker if force else None) for worker in range(jobs)]
+        workers = [
+            _start(config, jobs, worker if force else None, processes=processes, gpus=gpus[worker])
+            for worker in range(jobs)
+        ]
         events: SimpleQueue = SimpleQueue()
         for worker in workers:
             threading.Thread(target=_read, args=(worker, events), daemon=True).start()
@@ -69,16 +75,17 @@ def run_workers(plan: Plan, show: Facts, *, force: bool = False) -> Summary:
 
 def dump_options(options: GridOptions) -> str:
     """The options as a YAML file that `--config` reads back to the same grid, for one worker."""
-    values = options.model_dump(mode="json", exclude_none=True) | {"jobs": 1}
+    values = options.model_dump(mode="json", exclude_none=True) | {"jobs": 1, "processes_per_cell": 1}
     return yaml.safe_dump(values, allow_unicode=True)
 
 
-def _start(config: Path, jobs: int, part: int | None) -> subprocess.Popen:
+def _start(
+    config: Path, jobs: int, part: int | None, *, processes: int = 1, gpus: dict[str, str] | None = None
+) -> subprocess.Popen:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
     kept = {name: os.environ[name] for name in ("BENCH_CPU",) if name in os.environ}
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    environment |= kept | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, "-m", "bench", "run", "--config", str(config), "--log-json"]
+    environment |= kept | threads_each(jobs * processes) | (gpus or {})
+    command = [*launcher(processes), "run", "--config", str(config), "--log-json", "--worker"]
     if part is not None:
         command += ["--force", "--part", f"{part}/{jobs}"]
     # A process group of its own: Ctrl-C reaches this process alone, which then ends its workers.

@@ -15,7 +15,7 @@ from bench.errors import Skip, Unavailable, UsageError, resolve
 from bench.label_sources import find_label_sets
 from bench.noise import covered, draw
 from bench.noise_sources import NoiseSource, sources_for
-from bench.options import RECIPE_OPTIONS, GridOptions
+from bench.options import RECIPE_OPTIONS, RUNNING_OPTIONS, GridOptions
 from bench.recipe import Recipe, make_recipe
 from bench.selectors import parse
 from bench.sources import TaskData, load_task
@@ -220,7 +220,7 @@ def reproduce(options: GridOptions, task: str, source: NoiseSource, method: str,
         words += ["--noise", source.id]
     words += ["--encoder", encoder, "--seeds", str(seed)]
     defaults = GridOptions()
-    same = {"methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "results", "jobs", "stages"}
+    same = {"methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", *RUNNING_OPTIONS}
     for name in GridOptions.model_fields:
         value = getattr(options, name)
         if name not in same and value != getattr(defaults, name):

@@ -15,6 +15,8 @@ from bench.selectors import split_list
 
 PRESETS = Path(__file__).parent / "presets"
 RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
+RUNNING_OPTIONS = ("results", "jobs", "processes_per_cell", "stages")
+"""Options that say where and how cells run, and change no number."""
 LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns")
 PROMPTING = ("zero", "few")
 
@@ -51,6 +53,7 @@ class GridOptions(BaseModel):
     data_dir: Path | None = None
     results: Path = Path("results")
     jobs: int = Field(1, ge=1)
+    processes_per_cell: int = Field(1, ge=1)
     stages: bool = True
 
     @field_validator(*LISTS, mode="before")

@@ -173,7 +173,7 @@ def _run_one(cell, results: Path, store, labels: _LabelCache, listen: Listener, 
             return finished("skipped", _keep(_without_result(cell, "skipped", cell.skip), results), cell.skip)
         listen(Event("started", cell, "running"))
         try:
-            result = run_cell(cell, labels.get(cell), _tools(cell, store, listen))
+            result = device.together(lambda: run_cell(cell, labels.get(cell), _tools(cell, store, listen)))
         except Skip as skip:
             return finished("skipped", _keep(_without_result(cell, "skipped", str(skip)), results), str(skip))
         except Exception as error:

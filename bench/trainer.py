@@ -158,7 +158,9 @@ class Trainer:
         total = steps * epochs
         schedule = get_linear_schedule_with_warmup(optimiser, round(recipe.warmup * total), total)
         raw_optimiser = optimiser
-        side, optimiser = accelerator.prepare(side, optimiser)
+        # Precision and device only: gradients are summed over processes in `device.share_gradients`.
+        side = accelerator.prepare_model(side, evaluation_mode=True)
+        optimiser = accelerator.prepare_optimizer(optimiser)
         plain_side = accelerator.unwrap_model(side)
         classes = networks[0].head.out_features
         try:
@@ -261,34 +263,36 @@ class Trainer:
         rows equally get the gradient of the whole batch; small-loss selection works within the micro-batch.
         Returns the loss, the rows that this process visited and their probabilities (mean over networks).
         """
-        mine = rows[device.rank() :: device.processes()]
-        say = 1.0
-        if not len(mine):  # more processes than rows: repeat one row with no say in the total
-            mine, say = rows[:1], 0.0
+        count, rank = device.processes(), device.rank()
+        mine = rows[rank::count]
+        share = -(-len(rows) // count)  # rows of the process that has most: all of them make equally many passes
 
         def run(size: int) -> tuple[float, np.ndarray]:
             optimiser.zero_grad(set_to_none=True)
             total, probabilities = 0.0, []
-            for start in range(0, len(mine), size):
-                piece = mine[start : start + size]
+            for start in range(0, share, size):
+                piece, say = mine[start : start + size], 1.0
+                if not len(piece):  # more processes than rows: repeat one row with no say in the total
+                    piece, say = rows[:1], 0.0
                 tensors, batch = make(piece, fresh=start == 0)
                 with self.accelerator.autocast():
                     outputs = side(**tensors)
                 terms = _as_terms(loss(outputs, batch))
                 weights = terms.weights * say
-                value = ((weights * terms.losses).sum(1) / self._total_mass(weights)).sum() * (len(piece) / len(mine))
-                # DDP averages gradients over processes, and the mass above is already that of all of them.
-                self.accelerator.backward(value * device.processes())
+                part = len(rows[start * count : (start + size) * count]) / len(rows)  # over all processes
+                value = ((weights * terms.losses).sum(1) / self._total_mass(weights)).sum() * part
+                self.accelerator.backward(value)
                 total += float(value.detach())
                 with torch.no_grad():
                     stacked = torch.stack([torch.softmax(output.logits, -1) for output in outputs])
-                    probabilities.append(stacked.mean(0).float().cpu().numpy())
+                    probabilities.append(stacked.mean(0).float().cpu().numpy()[: int(say) * len(piece)])
+            device.share_gradients(side.parameters())
             return total, np.concatenate(probabilities)
 
-        size = min(self.micro_batch or len(mine), len(mine))
+        size = min(self.micro_batch or share, share)
         result = None
         try:
-            result = run(size)
+            result = self._said_to_all(run)(size)
         except RuntimeError as error:
             if size == 1 or not should_reduce_batch_size(error):
                 raise
@@ -296,13 +300,28 @@ class Trainer:
             result = find_executable_batch_size(self._shrunk(run), starting_batch_size=size // 2)()
         value, probabilities = result
         value = float(device.sum_over_processes(np.array([value], np.float32))[0])
-        return value, mine if say else mine[:0], probabilities if say else probabilities[:0]
+        return value, mine, probabilities
+
+    def _said_to_all(self, run):
+        """`run`, whose want of memory the other processes are told, so that they repeat the step with this one."""
+
+        def attempt(size: int):
+            try:
+                return run(size)
+            except device.PeerOutOfMemory:
+                raise
+            except RuntimeError as error:
+                if should_reduce_batch_size(error):
+                    device.out_of_memory_here()
+                raise
+
+        return attempt
 
     def _shrunk(self, run):
         """`run` that remembers the batch size it went through with."""
 
         def attempt(batch_size: int):
-            result = run(batch_size)
+            result = self._said_to_all(run)(batch_size)
             self.micro_batch = batch_size
             self.notes.append(f"out of memory: micro-batches of {batch_size}, gradients accumulated")
             return result
@@ -311,21 +330,15 @@ class Trainer:
 
     def _total_mass(self, weights: torch.Tensor) -> torch.Tensor:
         """Σ_i w_ki over the rows of all processes, [K], at least a tiny number."""
-        mass = weights.detach().sum(1)
-        if device.processes() > 1:
-            mass = self.accelerator.reduce(mass, reduction="sum")
-        return mass.clamp_min(1e-12)
+        return device.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)
 
     def _gather(self, rows: torch.Tensor) -> tuple[torch.Tensor, slice]:
         rows = rows.detach()
         if device.processes() == 1:
             return rows, slice(0, len(rows))
-        counts = self.accelerator.gather(torch.tensor([len(rows)], device=rows.device)).tolist()
-        padded = self.accelerator.pad_across_processes(rows, dim=0)
-        parts = self.accelerator.gather(padded).split(max(counts))
-        everything = torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
-        start = sum(counts[: device.rank()])
-        return everything, slice(start, start + counts[device.rank()])
+        parts = device.gather_rows(rows)
+        start = sum(map(len, parts[: device.rank()]))
+        return torch.cat(parts), slice(start, start + len(rows))
 
 
 def _as_terms(value: torch.Tensor | PerExample) -> PerExample:

@@ -55,7 +55,7 @@ def test_two_workers_run_every_cell_once(make, force):
 
 
 def test_workers_that_die_are_said_with_what_is_left(make, monkeypatch):
-    def dead(config, jobs, part):
+    def dead(config, jobs, part, **_):
         return subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], stdout=subprocess.PIPE, text=True)
 
     monkeypatch.setattr(executors, "_start", dead)
@@ -66,7 +66,7 @@ def test_workers_that_die_are_said_with_what_is_left(make, monkeypatch):
 def test_an_interrupt_ends_the_workers(make, monkeypatch):
     started = []
 
-    def sleeper(config, jobs, part):
+    def sleeper(config, jobs, part, **_):
         line = json.dumps({"event": "finished", "status": "done", "hash": "x"})
         code = f"import time; print('{line}', flush=True); time.sleep(600)"
         started.append(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True))

@@ -239,19 +239,35 @@ def status(
 @app.command()
 @friendly
 def report(
+    context: typer.Context,
     results: opt.Results = None,
     out_dir: Annotated[Path | None, Option("--out", help="where to write (default RESULTS/report)")] = None,
-    format: Annotated[str, Option(help="md,latex,csv,html,figures")] = "md,latex,csv,html,figures",
+    format: Annotated[str | None, Option(help="md,latex,csv,html,figures (default all)")] = None,
     baseline: Annotated[str, Option(help="method that the others are compared with")] = "plain",
     rule: Annotated[str, Option(help="the step that counts: last, noisy_valid")] = "last",
+    against: Annotated[str | None, Option(help="published numbers beside ours: paper, or a YAML file")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, Option(metavar="BEFORE AFTER", help="two results folders: what changed, is it sure")
+    ] = None,
     show: Annotated[bool, Option(help="print the main table")] = True,
 ) -> None:
-    """Regenerate every table and figure and the page from the records alone."""
-    from bench.report import build_report, main_table
+    """Regenerate every table and figure and the page from the records alone, or compare two results folders."""
     from bench.selectors import split_list
 
+    formats = None if format is None else split_list(format)
+    if compare is not None:
+        from bench.cli_report import compare_folders, refuse_with_compare
+
+        refuse_with_compare(context, ("results", "baseline", "against"))
+        compare_folders(*compare, out_dir, formats, rule, show, out, _printable)
+        return
+    from bench.report import build_report, main_table
+    from bench.report.build import FORMATS
+
     folder = results or Path("results")
-    done = build_report(folder, out_dir or folder / "report", formats=split_list(format), baseline=baseline, rule=rule)
+    done = build_report(
+        folder, out_dir or folder / "report", formats=formats or FORMATS, baseline=baseline, rule=rule, against=against
+    )  # fmt: skip
     if show:
         out.print(main_table(folder, baseline=baseline, rule=rule))
     for sentence in done.sentences + done.notes:

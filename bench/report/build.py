@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from bench.errors import UsageError
 from bench.report import figures as figure_plans
 from bench.report import render, words
+from bench.report.against import against_sentences, against_tables
 from bench.report.frame import Results, load
 from bench.report.gaps import Gap, find_gaps, gap_sentences
 from bench.report.model import Table, pick, slug
 from bench.report.page import html_page
+from bench.report.published_numbers import read_published
 from bench.report.summaries import summary_tables
 from bench.report.tables import Block, blocks, check_baseline, result_table
 from bench.store import Damaged, write_atomically
@@ -56,14 +58,17 @@ def build_report(
     formats: Collection[str] = FORMATS,
     baseline: str = "plain",
     rule: str = "last",
+    against: str | None = None,
 ) -> ReportSummary:
     """Write tables, figures, the page and the tidy cells below `out`.
 
     `rule` is `last` or `noisy_valid`: the step whose scores count. Figures are drawn for the formats that
-    show them (`html`, `md`) or when asked for (`figures`). Raises UsageError, before anything is written, for
-    an unknown format, rule or baseline, a folder without results, or records of a newer schema.
+    show them (`html`, `md`) or when asked for (`figures`). `against` names published numbers to stand beside ours:
+    `paper`, or a YAML file. Raises UsageError, before anything is written, for an unknown format, rule, baseline or
+    set of published numbers, a folder without results, or records of a newer schema.
     """
     _check(formats, rule)
+    published = None if against is None else read_published(against)
     read = load(results)
     named = check_baseline(read.cells, baseline)
     parts = blocks(read.cells, named)
@@ -72,8 +77,12 @@ def build_report(
         notes.append(f"No method named '{baseline}' is among the results: tables show no difference to a baseline.")
     read = Results(read.folder, read.records, read.cells, read.damaged, notes)
     tables = all_tables(parts, rule, named)
+    if published is not None:
+        tables += against_tables(read, parts, published, rule)
     gaps = find_gaps(read.cells, parts)
     lead = [words.count_sentence(read), *(words.headline(block, rule, named) for block in parts if block.columns)]
+    if published is not None:
+        lead += against_sentences(read, parts, published, rule)
     drawn = []
     if {"html", "md", "figures"} & set(formats):
         drawn = [(plan, *figure_plans.render(plan)) for plan in figure_plans.plans(read, parts, rule, named)]
@@ -100,6 +109,11 @@ def _check(formats: Collection[str], rule: str) -> None:
         raise UsageError(f"formats must be a list of {', '.join(FORMATS)}, not {formats!r}")
     for name in formats:
         pick("report format", name, FORMATS)
+    check_rule(rule)
+
+
+def check_rule(rule: str) -> None:
+    """Raises UsageError for a rule that is none, and for the one that selects on the test set."""
     if rule == "oracle_best":
         raise UsageError(
             "rule 'oracle_best' selects on the test set and is never a result: use last or noisy_valid "

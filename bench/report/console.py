@@ -31,11 +31,12 @@ def main_table(
     for block in blocks(results.cells, named):
         for task in block.tasks():
             table = result_table(block, task, metric, rule, named)
-            pieces += [_rich(table), Text(" ".join(table.caption), style="dim"), Text("")]
+            pieces += [rich_table(table), Text(" ".join(table.caption), style="dim"), Text("")]
     return Group(*pieces)
 
 
-def _rich(table: Table):
+def rich_table(table: Table):
+    """One table of a report for a terminal."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text

@@ -250,6 +250,7 @@ def report(
         tuple[Path, Path] | None, Option(metavar="BEFORE AFTER", help="two results folders: what changed, is it sure")
     ] = None,
     show: Annotated[bool, Option(help="print the main table")] = True,
+    full: Annotated[bool, Option("--full", help="leave nothing out, however many cells there are")] = False,
 ) -> None:
     """Regenerate every table and figure and the page from the records alone, or compare two results folders."""
     from bench.selectors import split_list
@@ -265,11 +266,12 @@ def report(
     from bench.report.build import FORMATS
 
     folder = results or Path("results")
+    out_dir, chosen = out_dir or folder / "report", formats or FORMATS
     done = build_report(
-        folder, out_dir or folder / "report", formats=formats or FORMATS, baseline=baseline, rule=rule, against=against
+        folder, out_dir, formats=chosen, baseline=baseline, rule=rule, against=against, full=full
     )  # fmt: skip
     if show:
-        out.print(main_table(folder, baseline=baseline, rule=rule))
+        out.print(main_table(done.results, baseline=baseline, rule=rule))
     for sentence in done.sentences + done.notes:
         out.print(escape(_printable(sentence)), highlight=False, soft_wrap=True)
     for damaged in done.damaged:

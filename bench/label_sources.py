@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from bench.sources import TaskData
 from bench.sources.fetch import download
 from bench.tasks import Repository
 from llm_labels import labelsets
-from llm_labels.labelsets import SplitLabels, read_authors_files, read_label_set
+from llm_labels.labelsets import SplitLabels, read_authors_files, read_card, read_label_set
 
-__all__ = ["LabelSetRef", "find_label_sets", "labellers", "read_labels"]
+__all__ = ["LabelSetRef", "find_label_sets", "labellers", "labelling_cost", "read_labels"]
 
 PROMPTING_FOLDERS = {"zero": "zero", "zeroshot": "zero", "few": "few", "fewshot": "few"}
 
@@ -90,3 +91,20 @@ def read_labels(ref: LabelSetRef, task: TaskData) -> Mapping[str, SplitLabels]:
         paths = {split: download(ref.place.url(split), sha256) for split, (_, sha256) in ref.place.files.items()}
         return read_authors_files(paths, task.label_names, task.full_fingerprint)
     return read_label_set(ref.place, task.label_names, task.full_fingerprint)
+
+
+def labelling_cost(refs: Sequence[LabelSetRef]) -> dict[str, float]:
+    """What making the label sets had cost by their cards: `texts` asked, requests, tokens, seconds, usd, summed.
+
+    Empty unless every set has a card that says what it had cost (those of the paper's authors do not).
+    """
+    total: Counter[str] = Counter()
+    for ref in refs:
+        if isinstance(ref.place, Repository) or not (ref.place / "card.json").is_file():
+            return {}
+        card = read_card(ref.place)
+        if not card.cost:
+            return {}
+        total["texts"] += sum(counts.asked for counts in card.splits.values())
+        total.update(card.cost)
+    return dict(total)

@@ -12,11 +12,12 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from bench.errors import Skip, Unavailable, UsageError, unknown
-from bench.label_sources import LabelSetRef, labellers, read_labels
+from bench.label_sources import LabelSetRef, labellers, labelling_cost, read_labels
 from bench.noise_sources import NoiseSource, parse_noise, sources_for, why_not
 from bench.noise_synthetic import (
     asymmetric,
@@ -54,7 +55,7 @@ class NoisyLabels:
     valid: np.ndarray  # int64[N_valid]
     test: np.ndarray | None  # int64[N_test]: the labeller itself as a classifier; LLM and column sources only
     source: NoiseSource
-    facts: dict[str, float] = field(default_factory=dict)  # e.g. the mean flip rate that IDN drew
+    facts: dict[str, Any] = field(default_factory=dict)  # e.g. the mean flip rate that IDN drew, the labelling's cost
 
     @property
     def fingerprint(self) -> str:
@@ -126,7 +127,9 @@ def draw(
         labels = {s: majority_vote(votes, num_classes, rng(s), "drop") for s, votes in answers.items()}
     else:
         labels = {split: votes[:, 0] for split, votes in answers.items()}
-    return NoisyLabels(labels["train"], labels["valid"], labels.get("test"), source)
+    cost = labelling_cost([ref for ref in source.members if not isinstance(ref, str)])
+    facts = {"labelling": cost} if cost else {}
+    return NoisyLabels(labels["train"], labels["valid"], labels.get("test"), source, facts)
 
 
 def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts:

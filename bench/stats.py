@@ -15,6 +15,10 @@ MIN_SEEDS = 3
 """Fewer shared seeds support no claim that one method is better than another."""
 
 
+NO_SPREAD = 1e-9
+"""A half-width below this is rounding: all values were equal, as happens where few texts differ."""
+
+
 class Interval(NamedTuple):
     """A mean with the half-width of its confidence interval; NaN where too few values give none."""
 
@@ -24,8 +28,8 @@ class Interval(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """True when the whole interval lies on one side of zero."""
-        return bool(np.isfinite(self.half) and abs(self.mean) > self.half)
+        """True when the whole interval lies on one side of zero; an interval without any width says nothing."""
+        return bool(np.isfinite(self.half) and abs(self.mean) > self.half > NO_SPREAD)
 
 
 def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
@@ -76,54 +80,69 @@ def best_supported(scores: Mapping[str, Mapping[int, float]], higher_is_better: 
         return Best(best, runner_up, difference, False, why)
     supported = difference.excludes_zero and sign * difference.mean > 0
     why = "the paired 95 % interval excludes 0" if supported else "the paired 95 % interval includes 0"
+    if difference.half <= NO_SPREAD and difference.mean:
+        why = "the difference is the same with every seed, which gives no interval"
     return Best(best, runner_up, difference, supported, why)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """Holm's step-down adjusted p-values (Holm 1979), in the order given; NaN stays NaN and is not counted."""
+    from statsmodels.stats.multitest import multipletests
+
     p = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(p.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    factors = len(order) - np.arange(len(order))
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    adjusted, known = np.full(p.shape, np.nan), np.isfinite(p)
+    if known.any():
+        adjusted[known] = multipletests(p[known], method="holm")[1]
     return adjusted
 
 
-def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> float:
-    """p-value of McNemar's test that two classifiers err equally often on the same texts.
+def paired_t_p(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float:
+    """Two-sided p-value of the paired t-test over shared seeds; NaN below `MIN_SEEDS` of them.
 
-    `right_a`, `right_b` bool[N]. Exact binomial below 25 discordant texts, else chi-squared with continuity
-    correction (spec section 11).
+    Differences that are all equal say nothing about their spread: p is then 1 where they are 0, else NaN.
     """
-    a, b = np.asarray(right_a, bool), np.asarray(right_b, bool)
-    if a.shape != b.shape:
-        raise ValueError(f"McNemar's test needs the same texts: {list(a.shape)} and {list(b.shape)} answers")
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    total = only_a + only_b
-    if total < 25:
-        return float(min(1.0, 2 * special.bdtr(min(only_a, only_b), total, 0.5)))
-    return float(special.chdtrc(1, max(0, abs(only_a - only_b) - 1) ** 2 / total))
+    shared = sorted(ours.keys() & theirs.keys())
+    if len(shared) < MIN_SEEDS:
+        return float("nan")
+    difference = np.array([ours[seed] - theirs[seed] for seed in shared])
+    if np.ptp(difference) <= NO_SPREAD:
+        return 1.0 if abs(difference[0]) <= NO_SPREAD else float("nan")
+    from scipy import stats
 
-
-class Ranks(NamedTuple):
-    """Average ranks over blocks (1 = best), with the Friedman test; None where there are too few blocks."""
-
-    mean: np.ndarray  # float64[methods]
-    blocks: int
-    p_value: float | None  # Iman and Davenport's F form of the Friedman test
-    critical_difference: float | None  # Nemenyi, alpha = 0.05
+    return float(stats.ttest_1samp(difference, 0.0).pvalue)
 
 
 MIN_BLOCKS = 5
 """Fewer blocks give ranks only, no p-value (spec section 11)."""
 
 
+def signed_rank_p(differences: Sequence[float] | np.ndarray) -> float:
+    """Two-sided Wilcoxon signed-rank p-value of paired differences over blocks; NaN below `MIN_BLOCKS` blocks."""
+    from scipy import stats
+
+    values = np.asarray(differences, dtype=np.float64)
+    if values.size < MIN_BLOCKS:
+        return float("nan")
+    if not values.any():
+        return 1.0
+    return float(stats.wilcoxon(values, zero_method="zsplit").pvalue)
+
+
+class Ranks(NamedTuple):
+    """Average ranks over blocks (1 = best), with what tests say of them; None where there are too few blocks."""
+
+    mean: np.ndarray  # float64[methods]
+    blocks: int
+    p_value: float | None  # Friedman test in Iman and Davenport's F form
+    critical_difference: float | None  # Nemenyi, alpha = 0.05
+    pairwise: np.ndarray | None  # float64[methods, methods]: Nemenyi's p-values
+
+
 def friedman_ranks(scores: np.ndarray) -> Ranks:
-    """Average ranks of methods over blocks, Friedman test and Nemenyi's critical difference (Demsar 2006).
+    """Average ranks of methods over blocks, Friedman test, Nemenyi's pairwise test (Demsar 2006).
 
     `scores` float[blocks, methods], higher is better, no NaN. A block is a task with a noise source, its
-    seeds averaged first: seeds are not blocks.
+    seeds averaged first: seeds are not blocks. The tests need `MIN_BLOCKS` blocks and 3 methods.
     """
     from scipy import stats
 
@@ -132,50 +151,44 @@ def friedman_ranks(scores: np.ndarray) -> Ranks:
         raise ValueError(f"ranks need finite scores of at least 2 methods, float[blocks, methods], not {scores.shape}")
     blocks, k = scores.shape
     mean = stats.rankdata(-scores, axis=1).mean(axis=0)
-    if blocks < MIN_BLOCKS:
-        return Ranks(mean, blocks, None, None)
-    chi2 = 12 * blocks / (k * (k + 1)) * ((mean**2).sum() - k * (k + 1) ** 2 / 4)
+    if blocks < MIN_BLOCKS or k < 3:
+        return Ranks(mean, blocks, None, None, None)
+    if (np.ptp(scores, axis=1) == 0).all():  # nobody differs anywhere: the statistic is 0 / 0
+        return Ranks(mean, blocks, 1.0, None, None)
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    chi2 = stats.friedmanchisquare(*scores.T).statistic
     rest = blocks * (k - 1) - chi2
-    p_value = 0.0 if rest <= 0 else float(special.fdtrc(k - 1, (k - 1) * (blocks - 1), (blocks - 1) * chi2 / rest))
+    p_value = 0.0 if rest <= 0 else float(stats.f.sf((blocks - 1) * chi2 / rest, k - 1, (k - 1) * (blocks - 1)))
     quantile = stats.studentized_range.ppf(0.95, k, np.inf) / np.sqrt(2)
-    return Ranks(mean, blocks, p_value, float(quantile * np.sqrt(k * (k + 1) / (6 * blocks))))
+    critical = float(quantile * np.sqrt(k * (k + 1) / (6 * blocks)))
+    return Ranks(mean, blocks, p_value, critical, posthoc_nemenyi_friedman(scores).to_numpy(np.float64))
 
 
-def signed_rank_p(differences: Sequence[float] | np.ndarray) -> float | None:
-    """Two-sided Wilcoxon signed-rank p-value of paired differences over blocks; None below `MIN_BLOCKS` blocks."""
-    from scipy import stats
-
-    values = np.asarray(differences, dtype=np.float64)
-    if values.size < MIN_BLOCKS:
-        return None
-    if not values.any():
-        return 1.0
-    return float(stats.wilcoxon(values, zero_method="zsplit").pvalue)
+DRAWS = 2000
+"""Draws of a bootstrap: its 95 % limits then stand on 50 draws each."""
 
 
-class Bootstrap(NamedTuple):
-    """A difference of two methods with its percentile interval."""
+def bootstrap_texts(right: np.ndarray, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
+    """Accuracies float32[draws, runs] when the test texts are drawn anew, the same texts for every run.
 
-    difference: float
-    low: float
-    high: float
-
-
-def bootstrap_accuracy(
-    ours: np.ndarray, theirs: np.ndarray, rng: np.random.Generator, draws: int = 10_000, confidence: float = 0.95
-) -> Bootstrap:
-    """Two-level paired bootstrap of the accuracy difference: seeds and test texts are both drawn anew.
-
-    `ours`, `theirs` bool[seeds, texts]: right or wrong, same seeds, same texts. Percentile interval.
+    `right` bool[runs, texts]: which texts each run got right.
     """
-    a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    if a.shape != b.shape or a.ndim != 2:
-        raise ValueError(f"bootstrap needs two arrays [seeds, texts] of one shape: {list(a.shape)}, {list(b.shape)}")
-    seeds, texts = a.shape
-    by_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds  # [draws, seeds]
-    gap = a - b
-    # One draw at a time keeps memory at one row of texts; all draws at once would need draws x texts floats.
-    drawn = np.array([(row @ gap)[rng.integers(texts, size=texts)].mean() for row in by_seed])
+    runs, texts = right.shape
+    hits = np.ascontiguousarray(right.T, dtype=np.float32)
+    found = np.empty((draws, runs), dtype=np.float32)
+    for row in range(draws):  # one draw at a time: all of them at once would need draws x texts numbers
+        found[row] = np.bincount(rng.integers(texts, size=texts), minlength=texts).astype(np.float32) @ hits
+    return found / texts
+
+
+def bootstrap_seeds(seeds: int, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
+    """Weights float64[draws, seeds], rows sum to 1, of seeds drawn anew."""
+    return rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
+
+
+def percentile_interval(drawn: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """The percentile interval of a bootstrap's draws float[draws]."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Bootstrap(float((a - b).mean()), float(low), float(high))
+    return float(low), float(high)

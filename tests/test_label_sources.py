@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from bench.errors import Unavailable
-from bench.label_sources import PUBLISHED, find_label_sets, labellers, read_labels
+from bench.label_sources import PUBLISHED, find_label_sets, labellers, labelling_cost, read_labels
 from bench.noise import sources_for
 from bench.sources import load_task
 from bench.tasks import Repository, known
+from llm_labels.labelsets import SETS, read_card
 
 SPLITS = ("train", "valid", "test")
 
@@ -95,3 +96,20 @@ def test_a_published_set_out_of_reach_is_a_skip_that_says_what_to_do(task, publi
     assert "put them into llm_labels/big/few/toy" in why
     with pytest.raises(Unavailable):
         read_labels(find_label_sets()[0], task)
+
+
+def test_the_cost_of_label_sets_is_the_sum_of_their_cards():
+    refs = [ref for ref in find_label_sets(task="trec") if ref.labeller == "smollm2"]
+    assert len(refs) == 2
+    cards = [read_card(SETS / "smollm2" / prompting / "trec") for prompting in ("few", "zero")]
+    cost = labelling_cost(refs)
+    assert cost["texts"] == sum(part.asked for card in cards for part in card.splits.values())
+    assert cost["seconds"] == pytest.approx(sum(card.cost["seconds"] for card in cards))
+    assert labelling_cost(find_label_sets(task="trec")[:1])["texts"] > 0
+
+
+def test_the_authors_labels_have_no_known_cost(tmp_path):
+    ref = next(ref for ref in find_label_sets() if ref.labeller == "mixtral-8x22b")
+    assert isinstance(ref.place, Repository)
+    assert labelling_cost([ref]) == {}
+    assert labelling_cost([ref, *find_label_sets(task="trec")]) == {}

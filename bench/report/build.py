@@ -12,12 +12,14 @@ from bench.errors import UsageError
 from bench.report import figures as figure_plans
 from bench.report import render, words
 from bench.report.against import against_sentences, against_tables
+from bench.report.bootstrap import MOST_CELLS, Draws, draw
 from bench.report.frame import Results, load
 from bench.report.gaps import Gap, find_gaps, gap_sentences
 from bench.report.model import Table, pick, slug
 from bench.report.page import html_page
 from bench.report.published_numbers import read_published
-from bench.report.summaries import summary_tables
+from bench.report.significance import compared, ranks_table, significance_table, wins_table
+from bench.report.summaries import labelling_table, summary_tables
 from bench.report.tables import Block, blocks, check_baseline, result_table
 from bench.store import Damaged, write_atomically
 
@@ -44,6 +46,7 @@ class ReportSummary:
     damaged: list[Damaged]
     sentences: list[str]  # the report in words, for people
     notes: list[str]
+    results: Results = field(repr=False)  # what was read
 
     @property
     def page(self) -> Path | None:
@@ -59,13 +62,15 @@ def build_report(
     baseline: str = "plain",
     rule: str = "last",
     against: str | None = None,
+    full: bool = False,
 ) -> ReportSummary:
     """Write tables, figures, the page and the tidy cells below `out`.
 
     `rule` is `last` or `noisy_valid`: the step whose scores count. Figures are drawn for the formats that
     show them (`html`, `md`) or when asked for (`figures`). `against` names published numbers to stand beside ours:
-    `paper`, or a YAML file. Raises UsageError, before anything is written, for an unknown format, rule, baseline or
-    set of published numbers, a folder without results, or records of a newer schema.
+    `paper`, or a YAML file. A report of very many cells leaves out what is slow and says so, unless `full`. Raises
+    UsageError, before anything is written, for an unknown format, rule, baseline or set of published numbers, a
+    folder without results, or records of a newer schema.
     """
     _check(formats, rule)
     published = None if against is None else read_published(against)
@@ -76,7 +81,7 @@ def build_report(
     if named is None:
         notes.append(f"No method named '{baseline}' is among the results: tables show no difference to a baseline.")
     read = Results(read.folder, read.records, read.cells, read.damaged, notes)
-    tables = all_tables(parts, rule, named)
+    tables = all_tables(read, parts, rule, named, full=full)
     if published is not None:
         tables += against_tables(read, parts, published, rule)
     gaps = find_gaps(read.cells, parts)
@@ -101,6 +106,7 @@ def build_report(
         damaged=read.damaged,
         sentences=lead,
         notes=notes,
+        results=read,
     )
 
 
@@ -122,17 +128,47 @@ def check_rule(rule: str) -> None:
     pick("selection rule", rule, ("last", "noisy_valid"))
 
 
-def all_tables(parts: Sequence[Block], rule: str, baseline: str | None) -> list[Table]:
-    """Every table of a report: by set-up, all tasks first."""
-    made = []
+def all_tables(read: Results, parts: Sequence[Block], rule: str, baseline: str | None, *, full: bool) -> list[Table]:
+    """Every table of a report, by set-up: results, what they support, and the summaries."""
+    made: list[Table | None] = []
     for block in parts:
         if not block.columns:
             continue
-        tasks = block.tasks()
-        for task in ([""] if len(tasks) > 1 else []) + tasks:
-            made += [result_table(block, task, metric, rule, baseline) for metric in ("accuracy", "ece")]
+        for where in layouts(block):
+            made += [result_table(block, metric_name=metric, rule=rule, baseline=baseline, **where) for metric in SHOWN]
+        draws, why_not = _draws(read, block, rule, baseline, full)
+        made += [significance_table(block, metric, rule, baseline, draws, why_not) for metric in SHOWN]
+        made += [ranks_table(block, rule, baseline), wins_table(block, rule, baseline)]
         made += summary_tables(block, rule, baseline)
-    return made
+        made.append(labelling_table(block))
+    return [table for table in made if table is not None]
+
+
+SHOWN = ("accuracy", "ece")
+"""Metrics with tables of their own; the calibration table has them all."""
+
+
+def layouts(block: Block) -> list[dict[str, str]]:
+    """Which columns the result tables of a set-up have: all, the LLMs' (as in the paper), by task, by noise source."""
+    tasks = block.tasks()
+    if len(tasks) == 1:
+        return [{"task": tasks[0]}]
+    llm = [column for column in block.columns if block.kinds[column] == "llm"]
+    made = [{"task": ""}]
+    made += [{"task": "", "kind": "llm"}] if 1 < len(llm) < len(block.columns) else []
+    made += [{"task": task} for task in tasks]
+    shared = [noise for noise in block.noises() if sum(each == noise for _, each in block.columns) > 1]
+    return made + ([{"task": "", "noise": noise} for noise in shared] if len(block.noises()) > 1 else [])
+
+
+def _draws(read: Results, block: Block, rule: str, baseline: str | None, full: bool) -> tuple[Draws | None, str]:
+    """The bootstrap of a set-up's accuracies, or why there is none."""
+    if len(read.cells) > MOST_CELLS and not full:
+        return None, f"it is left out above {MOST_CELLS:,} cells; `bench report --full` makes it"
+    methods, columns = compared(block, f"accuracy_{rule}")
+    if baseline not in methods:
+        return None, "there is no baseline to compare with"
+    return draw(read, block, methods, columns, rule), ""
 
 
 def _files(

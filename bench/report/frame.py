@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.errors import UsageError
+from bench.metrics import simplex
 from bench.report import labels
 from bench.store import Damaged, Record, Scores, read_arrays, read_records
 
@@ -53,6 +54,10 @@ COLUMNS = {
     "noise_rate_train": "share of the answered train labels that differ from gold",
     "no_answer_train": "share of the train texts that the labeller gave no label",
     "labeller_test_accuracy": "accuracy of the labeller itself on test; no answer counts as wrong",
+    "labelling_texts": "texts that the labeller was asked for its label set; empty = its cost is not published",
+    "labelling_tokens": "tokens read and written by the labeller for its label set",
+    "labelling_seconds": "wall seconds of making the label set",
+    "labelling_usd": "price of making the label set in US dollars",
     "seconds_marginal": "wall seconds of this cell",
     "seconds_stand_alone": "wall seconds had nothing been shared with other cells",
     "peak_memory_mb": "peak memory in MB",
@@ -90,17 +95,29 @@ class Results:
         """The record of each cell id."""
         return dict(zip(self.cells["cell"], self.records, strict=True))
 
-    def bins(self, cell: str) -> dict[str, np.ndarray] | None:
-        """Reliability bins of a cell's last step (`count`, `accuracy`, `confidence` float32[15]); None if unknown."""
-        record = self.by_cell[cell]
+    def arrays(self, cell: str, *names: str) -> dict[str, np.ndarray] | None:
+        """The arrays `names` beside a cell's record; None unless all of them can be read."""
         try:
-            arrays = read_arrays(record.key.path(self.folder))
+            found = read_arrays(self.by_cell[cell].key.path(self.folder), *names)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
+        return found if len(found) == len(names) else None
+
+    def bins(self, cell: str) -> dict[str, np.ndarray] | None:
+        """Reliability bins of a cell's last step (`count`, `accuracy`, `confidence` float32[15]); None if unknown."""
         names = ("count", "accuracy", "confidence")
-        if any(f"bins_{name}" not in arrays for name in names):
+        arrays = self.arrays(cell, *(f"bins_{name}" for name in names))
+        return arrays and {name: arrays[f"bins_{name}"] for name in names}
+
+    def right(self, cell: str, rule: str = "last") -> np.ndarray | None:
+        """Which test texts the step of `rule` got right, bool[N_test]; None if unknown."""
+        arrays = self.arrays(cell, f"test_{rule}", "gold")
+        if arrays is None or len(arrays["gold"]) != len(arrays[f"test_{rule}"]):
             return None
-        return {name: arrays[f"bins_{name}"] for name in names}
+        try:
+            return simplex(arrays[f"test_{rule}"]).argmax(1) == arrays["gold"]
+        except ValueError:  # no probabilities
+            return None
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -200,10 +217,21 @@ def _row(record: Record, folder: Path) -> dict:
         row |= {"noise_kind": noise.kind, "labeller": noise.labeller, "prompting": noise.prompting}
         row |= {"noise_rate_train": noise.rate_train, "no_answer_train": noise.no_answer_train}
         row |= {"labeller_test_accuracy": noise.labeller_test_accuracy}
+    row |= _labelling(record)
     if record.scores is not None:
         for rule in RULES:
             row |= {f"{name}_{rule}": value for name, value in dict(getattr(record.scores, rule)).items()}
     return row
+
+
+def _labelling(record: Record) -> dict[str, float]:
+    """The cost of the label set, as the record's diagnostics tell it."""
+    cost = record.diagnostics.get("labelling")
+    if not isinstance(cost, dict) or not all(isinstance(value, int | float) for value in cost.values()):
+        return {}
+    found = {f"labelling_{name}": float(cost[name]) for name in ("texts", "seconds", "usd") if name in cost}
+    tokens = [float(cost[name]) for name in ("tokens_in", "tokens_out") if name in cost]
+    return found | ({"labelling_tokens": sum(tokens)} if tokens else {})
 
 
 def _separate_other_data(cells: pd.DataFrame) -> list[str]:

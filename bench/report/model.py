@@ -50,7 +50,7 @@ class Entry:
     best: bool = False
     cells: tuple[str, ...] = ()  # ids of the cells behind it
     note: str = ""
-    text: str = ""
+    text: str = ""  # shown in place of the number, e.g. "< 0.001"
     decimals: int | None = None  # where they differ from the table's
     signed: bool = False
 
@@ -62,6 +62,8 @@ class Head:
     name: str
     group: str = ""
     below: str = ""
+    task: str = ""  # whose scores the column holds; "" = of several
+    noise: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Table:
 
     name: str  # unique within a report, safe in a file name
     title: str
-    kind: str  # "accuracy", "ece", "selection", "calibration", "cost"
+    kind: str  # "accuracy", "ece", "significance", "ranks", "wins", "selection", "calibration", "cost"
     setup: str
     task: str  # "" = all tasks
     heads: tuple[Head, ...]
@@ -88,6 +90,7 @@ class Table:
     caption: tuple[str, ...] = ()  # sentences
     seeds: int = 0  # the usual number of seeds; entries with fewer are marked (0: none is)
     higher_is_better: bool = True
+    noise: str = ""  # "" = all noise sources
 
 
 def slug(table: Table) -> str:
@@ -110,7 +113,7 @@ def parts(entry: Entry, table: Table) -> tuple[str, str, str]:
     decimals = table.decimals if entry.decimals is None else entry.decimals
     half = "" if math.isnan(entry.half) else f"± {number(entry.half, decimals)}"
     few = f"(n={entry.n})" if 0 < entry.n < table.seeds else ""
-    return number(entry.mean, decimals, entry.signed), half, few
+    return entry.text or number(entry.mean, decimals, entry.signed), half, few
 
 
 def pick(kind: str, name: str, known: Iterable[str]) -> str:

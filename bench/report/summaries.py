@@ -1,4 +1,4 @@
-"""Tables over all columns of a set-up: selection of the step, calibration, cost."""
+"""Tables over all columns of a set-up: selection of the step, calibration, cost of training and of labelling."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ def summary_tables(block: Block, rule: str, baseline: str | None) -> list[Table]
         over += "compared method has."
     if left_out:
         over += f" Without {', '.join(left_out)}, having fewer than half of the columns."
-    return [dataclasses.replace(table, caption=(over, *table.caption)) for table in made]
+    seeds = "Mean ± 95 % t-interval over seeds."
+    return [
+        dataclasses.replace(table, caption=(over, *([seeds] if table.seeds > 1 else []), *table.caption))
+        for table in made
+    ]
 
 
 def selection_table(block: Block, methods: list[str], shared: list[Column], baseline: str | None) -> Table:
@@ -135,6 +139,42 @@ def cost_table(block: Block, methods: list[str], shared: list[Column], baseline:
     return Table(
         f"cost-{block.setup}", title, "cost", block.setup, "", heads, tuple(rows), 1, caption, higher_is_better=False
     )
+
+
+LABELLING = (("texts", 1, 0), ("tokens", 1e-3, 0), ("seconds", 1, 0), ("usd", 1, 2))
+"""Parts of a labelling cost, with the scale and the decimals in which they are shown."""
+
+
+def labelling_table(block: Block) -> Table | None:
+    """What making each label set had cost; None without labels from LLMs."""
+    rows = []
+    for task, noise in block.columns:
+        if block.kinds[task, noise] != "llm":
+            continue
+        cells = [row for method in block.methods for row in block.rows.get((method, (task, noise)), ())]
+        known = next((row for row in cells if row["labelling_texts"] is not None), None)
+        entries = [
+            Entry("value", scale * known[f"labelling_{name}"], cells=(known["cell"],), decimals=decimals)
+            if known and known[f"labelling_{name}"] is not None
+            else Entry("text", text="not published")
+            for name, scale, decimals in LABELLING
+        ]
+        rows.append(Row(f"{noise}, {task}", "method", tuple(entries)))
+    if not rows:
+        return None
+    heads = (
+        Head("texts", "label set", "asked"),
+        Head("tokens", "label set", "thousands"),
+        Head("seconds", "label set"),
+        Head("price", "label set", "US dollars"),
+    )
+    caption = (
+        "What making the label set had cost once, by its card; no cell counts it. Seconds are those of the machine "
+        "that made it; a model that runs locally has no price. Not published: the set has no card with its cost, or "
+        "the record is older than this table.",
+    )
+    title = f"Cost of labelling: {block.setup}"
+    return Table(f"labelling-{block.setup}", title, "cost", block.setup, "", heads, tuple(rows), 0, caption)
 
 
 def _mean(cells: list[dict], name: str, scale: float, decimals: int, ids: tuple[str, ...]) -> Entry:

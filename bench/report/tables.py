@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Column = tuple[str, str]  # (task, noise)
 
+KINDS = ("column", "llm", "weak", "synthetic", None)
+"""Kinds of noise sources in the order of the columns."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -29,6 +32,7 @@ class Block:
     methods: list[str]  # baseline first, references last
     references: frozenset[str]
     columns: list[Column]
+    kinds: dict[Column, str | None]  # llm, weak, synthetic, column
     rows: dict[tuple[str, Column], list[dict]] = field(repr=False)  # (method, column) -> cells
 
     def values(self, method: str, column: Column, name: str, scale: float = 1.0) -> dict[int, float]:
@@ -39,6 +43,11 @@ class Block:
     def ids(self, method: str, columns: list[Column]) -> tuple[str, ...]:
         """Ids of a method's cells in some columns."""
         return tuple(row["cell"] for column in columns for row in self.rows.get((method, column), ()))
+
+    def noises(self) -> list[str]:
+        """Noise sources in the order of the columns."""
+        order = sorted(self.columns, key=lambda column: (KINDS.index(self.kinds[column]), natural(column[1])))
+        return list(dict.fromkeys(noise for _, noise in order))
 
     def tasks(self) -> list[str]:
         """Tasks in order of their names."""
@@ -67,7 +76,7 @@ def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
     """One block a set-up, the largest first. Columns in which nothing could be scored for want of gold are left out."""
     names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
     names += ["labeller_test_accuracy", "noise_rate_train", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
-    names += ["peak_memory_mb", "parameters", "device"]
+    names += ["peak_memory_mb", "parameters", "device", *(name for name in cells.columns if "labelling_" in name)]
     names += [name for name in cells.columns if name.rsplit("_", 1)[0] in METRICS or "_noisy_valid" in name]
     names += [name for name in cells.columns if name.endswith("_oracle_best")]
     wanted = cells[list(dict.fromkeys(names))].sort_values("seed", kind="stable")
@@ -82,19 +91,19 @@ def _block(setup: str, rows: list[dict], baseline: str | None) -> Block:
     index: dict[tuple[str, Column], list[dict]] = defaultdict(list)
     scored: dict[Column, bool] = defaultdict(bool)
     kinds: dict[Column, int] = {}
-    order = {"column": 0, "llm": 1, "weak": 2, "synthetic": 3, None: 4}
     for row in rows:
         column = (row["task"], row["noise"])
         index[row["method_label"], column].append(row)
         scored[column] |= row["has_gold"] is not False
-        kinds[column] = min(kinds.get(column, 4), order[row["noise_kind"]])
+        kinds[column] = min(kinds.get(column, len(KINDS)), KINDS.index(row["noise_kind"]))
     columns = sorted((c for c in scored if scored[c]), key=lambda c: (c[0], kinds[c], natural(c[1])))
     references = frozenset(row["method_label"] for row in rows if row["sees_gold"])
     methods = sorted(
         {method for method, column in index if scored[column]},
         key=lambda name: (name in references, name != baseline, natural(name)),
     )
-    return Block(setup, methods, references, columns, dict(index))
+    named = {column: KINDS[kinds[column]] for column in columns}
+    return Block(setup, methods, references, columns, named, dict(index))
 
 
 def entry(block: Block, method: str, column: Column, name: str, metric: Metric) -> Entry:
@@ -140,10 +149,20 @@ def averages(block: Block, method: str, columns: list[Column], name: str, scale:
     return {seed: sum(by_seed[seed] for by_seed in values) / len(values) for seed in sorted(shared)}
 
 
-def result_table(block: Block, task: str, metric_name: str, rule: str, baseline: str | None) -> Table:
-    """Methods x noise sources of one task (`task=""`: of all tasks), with average and difference to the baseline."""
+def result_table(
+    block: Block, task: str, metric_name: str, rule: str, baseline: str | None, *, noise: str = "", kind: str = ""
+) -> Table:
+    """Methods x columns (task and noise source), with their average and the difference to the baseline.
+
+    Of one task or of one noise source (`""`: of all); `kind="llm"` keeps the labels of LLMs only: the layout of the
+    paper.
+    """
     metric, name = METRICS[metric_name], f"{metric_name}_{rule}"
-    columns = [column for column in block.columns if not task or column[0] == task]
+    columns = [
+        column
+        for column in block.columns
+        if task in ("", column[0]) and noise in ("", column[1]) and kind in ("", block.kinds[column])
+    ]
     methods = [method for method in block.methods if any((method, column) in block.rows for column in columns)]
     competing = [method for method in methods if method not in block.references]
     shared, left_out = common_columns(block, columns, name)
@@ -153,7 +172,7 @@ def result_table(block: Block, task: str, metric_name: str, rule: str, baseline:
     grid = {method: [entry(block, method, column, name, metric) for column in columns] for method in methods}
     for position, column in enumerate(columns):
         mark_best(grid, position, {each: block.values(each, column, name) for each in competing}, metric)
-    heads = [_head(block, column) for column in columns]
+    heads = [_head(block, column, by_task=not noise) for column in columns]
     if len(columns) > 1:
         for method in methods:
             grid[method].append(summary(average[method], block.ids(method, shared)))
@@ -164,8 +183,6 @@ def result_table(block: Block, task: str, metric_name: str, rule: str, baseline:
             grid[method].append(difference(average, method, baseline, block.ids(method, shared)))
         heads.append(Head(f"vs {baseline}"))
     rows = [Row(method, row_kind(block, method, baseline), tuple(grid[method])) for method in methods]
-    if metric_name == "accuracy" and (labeller := _labeller_row(block, columns, len(heads))):
-        rows.append(labeller)
     sentences = [
         _seed_sentence(block, columns, name, metric),
         RULE_TEXT[rule],
@@ -176,9 +193,14 @@ def result_table(block: Block, task: str, metric_name: str, rule: str, baseline:
         sentences.append(f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval.")
     if seen := sorted(block.references & set(methods)):
         sentences.append(f"{', '.join(seen)}: sees gold, a reference that does not compete.")
+    if metric_name in HARD and (labeller := _labeller_row(block, columns, shared, average.get(baseline), len(heads))):
+        rows.append(labeller)
+    elif metric_name not in HARD and any(block.kinds[column] in ("llm", "column") for column in columns):
+        sentences.append("The labeller itself gives labels without probabilities: it has no such score.")
+    where = task or {"llm": "LLM labels, "}.get(kind, "") + (f"{noise}, " if noise else "") + "all tasks"
     return Table(
-        name=f"{metric_name}-{task or 'all tasks'}-{block.setup}",
-        title=f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}: {task or 'all tasks'}, {block.setup}",
+        name=f"{metric_name}-{where}-{block.setup}",
+        title=f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}: {where}, {block.setup}",
         kind=metric_name,
         setup=block.setup,
         task=task,
@@ -188,7 +210,12 @@ def result_table(block: Block, task: str, metric_name: str, rule: str, baseline:
         caption=tuple(sentences),
         seeds=max((each.n for row in rows for each in row.entries), default=0),
         higher_is_better=metric.higher_is_better,
+        noise=noise,
     )
+
+
+HARD = ("accuracy",)
+"""Metrics that labels without probabilities have, and records hold for the labeller."""
 
 
 def row_kind(block: Block, method: str, baseline: str | None) -> Kind:
@@ -218,27 +245,49 @@ def difference(average: dict[str, dict[int, float]], method: str, baseline: str,
     return Entry("value", *interval, cells=ids, signed=True) if interval.n else Entry("empty")
 
 
-def _head(block: Block, column: Column) -> Head:
+def _head(block: Block, column: Column, by_task: bool = True) -> Head:
     rates = [row["noise_rate_train"] for method in block.methods for row in block.rows.get((method, column), ())]
     known = [rate for rate in rates if rate is not None]
     below = f"noise {100 * sum(known) / len(known):.1f} %" if known else "noise unknown"
-    return Head(name=column[1], group=column[0], below=below)
+    task, noise = column
+    name, group = (noise, task) if by_task else (task, noise)
+    return Head(name=name, group=group, below=below, task=task, noise=noise)
 
 
-def _labeller_row(block: Block, columns: list[Column], width: int) -> Row | None:
-    entries = []
-    for column in columns:
-        rows = [row for method in block.methods for row in block.rows.get((method, column), ())]
-        by_seed = {
-            r["seed"]: 100 * r["labeller_test_accuracy"] for r in rows if r["labeller_test_accuracy"] is not None
-        }
-        # One set of answers whatever the seed has one accuracy, not a spread of zero over seeds.
-        values = list(by_seed.values()) if len(set(by_seed.values())) > 1 else list(by_seed.values())[:1]
-        entries.append(dataclasses.replace(summary(dict(enumerate(values)), ()), n=0))
-    if all(each.state == "empty" for each in entries):
+def _labeller_row(
+    block: Block, columns: list[Column], shared: list[Column], baseline: dict[int, float] | None, width: int
+) -> Row | None:
+    """The labeller itself as a classifier of the test texts; None where no column has one."""
+    known = {column: values for column in columns if (values := _labeller_accuracies(block, column))}
+    if not known:
         return None
-    entries += [Entry("empty")] * (width - len(entries))
-    return Row("labeller itself (test)", "reference", tuple(entries))
+    entries = [summary(dict(enumerate(known.get(column, ()))), _labelled_cells(block, column)) for column in columns]
+    if len(columns) > 1:
+        means = [sum(known[column]) / len(known[column]) for column in shared if column in known]
+        whole = shared and len(means) == len(shared)
+        entries.append(Entry("value", sum(means) / len(means)) if whole else Entry("empty"))
+    if width > len(entries):
+        whole = baseline and shared and all(column in known for column in shared)
+        mean = sum(sum(known[column]) / len(known[column]) for column in shared) / len(shared) if whole else 0.0
+        ours = sum(baseline.values()) / len(baseline) if whole else 0.0
+        entries.append(Entry("value", mean - ours, signed=True) if whole else Entry("empty"))
+    return Row("labeller itself (test)", "reference", tuple(dataclasses.replace(each, n=0) for each in entries))
+
+
+def _labeller_accuracies(block: Block, column: Column) -> list[float]:
+    rows = [row for method in block.methods for row in block.rows.get((method, column), ())]
+    by_seed = {r["seed"]: 100 * r["labeller_test_accuracy"] for r in rows if r["labeller_test_accuracy"] is not None}
+    # One set of answers whatever the seed has one accuracy, not a spread of zero over seeds.
+    return list(by_seed.values()) if len(set(by_seed.values())) > 1 else list(by_seed.values())[:1]
+
+
+def _labelled_cells(block: Block, column: Column) -> tuple[str, ...]:
+    """The cells of the first method whose records hold the labeller's own accuracy."""
+    for method in block.methods:
+        rows = block.rows.get((method, column), ())
+        if found := tuple(row["cell"] for row in rows if row["labeller_test_accuracy"] is not None):
+            return found
+    return ()
 
 
 RULE_TEXT = {

@@ -4,7 +4,7 @@ import pytest
 
 from bench.report import frame, words
 from bench.report.gaps import find_gaps, gap_sentences
-from bench.report.summaries import summary_tables
+from bench.report.summaries import labelling_table, summary_tables
 from bench.report.tables import blocks
 from tests.factories import cell_key, write_done
 from tests.report.test_tables import entries
@@ -45,6 +45,27 @@ def test_cost_is_marginal_and_stand_alone(frozen, cells):
     assert frozen["cost"]["co-teaching", "stand-alone"].mean > frozen["cost"]["co-teaching", "marginal"].mean
     assert frozen["cost"]["co-teaching", "parameters"].mean == pytest.approx(44)
     assert frozen["cost"]["co-teaching", "device"].text == "cpu"
+
+
+def test_the_cost_of_labelling_is_that_of_the_record(tmp_path):
+    cost = {
+        "texts": 500.0,
+        "requests": 510.0,
+        "tokens_in": 30_000.0,
+        "tokens_out": 2_000.0,
+        "seconds": 81.5,
+        "usd": 0.0,
+    }
+    write_done(tmp_path, cell_key(noise="smollm2/few"), diagnostics={"labelling": cost})
+    write_done(tmp_path, cell_key(noise="mixtral-8x22b/few"), diagnostics={"labelling": "free"})
+    write_done(tmp_path, cell_key(noise="sn@0.3"))
+    table = labelling_table(blocks(frame.load(tmp_path).cells, "plain")[0])
+    assert [row.label for row in table.rows] == ["mixtral-8x22b/few, trec", "smollm2/few, trec"]
+    found = entries(table)
+    assert [found["smollm2/few, trec", head].mean for head in ("texts", "tokens", "seconds", "price")] == [
+        500, 32, 81.5, 0,
+    ]  # fmt: skip
+    assert found["mixtral-8x22b/few, trec", "texts"].text == "not published"
 
 
 def test_every_gap_is_listed_with_its_reason(results):

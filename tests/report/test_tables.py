@@ -134,6 +134,40 @@ def test_the_table_of_all_tasks_has_every_scored_column(results):
     assert set(block.tasks()) == set(TASKS)  # the task without gold has no column
 
 
+def test_the_layout_of_the_paper_keeps_the_labels_of_llms_only(results):
+    table = result_table(block_of(results), "", "accuracy", "last", "plain", kind="llm")
+    assert [(head.group, head.name) for head in table.heads[:-2]] == [
+        ("trec", "mixtral-8x22b/few"),
+        ("tweets", "mixtral-8x22b/few"),
+    ]
+    both = [by_seed(results, "plain", "mixtral-8x22b/few", task=task) for task in ("trec", "tweets")]
+    assert entries(table)["plain", "average"].mean == pytest.approx(np.mean(both))
+
+
+def test_a_noise_source_has_a_table_over_tasks(results):
+    table = result_table(block_of(results, "minilm:frozen"), "", "ece", "last", "plain", noise="sn@0.3")
+    assert [head.name for head in table.heads] == ["trec", "tweets", "average", "vs plain"]
+    expected = by_seed(results, "oracle", "sn@0.3", "ece_last", "tweets", "minilm:frozen").mean()
+    assert entries(table)["oracle", "tweets"].mean == pytest.approx(expected)
+    assert "sn@0.3, all tasks" in table.title
+
+
+def test_the_labeller_is_averaged_and_compared_where_every_column_has_one(results):
+    table = result_table(block_of(results), "", "accuracy", "last", "plain", kind="llm")
+    plain = entries(table)["plain", "average"].mean
+    labeller = entries(table)["labeller itself (test)", "average"]
+    assert labeller.mean == pytest.approx(75)
+    assert np.isnan(labeller.half)  # one set of answers: no interval
+    assert entries(table)["labeller itself (test)", "vs plain"].mean == pytest.approx(75 - plain)
+    mixed = result_table(block_of(results), "trec", "accuracy", "last", "plain")
+    assert entries(mixed)["labeller itself (test)", "average"].state == "empty"
+
+
+def test_a_calibration_table_says_why_the_labeller_has_none(results):
+    table = result_table(block_of(results), "trec", "ece", "last", "plain")
+    assert any("labels without probabilities" in text for text in table.caption)
+
+
 def test_one_seed_has_no_interval_and_no_best(tmp_path):
     write_grid(tmp_path, tasks=["trec"], seeds=[1])
     table = result_table(block_of(frame.load(tmp_path)), "trec", "accuracy", "last", "plain")

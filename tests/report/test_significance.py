@@ -1,0 +1,149 @@
+"""What the numbers support, against scipy and slow obvious loops over the records."""
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from bench import stats
+from bench.report import bootstrap, frame
+from bench.report.significance import (
+    compared,
+    outcomes,
+    ranks,
+    ranks_table,
+    score_array,
+    significance_table,
+    wins_table,
+)
+from bench.report.tables import blocks
+from bench.store import read_arrays
+from tests.factories import cell_key, write_done, write_grid
+from tests.report.test_tables import entries
+
+NOISES = {"mixtral-8x22b/few": 0.25, "weak": 0.35, "sn@0.1": 0.1, "sn@0.3": 0.3, "asn@0.3": 0.3}
+METHODS = ("plain", "co-teaching", "elr", "oracle")
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """One task, five noise sources, four methods, four seeds."""
+    folder = tmp_path_factory.mktemp("wide") / "results"
+    write_grid(folder, ["trec"], NOISES, METHODS, seeds=(1, 2, 3, 4), setups=[("minilm", "frozen")])
+    return frame.load(folder)
+
+
+@pytest.fixture(scope="module")
+def block(wide):
+    return blocks(wide.cells, "plain")[0]
+
+
+@pytest.fixture(scope="module")
+def draws(wide, block):
+    return bootstrap.draw(wide, block, *compared(block, "accuracy_last"), "last")
+
+
+@pytest.fixture(scope="module")
+def table(block, draws):
+    return significance_table(block, "accuracy", "last", "plain", draws)
+
+
+def scores(results, method, name="accuracy_last"):
+    """float[noise, seed] in percent."""
+    cells = results.cells[results.cells["method_label"] == method]
+    return 100 * cells.pivot(index="noise", columns="seed", values=name).to_numpy(float)
+
+
+def test_the_paired_t_test_is_that_of_scipy_corrected_for_the_methods_compared(wide, table):
+    raw = [scipy_stats.ttest_rel(scores(wide, m).mean(0), scores(wide, "plain").mean(0)).pvalue for m in METHODS[1:3]]
+    expected = [min(1, p * (2 if p == min(raw) else 1)) for p in raw]
+    expected = np.maximum(expected, min(expected))  # step-down: never below a smaller one
+    found = [entries(table)[method, "p, seeds"].mean for method in METHODS[1:3]]
+    assert found == pytest.approx(expected.tolist())
+    assert [row.label for row in table.rows] == ["co-teaching", "elr"]  # a reference is not compared
+
+
+def test_the_test_over_columns_averages_seeds_first(wide, block):
+    table = entries(significance_table(block, "ece", "last", "plain", None))
+    gaps = [scores(wide, m, "ece_last").mean(1) - scores(wide, "plain", "ece_last").mean(1) for m in METHODS[1:3]]
+    expected = stats.holm([scipy_stats.wilcoxon(gap).pvalue for gap in gaps])
+    assert [table[method, "p, columns"].mean for method in METHODS[1:3]] == pytest.approx(expected.tolist())
+
+
+def test_the_bootstrap_draws_seeds_and_texts_for_both_methods_alike(wide, table):
+    entry = entries(table)["co-teaching", "bootstrap"]
+    rng = np.random.default_rng(0)
+    gaps = {}
+    for row in wide.cells.to_dict("records"):
+        arrays = read_arrays(wide.folder / row["record"])
+        right = arrays["test_last"].argmax(1) == arrays["gold"]
+        gaps[row["method"], row["noise"], row["seed"]] = right.astype(float)
+    drawn = []
+    for _ in range(1500):
+        seeds, texts = rng.integers(1, 5, 4), rng.integers(200, size=200)
+        every = [(noise, seed) for noise in NOISES for seed in seeds]
+        drawn.append(np.mean([(gaps["co-teaching", *k] - gaps["plain", *k])[texts].mean() for k in every]))
+    low, high = 100 * np.quantile(drawn, [0.025, 0.975])
+    found = [float(part.replace("−", "-")) for part in entry.text.split(" to ")]
+    assert found == pytest.approx([low, high], abs=0.5)
+    assert low < entry.mean < high
+
+
+def test_a_cell_without_arrays_has_no_bootstrap(tmp_path):
+    for method in ("plain", "elr"):
+        for seed in (1, 2, 3):
+            path = write_done(tmp_path, cell_key(method=method, seed=seed))
+    path.with_suffix(".npz").unlink()
+    results = frame.load(tmp_path)
+    block = blocks(results.cells, "plain")[0]
+    draws = bootstrap.draw(results, block, ["plain", "elr"], block.columns, "last")
+    table = entries(significance_table(block, "accuracy", "last", "plain", draws))
+    assert table["elr", "bootstrap"].text == "no arrays"
+    assert table["elr", "p, seeds"].state == "value"
+
+
+def test_won_tied_lost_is_what_the_paired_intervals_say(wide, block):
+    methods, columns = compared(block, "accuracy_last")
+    found = outcomes(score_array(block, methods, columns, "accuracy_last"))
+    for i, ours in enumerate(methods):
+        for j, theirs in enumerate(methods):
+            signs = []
+            for a, b in zip(scores(wide, ours), scores(wide, theirs), strict=True):
+                gap = stats.mean_interval(a - b)
+                signs.append(int(np.sign(gap.mean)) if gap.excludes_zero else 0)
+            assert found[:, i, j].tolist() == [signs.count(1), signs.count(0), signs.count(-1)]
+    assert (found[0] == found[2].T).all()
+
+
+def test_lower_errors_win_and_unshared_seeds_do_not_count():
+    nan = np.nan
+    scores = np.array([[[1.0, 1.1, 1.2, nan]], [[2.0, 2.2, 2.1, 9.0]], [[0.5, nan, 0.7, 0.6]]])
+    found = outcomes(scores, higher_is_better=False)
+    assert found[:, 0, 1].tolist() == [1, 0, 0]
+    assert found[:, 0, 2].tolist() == [0, 0, 0]  # two shared seeds
+    assert found[:, 0, 0].tolist() == [0, 1, 0]
+
+
+def test_ranks_are_those_of_the_column_means(wide, block):
+    methods, ranked = ranks(block, "accuracy", "last")
+    means = np.array([scores(wide, method).mean(1) for method in methods])
+    assert ranked.mean == pytest.approx(scipy_stats.rankdata(-means, axis=0).mean(1))
+    assert ranked.blocks == 5
+    assert "Friedman test" in ranks_table(block, "last", "plain").caption[0]
+    by_error = ranks(block, "ece", "last")[1]
+    errors = np.array([scores(wide, method, "ece_last").mean(1) for method in methods])
+    assert by_error.mean == pytest.approx(scipy_stats.rankdata(errors, axis=0).mean(1))
+
+
+def test_few_columns_and_few_seeds_are_said_instead_of_numbers(tmp_path):
+    write_grid(tmp_path, ["trec"], {"weak": 0.35}, ("plain", "co-teaching"), seeds=(1, 2))
+    block = blocks(frame.load(tmp_path).cells, "plain")[0]
+    table = entries(significance_table(block, "accuracy", "last", "plain", None, "nothing was drawn"))
+    assert table["co-teaching", "p, seeds"].text == "too few: 2 seeds"
+    assert table["co-teaching", "p, columns"].text == "too few: 1 column"
+    assert table["co-teaching", "won / tied / lost"].text == "too few seeds"
+    assert wins_table(block, "last", "plain") is None
+    assert "too few for a test" in ranks_table(block, "last", "plain").caption[0]
+
+
+def test_without_a_baseline_nothing_is_compared_with_it(block):
+    assert significance_table(block, "accuracy", "last", None, None) is None

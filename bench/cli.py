@@ -118,6 +118,7 @@ def run(
     label_columns: opt.LabelColumns = None,
     uncovered: opt.Uncovered = None,
     results: opt.Results = None,
+    executor: opt.Executor = None,
     jobs: opt.Jobs = None,
     processes_per_cell: opt.ProcessesPerCell = None,
     stages: opt.Stages = None,
@@ -137,9 +138,8 @@ def run(
         _show_dry_run(plan, as_json=log_json)
         return
     from bench import device
+    from bench.dispatch import execute
     from bench.display import GridDisplay
-    from bench.executors import run_workers
-    from bench.runner import run as run_plan
 
     first = device.is_first_process()
     if first and not log_json:
@@ -148,11 +148,7 @@ def run(
         cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
         out.print(f"{cells} → {escape(str(plan.options.results))}", highlight=False, soft_wrap=True)
     with GridDisplay(out, len(plan.cells), as_json=log_json, quiet=not first) as display:
-        several = plan.options.jobs > 1 or plan.options.processes_per_cell > 1
-        if several and device.processes() == 1:
-            summary = run_workers(plan, display.facts, force=force)
-        else:
-            summary = run_plan(plan, display.listen, force=force)
+        summary = execute(plan, display, force=force)
     if first and not log_json:
         counts = " · ".join(f"{count} {status}" for status, count in sorted(summary.counts.items()))
         out.print(f"{counts}. Next: bench report --results {escape(str(plan.options.results))}", highlight=False)

@@ -54,6 +54,10 @@ Uncovered = Annotated[str | None, _option("uncovered", "texts without weak votes
 
 Results = Annotated[Path | None, _option("results", "folder of results (default results)", "Running")]
 Jobs = Annotated[str | None, _option("jobs", "worker processes on this machine", "Running", kind="<int>")]
+Executor = Annotated[
+    str | None,
+    _option("executor", "local, ray\\[address=auto,gpus=0.25]", "Running"),
+]
 ProcessesPerCell = Annotated[
     str | None, _option("processes-per-cell", "processes (GPUs) that train one cell together", "Running", kind="<int>")
 ]

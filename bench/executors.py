@@ -75,7 +75,8 @@ def run_workers(plan: Plan, show: Facts, *, force: bool = False) -> Summary:
 
 def dump_options(options: GridOptions) -> str:
     """The options as a YAML file that `--config` reads back to the same grid, for one worker."""
-    values = options.model_dump(mode="json", exclude_none=True) | {"jobs": 1, "processes_per_cell": 1}
+    values = options.model_dump(mode="json", exclude_none=True)
+    values |= {"jobs": 1, "processes_per_cell": 1, "executor": "local"}
     return yaml.safe_dump(values, allow_unicode=True)
 
 

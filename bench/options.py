@@ -11,11 +11,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from bench.errors import UsageError, resolve
+from bench.executor_options import executor_of
 from bench.selectors import split_list
 
 PRESETS = Path(__file__).parent / "presets"
 RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
-RUNNING_OPTIONS = ("results", "jobs", "processes_per_cell", "stages")
+RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages")
 """Options that say where and how cells run, and change no number."""
 LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns")
 PROMPTING = ("zero", "few")
@@ -52,6 +53,7 @@ class GridOptions(BaseModel):
     limit: int | None = Field(None, ge=2)
     data_dir: Path | None = None
     results: Path = Path("results")
+    executor: str = "local"
     jobs: int = Field(1, ge=1)
     processes_per_cell: int = Field(1, ge=1)
     stages: bool = True
@@ -78,6 +80,15 @@ class GridOptions(BaseModel):
     @classmethod
     def _prompting(cls, value: list[str] | None) -> list[str] | None:
         return value and [resolve("prompting", part, PROMPTING) for part in value]
+
+    @field_validator("executor")
+    @classmethod
+    def _executor(cls, value: str) -> str:
+        try:
+            executor_of(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
 
 
 def load_options(given: Mapping[str, Any], config: Path | None = None, preset: str | None = None) -> GridOptions:

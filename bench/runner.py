@@ -177,7 +177,7 @@ def _run_one(cell, results: Path, store, labels: _LabelCache, listen: Listener, 
         except Skip as skip:
             return finished("skipped", _keep(_without_result(cell, "skipped", str(skip)), results), str(skip))
         except Exception as error:
-            return finished("failed", _keep_failure(cell, results, error), reason_of(error))
+            return finished("failed", keep_failure(cell, results, error), reason_of(error))
         if device.is_first_process():
             write_record(result.record, results, result.arrays)
             _trace_path(cell, results).unlink(missing_ok=True)
@@ -273,7 +273,8 @@ def _trace_path(cell: Cell, results: Path) -> Path:
     return cell.key.path(results).with_suffix(".traceback.txt")
 
 
-def _keep_failure(cell: Cell, results: Path, error: Exception) -> Record:
+def keep_failure(cell: Cell, results: Path, error: Exception) -> Record:
+    """The record of a cell that failed, written with the traceback in a file beside it."""
     record = _without_result(cell, "failed", reason_of(error))
     path = _trace_path(cell, results)
     if device.is_first_process():

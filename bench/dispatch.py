@@ -1,0 +1,33 @@
+"""From a plan to the engine that runs it: this process, workers on this machine, a Ray or a Slurm cluster."""
+
+from __future__ import annotations
+
+from bench import device
+from bench.display import GridDisplay
+from bench.errors import UsageError
+from bench.executor_options import Ray, executor_of
+from bench.grid import Plan
+from bench.runner import Summary
+
+
+def execute(plan: Plan, display: GridDisplay, *, force: bool = False) -> Summary:
+    """Run a plan where its options say. Raises UsageError for options that do not go together."""
+    options = plan.options
+    engine = executor_of(options.executor)
+    if isinstance(engine, Ray):
+        if options.processes_per_cell > 1:
+            raise UsageError(
+                "--processes-per-cell is for --executor local and slurm: a Ray task is one process. "
+                "Leave it out, or choose another executor"
+            )
+        from bench.executor_ray import run_on_ray
+
+        return run_on_ray(plan, engine, display.facts, force=force)
+    several = options.jobs > 1 or options.processes_per_cell > 1
+    if several and device.processes() == 1:
+        from bench.executors import run_workers
+
+        return run_workers(plan, display.facts, force=force)
+    from bench.runner import run
+
+    return run(plan, display.listen, force=force)

@@ -1,0 +1,91 @@
+"""The documentation site: it builds without a warning, says what the code says, and needs no network to be read."""
+
+import dataclasses
+import html
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("mkdocs", reason="the extra [dev] installs mkdocs")
+pytest.importorskip("material", reason="the extra [dev] installs mkdocs-material")
+pytest.importorskip("latex2mathml", reason="the extra [dev] installs latex2mathml")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built site; `--strict` turns every warning into a failure."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def text_of(page: Path) -> str:
+    """What a reader sees, without markup."""
+    body = re.sub(r"<(script|style|annotation)\b.*?</\1>", "", page.read_text("utf-8"), flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def test_every_method_has_a_page_with_its_equation_and_every_parameter(site):
+    from methods import registry
+
+    for name, cls in registry.available().items():
+        page = site / "methods" / f"{name}.html"
+        assert "<math" in page.read_text("utf-8"), name
+        shown = text_of(page)
+        for field in dataclasses.fields(cls.Config):
+            assert field.name in shown, f"{name}.{field.name}"
+    assert "softmax" in text_of(site / "methods" / "plus-ts.html")
+
+
+def test_every_method_but_the_oracle_cites_a_paper():
+    facts = yaml.safe_load((ROOT / "docs" / "methods.yaml").read_text("utf-8"))
+    assert [name for name, each in facts.items() if "arxiv" not in each] == ["oracle"]
+
+
+def test_no_equation_is_left_as_tex(site):
+    for page in site.rglob("*.html"):
+        content = page.read_text("utf-8")
+        assert 'class="arithmatex"' not in content, page.name
+        for equation in re.findall(r"<math.*?</math>", content, re.DOTALL):
+            assert not re.search(r"\\[A-Za-z]+", equation), f"{page.name}: {equation[:200]}"
+
+
+def test_the_command_line_reference_has_every_command_and_option(site):
+    import typer.main
+
+    from tests.conftest import application
+
+    shown = text_of(site / "cli.html")
+    for name, command in typer.main.get_command(application()).commands.items():
+        assert f"bench {name}" in shown
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and not parameter.hidden:
+                assert parameter.opts[0] in shown, f"bench {name} {parameter.opts[0]}"
+
+
+def test_pages_load_nothing_from_elsewhere(site):
+    for page in site.rglob("*.html"):
+        loaded = re.findall(r'<(?:script|img|iframe|source)[^>]*\ssrc="([^"]+)"', page.read_text("utf-8"))
+        loaded += re.findall(
+            r'<link[^>]*rel="(?:stylesheet|preconnect|icon)"[^>]*href="([^"]+)"', page.read_text("utf-8")
+        )
+        assert not [address for address in loaded if address.startswith(("http", "//"))], page.name
+
+
+def test_the_method_that_the_site_shows_is_the_readmes():
+    """One example in two places must not drift apart."""
+    example = re.compile(r"```python[^\n]*\n(.*?)```", re.DOTALL)
+    readme = next(code for code in example.findall((ROOT / "README.md").read_text("utf-8")) if "@register" in code)
+    page = next(iter(example.findall((ROOT / "docs" / "add-a-method.md").read_text("utf-8"))))
+    assert page == readme

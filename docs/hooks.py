@@ -77,9 +77,8 @@ def overview(known: dict[str, type]) -> str:
             "|---|---|",
             *rows,
             "",
-            "Symbols: \\(x\\) a text, \\(\\tilde y\\) its noisy label, \\(y\\) its true label, \\(C\\) classes, \\(p\\) the "
-            "softmax of a network's logits, \\(\\hat\\tau\\) the noise rate as estimated without gold, \\(M\\) networks "
-            "(branches).",
+            r"Symbols: \(x\) a text, \(\tilde y\) its noisy label, \(y\) its true label, \(C\) classes, \(p\) the "
+            r"softmax of a network's logits, \(\hat\tau\) the noise rate as estimated without gold, \(M\) networks (branches).",
             "",
         ]
     )
@@ -135,15 +134,13 @@ def bound(constraint: object) -> str:
 def type_name(kind: object) -> str:
     """A type as the source writes it; the choices of a Literal instead of its name."""
     text = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
-    text = re.sub(r"Literal\[(.*?)\]", lambda found: found[1].replace('"', "").replace(", ", " or "), text)
+    text = re.sub(r"Literal\[(.*?)\]", lambda found: re.sub("[\"']", "", found[1]).replace(", ", " or "), text)
     return text.replace(" | ", " or ").replace("None", "empty")
 
 
 def shown(value: object) -> str:
     """A default as a selector writes it."""
-    return (
-        {True: "true", False: "false", None: "null"}.get(value, value) if isinstance(value, bool | None) else str(value)
-    )
+    return {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value))
 
 
 def first_line(cls: type) -> str:

@@ -78,7 +78,8 @@ def overview(known: dict[str, type]) -> str:
             *rows,
             "",
             r"Symbols: \(x\) a text, \(\tilde y\) its noisy label, \(y\) its true label, \(C\) classes, \(p\) the "
-            r"softmax of a network's logits, \(\hat\tau\) the noise rate as estimated without gold, \(M\) networks (branches).",
+            r"softmax of a network's logits, \(\hat\tau\) the noise rate as estimated without gold, \(M\) networks",
+            "(branches).",
             "",
         ]
     )

@@ -61,17 +61,21 @@ class Loaded:
         *,
         setup: str | None = None,
         rule: str = "last",
+        noise: str = "",
         text: bool = True,
     ) -> pd.DataFrame:
-        """Methods x noise sources of one task (`""`: of all), as `mean ± half-width` texts or as means (float).
+        """Methods x columns, as `mean ± half-width` texts or as means (float).
 
-        Raises UsageError for an unknown task, metric, set-up or rule.
+        Of one `task` or of one `noise` source (`""`: of all). Raises UsageError
+        for an unknown task, noise source, metric, set-up or rule.
         """
         import pandas as pd
 
         task = pick("task", task, self.tasks) if task else ""
         metric = pick("metric", metric, METRICS)
-        table = result_table(self.block(setup), task, metric, pick("rule", rule, RULE_TEXT), self.baseline)
+        block = self.block(setup)
+        noise = pick("noise source", noise, block.noises()) if noise else ""
+        table = result_table(block, task, metric, pick("rule", rule, RULE_TEXT), self.baseline, noise=noise)
         grouped = len({head.group for head in table.heads if head.group}) > 1
         names = [(head.group, head.name) if grouped else head.name for head in table.heads]
         columns = pd.MultiIndex.from_tuples(names) if grouped else names
@@ -118,20 +122,33 @@ class Plots:
         """Last step, step chosen on noisy valid, and best step on test, side by side."""
         return self._draw("selection", task, setup)
 
+    def ranks(self, *, setup: str | None = None, rule: str = "last") -> Figure:
+        """Average ranks by accuracy with Nemenyi's critical difference; needs 5 columns and 3 methods."""
+        return self._draw("ranks", "", setup, rule)
+
+    def improvement(self, *, setup: str | None = None, rule: str = "last") -> Figure:
+        """Accuracy over the baseline by noise rate, one panel a method."""
+        return self._draw("improvement", "", setup, rule)
+
+    def pareto(self, *, setup: str | None = None, rule: str = "last") -> Figure:
+        """Accuracy against stand-alone seconds a cell."""
+        return self._draw("pareto", "", setup, rule)
+
     def confusion(self, task: str) -> Figure:
         """Which labels each gold class was given, by noise source."""
         return self._draw("confusion", task, None)
 
     def _draw(self, kind: str, task: str, setup: str | None, rule: str = "last") -> Figure:
         loaded = self._loaded
-        task = pick("task", task, loaded.tasks)
+        task = pick("task", task, loaded.tasks) if task else ""
         block = loaded.block(setup)
         made = figures.plans(loaded.results, [block], pick("rule", rule, RULE_TEXT), loaded.baseline)
         for plan in made:
             if (plan.kind, plan.task) == (kind, task):
                 with figures.style():
                     return plan.draw()
-        raise UsageError(f"there is no data for the {kind} figure of task '{task}' in set-up '{block.setup}'")
+        where = f"task '{task}' in set-up" if task else "set-up"
+        raise UsageError(f"there is no data for the {kind} figure of {where} '{block.setup}'")
 
 
 def load_results(folder: str | Path, baseline: str = "plain") -> Loaded:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import UsageError
 from bench.report import figures as figure_plans
 from bench.report import render, words
 from bench.report.against import against_sentences, against_tables
 from bench.report.bootstrap import MOST_CELLS, Draws, draw
+from bench.report.folder import write_report
 from bench.report.frame import Results, load
 from bench.report.gaps import Gap, find_gaps, gap_sentences
 from bench.report.model import Table, pick, slug
@@ -21,7 +23,7 @@ from bench.report.published_numbers import read_published
 from bench.report.significance import compared, ranks_table, significance_table, wins_table
 from bench.report.summaries import labelling_table, summary_tables
 from bench.report.tables import Block, blocks, check_baseline, result_table
-from bench.store import Damaged, write_atomically
+from bench.store import Damaged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,9 +77,22 @@ def build_report(
     _check(formats, rule)
     published = None if against is None else read_published(against)
     read = load(results)
+    gc.freeze()  # the records stay until the end, and a collection (statsmodels asks for some) would walk over them all
+    try:
+        return _build(read, out, formats, baseline, rule, published, full)
+    finally:
+        gc.unfreeze()
+
+
+def _build(read: Results, out: Path, formats, baseline: str, rule: str, published, full: bool) -> ReportSummary:
     named = check_baseline(read.cells, baseline)
     parts = blocks(read.cells, named)
     notes = list(read.notes)
+    if _too_many(read, full) and FIGURE_FILES.keys() & set(formats):
+        notes.append(
+            f"With more than {MOST_CELLS:,} cells only the figures over all columns are drawn, and the bootstrap is "
+            "left out: `bench report --full` makes everything."
+        )
     if named is None:
         notes.append(f"No method named '{baseline}' is among the results: tables show no difference to a baseline.")
     read = Results(read.folder, read.records, read.cells, read.damaged, notes)
@@ -88,12 +103,9 @@ def build_report(
     lead = [words.count_sentence(read), *(words.headline(block, rule, named) for block in parts if block.columns)]
     if published is not None:
         lead += against_sentences(read, parts, published, rule)
-    drawn = []
-    if {"html", "md", "figures"} & set(formats):
-        drawn = [(plan, *figure_plans.render(plan)) for plan in figure_plans.plans(read, parts, rule, named)]
+    drawn = _draw(read, parts, rule, named, formats, full)
     files = _files(read, parts, tables, drawn, gaps, lead, formats, rule, out)
-    for name, content in files.items():
-        write_atomically(out / name, content)
+    write_report(out, files)
     found = words.counts(read)
     return ReportSummary(
         out=out,
@@ -163,7 +175,7 @@ def layouts(block: Block) -> list[dict[str, str]]:
 
 def _draws(read: Results, block: Block, rule: str, baseline: str | None, full: bool) -> tuple[Draws | None, str]:
     """The bootstrap of a set-up's accuracies, or why there is none."""
-    if len(read.cells) > MOST_CELLS and not full:
+    if _too_many(read, full):
         return None, f"it is left out above {MOST_CELLS:,} cells; `bench report --full` makes it"
     methods, columns = compared(block, f"accuracy_{rule}")
     if baseline not in methods:
@@ -171,11 +183,35 @@ def _draws(read: Results, block: Block, rule: str, baseline: str | None, full: b
     return draw(read, block, methods, columns, rule), ""
 
 
+FIGURE_FILES = {"html": ("svg",), "md": ("png",), "figures": ("png", "svg", "pdf")}
+"""Which files of a figure a report format needs."""
+
+
+def _too_many(read: Results, full: bool) -> bool:
+    return len(read.cells) > MOST_CELLS and not full
+
+
+def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> list[Drawn]:
+    """Every figure in the file formats that are needed; of very many cells only the overview."""
+    suffixes = {suffix for name in formats for suffix in FIGURE_FILES.get(name, ())}
+    if not suffixes:
+        return []
+    made = figure_plans.plans(read, parts, rule, baseline, overview=_too_many(read, full))
+    return [Drawn(plan, figure_plans.render(plan, suffixes)) for plan in made]
+
+
+class Drawn(NamedTuple):
+    """A figure with its files by suffix."""
+
+    plan: figure_plans.Plan
+    files: dict[str, bytes]
+
+
 def _files(
     read: Results,
     parts: Sequence[Block],
     tables: Sequence[Table],
-    drawn: Sequence[tuple],
+    drawn: Sequence[Drawn],
     gaps: Sequence[Gap],
     lead: list[str],
     formats: Collection[str],
@@ -184,8 +220,9 @@ def _files(
 ) -> dict[str, bytes]:
     """The content of every file by its path below the report folder; the page last."""
     files = _tidy_files(read.cells)
-    for plan, png, svg in drawn:
-        files |= {f"figures/{plan.name}.png": png, f"figures/{plan.name}.svg": svg}
+    wanted = FIGURE_FILES["figures"] if "figures" in formats else FIGURE_FILES["md"] if "md" in formats else ()
+    for plan, made in drawn:
+        files |= {f"figures/{plan.name}.{suffix}": made[suffix] for suffix in wanted}
     sections = [
         ("What is missing, and why", gap_sentences(gaps)),
         ("Notes", [*read.notes, *(f"Left out: {each.path.name}: {each.why}" for each in read.damaged)]),
@@ -196,10 +233,10 @@ def _files(
         files |= {f"tables/{slug(table)}.tex": render.latex_table(table).encode() for table in tables}
         files["report.tex"] = render.latex_document(TITLE, lead, list(tables), sections).encode()
     if "md" in formats:
-        shown = [(plan.title, f"figures/{plan.name}.png", plan.caption) for plan, _, _ in drawn]
+        shown = [(plan.title, f"figures/{plan.name}.png", plan.caption) for plan, _ in drawn]
         files["report.md"] = render.markdown_document(TITLE, lead, list(tables), sections, shown).encode()
     if "html" in formats:
-        vector = [(plan, svg) for plan, _, svg in drawn]
+        vector = [(plan, made["svg"]) for plan, made in drawn]
         files["index.html"] = html_page(read, parts, tables, vector, gaps, lead, rule, out).encode()
     return files
 

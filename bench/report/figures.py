@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,8 @@ class Plan:
     """A figure that can be drawn: nothing is computed before `draw()`."""
 
     name: str  # safe as a file name
-    kind: str  # accuracy, ece, selection, reliability, memorisation, confusion
-    task: str
+    kind: str  # ranks, improvement, pareto, accuracy, ece, selection, reliability, memorisation, confusion
+    task: str  # "" = over all tasks
     setup: str  # "" = of all set-ups
     title: str
     caption: str
@@ -53,36 +53,100 @@ def style() -> Iterator[None]:
         yield
 
 
-def render(plan: Plan) -> tuple[bytes, bytes]:
-    """The figure as PNG (200 dpi) and SVG; equal data give equal bytes."""
+def render(plan: Plan, formats: Sequence[str] = ("png", "svg", "pdf")) -> dict[str, bytes]:
+    """The figure by format: PNG (200 dpi), SVG, PDF; equal data give equal bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    made = {}
     with style():
         figure = plan.draw()
-        png, svg = io.BytesIO(), io.BytesIO()
         # Straight to the canvases: `savefig` draws everything once more before it draws.
-        figure.set_dpi(PNG_DPI)
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
-        figure.set_layout_engine("none")  # settled by the first drawing
-        FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
-    return png.getvalue(), svg.getvalue()
+        if "png" in formats:
+            figure.set_dpi(PNG_DPI)
+            FigureCanvasAgg(figure).print_png(made.setdefault("png", io.BytesIO()), metadata={"Software": None})
+            figure.set_layout_engine("none")  # settled by the first drawing
+        if "svg" in formats:
+            canvas = FigureCanvasSVG(figure)
+            canvas.print_svg(made.setdefault("svg", io.BytesIO()), metadata={"Date": None, "Creator": None})
+            figure.set_layout_engine("none")
+        if "pdf" in formats:
+            undated = {"CreationDate": None, "Creator": None, "Producer": None}
+            FigureCanvasPdf(figure).print_pdf(made.setdefault("pdf", io.BytesIO()), metadata=undated)
+    return {suffix: buffer.getvalue() for suffix, buffer in made.items()}
 
 
-def plans(results: Results, blocks: list[Block], rule: str, baseline: str | None) -> list[Plan]:
-    """Every figure that the records have data for."""
+def plans(
+    results: Results, blocks: list[Block], rule: str, baseline: str | None, *, overview: bool = False
+) -> list[Plan]:
+    """Every figure that the records have data for; with `overview` only those over all columns of a set-up."""
     made = []
     for block in blocks:
-        for task in block.tasks():
+        made += _overview_plans(block, rule, baseline)
+        for task in () if overview else block.tasks():
             columns = [column for column in block.columns if column[0] == task]
             scored = [c for c in columns if any(block.values(m, c, f"accuracy_{rule}") for m in block.methods)]
             if scored:
                 made += _task_plans(results, block, task, scored, rule, baseline)
-    return made + _confusion_plans(results)
+    return made if overview else made + _confusion_plans(results)
 
 
-def _plan(kind: str, task: str, setup: str, title: str, caption: str, draw: Callable[[], Figure]) -> Plan:
-    return Plan(slug("-".join(part for part in (kind, task, setup) if part)), kind, task, setup, title, caption, draw)
+def _overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
+    from bench.report import overview
+
+    made = []
+    columns = overview.column_count(block, rule)
+    for metric in ("accuracy", "ece"):
+        if ranked := overview.ranked_by(block, metric, rule):
+            name = METRICS[metric].short
+            made.append(
+                _plan(
+                    "ranks",
+                    "",
+                    block.setup,
+                    f"Average ranks by {name}: {block.setup}",
+                    f"Ranks by {name} over {columns} columns (task and noise source), seeds averaged first; 1 is best. "
+                    "Bars join methods that Nemenyi's test does not tell apart (5 %).",
+                    lambda ranked=ranked, name=name: overview.critical_difference(*ranked, name, block),
+                    suffix=metric,
+                )
+            )
+    if gains := overview.improvement_data(block, rule, baseline):
+        left_out = list(gains)[overview.MOST_PANELS - 1 :]
+        made.append(
+            _plan(
+                "improvement",
+                "",
+                block.setup,
+                f"Accuracy over {baseline}, by noise rate: {block.setup}",
+                f"Each point is a cell against {baseline} with the same seed. Line: least squares; band: its 95 % "
+                "interval by a bootstrap over columns (task and noise source), from "
+                f"{overview.MIN_RATES} columns on.{_not_shown(left_out)}",
+                lambda: overview.improvement(gains, block, baseline),
+            )
+        )
+    if len(costs := overview.pareto_data(block, rule, baseline)) > 1:
+        made.append(
+            _plan(
+                "pareto",
+                "",
+                block.setup,
+                f"Accuracy against cost: {block.setup}",
+                f"Means over {columns} columns. The line and the bold names: methods that no other one beats at "
+                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references that "
+                "see gold.",
+                lambda: overview.pareto(costs, block),
+            )
+        )
+    return made
+
+
+def _plan(
+    kind: str, task: str, setup: str, title: str, caption: str, draw: Callable[[], Figure], suffix: str = ""
+) -> Plan:
+    name = slug("-".join(part for part in (kind, suffix, task, setup) if part))
+    return Plan(name, kind, task, setup, title, caption, draw)
 
 
 def _task_plans(results: Results, block: Block, task: str, columns: list[Column], rule: str, baseline) -> list[Plan]:
@@ -146,7 +210,11 @@ def _fitting(block: Block, columns: list[Column]) -> tuple[list[str], list[str],
     noises = [noise for _, noise in columns]
     methods = [m for m in block.methods if any(block.values(m, c, "accuracy_last") for c in columns)]
     cut = [*noises[MAX_NOISES:], *methods[MAX_METHODS:]]
-    return noises[:MAX_NOISES], methods[:MAX_METHODS], f" Not shown for want of room: {', '.join(cut)}." if cut else ""
+    return noises[:MAX_NOISES], methods[:MAX_METHODS], _not_shown(cut)
+
+
+def _not_shown(names: list[str]) -> str:
+    return f" Not shown for want of room: {', '.join(names)}." if names else ""
 
 
 def reliability_data(

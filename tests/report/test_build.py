@@ -1,5 +1,6 @@
 """`build_report`: one call, every file, from records alone."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -25,7 +26,10 @@ def test_everything_that_was_promised_is_written(built):
     written = names(built)
     assert {"cells.parquet", "cells.csv", "report.md", "report.tex", "index.html"} <= written
     for kind in ("accuracy", "ece", "reliability", "memorisation", "selection"):
-        assert {f"figures/{kind}-trec-minilm-fine-tuned.{suffix}" for suffix in ("png", "svg")} <= written
+        assert {f"figures/{kind}-trec-minilm-fine-tuned.{suffix}" for suffix in ("png", "svg", "pdf")} <= written
+    assert {
+        f"figures/{kind}-minilm-fine-tuned.{suffix}" for kind in ("pareto", "improvement") for suffix in ("png", "pdf")
+    } <= written
     for kind in ("accuracy-trec", "ece-trec", "selection", "calibration", "cost"):
         assert {f"tables/{kind}-minilm-fine-tuned.{suffix}" for suffix in ("csv", "tex")} <= written
     assert all(path.stat().st_size > 0 for path in built.files)
@@ -54,7 +58,7 @@ def test_only_the_formats_asked_for_are_written(small, tmp_path):
 
 
 def test_a_second_report_is_the_same_bytes(small, built, tmp_path):
-    again = build_report(small, tmp_path / "again", formats=["md", "latex", "csv"])
+    again = build_report(small, tmp_path / "again", formats=["md", "latex", "csv", "figures"])
     for path in again.files:
         assert path.read_bytes() == (built.out / path.relative_to(again.out)).read_bytes(), path.name
     assert names(again) == names(built) - {"index.html"}
@@ -63,8 +67,53 @@ def test_a_second_report_is_the_same_bytes(small, built, tmp_path):
 def test_the_markdown_report_shows_the_figures_it_names(built):
     text = (built.out / "report.md").read_text("utf-8")
     linked = [part.split(")")[0] for part in text.split("](")[1:]]
-    assert len(linked) == 6
+    assert len(linked) == 8
     assert all((built.out / path).is_file() for path in linked)
+
+
+def test_a_report_clears_what_an_earlier_one_left_and_nothing_else(tmp_path):
+    results, out = tmp_path / "results", tmp_path / "report"
+    path = write_done(results, cell_key())
+    for seed in (1, 2):
+        write_done(results, cell_key(task="tweets", seed=seed))
+    first = build_report(results, out, formats=["latex", "csv"])
+    (out / "tables" / "mine.csv").write_text("a user's own")
+    edited = out / "tables" / "accuracy-trec-minilm-fine-tuned.tex"
+    edited.write_text("edited by hand")
+    path.unlink()
+    second = build_report(results, out, formats=["csv"])
+    gone = names(first) - names(second) - {"tables/accuracy-trec-minilm-fine-tuned.tex"}
+    assert "tables/accuracy-trec-minilm-fine-tuned.csv" in gone
+    assert not [name for name in gone if (out / name).exists()]
+    assert all((out / name).is_file() for name in names(second))
+    assert edited.read_text() == "edited by hand"
+    assert (out / "tables" / "mine.csv").is_file()
+
+
+def test_a_forged_list_of_files_removes_nothing_outside_the_report(small, tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("x")
+    digest = hashlib.sha256(b"x").hexdigest()
+    (tmp_path / "out").mkdir()
+    for content in (json.dumps({"../victim.txt": digest, str(victim): digest}), "[1]", "not json"):
+        (tmp_path / "out" / "report-files.json").write_text(content)
+        build_report(small, tmp_path / "out", formats=["csv"])
+        assert victim.is_file()
+
+
+def test_very_many_cells_leave_out_what_is_slow_and_say_so(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.report.build.MOST_CELLS", 10)
+    summary = build_report(small, tmp_path / "a")
+    assert {name for name in names(summary) if name.endswith(".png")} == {
+        "figures/improvement-minilm-fine-tuned.png",
+        "figures/pareto-minilm-fine-tuned.png",
+    }
+    text = summary.page.read_text("utf-8")
+    assert "only the figures over all columns are drawn" in text
+    assert "No bootstrap: it is left out above 10 cells" in text
+    whole = build_report(small, tmp_path / "b", full=True)
+    assert "figures/accuracy-trec-minilm-fine-tuned.png" in names(whole)
+    assert "No bootstrap" not in whole.page.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

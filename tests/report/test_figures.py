@@ -19,7 +19,7 @@ def test_every_task_and_setup_has_its_figures(results):
     made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
     kinds = {kind: len(plans) for kind, plans in figures.by_kind(made).items()}
     expected = dict.fromkeys(("accuracy", "ece", "reliability", "memorisation", "selection"), 4)
-    assert kinds == expected | {"confusion": 2}
+    assert kinds == expected | {"confusion": 2, "improvement": 2, "pareto": 2}
     assert len({plan.name for plan in made}) == len(made)
 
 
@@ -66,12 +66,16 @@ def test_confusion_counts_each_set_of_labels_once(results):
     assert matrices["weak"].sum() == 3 * 400  # three seeds, not times methods
 
 
-@pytest.mark.parametrize("kind", ["accuracy", "ece", "reliability", "memorisation", "selection", "confusion"])
-def test_a_figure_is_png_and_svg(results, block, kind):
+@pytest.mark.parametrize(
+    "kind", ["accuracy", "ece", "reliability", "memorisation", "selection", "confusion", "improvement", "pareto"]
+)
+def test_a_figure_is_png_svg_and_pdf(results, block, kind):
     plan = figures.by_kind(figures.plans(results, [block], "last", "plain"))[kind][0]
-    png, svg = figures.render(plan)
-    assert png.startswith(b"\x89PNG")
-    assert b"<svg" in svg
+    made = figures.render(plan)
+    assert made["png"].startswith(b"\x89PNG")
+    assert b"<svg" in made["svg"]
+    assert made["pdf"].startswith(b"%PDF")
+    assert figures.render(plan, ["svg"]).keys() == {"svg"}
 
 
 def test_intervals_are_drawn_where_the_table_says(results, block):
@@ -91,9 +95,9 @@ def test_any_label_name_can_be_drawn(tmp_path, name):
     results = frame.load(tmp_path)
     made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
     plan = figures.by_kind(made)["confusion"][0]
-    png, svg = figures.render(plan)
-    assert len(png) > 1000
-    assert b"<script>" not in svg
+    made = figures.render(plan, ["png", "svg"])
+    assert len(made["png"]) > 1000
+    assert b"<script>" not in made["svg"]
 
 
 def test_a_crowded_figure_says_what_it_leaves_out(tmp_path):
@@ -111,4 +115,4 @@ def test_missing_arrays_are_no_data_not_an_error(tmp_path):
         write_done(tmp_path, cell_key(seed=seed)).with_suffix(".npz").unlink()
     results = frame.load(tmp_path)
     for plan in figures.plans(results, blocks(results.cells, "plain"), "last", "plain"):
-        assert figures.render(plan)[0].startswith(b"\x89PNG")
+        assert figures.render(plan, ["png"])["png"].startswith(b"\x89PNG")

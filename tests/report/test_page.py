@@ -85,7 +85,7 @@ def test_every_number_leads_to_cells_of_the_data(page, parsed, built):
 
 
 def test_figures_are_inline_and_follow_the_mode(page):
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 8
     assert "#1b1f24" not in page.split("</style>", 1)[1]
     assert "prefers-color-scheme: dark" in page
 

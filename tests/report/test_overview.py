@@ -1,0 +1,80 @@
+"""Figures over all columns: what goes in, against the tidy cells, and when there is none."""
+
+import numpy as np
+import pytest
+
+from bench.report import figures, frame, overview
+from bench.report.tables import blocks
+from tests.factories import cell_key, write_done, write_grid
+from tests.report.test_significance import METHODS, NOISES
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wide") / "results"
+    write_grid(folder, ["trec"], NOISES, METHODS, seeds=(1, 2, 3), setups=[("minilm", "frozen")])
+    return frame.load(folder)
+
+
+@pytest.fixture(scope="module")
+def block(wide):
+    return blocks(wide.cells, "plain")[0]
+
+
+def test_a_gain_is_against_the_baseline_of_the_same_seed(wide, block):
+    cells = wide.cells.set_index(["method_label", "noise", "seed"])
+    data = overview.improvement_data(block, "last", "plain")
+    assert set(data) == {"co-teaching", "elr"}
+    found = data["elr"]
+    assert len(found) == 15
+    for place, (_, noise) in enumerate(block.columns):
+        rows = found[found[:, 2] == place]
+        for (rate, gain, _), seed in zip(rows, (1, 2, 3), strict=True):
+            assert rate == pytest.approx(100 * cells.loc[("elr", noise, seed), "noise_rate_train"])
+            ours, theirs = (cells.loc[(method, noise, seed), "accuracy_last"] for method in ("elr", "plain"))
+            assert gain == pytest.approx(100 * (ours - theirs))
+
+
+def test_without_a_baseline_there_is_no_gain(block):
+    assert overview.improvement_data(block, "last", None) == {}
+
+
+def test_the_front_holds_what_no_method_beats_at_less_cost():
+    data = {
+        "cheap": (1.0, 60.0, "baseline"),
+        "dominated": (2.0, 59.0, "method"),
+        "equal cost, worse": (3.0, 64.0, "method"),
+        "better": (3.0, 65.0, "method"),
+        "slow and no better": (9.0, 65.0, "method"),
+        "oracle": (0.5, 90.0, "reference"),
+    }
+    assert overview.front(data) == ["cheap", "better"]
+
+
+def test_cost_and_accuracy_are_means_over_the_shared_columns(wide, block):
+    seconds, accuracy, kind = overview.pareto_data(block, "last", "plain")["co-teaching"]
+    cells = wide.cells[wide.cells["method_label"] == "co-teaching"]
+    assert seconds == pytest.approx(cells["seconds_stand_alone"].mean())
+    assert accuracy == pytest.approx(100 * cells["accuracy_last"].mean())
+    assert kind == "method"
+
+
+def test_the_critical_difference_is_drawn_to_scale_for_names_of_any_kind(wide, block):
+    _, ranked = overview.ranked_by(block, "accuracy", "last")
+    with figures.style():
+        figure = overview.critical_difference(["{0}", "same", "same"], ranked, "accuracy", block)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert any("{0}" in text for text in texts)
+    assert sum("same" in text for text in texts) == 2
+    assert any(f"{ranked.critical_difference:.2f}" in text for text in texts)
+    bar = next(line for line in figure.axes[0].lines if line.get_marker() == "|")
+    assert np.ptp(bar.get_xdata()) == pytest.approx(ranked.critical_difference)
+
+
+def test_too_few_columns_have_no_diagram(tmp_path):
+    for method in METHODS:
+        write_done(tmp_path, cell_key(method=method))
+    results = frame.load(tmp_path)
+    kinds = figures.by_kind(figures.plans(results, blocks(results.cells, "plain"), "last", "plain"))
+    assert "ranks" not in kinds
+    assert "pareto" in kinds

@@ -1,8 +1,11 @@
-"""Seconds of SiDyP after stage 1, by phase, on random dynamics of SemEval's size (bert-base by default).
+"""Seconds of SiDyP after stage 1, by phase, on random dynamics of SemEval's size (bert-base by default), and how
+they compare with one epoch of stage 1.
 
     python benchmarks/sidyp_cost.py [--width 256|full] [--epochs 10] [--encoder-width 768] [--train 1749] ...
 
-Compare the total with one stage-1 epoch of the M branches on the same machine.
+The epoch of stage 1 is measured on the same machine right after: `--stage1-steps` optimiser steps of one encoder of
+bert-base's size (random weights) on batches of 128 texts of `--tokens` tokens (SemEval's mean with its marked
+entities: 32), times the steps of an epoch, times the branches.
 """
 
 from __future__ import annotations
@@ -37,6 +40,32 @@ def random_stage1(args: argparse.Namespace) -> Stage1:
     return Stage1(dynamics, probabilities, embeddings, texts, noisy, labels["valid"], args.noise, args.classes)
 
 
+def stage1_epoch_seconds(args: argparse.Namespace, batch: int = 128, micro: int = 32) -> float:
+    """Seconds of one epoch of the M branches, from `stage1_steps` steps of one after a first that is not counted."""
+    from transformers import BertConfig, BertModel
+
+    body = BertModel(BertConfig(hidden_size=args.encoder_width)).to(args.device).train()
+    head = torch.nn.Linear(args.encoder_width, args.classes).to(args.device)
+    parameters = [*body.parameters(), *head.parameters()]
+    optimiser = torch.optim.Adam(parameters, lr=5e-5, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    started = 0.0
+    for step in range(args.stage1_steps + 1):
+        if step == 1:
+            started = time.perf_counter()
+        for _ in range(batch // micro):
+            ids = torch.randint(1000, 30000, (micro, args.tokens), generator=generator).to(args.device)
+            labels = torch.randint(args.classes, (micro,), generator=generator).to(args.device)
+            logits = head(body(input_ids=ids).last_hidden_state[:, 0])
+            (torch.nn.functional.cross_entropy(logits, labels) * micro / batch).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        if args.device != "cpu":
+            torch.cuda.synchronize()
+    return (time.perf_counter() - started) / args.stage1_steps * -(-args.train // batch) * args.branches
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", default=str(Config().width))
@@ -46,6 +75,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--memory-mb", type=int, default=Config().memory_mb)
     parser.add_argument("--noise", type=float, default=0.55)
+    parser.add_argument("--stage1-steps", type=int, default=2, help="measured steps of stage 1; 0 leaves it out")
+    parser.add_argument("--tokens", type=int, default=32)
     sizes = {"train": 1749, "valid": 178, "test": 600, "classes": 9, "branches": 3, "stage1-epochs": 10}
     for name, value in {**sizes, "encoder-width": 768}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -79,6 +110,11 @@ def main() -> None:
         print(f"{value:8.1f} s  {phase}")
     print(f"{sum(seconds.values()):8.1f} s  total; {problem.facts['trainable_parameters'] / 1e6:.0f} M parameters, "
           f"{args.device}, {torch.get_num_threads()} threads, width {problem.denoiser.width}")  # fmt: skip
+    if args.stage1_steps:
+        epoch = stage1_epoch_seconds(args)
+        print(
+            f"{epoch:8.1f} s  one epoch of stage 1, {args.branches} branches: ratio {sum(seconds.values()) / epoch:.3f}"
+        )
 
 
 if __name__ == "__main__":

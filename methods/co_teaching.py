@@ -18,7 +18,7 @@ class CoTeaching:
     """Two networks exchange their small-loss examples (Han et al., NeurIPS 2018, algorithm 1)."""
 
     name = "co-teaching"
-    version = 1
+    version = 2
 
     @config
     class Config:

@@ -24,7 +24,7 @@ class DyGen:
     """
 
     name = "dygen"
-    version = 1
+    version = 2
 
     @config
     class Config:

@@ -15,7 +15,7 @@ class JoCoR:
     """Joint training with co-regularisation on jointly selected small losses (Wei et al., CVPR 2020, algorithm 1)."""
 
     name = "jocor"
-    version = 1
+    version = 2
 
     @config
     class Config:

@@ -28,7 +28,7 @@ class Sidyp:
     """
 
     name = "sidyp"
-    version = 1
+    version = 2
     Config = SidypConfig
 
     def __init__(self, config: SidypConfig) -> None:

@@ -96,15 +96,21 @@ def test_methods_raise_accuracy_over_plain_under_asymmetric_noise():
     assert not short, mean
 
 
-def test_no_method_loses_much_on_clean_labels():
-    task, gold, _ = toy_task(seed=3, rate=0.0, sizes=(200, 20, 600))
-    more_steps = {"npc": {"batch_size": 16}}  # 200 texts are two of its usual batches an epoch
-    accuracies = {
-        name: accuracy(run(name, task, toy_tools(epochs=8), **more_steps.get(name, {})), gold)
-        for name in ["plain", *ALL]
-    }
-    worse = {name: value for name, value in accuracies.items() if value < accuracies["plain"] - 0.02}
-    assert not worse, accuracies
+SMALL_TASK = {"sidyp": {"width": 64, "learning_rate": 1e-3, "num_samples": 1, "evaluate_every": 10}}
+"""400 texts are few steps for the denoisers: a narrow network, larger steps."""
+
+
+def test_with_clean_labels_no_method_loses_more_than_a_point_to_plain():
+    """Mean of 3 seeds on 900 test rows: 0.01 is a point of accuracy."""
+    names = [name for name in registry.available() if name != "oracle"]
+    found = {name: [] for name in names}
+    for seed in range(3):
+        task, gold, _ = toy_task(seed=seed, rate=0.0, sizes=(400, 40, 900))
+        tools = toy_tools(seed=seed, epochs=8)
+        for name in names:
+            found[name].append(accuracy(run(name, task, tools, **SMALL_TASK.get(name, {})), gold))
+    mean = {name: float(np.mean(values)) for name, values in found.items()}
+    assert not {name: value for name, value in mean.items() if value < mean["plain"] - 0.01}, mean
 
 
 def edge_cases():

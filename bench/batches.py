@@ -31,6 +31,11 @@ def epoch_batches(
     return batches
 
 
+def sequential_batches(n: int, batch_size: int) -> list[np.ndarray]:
+    """⌈n / batch_size⌉ batches of positions 0..n-1 in their order."""
+    return np.split(np.arange(n), range(batch_size, n, batch_size))
+
+
 def evaluation_batches(lengths: np.ndarray | None, n: int) -> list[np.ndarray]:
     """Batches of positions 0..n-1 for prediction: longest first, at most `EVALUATION_TOKENS` padded tokens each."""
     if lengths is None:

@@ -19,7 +19,7 @@ from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
 from bench import device
-from bench.batches import epoch_batches, evaluation_batches
+from bench.batches import epoch_batches, evaluation_batches, sequential_batches
 from bench.encoders import Classifier, Encoder, Inputs, Output
 from bench.recipe import Recipe
 from bench.seeds import named_generator, named_seed
@@ -130,12 +130,16 @@ class Trainer:
         rows: np.ndarray | None = None,
         evaluate: Sequence[str] = ("valid", "test"),
         features: bool = False,
+        shuffle: bool = True,
+        restarts: bool = False,
     ) -> Iterator[Epoch]:
         """Train `networks` in place on `inputs["train"]`; yield an `Epoch` after each pass.
 
         `targets` are arrays [N_train, ...] that the loss gets at each batch's rows; they are read at every batch,
         so a method may change them in place between epochs. `rows` restricts training to some rows. `evaluate`
-        names the splits to predict after each epoch, with features where asked. Raises FloatingPointError when
+        names the splits to predict after each epoch, with features where asked. Two habits of released code that some
+        methods reproduce: `shuffle=False` keeps the rows' order, `restarts=True` starts the learning rate's schedule
+        anew at each epoch. Raises FloatingPointError when
         the loss is not finite.
         """
         recipe, accelerator = self.recipe, self.accelerator
@@ -156,8 +160,15 @@ class Trainer:
         )
         steps = -(-len(rows) // recipe.batch_size)
         total = steps * epochs
-        schedule = get_linear_schedule_with_warmup(optimiser, round(recipe.warmup * total), total)
         raw_optimiser = optimiser
+
+        def linear_schedule():
+            for group in raw_optimiser.param_groups:
+                group["lr"] = recipe.learning_rate
+                group.pop("initial_lr", None)
+            return get_linear_schedule_with_warmup(raw_optimiser, round(recipe.warmup * total), total)
+
+        schedule = linear_schedule()
         # Precision and device only: gradients are summed over processes in `device.share_gradients`.
         side = accelerator.prepare_model(side, evaluation_mode=True)
         optimiser = accelerator.prepare_optimizer(optimiser)
@@ -167,9 +178,12 @@ class Trainer:
             for epoch in range(epochs):
                 started = time.perf_counter()
                 running = np.zeros((len(inputs["train"]), classes), np.float32)
-                order = epoch_batches(
-                    lengths, len(rows), recipe.batch_size, named_generator(*self.axes, name, "order", epoch)
-                )
+                order = sequential_batches(len(rows), recipe.batch_size)
+                if shuffle:
+                    draws = named_generator(*self.axes, name, "order", epoch)
+                    order = epoch_batches(lengths, len(rows), recipe.batch_size, draws)
+                if restarts and epoch:
+                    schedule = linear_schedule()
                 losses = []
                 side.train()
                 for within, chosen in enumerate(order):

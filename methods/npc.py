@@ -24,7 +24,7 @@ class NPC:
     """
 
     name = "npc"
-    version = 2
+    version = 3
 
     @config
     class Config:
@@ -46,7 +46,12 @@ class NPC:
         prior_strength: float = Field(5.0, ge=0, description="ρ, concentration added to the prior's class (authors)")
         kl_weight: float = Field(1.0, ge=0, description="β, weight of KL(posterior || prior) (authors)")
         epochs: int = Field(10, ge=1, le=10_000, description="passes over the training rows (authors)")
-        batch_size: int = Field(128, ge=1, description="rows a step, and a block of the reference search (authors)")
+        batch_size: int = Field(
+            16,
+            ge=1,
+            description="rows a step, and a block of the reference search (authors: 128, on 50,000 rows; of 16, 32 and "
+            "128 the one of the best accuracy on noisy validation labels)",
+        )
         learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam (authors)")
 
     def __init__(self, config: Config) -> None:

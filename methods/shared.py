@@ -118,13 +118,25 @@ def plain_run(task: NoisyTask, tools: Tools, train_labels: np.ndarray | None = N
     return _run("plain", task, tools, targets, loss, networks=1, settings={}, dynamics=False)
 
 
-def branch_run(task: NoisyTask, tools: Tools, *, branches: int = 3, alpha: float = 5.0, warmup: float = 0.1) -> Run:
+def branch_run(
+    task: NoisyTask,
+    tools: Tools,
+    *,
+    branches: int = 3,
+    alpha: float = 5.0,
+    warmup: float = 0.1,
+    shuffle: bool = True,
+    restarts: bool = False,
+) -> Run:
     """M co-regularised branches (CR; stage 1 of DyGen and SiDyP) with the features after every epoch.
 
     Loss: mean_m CE(p_m, ỹ) + α_t · mean_m KL(p̄ ‖ p_m), α_t = 0 during the first `warmup` share of all steps
-    (Zhou & Chen, EMNLP 2021, eq. 1-3).
+    (Zhou & Chen, EMNLP 2021, eq. 1-3). `shuffle` and `restarts`: see `Trainer.fit`.
     """
     settings = {"branches": branches, "alpha": alpha, "warmup": warmup}
+    habits = {"shuffle": shuffle, "restarts": restarts}
+    if habits != {"shuffle": True, "restarts": False}:
+        settings |= habits
 
     def loss(outputs, batch: Batch):
         strength = losses.ramped_strength(alpha, batch.progress, warmup)
@@ -132,7 +144,7 @@ def branch_run(task: NoisyTask, tools: Tools, *, branches: int = 3, alpha: float
         return losses.co_regularised_cross_entropy(logits, batch.targets["label"], strength)
 
     targets = labels(task, tools).train
-    return _run("branches", task, tools, targets, loss, networks=branches, settings=settings, dynamics=True)
+    return _run("branches", task, tools, targets, loss, networks=branches, settings=settings, dynamics=True, **habits)
 
 
 def run_key(name: str, task: NoisyTask, tools: Tools, targets: np.ndarray, settings: dict) -> dict:
@@ -151,7 +163,7 @@ def run_key(name: str, task: NoisyTask, tools: Tools, targets: np.ndarray, setti
     }
 
 
-def _run(name, task, tools: Tools, targets, loss, *, networks: int, settings: dict, dynamics: bool) -> Run:
+def _run(name, task, tools: Tools, targets, loss, *, networks: int, settings: dict, dynamics: bool, **habits) -> Run:
     def compute() -> Arrays:
         trainer = tools.trainer
         data = inputs(task, tools)
@@ -164,6 +176,7 @@ def _run(name, task, tools: Tools, targets, loss, *, networks: int, settings: di
             name=name,
             evaluate=SPLITS if dynamics else ("valid", "test"),
             features=dynamics,
+            **habits,
         )
         kept = [_keep(epoch, dynamics) for epoch in epochs]
         arrays = {part: np.stack([epoch[part] for epoch in kept]) for part in kept[0]}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.batches import EVALUATION_ROWS, EVALUATION_TOKENS, epoch_batches, evaluation_batches
+from bench.batches import EVALUATION_ROWS, EVALUATION_TOKENS, epoch_batches, evaluation_batches, sequential_batches
 from bench.seeds import named_generator
 
 
@@ -79,3 +79,8 @@ def test_evaluation_pads_next_to_nothing_and_takes_the_longest_first():
     batches = evaluation_batches(lengths, 3000)
     assert padded(batches, lengths) / lengths.sum() < 1.15
     assert lengths[batches[0]].max() == lengths.max()  # if memory does not suffice, it shows at once
+
+
+def test_sequential_batches_keep_the_order():
+    batches = sequential_batches(7, 3)
+    assert [list(batch) for batch in batches] == [[0, 1, 2], [3, 4, 5], [6]]

@@ -28,7 +28,7 @@ class Sidyp:
     """
 
     name = "sidyp"
-    version = 2
+    version = 3
     Config = SidypConfig
 
     def __init__(self, config: SidypConfig) -> None:
@@ -76,8 +76,13 @@ class Sidyp:
             num_classes=task.num_classes,
         )
 
-    def _co_regularisation(self, epochs: int) -> dict[str, float]:
-        """Weight and warm-up of stage 1. The released code loses the weight where there is a warm-up epoch at all."""
+    def _co_regularisation(self, epochs: int) -> dict[str, float | bool]:
+        """What the mode says of stage 1.
+
+        The released code loses the weight where there is a warm-up epoch at all, starts the learning rate anew every
+        epoch and never shuffles.
+        """
         if self.config.mode == "paper":
             return {"alpha": self.config.alpha}
-        return {"alpha": 0.0 if epochs >= 10 else self.config.alpha, "warmup": 0.0}
+        alpha = 0.0 if epochs >= 10 else self.config.alpha
+        return {"alpha": alpha, "warmup": 0.0, "shuffle": False, "restarts": True}

@@ -51,9 +51,7 @@ class Config:
     warm_up: float = Field(
         0.2, ge=0, le=1, description="share of the epochs on certain texts only, and of the rising learning rate"
     )
-    learning_rate: float | None = Field(
-        None, gt=0, le=1, description="peak learning rate of Adam; None: 2e-4 in paper mode, 6e-4 (script) in official"
-    )
+    learning_rate: float = Field(6e-4, gt=0, le=1, description="peak learning rate of Adam; script: 6e-4")
     batch_size: int = Field(128, ge=2, description="texts a step; script: 128")
     kl_weight: float = Field(2.0, ge=0, description="weight of the denoisers' co-regularisation; script: 2")
     train_timesteps: int = Field(800, ge=1, le=100_000, description="diffusion steps T in training; script: 800")
@@ -119,7 +117,6 @@ class Behaviour:
     clip_simplex: float | None  # projected points are clamped to +-this while the noise keeps its scale
     mean_loss: bool  # refinement losses are batch means; else batch sums
     kl_at_first: bool  # co-regularisation starts with the refinement; else one epoch later
-    learning_rate: float  # peak
     posterior: str  # "logits" | "simplex"
     select: str  # "last" | "prior_valid"
 
@@ -135,7 +132,6 @@ def behaviour(config: Config) -> Behaviour:
         clip_simplex=None if paper else 1.0,
         mean_loss=paper,
         kl_at_first=paper,
-        learning_rate=config.learning_rate or (2e-4 if paper else 6e-4),
         posterior=config.posterior or ("logits" if paper else "simplex"),
         select=config.select or ("last" if paper else "prior_valid"),
     )

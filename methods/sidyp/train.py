@@ -195,7 +195,7 @@ def train(
     """
     size, device = len(labels), denoiser.head.weight.device
     parameters = list(denoiser.parameters())
-    optimiser = torch.optim.Adam(parameters, lr=how.learning_rate, fused=True)
+    optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
     average = running_mean(denoiser, config.ema_decay) if config.ema_decay is not None else None
     start = candidates.weights.clone()
     for epoch in range(config.epochs):
@@ -209,7 +209,7 @@ def train(
         for number, rows in enumerate(batches):
             rate = learning_rate_factor((epoch + number / len(batches)) / config.epochs, config.warm_up)
             for group in optimiser.param_groups:
-                group["lr"] = how.learning_rate * rate
+                group["lr"] = config.learning_rate * rate
             shape = (denoiser.branches, len(rows), denoiser.num_classes)
             draws = _to_device(draw(config, how, shape, warm, generator, seed), device)
             rows = rows.to(device)

@@ -81,7 +81,7 @@ def _plan(given: dict):
     grid = {name: value for name, value in given.items() if name not in opt.NOT_IN_GRID}
     options = load_options(grid, given.get("config"), given.get("preset"))
     from bench.grid import plan
-    from bench.runner import check_results_folder
+    from bench.outcomes import check_results_folder
 
     check_results_folder(options.results)
     return plan(options)
@@ -121,44 +121,56 @@ def run(
     executor: opt.Executor = None,
     jobs: opt.Jobs = None,
     processes_per_cell: opt.ProcessesPerCell = None,
+    timeout: opt.Timeout = None,
+    retry: opt.Retry = None,
     stages: opt.Stages = None,
     dry_run: opt.DryRun = False,
     force: opt.Force = False,
     log_json: opt.LogJson = False,
-    part: Annotated[str | None, Option(hidden=True)] = None,
-    worker: Annotated[bool, Option("--worker", hidden=True)] = False,
+    worker: Annotated[bool, Option(hidden=True)] = False,
 ) -> None:
     """Run a grid: every combination of task, noise source, method, encoder and seed. Re-issuing it resumes."""
-    given = {name: value for name, value in locals().items() if name not in ("part", "worker")}
-    plan = _plan(given)
-    if part is not None:
-        first, of = map(int, part.split("/"))
-        plan.cells[:] = plan.cells[first::of]
-    if dry_run:
+    plan = _plan(dict(locals()))
+    if worker:
+        from bench.worker import own_streams, serve
+
+        serve(plan, *own_streams())
+    elif dry_run:
         _show_dry_run(plan, as_json=log_json)
-        return
+    else:
+        _run_plan(plan, force=force, log_json=log_json)
+
+
+def _run_plan(plan, *, force: bool, log_json: bool) -> None:
     from bench import device
     from bench.dispatch import execute
     from bench.display import GridDisplay
 
-    first = device.is_first_process()
+    options, first = plan.options, device.is_first_process()
     if first and not log_json:
         for note in plan.notes:
             out.print(f"[dim]{escape(note)}[/]", highlight=False)
         cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
-        out.print(f"{cells} → {escape(str(plan.options.results))}", highlight=False, soft_wrap=True)
-    with GridDisplay(out, len(plan.cells), as_json=log_json, quiet=not first) as display:
-        summary = execute(plan, display, force=force)
+        out.print(f"{cells} → {escape(str(options.results))}", highlight=False, soft_wrap=True)
+
+    def draining() -> None:
+        if first:
+            err.print("\nfinishing what is running; Ctrl-C once more stops it now", highlight=False)
+
+    with GridDisplay(out, len(plan.cells), as_json=log_json, quiet=not first, messages=err) as display:
+        summary = execute(plan, display, force=force, draining=draining)
+    if summary.stopped:
+        raise KeyboardInterrupt
     if first and not log_json:
         counts = " · ".join(f"{count} {status}" for status, count in sorted(summary.counts.items()))
-        out.print(f"{counts}. Next: bench report --results {escape(str(plan.options.results))}", highlight=False)
-    if summary.failed and not worker:  # who started a worker has read of it already
+        out.print(f"{counts}. Next: bench report --results {escape(str(options.results))}", highlight=False)
+    if summary.failed:
         raise typer.Exit(SOME_FAILED)
 
 
 def _show_dry_run(plan, *, as_json: bool) -> None:
     from bench.display import planned_json, status_table
-    from bench.runner import status_of
+    from bench.outcomes import status_of
 
     statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
     shown = [(cell, "cached" if status == "done" else status, reason) for cell, status, reason in statuses]
@@ -226,7 +238,7 @@ def status(
         _print_statuses(table, reasons, statuses)
         return
     plan = _plan(given)
-    from bench.runner import status_of
+    from bench.outcomes import status_of
 
     statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
     _print_statuses(*status_table(statuses), statuses)

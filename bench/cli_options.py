@@ -61,6 +61,10 @@ Executor = Annotated[
 ProcessesPerCell = Annotated[
     str | None, _option("processes-per-cell", "processes (GPUs) that train one cell together", "Running", kind="<int>")
 ]
+Timeout = Annotated[str | None, _option("timeout", "longest time a cell may take: 90s, 5m, 2h", "Running", "<time>")]
+Retry = Annotated[
+    str | None, _option("retry", "which cells run again besides unfinished ones: failed (default), none", "Running")
+]
 Stages = Annotated[
     bool | None,
     Option("--stages/--no-stages", envvar="BENCH_STAGES", help="share stages between cells", rich_help_panel="Running"),
@@ -69,5 +73,5 @@ DryRun = Annotated[bool, Option("--dry-run", help="show the cells and their stat
 Force = Annotated[bool, Option("--force", help="run finished cells again")]
 LogJson = Annotated[bool, Option("--log-json", envvar="BENCH_LOG_JSON", help="one JSON line an event")]
 
-NOT_IN_GRID = ("preset", "config", "dry_run", "force", "log_json")
+NOT_IN_GRID = ("preset", "config", "dry_run", "force", "log_json", "worker")
 """Parameters of `bench run` that are not options of a grid."""

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bench import device
 from bench.display import GridDisplay
 from bench.errors import UsageError
 from bench.executor_options import Ray, executor_of
 from bench.grid import Plan
+from bench.interrupt import drain_on_interrupt
 from bench.runner import Summary
 
 
-def execute(plan: Plan, display: GridDisplay, *, force: bool = False) -> Summary:
-    """Run a plan where its options say. Raises UsageError for options that do not go together."""
+def execute(
+    plan: Plan, display: GridDisplay, *, force: bool = False, draining: Callable[[], None] = lambda: None
+) -> Summary:
+    """Run a plan where its options say. Raises UsageError for options that do not go together.
+
+    `draining` is called at the first Ctrl-C, after which what runs on this machine is finished.
+    """
     options = plan.options
     engine = executor_of(options.executor)
     if isinstance(engine, Ray):
@@ -23,11 +31,13 @@ def execute(plan: Plan, display: GridDisplay, *, force: bool = False) -> Summary
         from bench.executor_ray import run_on_ray
 
         return run_on_ray(plan, engine, display.facts, force=force)
-    several = options.jobs > 1 or options.processes_per_cell > 1
-    if several and device.processes() == 1:
-        from bench.executors import run_workers
+    # A time limit needs a worker too: it can be killed.
+    several = options.jobs > 1 or options.processes_per_cell > 1 or options.timeout is not None
+    with drain_on_interrupt(draining) as stop:
+        if several and device.processes() == 1:
+            from bench.executors import run_workers
 
-        return run_workers(plan, display.facts, force=force)
-    from bench.runner import run
+            return run_workers(plan, display.facts, force=force, stop=stop)
+        from bench.runner import run
 
-    return run(plan, display.listen, force=force)
+        return run(plan, display.listen, force=force, stop=stop)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from bench.store import CellKey
 
 STYLES = {"done": "green", "cached": "cyan", "running": "blue", "failed": "bold red", "skipped": "yellow"}
-REDRAW_SECONDS = 0.2
 
 
 def event_json(event: Event) -> str | None:
@@ -60,76 +61,130 @@ def finished_line(facts: dict, number: int, total: int) -> str:
     return f"[dim]{number:>{len(str(total))}}/{total}[/] {text}"
 
 
-class GridDisplay:
-    """Shows events; use as a context manager and give `listen` to the runner."""
+def progress_facts(event: Event) -> dict:
+    """How far a running cell is, as workers send it."""
+    return {
+        "event": "progress",
+        "hash": event.cell.key.hash,
+        "phase": event.phase,
+        "done": event.done,
+        "total": event.total,
+    }
 
-    def __init__(self, console: Console, total: int, *, as_json: bool = False, quiet: bool = False) -> None:
+
+@dataclass
+class _Running:
+    """A cell that a worker has in hand."""
+
+    label: str
+    worker: int
+    started: float
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+
+
+class GridDisplay:
+    """Shows events; use as a context manager and give `listen` (or, for workers, `facts`) to what runs the cells.
+
+    On a terminal a live table stands below the finished cells: a line a running cell with its phase, then how many
+    are done, running and left, the rate and the time left.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        messages: Console | None = None,
+    ) -> None:
         self.console, self.total, self.as_json, self.quiet = console, total, as_json, quiet
-        self.number = 0
-        self.trained = 0
+        self.messages = messages or Console(stderr=True)
+        self.counts: dict[str, int] = {}
+        self.running: dict[str, _Running] = {}
         self.started = time.monotonic()
-        self.drawn = 0.0
-        self.phase = ("", "")  # cell and phase that the inner bar shows
-        self.live = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-            transient=True,
-            disable=as_json or quiet or not console.is_terminal,
+        self.first: float | None = None  # when the first cell began: starting up is no part of the rate
+        shown = not (as_json or quiet) and console.is_terminal
+        self.live = (
+            Live(console=console, get_renderable=self._table, transient=True, refresh_per_second=4) if shown else None
         )
-        self.bar = self.live.add_task("cells", total=total, left="")
-        self.inner = self.live.add_task("", total=None, left="", visible=False)
 
     def __enter__(self) -> GridDisplay:
-        self.live.start()
+        if self.live:
+            self.live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.live.stop()
+        if self.live:
+            self.live.stop()
+
+    @property
+    def number(self) -> int:
+        """Cells that have ended."""
+        return sum(self.counts.values())
 
     def listen(self, event: Event) -> None:
         """Take one event of this process's runner."""
-        if event.kind == "progress":
-            now = time.monotonic()
-            if self.phase != (event.cell.key.hash, event.phase):
-                self.phase = (event.cell.key.hash, event.phase)
-                self.live.reset(self.inner)  # its time is that of the phase
-            if not self.as_json and (now - self.drawn > REDRAW_SECONDS or event.done == event.total):
-                self.drawn = now
-                self.live.update(
-                    self.inner, description=event.phase, completed=event.done, total=event.total, visible=True
-                )
-            return
-        line = event_json(event)
-        self.facts(json.loads(line))
+        if event.kind != "progress":
+            self.facts(json.loads(event_json(event)))
+        elif self.live:
+            self.facts(progress_facts(event))
 
     def facts(self, facts: dict) -> None:
         """Take one event in the form of `event_json`, as workers send it."""
-        if facts["event"] == "finished":
-            self.number += 1
-            self.trained += facts["status"] in ("done", "failed")
+        kind, now = facts["event"], time.monotonic()
+        if kind == "message":
+            (self.console if self.live else self.messages).print(
+                facts["text"], markup=False, highlight=False, soft_wrap=True
+            )
+        elif kind == "progress":
+            if cell := self.running.get(facts["hash"]):
+                cell.phase, cell.done, cell.total = facts["phase"], facts["done"], facts["total"]
+        else:
+            if kind == "started":
+                self.first = self.first or now
+                self.running[facts["hash"]] = _Running(facts["cell"], facts.get("worker", 0), now)
+            else:
+                self.running.pop(facts["hash"], None)
+                self.counts[facts["status"]] = self.counts.get(facts["status"], 0) + 1
+            self._print(facts)
+
+    def _print(self, facts: dict) -> None:
         if self.quiet:
             return
         if self.as_json:
             self.console.file.write(json.dumps(facts, ensure_ascii=False) + "\n")
             self.console.file.flush()
-            return
-        if facts["event"] != "finished":
-            return
-        self.console.print(finished_line(facts, self.number, self.total), highlight=False, soft_wrap=True)
-        self.live.update(self.bar, completed=self.number, left=self._left())
-        self.live.update(self.inner, visible=False)
+        elif facts["event"] == "finished":
+            line = finished_line(facts, self.number, self.total)
+            self.console.print(line, highlight=False, soft_wrap=True)
 
-    def _left(self) -> str:
-        """Rate and time left, from the cells that were trained so far."""
-        if not self.trained:
-            return ""
-        pace = (time.monotonic() - self.started) / self.trained
-        left = pace * (self.total - self.number)
-        return f"{60 / pace:.1f} cells/min · about {_duration(left)} left"
+    def _table(self) -> Group:
+        """What runs now, and the grid in one line."""
+        table = Table.grid(padding=(0, 2))
+        now = time.monotonic()
+        for cell in sorted(list(self.running.values()), key=lambda cell: cell.worker):
+            bar = ProgressBar(total=cell.total, completed=cell.done, width=16) if cell.total else ""
+            phase = f"{cell.phase} {cell.done}/{cell.total}" if cell.total else cell.phase
+            table.add_row(f"[blue]running[/] {escape(cell.label)}", bar, escape(phase), _duration(now - cell.started))
+        return Group(table, self.line())
+
+    def line(self) -> str:
+        """The grid in one line: ended cells by status, running, left, rate and time left."""
+        ended = [f"[{STYLES.get(status, 'white')}]{count} {status}[/]" for status, count in list(self.counts.items())]
+        left = self.total - self.number - len(self.running)
+        parts = [*ended, f"{len(self.running)} running", f"{left} left", _duration(time.monotonic() - self.started)]
+        return " · ".join(parts + self._pace())
+
+    def _pace(self) -> list[str]:
+        """Rate and time left, from the cells that were run so far."""
+        trained = self.counts.get("done", 0) + self.counts.get("failed", 0)
+        if not trained or self.first is None:
+            return []
+        pace = max(time.monotonic() - self.first, 1e-3) / trained
+        return [f"{60 / pace:.1f} cells/min", f"about {_duration(pace * (self.total - self.number))} left"]
 
 
 def _duration(seconds: float) -> str:

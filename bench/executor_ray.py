@@ -23,7 +23,8 @@ from bench.executor_options import Ray
 from bench.executors import dump_options
 from bench.grid import Cell, Plan
 from bench.options import load_options
-from bench.runner import Event, Summary, existing, keep_failure, run, status_of
+from bench.outcomes import existing, keep_failure, prepare_results, status_of
+from bench.runner import Event, Summary, run
 
 Facts = Callable[[dict], None]
 PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
@@ -54,6 +55,7 @@ def run_on_ray(plan: Plan, engine: Ray, show: Facts, *, force: bool = False) -> 
     KeyboardInterrupt cancels what is under way.
     """
     ray = _ray()
+    prepare_results(plan.options.results)
     summary = Summary()
 
     def tell(event: Event | dict) -> None:
@@ -102,7 +104,8 @@ def _outcome(ray: ModuleType, reference: Any, cell: Cell, plan: Plan) -> dict | 
     except ray.exceptions.RayError as error:
         why = " ".join(str(error).split())[:300]
         lost = WorkerLost(f"its worker was lost each time that it ran: {type(error).__name__}: {why}")
-        return Event("finished", cell, "failed", str(lost), keep_failure(cell, plan.options.results, lost))
+        status, record, reason = keep_failure(cell, plan.options.results, lost)
+        return Event("finished", cell, status, reason, record)
     if facts["status"] == "cached":  # it was not when it was handed over: the worker died after its last write
         facts["status"] = "done"
     return facts
@@ -185,7 +188,7 @@ def _run_cell(job: _Job, digest: str) -> dict:
         if event.kind == "finished":
             told.append(json.loads(event_json(event)))
 
-    run(Plan(plan.options, [cells[digest]]), listen, force=job.force)
+    run(Plan(plan.options, [cells[digest]]), listen, force=job.force, prepare=False)
     return told[-1]
 
 

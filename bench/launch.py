@@ -23,9 +23,15 @@ def launcher(processes: int) -> list[str]:
     ]
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def threads_each(processes: int) -> dict[str, str]:
-    """Environment that divides this machine's cores among so many processes."""
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    """Environment that divides this machine's cores among so many processes; an OMP_NUM_THREADS below that stays."""
+    share, asked = max(1, cores() // processes), os.environ.get("OMP_NUM_THREADS", "")
+    threads = str(min(share, int(asked)) if asked.isdecimal() and int(asked) else share)
     return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
 
 

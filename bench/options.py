@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from bench.selectors import split_list
 
 PRESETS = Path(__file__).parent / "presets"
 RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
-RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages")
+RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages", "timeout", "retry")
 """Options that say where and how cells run, and change no number."""
 LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns")
 PROMPTING = ("zero", "few")
@@ -57,6 +58,8 @@ class GridOptions(BaseModel):
     jobs: int = Field(1, ge=1)
     processes_per_cell: int = Field(1, ge=1)
     stages: bool = True
+    timeout: float | None = Field(None, gt=0)  # seconds a cell
+    retry: Literal["failed", "none"] = "failed"
 
     @field_validator(*LISTS, mode="before")
     @classmethod
@@ -75,6 +78,17 @@ class GridOptions(BaseModel):
                 raise ValueError(f"it names nothing: leave {info.field_name} out, or name at least one")
             return list(dict.fromkeys(parts))
         return [str(value)]
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _timeout(cls, value: Any) -> Any:
+        """Seconds from 90, "90s", "5m" or "2h"."""
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", value.strip())
+        if not found:
+            raise ValueError("a time is a number with s, m or h: 90s, 5m, 2h")
+        return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
     @field_validator("prompting")
     @classmethod

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import logging
 import time
-import traceback
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
+from filelock import SoftFileLease
 
 from bench import device, noise
-from bench.cell import code_version, data_facts, run_cell, utc_now, versions
-from bench.errors import BenchError, Skip, UsageError
+from bench.cell import Result, run_cell
+from bench.claims import Claims
+from bench.deadline import CellTimeout, deadline
+from bench.errors import Skip
 from bench.grid import Cell, Plan
 from bench.noise import NoisyLabels
+from bench.options import GridOptions
+from bench.outcomes import CellStatus, existing, keep, keep_failure, not_kept, prepare_results, without_result
 from bench.stages import StageStore
-from bench.store import SCHEMA, Damaged, ErrorFacts, Record, read_record, write_atomically, write_record
+from bench.store import Damaged, Record, signature
 from bench.tools import CellTools
 from methods import shared
 
 log = logging.getLogger("bench.runner")
 
-CellStatus = Literal["done", "cached", "running", "failed", "skipped", "not run"]
 WAIT_SECONDS = 0.5
 
 
@@ -51,6 +51,7 @@ class Summary:
     """How many cells ended how."""
 
     counts: dict[str, int] = field(default_factory=dict)
+    stopped: bool = False  # on request, before every cell had its turn
 
     def add(self, status: CellStatus) -> None:
         """Count one more cell."""
@@ -65,157 +66,169 @@ class Summary:
 Listener = Callable[[Event], None]
 
 
-def check_results_folder(results: Path) -> None:
-    """Refuse a results folder that a newer version of bench wrote. Raises UsageError; writes nothing."""
-    path = results / "format.json"
-    there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
-    if not there.is_dir():
-        raise UsageError(f"--results '{results}': '{there}' is a file: name a folder")
-    if not path.exists():
-        return
-    try:
-        schema = json.loads(path.read_bytes())["schema"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # a damaged marker is written anew by the next run
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise UsageError(
-            f"results folder '{results}' has schema {schema}, this version of bench knows {SCHEMA}: upgrade bench, "
-            "or name another folder with --results"
-        )
+Before = Mapping[str, tuple[int, int, int]]
+"""The records that there were when a run began: cell hash -> signature of the file."""
 
 
-def existing(cell: Cell, results: Path) -> Record | Damaged | None:
-    """The record of a cell where there is one; a done record without whole arrays counts as damaged."""
-    path = cell.key.path(results)
-    if not path.exists():
-        return None
-    record = read_record(path)
-    if isinstance(record, Record) and record.status == "done" and not zipfile.is_zipfile(path.with_suffix(".npz")):
-        return Damaged(path, "its arrays (.npz) are missing or torn")
-    return record
+def records_before(plan: Plan) -> Before:
+    """The records of a plan's cells as they are now. What another process writes later is a result, not a leftover."""
+    found = {cell.key.hash: signature(cell.key.path(plan.options.results)) for cell in plan.cells}
+    return {cell: known for cell, known in found.items() if known}
 
 
-def claim(cell: Cell, results: Path) -> FileLock:
-    """The lock that the process which runs a cell holds; the system frees it when that process dies."""
-    folder = results / "claims"
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / f"{cell.key.hash[:24]}.lock")
+@dataclass
+class Session:
+    """What one process keeps from cell to cell of a plan."""
+
+    options: GridOptions
+    listen: Listener
+    before: Before
+    force: bool = False
+    claims: Claims = field(init=False)
+    stages: StageStore = field(init=False)
+    labels: LabelCache = field(init=False)
+
+    def __post_init__(self) -> None:
+        results = self.options.results
+        self.claims = Claims(results)
+        self.stages = StageStore(results / "stages" if self.options.stages else None)
+        self.labels = LabelCache(self.stages)
+
+    @property
+    def results(self) -> Path:
+        """The folder of results."""
+        return self.options.results
 
 
-def status_of(cell: Cell, results: Path) -> tuple[CellStatus, str]:
-    """The status of a cell as it is on disk, with the reason where there is one."""
-    record = existing(cell, results)
-    if isinstance(record, Record) and record.status == "done":
-        return "done", ""
-    lock = results / "claims" / f"{cell.key.hash[:24]}.lock"
-    if lock.exists():
-        try:
-            with FileLock(lock, timeout=0):
-                pass
-        except Timeout:
-            return "running", ""
-    if isinstance(record, Record) and record.status == "failed":
-        return "failed", record.reason or ""
-    if cell.skip:
-        return "skipped", cell.skip
-    if isinstance(record, Record):
-        return record.status, record.reason or ""
-    return "not run", f"damaged record: {record.why}" if isinstance(record, Damaged) else ""
-
-
-def run(plan: Plan, listen: Listener, *, force: bool = False) -> Summary:
+def run(
+    plan: Plan,
+    listen: Listener,
+    *,
+    force: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    prepare: bool = True,
+) -> Summary:
     """Run what is not done. A failed cell is a row, and the others go on.
 
-    Cells that another process is running are waited for, and taken over if it dies. KeyboardInterrupt passes
-    through; what is done is kept.
+    Cells that another process is running are waited for, and taken over if it dies. When `stop()` is true, no
+    further cell starts. KeyboardInterrupt passes through; what is done is kept. Without `prepare`, the results folder
+    must have been prepared (outcomes.prepare_results).
     """
-    results = plan.options.results
-    check_results_folder(results)
-    store = StageStore(results / "stages" if plan.options.stages else None)
+    if prepare and device.is_first_process():
+        prepare_results(plan.options.results)
+    session = Session(plan.options, listen, records_before(plan), force)
     summary = Summary()
-    if device.is_first_process():
-        write_atomically(results / "format.json", json.dumps({"schema": SCHEMA}).encode())
     gc.freeze()  # on a GPU Accelerate collects garbage after every fit: spare it the objects that stay
-    labels = _LabelCache(store)
     waiting = list(plan.cells)
     while waiting:
         deferred = []
         for cell in waiting:
-            status = _run_one(cell, results, store, labels, listen, force=force)
+            if device.decided_by_first_process(stop()):
+                summary.stopped = True
+                return summary
+            status = run_one(cell, session)
             if status is None:
                 deferred.append(cell)
             else:
                 summary.add(status)
         if deferred:
             time.sleep(WAIT_SECONDS)
-        waiting, force = deferred, False
+        waiting = deferred
     device.wait_for_all()
     return summary
 
 
-def _run_one(cell, results: Path, store, labels: _LabelCache, listen: Listener, *, force: bool) -> CellStatus | None:
+def settled(cell: Cell, session: Session) -> tuple[CellStatus, str, Record] | None:
+    """How a cell that needs no run ended, by its record; None when it is to be run."""
+    record = existing(cell, session.results)
+    if isinstance(record, Damaged):
+        log.warning("record %s is damaged (%s): running the cell again", record.path.name, record.why)
+    if not isinstance(record, Record):
+        return None
+    # A record that came after this run began is another process's result of now: nothing to run again.
+    ours = signature(cell.key.path(session.results)) != session.before.get(cell.key.hash)
+    if record.status == "done" and (ours or not session.force):
+        return "cached", "", record
+    if record.status == "failed" and (ours or session.options.retry == "none"):
+        return "failed", record.reason or "", record
+    if record.status == "skipped" and (ours or record.reason == cell.skip):
+        return "skipped", record.reason or "", record
+    return None
+
+
+def run_one(cell: Cell, session: Session) -> CellStatus | None:
     """The status that a cell ended with; None when another process holds it."""
 
     def finished(status: CellStatus, record: Record | None, reason: str = "") -> CellStatus:
-        listen(Event("finished", cell, status, reason, record))
+        session.listen(Event("finished", cell, status, reason, record))
         return status
 
-    with _held(cell, results) as mine:
-        if not mine:
-            return None
-        found = existing(cell, results) if device.is_first_process() else None
-        if isinstance(found, Damaged):
-            log.warning("record %s is damaged (%s): running the cell again", found.path.name, found.why)
-        done = isinstance(found, Record) and found.status == "done" and not force
-        if device.decided_by_first_process(done):
-            return finished("cached", found)
-        if cell.skip:
-            return finished("skipped", _keep(_without_result(cell, "skipped", cell.skip), results), cell.skip)
-        listen(Event("started", cell, "running"))
-        try:
-            result = device.together(lambda: run_cell(cell, labels.get(cell), _tools(cell, store, listen)))
-        except Skip as skip:
-            return finished("skipped", _keep(_without_result(cell, "skipped", str(skip)), results), str(skip))
-        except Exception as error:
-            return finished("failed", keep_failure(cell, results, error), reason_of(error))
-        if device.is_first_process():
-            write_record(result.record, results, result.arrays)
-            _trace_path(cell, results).unlink(missing_ok=True)
-        return finished("done", result.record)
+    try:
+        with _held(cell, session) as lease:
+            if not device.decided_by_first_process(bool(lease)):
+                return None
+            known = settled(cell, session) if device.is_first_process() else None
+            verdict = device.decided_by_first_process(known and known[:2])
+            if verdict:
+                return finished(verdict[0], known and known[2], verdict[1])
+            if cell.skip:
+                return finished(*keep(without_result(cell, "skipped", cell.skip), session.results))
+            session.listen(Event("started", cell, "running"))
+            try:
+                result = _result(cell, session)
+            except Skip as skip:
+                return finished(*keep(without_result(cell, "skipped", str(skip)), session.results))
+            except (Exception, CellTimeout) as error:
+                return finished(*keep_failure(cell, session.results, error))
+            if lease is not None and lease.compromise and (known := settled(cell, session)):
+                return finished(known[0], known[2], known[1])  # this process was away: another has done it meanwhile
+            return finished(*keep(result.record, session.results, result.arrays))
+    except _Unwritable as error:  # not even the claim could be written
+        return finished("failed", None, str(error))
 
 
-def reason_of(error: BaseException) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split()) or "no message"
-    return text if isinstance(error, BenchError) else f"{type(error).__name__}: {text}"[:500]
+def _result(cell: Cell, session: Session) -> Result:
+    """The result of a cell, in time. Processes that train a cell together are timed by whoever started them."""
+
+    def compute() -> Result:
+        return run_cell(cell, session.labels.get(cell), _tools(cell, session))
+
+    if device.processes() > 1:
+        return device.together(compute)
+    with deadline(session.options.timeout):
+        return compute()
+
+
+class _Unwritable(Exception):
+    """A claim could not be written."""
 
 
 @contextlib.contextmanager
-def _held(cell: Cell, results: Path) -> Iterator[bool]:
-    """Whether this process (with those launched beside it) may run the cell now; holds the claim meanwhile."""
-    lock = None
+def _held(cell: Cell, session: Session) -> Iterator[SoftFileLease | None]:
+    """The claim of a cell, held meanwhile, in the first of the processes that work together; None elsewhere."""
+    lease = None
     if device.is_first_process():
-        lock = claim(cell, results)
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            lock = None
+            lease = session.claims.take(cell.key.hash)
+        except OSError as error:
+            raise _Unwritable(not_kept(session.results, error)) from error
     try:
-        yield device.decided_by_first_process(lock is not None)
+        yield lease
     finally:
-        if lock is not None:
-            lock.release()
+        if lease is not None:
+            with contextlib.suppress(OSError):
+                lease.release()
 
 
-def _tools(cell: Cell, store: StageStore, listen: Listener) -> CellTools:
+def _tools(cell: Cell, session: Session) -> CellTools:
     def progress(phase: str, done: int, total: int) -> None:
-        listen(Event("progress", cell, "running", phase=phase, done=done, total=total))
+        session.listen(Event("progress", cell, "running", phase=phase, done=done, total=total))
 
     return CellTools(
         encoder=cell.encoder,
         sentence_encoder=cell.sentence_encoder,
         recipe=cell.recipe,
-        stages=store,
+        stages=session.stages,
         seed=cell.key.seed,
         axes=(cell.task.name, cell.source.id),
         progress=progress,
@@ -223,7 +236,7 @@ def _tools(cell: Cell, store: StageStore, listen: Listener) -> CellTools:
 
 
 @dataclass
-class _LabelCache:
+class LabelCache:
     """The noisy labels drawn last: neighbouring cells share them."""
 
     store: StageStore
@@ -247,41 +260,3 @@ class _LabelCache:
     def _embeddings(self, cell: Cell) -> dict:
         splits = {split: cell.task.texts(split) for split in shared.SPLITS}
         return {split: shared.embed_texts(texts, cell.sentence_encoder, self.store) for split, texts in splits.items()}
-
-
-def _without_result(cell: Cell, status: str, reason: str) -> Record:
-    return Record(
-        hash=cell.key.hash,
-        key=cell.key,
-        status=status,
-        reason=reason,
-        data=data_facts(cell.task),
-        versions=versions(),
-        code_version=code_version(),
-        command=cell.command,
-        created=utc_now(),
-    )
-
-
-def _keep(record: Record, results: Path) -> Record:
-    if device.is_first_process():
-        write_record(record, results)
-    return record
-
-
-def _trace_path(cell: Cell, results: Path) -> Path:
-    return cell.key.path(results).with_suffix(".traceback.txt")
-
-
-def keep_failure(cell: Cell, results: Path, error: Exception) -> Record:
-    """The record of a cell that failed, written with the traceback in a file beside it."""
-    record = _without_result(cell, "failed", reason_of(error))
-    path = _trace_path(cell, results)
-    if device.is_first_process():
-        write_atomically(path, "".join(traceback.format_exception(error)).encode("utf-8", "replace"))
-    record.error = ErrorFacts(
-        type=type(error).__name__,
-        message=str(error)[:2000],
-        traceback_file=path.name,
-    )
-    return _keep(record, results)

@@ -14,6 +14,7 @@ import logging
 import os
 import tempfile
 import time
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,12 +22,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bench import device
-from bench.store import StageUse, slug
+from bench.claims import lease
+from bench.store import StageUse, signature, slug
 
 log = logging.getLogger("bench.stages")
 
@@ -48,6 +49,19 @@ def hash_arrays(**arrays: np.ndarray) -> str:
         digest.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]
+
+
+def _checksum(arrays: Arrays) -> int:
+    """CRC-32 over the bytes of all arrays, in the order of their names."""
+    total = 0
+    for _, array in sorted(arrays.items()):
+        total = zlib.crc32(np.ascontiguousarray(array), total)
+    return total
+
+
+def lock_path(entry: Path) -> Path:
+    """Where the lease lies that is held while an entry is computed."""
+    return entry.with_suffix(".lease")
 
 
 def _read_only(arrays: Arrays) -> Arrays:
@@ -114,16 +128,20 @@ class StageStore:
     def _shared(self, name: str, digest: str, key: Mapping[str, Any], compute) -> tuple[_Entry, bool]:
         """The entry and whether it was found; computed by one process (group) at a time."""
         path = self.path(name, digest)
-        with self._lock(path):
-            entry = self._memory.get(digest) or self._read(path)
-            found = device.decided_by_first_process(entry is not None)
-            if found:
-                entry = entry or self._wait_for(path)
-            else:
-                entry = self._compute(compute)
-                if device.is_first_process():
-                    self._write(path, name, key, entry)
-                device.wait_for_all()
+        seen = signature(path)
+        entry = self._find(path, digest)
+        found = device.decided_by_first_process(entry is not None)
+        if not found:
+            with self._lock(path):
+                if signature(path) != seen:  # another process has computed it meanwhile
+                    entry = self._find(path, digest)
+                found = device.decided_by_first_process(entry is not None)
+                if not found:
+                    entry = self._compute(compute)
+                    if device.is_first_process():
+                        self._write(path, name, key, entry)
+                    device.wait_for_all()
+        entry = entry or self._wait_for(path)
         self._remember(digest, entry)
         return entry, found
 
@@ -150,12 +168,21 @@ class StageStore:
 
     @contextlib.contextmanager
     def _lock(self, path: Path) -> Iterator[None]:
+        """Held while an entry is computed, so that others wait for it instead of computing it too."""
         with contextlib.ExitStack() as held:
             if device.is_first_process():
                 with contextlib.suppress(OSError):  # a folder that cannot be written to: reading still helps
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    held.enter_context(FileLock(path.with_suffix(".lock")))
+                    held.enter_context(lease(lock_path(path), timeout=-1))
             yield
+
+    def _find(self, path: Path, digest: str) -> _Entry | None:
+        """The entry in memory or on disk. Its file's time of change says when it was used last."""
+        entry = self._memory.get(digest) or self._read(path)
+        if entry is not None:
+            with contextlib.suppress(OSError):
+                os.utime(path)
+        return entry
 
     def _read(self, path: Path) -> _Entry | None:
         if not path.exists():
@@ -165,12 +192,12 @@ class StageStore:
                 facts = json.loads(file.metadata()["bench"])
                 arrays = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
             parts = {part: (inner, float(seconds)) for part, (inner, seconds) in facts["parts"].items()}
+            if facts.get("crc32") not in (None, _checksum(arrays)):  # None: written before there was one
+                raise ValueError("its bytes do not match its checksum")
             entry = _Entry(_read_only(arrays), float(facts["seconds"]), parts)
         except Exception as error:
             log.warning("stage %s is damaged (%s): computing it again", path.name, error)
             return None
-        with contextlib.suppress(OSError):
-            os.utime(path)
         return entry
 
     def _wait_for(self, path: Path) -> _Entry:
@@ -183,6 +210,7 @@ class StageStore:
 
     def _write(self, path: Path, name: str, key: Mapping[str, Any], entry: _Entry) -> None:
         facts = {"name": name, "key": key, "seconds": entry.seconds, "parts": entry.parts}
+        facts["crc32"] = _checksum(entry.arrays)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -193,7 +221,7 @@ class StageStore:
                 os.replace(temporary, path)
             finally:
                 Path(temporary).unlink(missing_ok=True)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             log.warning("stage %s could not be kept (%s): the grid goes on without it", name, error)
 
     def _remember(self, digest: str, entry: _Entry) -> None:

@@ -6,12 +6,14 @@ classes, so that every metric can be recomputed without training. Nothing here i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -191,7 +193,14 @@ def slug(text: str) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` under a unique temporary name in the same folder, flush to disk, rename."""
+    """Write `data` under a unique temporary name in the same folder, flush to disk, rename. Raises OSError."""
+    with prepared(path, data) as put:
+        put()
+
+
+@contextlib.contextmanager
+def prepared(path: Path, data: bytes) -> Iterator[Callable[[], None]]:
+    """`data` on disk beside `path` under a temporary name; the function yielded renames it. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
@@ -200,24 +209,42 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
+        yield lambda: os.replace(temporary, path)
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_record(record: Record, results: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
-    """Write the arrays, then the record: a record that exists always has its arrays. Returns its path."""
-    path = record.key.path(results)
-    if arrays is not None:
-        import io
+    """Write the arrays, then the record: a record that exists has its own arrays, whenever this is cut off.
 
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
-        write_atomically(path.with_suffix(".npz"), buffer.getvalue())
-    text = record.model_dump_json(by_alias=True, indent=1)
-    write_atomically(path, text.encode())
+    Nothing is replaced before everything is on disk. Returns the record's path. Raises OSError.
+    """
+    path = record.key.path(results)
+    beside = path.with_suffix(".npz")
+    text = record.model_dump_json(by_alias=True, indent=1).encode()
+    if arrays is None:
+        write_atomically(path, text)
+        beside.unlink(missing_ok=True)
+        return path
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    with prepared(beside, buffer.getvalue()) as put_arrays, prepared(path, text) as put_record:
+        path.unlink(missing_ok=True)  # an older record must not stand beside newer arrays
+        put_arrays()
+        put_record()
     return path
+
+
+def signature(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a file from the next without reading it; None where there is none.
+
+    Every write makes a new file, so this holds even when the clock jumps back.
+    """
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def read_record(path: Path) -> Record | Damaged:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
+from bench import display
 from bench.display import GridDisplay, event_json, finished_line, planned_json, status_table, statuses_by_row
 from bench.grid import plan
 from bench.options import load_options
@@ -59,9 +61,9 @@ def test_text_from_outside_is_no_markup(cells):
 def test_json_is_one_parseable_line_an_event_and_nothing_for_progress(cells):
     screen = console()
     events = [Event("started", cells[0], "running"), Event("progress", cells[0], "running", phase="train", total=4)]
-    with GridDisplay(screen, 4, as_json=True) as display:
+    with GridDisplay(screen, 4, as_json=True) as shown:
         for event in [*events, finished(cells[0])]:
-            display.listen(event)
+            shown.listen(event)
     lines = [json.loads(line) for line in screen.file.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["started", "finished"]
     assert {line["hash"] for line in lines} == {cells[0].key.hash}
@@ -69,22 +71,39 @@ def test_json_is_one_parseable_line_an_event_and_nothing_for_progress(cells):
 
 def test_quiet_shows_nothing_and_counts_on(cells):
     screen = console()
-    with GridDisplay(screen, 4, quiet=True) as display:
-        display.listen(finished(cells[0]))
-        assert display.number == 1
+    with GridDisplay(screen, 4, quiet=True) as shown:
+        shown.listen(finished(cells[0]))
+        assert shown.number == 1
     assert screen.file.getvalue() == ""
 
 
-def test_a_terminal_gets_a_bar_with_rate_and_time_left(cells):
+def test_a_terminal_gets_a_live_table_with_what_runs_and_what_is_left(cells, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(display, "time", SimpleNamespace(monotonic=lambda: now[0]))
     screen = Console(file=io.StringIO(), width=200, force_terminal=True)
-    with GridDisplay(screen, 4) as display:
-        display.listen(Event("progress", cells[0], "running", phase="fine-tuning", done=2, total=2))
-        display.listen(finished(cells[0]))
-        shown = display._left()
-        assert [task.description for task in display.live.tasks] == ["cells", "fine-tuning"]
-    assert "cells/min" in shown
-    assert "left" in shown
-    assert "1/4" in screen.file.getvalue()
+    with GridDisplay(screen, 10) as shown:
+        now[0] += 60  # starting up
+        for cell in cells[:3:2]:
+            shown.listen(Event("started", cell, "running"))
+        shown.listen(Event("progress", cells[2], "running", phase="fine-tuning", done=2, total=8))
+        now[0] += 30
+        shown.listen(finished(cells[0]))
+        frame = console()
+        frame.print(shown._table())
+    text = frame.file.getvalue()
+    assert f"running {cells[2].label}" in text
+    assert "fine-tuning 2/8" in text
+    assert cells[0].label not in text, "it has ended and stands above"
+    assert "1 done · 1 running · 8 left · 2 min" in text
+    assert "2.0 cells/min · about 4 min left" in text, "one cell in 30 s, nine to go"
+
+
+def test_messages_of_workers_go_to_standard_error(cells):
+    screen, errors = console(), console()
+    with GridDisplay(screen, 1, messages=errors) as shown:
+        shown.facts({"event": "message", "text": "WARNING [bold]x"})
+    assert errors.file.getvalue() == "WARNING [bold]x\n"
+    assert screen.file.getvalue() == ""
 
 
 def test_a_planned_cell_as_json(cells):

@@ -177,13 +177,16 @@ def test_an_interrupt_stops_cleanly_and_the_same_command_goes_on(tiny_bert, jobs
             assert process.poll() is None, process.communicate()
             time.sleep(0.2)
         time.sleep(1)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+        for _ in range(2):  # once would let the running cell finish
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+            time.sleep(0.5)
         stdout, stderr = process.communicate(timeout=120)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
+    assert "finishing what is running; Ctrl-C once more stops it now" in stderr
     assert "stopped: what is done is kept" in stderr
     assert all(json.loads(line) for line in stdout.splitlines())
     assert [record.key.seed for record in records()] == [1]

@@ -1,16 +1,17 @@
-"""Worker processes: every cell once, its facts shown once, and a clear word when the workers die."""
+"""Local workers: every cell once, its facts shown once; a worker that dies costs one cell and says so."""
 
 from __future__ import annotations
 
-import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from bench import executors
+from bench import executors, launch
 from bench.errors import BenchError
 from bench.executors import dump_options, run_workers
 from bench.grid import plan
@@ -50,36 +51,132 @@ def test_two_workers_run_every_cell_once(make, force):
     else:
         assert summary.counts == {"cached": 2, "done": 2, "failed": 4}
         assert ran == ["ann 2", "bob 2"]
-    assert sorted(facts["hash"] for facts in shown) == sorted(cell.key.hash for cell in grid.cells)
+    ended = [facts for facts in shown if facts["event"] == "finished"]
+    assert sorted(facts["hash"] for facts in ended) == sorted(cell.key.hash for cell in grid.cells)
     assert sorted(record.status for record in records()) == ["done"] * 4 + ["failed"] * 4
+    assert not list(Path("results").rglob("*.lease"))
 
 
-def test_workers_that_die_are_said_with_what_is_left(make, monkeypatch):
-    def dead(config, jobs, part, **_):
-        return subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], stdout=subprocess.PIPE, text=True)
+KILLER = '''"""Ends or hangs its own process, for one seed."""
+import os, signal, time
+import numpy as np
+from methods.base import Field, Predictions, config
+from methods.registry import register
 
-    monkeypatch.setattr(executors, "_start", dead)
-    with pytest.raises(BenchError, match=r"the workers ended \(exit codes \[3\]\) with 4 cells left: run it again"):
+@register
+class Killer:
+    """Uniform predictions, where it lives."""
+    name = "killer"
+
+    @config
+    class Config:
+        how: str = Field("die", description="die, or hang where no signal reaches it")
+
+    def __init__(self, config):
+        self.config = config
+
+    def run(self, task, tools):
+        """Seed 2 does not end well."""
+        if tools.seed == 2 and self.config.how == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if tools.seed == 2 and self.config.how == "hang":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGTERM])
+            time.sleep(600)
+        if tools.seed == 2:
+            time.sleep(600)
+        shape = np.full((1, task.num_classes), 1 / task.num_classes, np.float32)
+        yield Predictions(1, shape.repeat(len(task.valid), 0), shape.repeat(len(task.test), 0))
+'''
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("die", "WorkerDied: the worker process was ended by SIGKILL: the system may have run out of memory"),
+        ("sleep", "timed out after 1s (--timeout)"),
+        ("hang", "WorkerDied: timed out after 1s (--timeout) and did not react: its process was killed"),
+    ],
+)
+def test_a_cell_that_kills_or_hangs_its_worker_is_a_failed_row_and_the_others_finish(make, monkeypatch, how, reason):
+    monkeypatch.setattr(executors, "GRACE_SECONDS", 2.0)
+    Path("killer.py").write_text(KILLER, encoding="utf-8")
+    grid = make(methods=f"./killer.py[how={how}]", llms="ann", seeds="1,2,3,4", jobs="1", timeout="1s")
+    shown = []
+    summary = run_workers(grid, shown.append)
+    assert summary.counts == {"done": 3, "failed": 1}
+    [failed] = [record for record in records() if record.status == "failed"]
+    assert (failed.key.seed, failed.reason) == (2, reason)
+    trace = failed.key.path(Path("results")).with_name(failed.error.traceback_file).read_text(encoding="utf-8")
+    assert ("time.sleep(600)" in trace) == (how == "sleep"), "a traceback where Python could still give one"
+    assert [facts["reason"] for facts in shown if facts.get("status") == "failed"] == [reason]
+
+
+def test_failed_cells_run_again_or_stay_as_they_are(make):
+    Path("trap").touch()
+    parameters = "./instant.py[trap=trap]"
+    assert run_workers(make(methods=parameters), lambda facts: None).counts == {"failed": 4}
+    Path("trap").unlink()
+    assert run_workers(make(methods=parameters, retry="none"), lambda facts: None).counts == {"failed": 4}
+    assert run_workers(make(methods=parameters, retry="failed"), lambda facts: None).counts == {"done": 4}
+
+
+def test_workers_that_cannot_start_are_said_with_their_last_words(make, monkeypatch):
+    def dead(config, options, gpus):
+        code = "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([sys.executable, "-c", code], text=True, process_group=0, **pipes)
+
+    monkeypatch.setattr(executors, "start_worker", dead)
+    with pytest.raises(BenchError, match=r"workers cannot start \(exit code 3\), 4 cells left:\nno such thing"):
         run_workers(make(), lambda facts: None)
 
 
-def test_an_interrupt_ends_the_workers(make, monkeypatch):
+def test_a_stop_finishes_what_is_in_hand_and_starts_nothing_more(make):
+    grid = make(methods="./instant.py[log=log.txt,seconds=0.5]", llms="ann", seeds="1,2,3,4,5,6,7,8")
     started = []
 
-    def sleeper(config, jobs, part, **_):
-        line = json.dumps({"event": "finished", "status": "done", "hash": "x"})
-        code = f"import time; print('{line}', flush=True); time.sleep(600)"
-        started.append(subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True))
-        return started[-1]
+    def show(facts):
+        if facts["event"] == "started":
+            started.append(facts["hash"])
+
+    summary = run_workers(grid, show, stop=lambda: len(started) >= 2)
+    assert summary.stopped
+    assert summary.counts == {"done": len(started)}
+    assert 2 <= len(started) < 8
+
+
+def test_an_interrupt_ends_the_workers_at_once(make):
+    grid = make(methods="./instant.py[log=log.txt,seconds=300]")
 
     def interrupt(facts):
-        raise KeyboardInterrupt
+        if facts["event"] == "started":
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(executors, "_start", sleeper)
+    begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run_workers(make(), interrupt)
-    assert len(started) == 2
-    assert all(worker.poll() is not None for worker in started)
+        run_workers(grid, interrupt)
+    assert time.monotonic() - begun < 200
+    assert records() == []
+
+
+def test_workers_vanish_with_the_process_that_started_them(make, tiny_bert):
+    make()
+    words = ["--methods", "./instant.py[log=log.txt,seconds=300]", "--tasks", "reviews.csv", "--seeds", "1,2"]
+    bench = Path(sys.executable).with_name("bench")
+    command = [bench, "run", *words, "--encoder", f"{tiny_bert}:frozen", "--jobs", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    leases, deadline = [], time.monotonic() + 240
+    while len(leases) < 2 and time.monotonic() < deadline:
+        leases = list(Path("results/claims").glob("*.lease"))
+        time.sleep(0.1)
+    workers = {int(line[4:]) for lease in leases for line in lease.read_text().splitlines() if line.startswith("pid=")}
+    assert len(workers) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    while any(Path(f"/proc/{pid}/stat").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert time.monotonic() < deadline
+    assert not list(Path("results/claims").glob("*.lease")), "they gave their cells back"
 
 
 def test_workers_see_the_options_and_not_the_environment(make, monkeypatch):
@@ -90,11 +187,15 @@ def test_workers_see_the_options_and_not_the_environment(make, monkeypatch):
         seen.update(options, command=command)
         raise FileNotFoundError
 
+    grid = make()
     monkeypatch.setenv("BENCH_SEEDS", "9")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    monkeypatch.setattr(launch, "cores", lambda: 6)
     monkeypatch.setattr(executors.subprocess, "Popen", spy)
     with pytest.raises(FileNotFoundError):
-        run_workers(make(), lambda facts: None)
+        executors.start_worker(Path("grid.yaml"), grid.options, "GPU-1")
     assert "BENCH_SEEDS" not in seen["env"]
-    assert seen["env"]["OMP_NUM_THREADS"] == str(max(1, os.cpu_count() // 2))
+    assert seen["env"]["OMP_NUM_THREADS"] == "3"
+    assert seen["env"]["CUDA_VISIBLE_DEVICES"] == "GPU-1"
     assert seen["command"][1:4] == ["-m", "bench", "run"]
-    assert "jobs: 1" in dump_options(make().options)
+    assert "jobs: 1" in dump_options(grid.options)

@@ -1,10 +1,10 @@
 """How workers are started: commands, cores and GPUs are divided, and too few GPUs are an error before anything runs."""
 
-import os
 import sys
 
 import pytest
 
+from bench import launch
 from bench.errors import UsageError
 from bench.launch import gpu_groups, launcher, threads_each
 
@@ -21,8 +21,11 @@ def test_several_processes_go_through_accelerate():
 
 
 def test_the_cores_are_divided(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(launch, "cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [threads_each(n)["OMP_NUM_THREADS"] for n in (1, 2, 3, 16)] == ["8", "4", "2", "1"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert [threads_each(n)["OMP_NUM_THREADS"] for n in (1, 2, 4)] == ["3", "3", "2"], "never more than the user allows"
 
 
 def test_each_worker_has_gpus_of_its_own():

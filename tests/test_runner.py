@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from bench import runner
+from bench.claims import Claims
 from bench.errors import BenchError, UsageError
 from bench.grid import plan
 from bench.options import load_options
-from bench.runner import check_results_folder, claim, existing, reason_of, run, status_of
+from bench.outcomes import check_results_folder, existing, reason_of, status_of
+from bench.runner import run
 from bench.store import SCHEMA, Damaged, read_record
 from tests.conftest import records, review_rows, tree, write_csv
 
@@ -154,9 +157,8 @@ def test_oracle_without_gold_is_skipped_not_failed(make, folder):
 def test_a_cell_that_another_holds_is_running_and_is_taken_over_when_freed(make, folder, monkeypatch):
     monkeypatch.setattr(runner, "WAIT_SECONDS", 0.02)
     grid = make(llms="ann", seeds="1,2")
-    lock = claim(grid.cells[0], Path("results"))
-    lock.acquire()
-    assert status_of(grid.cells[0], Path("results")) == ("running", "")
+    lock = Claims(Path("results")).take(grid.cells[0].key.hash)
+    assert status_of(grid.cells[0], Path("results")) == ("running", f"by process {os.getpid()}")
     assert status_of(grid.cells[1], Path("results")) == ("not run", "")
 
     def listen(event):

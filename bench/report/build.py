@@ -101,6 +101,7 @@ def _build(read: Results, out: Path, formats, baseline: str, rule: str, publishe
         tables += against_tables(read, parts, published, rule)
     gaps = find_gaps(read.cells, parts)
     lead = [words.count_sentence(read), *(words.headline(block, rule, named) for block in parts if block.columns)]
+    lead += [sentence] if (sentence := words.unscored_sentence(read)) else []
     if published is not None:
         lead += against_sentences(read, parts, published, rule)
     drawn = _draw(read, parts, rule, named, formats, full)

@@ -32,6 +32,8 @@ def main_table(
         for task in block.tasks():
             table = result_table(block, task, metric, rule, named)
             pieces += [rich_table(table), Text(" ".join(table.caption), style="dim"), Text("")]
+    if not pieces:
+        pieces.append(Text("No table: nothing among the results has scores."))
     return Group(*pieces)
 
 

@@ -23,6 +23,26 @@ TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = {"#1b1f24": "var(--ink)", "#d8dde3": "var(--line)", "#ffffff": "var(--panel)"}
 """Colours of the figures' style file that follow the page's light or dark mode."""
 
+KINDS = {
+    "accuracy": "accuracy",
+    "ece": "calibration error",
+    "significance": "is it better than the baseline",
+    "ranks": "average ranks",
+    "wins": "won / tied / lost",
+    "selection": "which step is scored",
+    "calibration": "all calibration metrics",
+    "cost": "cost",
+    "pareto": "accuracy against cost",
+    "improvement": "gain by noise rate",
+    "reliability": "reliability",
+    "memorisation": "memorisation",
+    "confusion": "noisy labels",
+    "embedding": "map of the texts",
+    "sidyp": "inside SiDyP",
+    "against": "published numbers",
+}
+"""Kinds of tables and figures by the names that the page shows."""
+
 CELL_FIELDS = ("cell", "status", "task", "noise", "method_label", "setup", "seed", "record", "command", "reason")
 SHARED_FIELDS = ("status", "task", "noise", "method_label", "setup", "reason")
 """Fields with few different values: the page stores each value once."""
@@ -63,6 +83,8 @@ def html_page(
         tiles=words.counts(results),
         setups=[block.setup for block in blocks],
         tasks=sorted({task for block in blocks for task in block.tasks()}),
+        noises=list(dict.fromkeys(noise for block in blocks for noise in block.noises())),
+        kinds=_kinds(tables, figures),
         tables=[(table, _anchor(table.name)) for table in tables],
         figures=[
             (plan, Markup(inline_svg(svg.decode(), f"f{index}-", plan.title)))
@@ -76,6 +98,15 @@ def html_page(
         data=_cell_data(results, rule),
         record_base=_record_base(results.folder, out),
     )
+
+
+def _kinds(tables: Sequence[Table], figures: Sequence[tuple[Plan, bytes]]) -> dict[str, str]:
+    """What the page can be narrowed to: kinds of tables and figures that it has, as people call them."""
+    found = [table.kind for table in tables] + [plan.kind for plan, _ in figures]
+    return {
+        kind: KINDS.get(kind, kind)
+        for kind in sorted(set(found), key=lambda kind: (kind not in KINDS, found.index(kind)))
+    }
 
 
 def _below(path: Path, folder: Path) -> str:

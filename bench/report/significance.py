@@ -32,7 +32,7 @@ def significance_table(
         return None
     others = [method for method in methods if method != baseline]
     average = {method: averages(block, method, columns, name, metric.scale) for method in methods}
-    by_seed = stats.holm([stats.paired_t_p(average[method], average[baseline]) for method in others])
+    by_seed = corrected_p(average, others, baseline)
     means = {method: _column_means(block, method, columns, name) for method in methods}
     by_column = stats.holm([stats.signed_rank_p(means[method] - means[baseline]) for method in others])
     with_draws = metric_name == "accuracy"
@@ -44,7 +44,7 @@ def significance_table(
         if with_draws:
             entries.append(_bootstrap(block, method, baseline, columns, average, draws))
         few = f"too few: {gap.n} seed{'s' * (gap.n != 1)}"
-        entries.append(_p(by_seed[place], few if gap.n < stats.MIN_SEEDS else "no spread"))
+        entries.append(_p(by_seed[method], few if gap.n < stats.MIN_SEEDS else "no spread"))
         entries.append(_p(by_column[place], f"too few: {len(columns)} column{'s' * (len(columns) != 1)}"))
         entries.append(_record_against(block, method, baseline, columns, name, metric.higher_is_better))
         rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
@@ -72,6 +72,12 @@ def significance_table(
         max((entry.n for row in rows for entry in row.entries), default=0),
         metric.higher_is_better,
     )
+
+
+def corrected_p(average: dict[str, dict[int, float]], others: list[str], baseline: str) -> dict[str, float]:
+    """By method: the p-value of its paired t-test over seeds against the baseline, Holm-corrected; NaN for too few."""
+    p_values = stats.holm([stats.paired_t_p(average[method], average[baseline]) for method in others])
+    return dict(zip(others, p_values.tolist(), strict=True))
 
 
 def _caption(tests: int, columns: int, metric, rule: str, baseline: str) -> list[str]:

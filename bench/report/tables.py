@@ -193,10 +193,11 @@ def result_table(
         sentences.append(f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval.")
     if seen := sorted(block.references & set(methods)):
         sentences.append(f"{', '.join(seen)}: sees gold, a reference that does not compete.")
-    if metric_name in HARD and (labeller := _labeller_row(block, columns, shared, average.get(baseline), len(heads))):
+    if labeller := _labeller_row(block, columns, shared, average.get(baseline), len(heads)):
+        if metric_name not in HARD:
+            labeller = dataclasses.replace(labeller, entries=(Entry("empty"),) * len(heads))
+            sentences.append("The labeller itself gives labels without probabilities: it has no such score.")
         rows.append(labeller)
-    elif metric_name not in HARD and any(block.kinds[column] in ("llm", "column") for column in columns):
-        sentences.append("The labeller itself gives labels without probabilities: it has no such score.")
     where = task or {"llm": "LLM labels, "}.get(kind, "") + (f"{noise}, " if noise else "") + "all tasks"
     return Table(
         name=f"{metric_name}-{where}-{block.setup}",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bench import stats
 from bench.report.model import number
+from bench.report.significance import corrected_p
 from bench.report.tables import Block, averages, common_columns
 
 if TYPE_CHECKING:
@@ -45,12 +46,35 @@ def headline(block: Block, rule: str, baseline: str | None) -> str:
     if baseline in scores and baseline != verdict.name:
         gain = stats.paired_difference(scores[verdict.name], scores[baseline])
         if gain.n:
-            text += f", {_points(gain)} against {baseline}"
+            text += f", {_points(gain)} against {baseline}{_how_sure(scores, verdict.name, baseline)}"
     if verdict.runner_up is None:
         return f"{text}; it is the only method with these columns."
     if verdict.supported:
         return f"{text}. It is ahead of the runner-up {verdict.runner_up}: {verdict.why}."
     return f"{text}. The data do not show that it is ahead of the runner-up {verdict.runner_up}: {verdict.why}."
+
+
+def _how_sure(scores: dict[str, dict[int, float]], best: str, baseline: str) -> str:
+    others = [method for method in scores if method != baseline]
+    p = corrected_p(scores, others, baseline)[best]
+    if p != p:
+        return ""
+    shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    corrected = f", corrected for {len(others)} comparisons" if len(others) > 1 else ""
+    return f" ({shown}{corrected}: {'significant' if p < 0.05 else 'not significant'} at 5 %)"
+
+
+def unscored_sentence(results: Results) -> str | None:
+    """What cannot be scored for want of gold labels; None where everything can."""
+    cells = results.cells[results.cells["status"] == "done"]
+    without = cells[cells["has_gold"].eq(False).fillna(False)]
+    if without.empty:
+        return None
+    tasks = ", ".join(sorted(without["task"].unique()))
+    saved = "The predictions lie beside the records (test_last in each .npz)."
+    if len(without) == len(cells):
+        return f"Nothing can be scored, because the test texts have no gold labels: {tasks}. {saved}"
+    return f"Without scores, because the test texts have no gold labels: {tasks}. {saved}"
 
 
 def _points(interval: stats.Interval) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from bench.errors import UsageError
 from bench.report import build_report, main_table
@@ -156,7 +157,12 @@ def test_results_without_any_score_are_a_report(tmp_path):
     assert "no method can be compared" in skipped.sentences[1]
     assert "no labels" in (tmp_path / "out-a" / "index.html").read_text()
     no_gold = build_report(tmp_path / "b", tmp_path / "out-b")
-    assert len(no_gold.sentences) == 1
+    assert no_gold.sentences[1].startswith(
+        "Nothing can be scored, because the test texts have no gold labels: reviews."
+    )
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(main_table(tmp_path / "b"))
+    assert "No table" in console.export_text()
     assert "no gold labels" in (tmp_path / "out-b" / "report.md").read_text()
 
 
@@ -203,8 +209,6 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_the_main_table_prints_every_method_and_mean(folder):
-    from rich.console import Console
-
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(main_table(folder))
     text = console.export_text()

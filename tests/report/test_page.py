@@ -109,7 +109,7 @@ def test_an_inlined_figure_keeps_its_references():
 
 
 # In a browser: the page's own copy with a harness appended (the content policy would refuse the harness).
-HARNESS = """
+HARNESS = r"""
 <script>
 addEventListener("load", () => {
   const out = {};
@@ -132,6 +132,22 @@ addEventListener("load", () => {
   const shown = [...document.querySelectorAll(".block")].filter((block) => !block.hidden);
   out.kinds = [...new Set(shown.map((block) => block.dataset.kind))];
   kind.value = ""; kind.dispatchEvent(new Event("input", { bubbles: true }));
+  const noise = document.querySelector("select[name=noise]");
+  const narrowTo = (name) => {
+    if (noise) { noise.value = name; noise.dispatchEvent(new Event("input", { bubbles: true })); }
+  };
+  narrowTo("sn@0.3");
+  const heads = [...table.tHead.rows[1].cells].filter((head) => !head.hidden);
+  out.columns = heads.map((head) => head.querySelector("button").textContent);
+  out.values = [...table.tBodies[0].rows[0].cells].filter((cell) => !cell.hidden).length;
+  out.span = table.tHead.rows[0].cells[1].colSpan;
+  narrowTo("");
+  out.spanAgain = table.tHead.rows[0].cells[1].colSpan;
+  const colour = (element, name) => getComputedStyle(element)[name].match(/[\d.]+/g).map(Number);
+  out.ink = colour(document.body, "color");
+  out.paper = colour(document.body, "backgroundColor");
+  const drawn = document.querySelector("figure svg text, figure svg use");
+  out.drawn = drawn ? colour(drawn, "fill") : null;
   const method = document.querySelector("input[name=method]");
   method.value = "teach"; method.dispatchEvent(new Event("input", { bubbles: true }));
   const rows = [...table.querySelectorAll("tbody tr")].filter((row) => !row.hidden);
@@ -191,7 +207,26 @@ def test_in_a_browser_tables_sort_filter_and_open_their_cells(page, built, tmp_p
     assert out["kinds"] == ["cost"]
     assert out["methods"] == ["co-teaching"]
     assert out["found"] == 3
+    assert out["columns"] == ["method", "sn@0.3", "average", "vs plain"]
+    assert (out["values"], out["span"], out["spanAgain"]) == (4, 1, 2)
     assert not out["wide"]
+
+
+def luminance(colour):
+    """Relative luminance (WCAG 2) of an RGB colour in 0..255."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour[:3])]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@needs_browser
+@pytest.mark.parametrize(("scheme", "darker"), [("1", "ink"), ("0", "paper")], ids=["light", "dark"])
+def test_in_a_browser_text_and_figures_contrast_in_light_and_dark_mode(page, tmp_path, scheme, darker):
+    out = outcome_of(page, tmp_path, f"--blink-settings=preferredColorScheme={scheme}")
+    light = {name: luminance(out[name]) for name in ("ink", "paper", "drawn")}
+    assert min(("ink", "paper"), key=light.get) == darker
+    for name in ("ink", "drawn"):
+        pair = sorted((light[name], light["paper"]))
+        assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 7, name
 
 
 @needs_browser

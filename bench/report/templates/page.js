@@ -81,13 +81,38 @@
     });
   }
 
-  // Filters over tables and figures.
+  // Filters over tables and figures: whole blocks, columns by task and noise source, rows by method.
   const form = document.querySelector(".filters");
   form.addEventListener("submit", (event) => event.preventDefault());
+  const differs = (element, wanted, names) =>
+    names.some((name) => wanted[name] && element.dataset[name] && element.dataset[name] !== wanted[name]);
+  const narrow = (table, wanted) => {
+    const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+    const hidden = heads.map((head) => differs(head, wanted, ["task", "noise"]));
+    heads.forEach((head, i) => { head.hidden = hidden[i]; });
+    for (const body of table.tBodies) {
+      for (const row of body.rows) [...row.cells].forEach((cell, i) => { cell.hidden = hidden[i]; });
+    }
+    const groups = table.tHead.rows.length > 1 ? [...table.tHead.rows[0].cells].slice(1) : [];
+    let first = 1;
+    for (const group of groups) {
+      const span = Number(group.dataset.span);
+      const left = hidden.slice(first, first + span).filter((each) => !each).length;
+      group.hidden = left === 0;
+      if (left) group.colSpan = left;
+      first += span;
+    }
+    return heads.some((head, i) => !hidden[i] && (head.dataset.task || head.dataset.noise));
+  };
   const filter = () => {
     const wanted = Object.fromEntries(new FormData(form));
     for (const block of document.querySelectorAll(".block")) {
-      block.hidden = ["setup", "task", "kind"].some((name) => wanted[name] && block.dataset[name] !== "" && block.dataset[name] !== wanted[name]);
+      block.hidden = differs(block, wanted, ["setup", "task", "kind", "noise"]);
+      const table = block.querySelector("table.sortable");
+      if (table) {
+        const narrowed = table.querySelector("thead [data-noise]") !== null;
+        if (!narrow(table, wanted) && narrowed) block.hidden = true;
+      }
     }
     const part = wanted.method.trim().toLowerCase();
     for (const row of document.querySelectorAll("table.sortable tbody tr")) {

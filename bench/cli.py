@@ -236,12 +236,21 @@ def status(
         folder = results or Path("results")
         table, reasons, statuses = record_statuses(folder)
         _print_statuses(table, reasons, statuses)
+        _print_jobs(folder)
         return
     plan = _plan(given)
     from bench.outcomes import status_of
 
     statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
     _print_statuses(*status_table(statuses), statuses)
+    _print_jobs(plan.options.results)
+
+
+def _print_jobs(results: Path) -> None:
+    from bench.slurm_jobs import job_lines
+
+    for line in job_lines(results):
+        out.print(escape(_printable(line)), highlight=False, soft_wrap=True)
 
 
 @app.command()

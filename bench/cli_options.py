@@ -56,7 +56,7 @@ Results = Annotated[Path | None, _option("results", "folder of results (default 
 Jobs = Annotated[str | None, _option("jobs", "worker processes on this machine", "Running", kind="<int>")]
 Executor = Annotated[
     str | None,
-    _option("executor", "local, ray\\[address=auto,gpus=0.25]", "Running"),
+    _option("executor", "local, ray\\[address=auto,gpus=0.25], slurm\\[partition=gpu,hours=24,gpus=1]", "Running"),
 ]
 ProcessesPerCell = Annotated[
     str | None, _option("processes-per-cell", "processes (GPUs) that train one cell together", "Running", kind="<int>")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench import device
 from bench.display import GridDisplay
 from bench.errors import UsageError
-from bench.executor_options import Ray, executor_of
+from bench.executor_options import Ray, Slurm, executor_of
 from bench.grid import Plan
 from bench.interrupt import drain_on_interrupt
 from bench.runner import Summary
@@ -31,6 +31,10 @@ def execute(
         from bench.executor_ray import run_on_ray
 
         return run_on_ray(plan, engine, display.facts, force=force)
+    if isinstance(engine, Slurm):
+        from bench.executor_slurm import run_on_slurm
+
+        return run_on_slurm(plan, engine, display.facts, force=force)
     # A time limit needs a worker too: it can be killed.
     several = options.jobs > 1 or options.processes_per_cell > 1 or options.timeout is not None
     with drain_on_interrupt(draining) as stop:

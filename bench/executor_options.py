@@ -44,7 +44,7 @@ class Slurm(_Engine):
     cluster: Literal["slurm", "local"] = Field("slurm", description="local: plain processes here, to try it out")
 
 
-ENGINES: dict[str, type[_Engine]] = {"local": Local, "ray": Ray}
+ENGINES: dict[str, type[_Engine]] = {"local": Local, "ray": Ray, "slurm": Slurm}
 
 
 def executor_of(text: str) -> Local | Ray | Slurm:

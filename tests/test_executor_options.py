@@ -22,6 +22,9 @@ def test_names_resolve_and_parameters_are_typed():
         ("ray[gpu=1]", "executor 'ray' has no parameter 'gpu': it has address, cpus, gpus"),
         ("ray[gpus=-1]", "executor 'ray': gpus = -1: Input should be greater than or equal to 0"),
         ("ray[retries=many]", "executor 'ray': retries = 'many'"),
+        ("slurm[hours=0]", "executor 'slurm': hours = 0"),
+        ("slurm[partitions=gpu]", "has no parameter 'partitions': it has partition, account"),
+        ("slurm[cluster=pbs]", "cluster = 'pbs'"),
         ("ray+ts", "nothing can be added with '+'"),
     ],
 )

@@ -104,6 +104,8 @@ def run_on_slurm(plan: Plan, engine: Slurm, show: Facts, *, force: bool = False)
         return summary
     jobs, folder = _submit(submitit, plan, engine, min(plan.options.jobs, len(left)))
     if not engine.wait:
+        for _ in left:
+            summary.add("queued")
         return summary
     try:
         for facts in _finished(jobs, folder, engine):

@@ -72,10 +72,22 @@ def test_jobs_that_end_early_are_said_with_what_is_left(make, submitit, monkeypa
         executor_slurm.run_on_slurm(make(), executor_of("slurm[cluster=local]"), lambda facts: None)
 
 
+def test_without_waiting_the_jobs_are_only_queued(make, submitit):
+    from bench.executor_slurm import run_on_slurm
+
+    summary = run_on_slurm(make(), executor_of("slurm[cluster=local,wait=false]"), lambda facts: None)
+    assert summary.counts == {"queued": 6}
+    deadline = time.monotonic() + 120
+    while len(records()) < 6:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert {record.status for record in records()} == {"done"}
+
+
 def test_force_is_refused(make):
     from bench.executor_slurm import run_on_slurm
 
-    with pytest.raises(UsageError, match="--force is for --executor local and ray: .* another folder with --results"):
+    with pytest.raises(UsageError, match=r"--force is for --executor local and ray: .* another folder with --results"):
         run_on_slurm(make(), executor_of("slurm"), lambda facts: None, force=True)
 
 

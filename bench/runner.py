@@ -163,14 +163,22 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
         session.listen(Event("finished", cell, status, reason, record))
         return status
 
+    def ended() -> CellStatus | None:
+        known = settled(cell, session) if device.is_first_process() else None
+        verdict = device.decided_by_first_process(known and known[:2])
+        return finished(verdict[0], known and known[2], verdict[1]) if verdict else None
+
+    path = cell.key.path(session.results)
+    seen = signature(path)
+    if status := ended():  # what is done needs no claim
+        return status
     try:
         with _held(cell, session) as lease:
             if not device.decided_by_first_process(bool(lease)):
                 return None
-            known = settled(cell, session) if device.is_first_process() else None
-            verdict = device.decided_by_first_process(known and known[:2])
-            if verdict:
-                return finished(verdict[0], known and known[2], verdict[1])
+            changed = device.decided_by_first_process(signature(path) != seen)
+            if changed and (status := ended()):
+                return status
             if cell.skip:
                 return finished(*keep(without_result(cell, "skipped", cell.skip), session.results))
             session.listen(Event("started", cell, "running"))

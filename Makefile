@@ -34,6 +34,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# Known vulnerabilities of what is installed (needs the network) and the licences of what the product depends on.
+audit: $(INSTALLED)
+	$(BIN)/python .ci/audit.py
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

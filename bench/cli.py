@@ -30,6 +30,7 @@ err = Console(stderr=True)
 
 LOUD_LIBRARIES = (
     "accelerate", "transformers", "sentence_transformers", "datasets", "huggingface_hub", "httpx", "filelock",
+    "mlflow", "alembic",
 )  # fmt: skip
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -124,6 +125,7 @@ def run(
     timeout: opt.Timeout = None,
     retry: opt.Retry = None,
     stages: opt.Stages = None,
+    track: opt.Track = None,
     dry_run: opt.DryRun = False,
     force: opt.Force = False,
     log_json: opt.LogJson = False,

@@ -69,6 +69,7 @@ Stages = Annotated[
     bool | None,
     Option("--stages/--no-stages", envvar="BENCH_STAGES", help="share stages between cells", rich_help_panel="Running"),
 ]
+Track = Annotated[str | None, _option("track", "tensorboard,wandb,mlflow: curves of every cell", "Running")]
 DryRun = Annotated[bool, Option("--dry-run", help="show the cells and their statuses, run nothing")]
 Force = Annotated[bool, Option("--force", help="run finished cells again")]
 LogJson = Annotated[bool, Option("--log-json", envvar="BENCH_LOG_JSON", help="one JSON line an event")]

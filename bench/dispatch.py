@@ -11,6 +11,7 @@ from bench.executor_options import Ray, Slurm, executor_of
 from bench.grid import Plan
 from bench.interrupt import drain_on_interrupt
 from bench.runner import Summary
+from bench.tracking import check_trackers
 
 
 def execute(
@@ -22,6 +23,7 @@ def execute(
     """
     options = plan.options
     engine = executor_of(options.executor)
+    check_trackers(options.track)
     if isinstance(engine, Ray):
         if options.processes_per_cell > 1:
             raise UsageError(

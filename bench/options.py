@@ -17,10 +17,11 @@ from bench.selectors import split_list
 
 PRESETS = Path(__file__).parent / "presets"
 RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
-RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages", "timeout", "retry")
+RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages", "timeout", "retry", "track")
 """Options that say where and how cells run, and change no number."""
-LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns")
+LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns", "track")
 PROMPTING = ("zero", "few")
+TRACKERS = ("tensorboard", "wandb", "mlflow")
 
 
 class GridOptions(BaseModel):
@@ -58,6 +59,7 @@ class GridOptions(BaseModel):
     jobs: int = Field(1, ge=1)
     processes_per_cell: int = Field(1, ge=1)
     stages: bool = True
+    track: list[str] | None = None
     timeout: float | None = Field(None, gt=0)  # seconds a cell
     retry: Literal["failed", "none"] = "failed"
 
@@ -94,6 +96,11 @@ class GridOptions(BaseModel):
     @classmethod
     def _prompting(cls, value: list[str] | None) -> list[str] | None:
         return value and [resolve("prompting", part, PROMPTING) for part in value]
+
+    @field_validator("track")
+    @classmethod
+    def _track(cls, value: list[str] | None) -> list[str] | None:
+        return value and [resolve("tracker", part, TRACKERS) for part in value]
 
     @field_validator("executor")
     @classmethod

@@ -25,6 +25,7 @@ from bench.outcomes import CellStatus, existing, keep, keep_failure, not_kept, p
 from bench.stages import StageStore
 from bench.store import Damaged, Record, signature
 from bench.tools import CellTools
+from bench.tracking import Tracked
 from methods import shared
 
 log = logging.getLogger("bench.runner")
@@ -36,7 +37,7 @@ WAIT_SECONDS = 0.5
 class Event:
     """Something that happened to a cell."""
 
-    kind: Literal["started", "progress", "finished"]
+    kind: Literal["started", "progress", "metrics", "finished"]
     cell: Cell
     status: CellStatus
     reason: str = ""
@@ -44,6 +45,7 @@ class Event:
     phase: str = ""
     done: int = 0  # steps of the phase
     total: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)  # what trackers are told of a step
 
 
 @dataclass
@@ -90,6 +92,8 @@ class Session:
 
     def __post_init__(self) -> None:
         results = self.options.results
+        if self.options.track:
+            self.listen = Tracked(self.listen, self.options.track, results)
         self.claims = Claims(results)
         self.stages = StageStore(results / "stages" if self.options.stages else None)
         self.labels = LabelCache(self.stages)
@@ -232,6 +236,9 @@ def _tools(cell: Cell, session: Session) -> CellTools:
     def progress(phase: str, done: int, total: int) -> None:
         session.listen(Event("progress", cell, "running", phase=phase, done=done, total=total))
 
+    def track(values: dict[str, float], step: int) -> None:
+        session.listen(Event("metrics", cell, "running", done=step, values=values))
+
     return CellTools(
         encoder=cell.encoder,
         sentence_encoder=cell.sentence_encoder,
@@ -240,6 +247,7 @@ def _tools(cell: Cell, session: Session) -> CellTools:
         seed=cell.key.seed,
         axes=(cell.task.name, cell.source.id),
         progress=progress,
+        track=track if session.options.track else None,
     )
 
 

@@ -31,10 +31,12 @@ class CellTools:
     axes: tuple[str, ...] = ()
     oracle_noise_rate: float | None = None
     progress: Callable[[str, int, int], None] = _silent
+    track: Callable[[dict[str, float], int], None] | None = None  # gets the loss of every step
     trainer: Trainer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trainer = Trainer(self.encoder, self.recipe, (*self.axes, self.seed), lambda *at: self.progress(*at))
+        axes = (*self.axes, self.seed)
+        self.trainer = Trainer(self.encoder, self.recipe, axes, lambda *at: self.progress(*at), track=self.track)
 
     def generator(self, *axes: str | int) -> np.random.Generator:
         """A numpy generator named by this cell's data, seed and `axes` (equal axes, equal draws)."""

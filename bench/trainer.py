@@ -103,6 +103,7 @@ class Trainer:
     recipe: Recipe
     axes: tuple[str | int, ...]
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    track: Callable[[dict[str, float], int], None] | None = None  # gets the loss and the rate of every step
     micro_batch: int | None = None  # found by running out of memory; None = the whole batch at once
     parameters: int = 0  # trainable parameters of the networks of the last fit
     notes: list[str] = field(default_factory=list)
@@ -198,6 +199,9 @@ class Trainer:
                     optimiser.step()
                     schedule.step()
                     optimiser.zero_grad(set_to_none=True)
+                    if self.track is not None:
+                        rate = raw_optimiser.param_groups[0]["lr"]
+                        self.track({f"{name}/loss": value, f"{name}/learning_rate": rate}, step + 1)
                     self.progress(name, step + 1, total)
                 mean = float(np.mean(losses))
                 if not np.isfinite(mean):

@@ -147,7 +147,7 @@ def test_what_workers_are_given_reads_back_to_the_same_grid(tmp_path):
 def test_every_option_of_a_grid_is_an_option_of_run_and_status():
     for command, not_there in (
         (cli.run, set()),
-        (cli.status, {"jobs", "executor", "processes_per_cell", "stages", "timeout", "retry"}),
+        (cli.status, {"jobs", "executor", "processes_per_cell", "stages", "timeout", "retry", "track"}),
     ):
         names = set(inspect.signature(command).parameters) - set(cli_options.NOT_IN_GRID)
         assert names == set(GridOptions.model_fields) - not_there

@@ -14,8 +14,6 @@ from typer import Option
 from bench import cli_options as opt
 from bench.cli import OK, SOME_FAILED, err, friendly, out
 
-MAX_COLUMNS = 12
-
 
 def attach(app: typer.Typer) -> None:
     """Add the commands of this module to the application."""
@@ -35,12 +33,18 @@ def label(
     splits: Annotated[str, _help("splits to label")] = "train,valid,test",
     limit: Annotated[int | None, _help("at most N texts a split")] = None,
     name: Annotated[str | None, _help("name of the labeller in tables (default: the model's)")] = None,
-    calibration: Annotated[str | None, _help("local models: contextual, batch or none", "Local model")] = None,
+    calibration: Annotated[str | None, _help("local models: auto, contextual, batch or none", "Local model")] = None,
     min_margin: Annotated[float | None, _help("local models: no answer below this margin", "Local model")] = None,
     precision: Annotated[str | None, _help("auto, float32, bfloat16, float16", "Local model")] = None,
     base_url: Annotated[str | None, _help("address of an OpenAI-compatible server", "Server")] = None,
     concurrency: Annotated[int | None, _help("requests at once", "Server")] = None,
     timeout: Annotated[float | None, _help("seconds for one try", "Server")] = None,
+    attempts: Annotated[int | None, _help("tries of one question in all (default 7)", "Server")] = None,
+    temperature: Annotated[float | None, _help("of sampling (default 0)", "Server")] = None,
+    max_tokens: Annotated[int | None, _help("longest answer (default 100)", "Server")] = None,
+    token_field: Annotated[
+        str | None, _help("max_tokens, or max_completion_tokens for models that want it", "Server")
+    ] = None,
     decoder: Annotated[str | None, _help("strict or official", "Server")] = None,
     price_in: Annotated[float | None, _help("US dollars per million input tokens", "Server")] = None,
     price_out: Annotated[float | None, _help("US dollars per million output tokens", "Server")] = None,
@@ -69,6 +73,10 @@ def label(
         "base_url": base_url,
         "concurrency": concurrency,
         "timeout": timeout,
+        "attempts": attempts,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "token_field": token_field,
         "decoder": decoder,
     }
     if price_in is not None:
@@ -137,6 +145,7 @@ def labels(
     """Study label sets: sizes, refusals, noise rates and kinds, confusion, agreement, estimates without gold."""
     from bench.errors import Unavailable, UsageError
     from bench.label_sources import find_label_sets
+    from bench.labels_view import tables
     from bench.selectors import split_list
     from bench.sources import load_task
     from bench.store import write_atomically
@@ -150,7 +159,8 @@ def labels(
             sets = find_label_sets(data_dir, data.info.name)
             if not sets:
                 raise UsageError(f"there is no label set for task {name}: make one with `bench label --task {name}`")
-            studies.append(study(data, sets))
+            with err.status(f"studying {len(sets)} label sets of {escape(name)}"):
+                studies.append(study(data, sets))
         except Unavailable as error:
             if tasks:
                 raise
@@ -158,21 +168,10 @@ def labels(
     if not studies:
         raise UsageError("no label sets were found: make one with `bench label`, or name --data-dir")
     joined = Study.join(studies)
-    for part in ("sizes", "kind", "agreement", "confusion"):
-        frame = getattr(joined, part)
-        if part != "confusion" and len(frame):
-            out.print(_frame_table(part, frame))
-        if out_dir is not None:
-            write_atomically(out_dir / f"{part}.csv", frame.to_csv(index=False).encode())
+    for table in tables(joined):
+        out.print(table)
+        out.print()
     if out_dir is not None:
+        for part in ("sizes", "kind", "agreement", "confusion"):
+            write_atomically(out_dir / f"{part}.csv", getattr(joined, part).to_csv(index=False).encode())
         out.print(f"tables written to {escape(str(out_dir))}", highlight=False)
-
-
-def _frame_table(title: str, frame) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    columns = list(frame.columns)[:MAX_COLUMNS]
-    for column in columns:
-        table.add_column(escape(str(column)))
-    for row in frame[columns].itertuples(index=False):
-        table.add_row(*(escape(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
-    return table

@@ -316,11 +316,25 @@ def load_encoder(selector: str, max_length: int = 128, pooling: str = "auto") ->
 
 def trained_pooling(folder: str) -> str:
     """`mean` where a sentence-transformers pooling configuration says so, else `cls`."""
-    path = Path(folder, "1_Pooling", "config.json")
-    if not path.is_file():
+    path = Path(folder, "1_Pooling", "config.json") if Path(folder).is_dir() else _optional_file(folder)
+    if path is None or not path.is_file():
         return "cls"
     facts = json.loads(path.read_text())
     return "mean" if facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean" else "cls"
+
+
+def _optional_file(name: str, file: str = "1_Pooling/config.json") -> Path | None:
+    """A file of a model on the hub (or in its cache), None where the model has no such file."""
+    from transformers.utils import cached_file
+
+    found = cached_file(
+        name,
+        file,
+        local_files_only=not hub_reachable(),
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return Path(found) if found else None
 
 
 def quiet_loading() -> None:

@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -34,7 +34,7 @@ class GridOptions(BaseModel):
     llms: list[str] | None = None
     prompting: list[str] | None = None
     noise: list[str] | None = None
-    seeds: list[int] = [1, 2, 3]
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = [1, 2, 3]
     encoder: list[str] = ["bert-base-uncased"]
     sentence_encoder: str | None = None
     epochs: int | None = None

@@ -58,7 +58,7 @@ def record_view(path: Path, record: Record) -> Group:
         add("noise", _noise(record))
     if record.status == "done":
         add("seconds", ", ".join(f"{name} {value:.2f}" for name, value in record.seconds.items()))
-        reused = [f"{use.name} ({use.seconds:.1f} s)" for use in record.stages if use.reused]
+        reused = _reused(record)
         add("reused stages", f"{', '.join(reused) or 'none'}; stand-alone cost {record.stand_alone_seconds:.1f} s")
         add("device", ", ".join(f"{name} {value}" for name, value in record.device.items() if value not in ("", [])))
         if record.diagnostics:
@@ -69,6 +69,15 @@ def record_view(path: Path, record: Record) -> Group:
     add("made", f"{record.created} by code {record.code_version}")
     add("record", path)
     return Group(facts, *([_scores(record.scores)] if record.scores else []))
+
+
+def _reused(record: Record) -> list[str]:
+    """The reused stages by name, with how many of each and what they had cost."""
+    seconds: dict[str, list[float]] = {}
+    for use in record.stages:
+        if use.reused:
+            seconds.setdefault(use.name, []).append(use.seconds)
+    return [f"{name}{f' x{len(s)}' if len(s) > 1 else ''} ({sum(s):.1f} s)" for name, s in seconds.items()]
 
 
 def _short(value: object) -> str:

@@ -249,3 +249,16 @@ def test_pooling_is_what_the_encoder_was_trained_with(tmp_path, facts, expected)
         (tmp_path / "1_Pooling").mkdir()
         (tmp_path / "1_Pooling" / "config.json").write_text(facts)
     assert trained_pooling(str(tmp_path)) == expected
+
+
+def test_pooling_of_a_hub_model_is_read_from_the_hub_or_its_cache(tmp_path):
+    repository = tmp_path / "models--org--sentences"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    (snapshot / "1_Pooling").mkdir(parents=True)
+    (snapshot / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    script = "from bench.encoders import trained_pooling as p; print(p('org/sentences'), p('org/absent'))"
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.split() == ["mean", "cls"], done.stderr

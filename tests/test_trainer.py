@@ -46,7 +46,7 @@ def cross_entropy(outputs, batch):
     return torch.stack([F.cross_entropy(o.logits, batch.targets["label"], reduction="none") for o in outputs])
 
 
-def plain_loop(network, inputs, labels, recipe, name, rows=None, lengths=None):
+def plain_loop(network, inputs, labels, recipe, name, rows=None, lengths=None, shuffle=True, restarts=False):
     """Adam, linear warm-up and decay, clipping, written out; returns the mean loss of each epoch."""
     rows = np.arange(len(inputs)) if rows is None else rows
     adam = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, eps=recipe.adam_epsilon, foreach=False)
@@ -58,6 +58,11 @@ def plain_loop(network, inputs, labels, recipe, name, rows=None, lengths=None):
     for epoch in range(recipe.epochs):
         losses = []
         order = epoch_batches(lengths, len(rows), recipe.batch_size, named_generator(*AXES, name, "order", epoch))
+        if not shuffle:
+            order = [
+                np.arange(i, min(i + recipe.batch_size, len(rows))) for i in range(0, len(rows), recipe.batch_size)
+            ]
+        step = 0 if restarts else step
         for chosen in order:
             rate = step / max(1, warm) if step < warm else (total - step) / max(1, total - warm)
             for group in adam.param_groups:
@@ -94,6 +99,19 @@ def test_training_is_that_of_a_plain_loop(inputs, labels, clip, count):
     for network, twin in zip(networks, twins, strict=True):
         torch.testing.assert_close(weights(network), weights(twin), rtol=0, atol=1e-6)
     np.testing.assert_allclose([epoch.loss for epoch in epochs], np.sum(losses, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("habits", [{"shuffle": False}, {"restarts": True}, {"shuffle": False, "restarts": True}])
+def test_habits_of_released_code_are_those_of_a_plain_loop(inputs, labels, habits):
+    run = trainer(warmup=0.3)
+    networks = run.classifiers(1, CLASSES, "test")
+    twins = copy.deepcopy(networks)
+    usual = copy.deepcopy(networks)
+    fit(run, networks, inputs, labels, **habits)
+    fit(run, usual, inputs, labels)
+    plain_loop(twins[0], inputs["train"], labels, run.recipe, "test", **habits)
+    torch.testing.assert_close(weights(networks[0]), weights(twins[0]), rtol=0, atol=1e-6)
+    assert not torch.equal(weights(networks[0]), weights(usual[0]))
 
 
 def test_training_a_transformer_is_that_of_a_plain_loop(tiny_bert, labels):

@@ -1,0 +1,143 @@
+"""What `bench labels` shows in a terminal: the study of label sets in a few narrow tables, rates in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["tables"]
+
+ABSENT = "–"
+
+
+def tables(study) -> list[Table]:
+    """Tables of a `llm_labels.study.Study`, each at most 80 columns wide for names of usual length."""
+    found = [
+        _table(
+            "Size and noise (rates in %; noise among answered texts, 95 % Wilson interval)",
+            study.sizes,
+            {
+                "task": _text("task"),
+                "labels": _text("labels"),
+                "split": _text("split"),
+                "asked": _asked,
+                "no answer": _percent("no_answer_rate"),
+                "noise": _noise,
+            },
+        ),
+        _table(
+            "Kind of noise (train; estimate sees no gold; p-values: symmetric? independent of the text?)",
+            study.kind,
+            {
+                "task": _text("task"),
+                "labels": _text("labels"),
+                "noise": _percent("noise_rate"),
+                "estimate": _percent("noise_rate_estimate"),
+                "p symm.": _number("symmetric_p"),
+                "p indep.": _number("instance_p"),
+                "kind": _text("noise"),
+            },
+        ),
+        _table(
+            "What the labeller makes of each class (train; right and most frequent mistake, % of the class)",
+            mistakes(study.confusion),
+            {
+                "task": _text("task"),
+                "labels": _text("labels"),
+                "class": _text("gold"),
+                "texts": _text("texts"),
+                "right": _percent("right"),
+                "mostly taken for": lambda row: ABSENT if not row["wrong"] else escape(f"{row['label']}"),
+                "": lambda row: "" if not row["wrong"] else f"{100 * row['wrong']:.1f}",
+            },
+        ),
+        _table(
+            "Agreement of labellers (train, %; both wrong and same mistake where gold is known)",
+            study.agreement,
+            {
+                "task": _text("task"),
+                "labellers": _text("labellers"),
+                "texts": _text("texts"),
+                "agree": _percent("agreement"),
+                "κ": lambda row: f"{row['kappa']:.2f} {row['statistic']}",
+                "both wrong": _percent("both_wrong"),
+                "same": _percent("same_error"),
+            },
+        ),
+        _table("Cost of each set", _costs(study.sizes), _cost_columns(study.sizes)),
+    ]
+    return [table for table in found if table is not None]
+
+
+def mistakes(confusion: pd.DataFrame) -> pd.DataFrame:
+    """A row a set and gold class of train: texts, share right, and the most frequent other label with its share."""
+    if not len(confusion):
+        return confusion
+    train = confusion[confusion["split"] == "train"]
+    rows = []
+    for (task, labels, gold), part in train.groupby(["task", "labels", "gold"], sort=False):
+        if not (count := int(part["count"].sum())):
+            continue
+        others = part[part["label"] != gold].sort_values("share", ascending=False, kind="stable").iloc[0]
+        row = {"task": task, "labels": labels, "gold": gold, "texts": count}
+        row["right"] = float(part.loc[part["label"] == gold, "share"].sum())
+        rows.append(row | {"label": others["label"], "wrong": float(others["share"])})
+    return pd.DataFrame(rows)
+
+
+def _costs(sizes: pd.DataFrame) -> pd.DataFrame:
+    columns = _cost_names(sizes)
+    return sizes.drop_duplicates(["task", "labels"]).dropna(subset=columns, how="all") if columns else sizes[:0]
+
+
+def _cost_names(sizes: pd.DataFrame) -> list[str]:
+    return list(sizes.columns[sizes.columns.get_loc("accuracy") + 1 :]) if "accuracy" in sizes else []
+
+
+def _cost_columns(sizes: pd.DataFrame) -> dict[str, Callable]:
+    def amount(name: str) -> Callable:
+        return lambda row: ABSENT if pd.isna(row[name]) else f"{row[name]:,.10g}"
+
+    costs = {name.replace("_", " "): amount(name) for name in _cost_names(sizes)}
+    return {"task": _text("task"), "labels": _text("labels")} | costs
+
+
+def _table(title: str, frame: pd.DataFrame, columns: dict[str, Callable]) -> Table | None:
+    if not len(frame):
+        return None
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(columns):
+        table.add_column(name, overflow="fold", justify="left" if number < 2 else "right")
+    for row in frame.to_dict("records"):
+        table.add_row(*(cell(row) for cell in columns.values()))
+    return table
+
+
+def _text(name: str) -> Callable:
+    return lambda row: escape(str(row[name])) if name in row and not _absent(row[name]) else ABSENT
+
+
+def _percent(name: str) -> Callable:
+    return lambda row: ABSENT if _absent(row.get(name)) else f"{100 * row[name]:.1f}"
+
+
+def _number(name: str) -> Callable:
+    return lambda row: ABSENT if _absent(row.get(name)) else f"{row[name]:.3f}"
+
+
+def _noise(row: dict) -> str:
+    if _absent(row.get("noise_rate")):
+        return ABSENT
+    low, high = 100 * row["noise_low"], 100 * row["noise_high"]
+    return f"{100 * row['noise_rate']:.1f} ({low:.1f}–{high:.1f})"
+
+
+def _asked(row: dict) -> str:
+    return str(row["asked"]) if row["asked"] == row["texts"] else f"{row['asked']} of {row['texts']}"
+
+
+def _absent(value) -> bool:
+    return value is None or (isinstance(value, float) and pd.isna(value))

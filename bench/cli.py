@@ -183,8 +183,15 @@ def _show_dry_run(plan, *, as_json: bool) -> None:
     for note in plan.notes:
         out.print(f"[dim]{escape(note)}[/]", highlight=False)
     _print_statuses(*status_table(shown), shown)
-    left = sum(status in ("not run", "failed") for _, status, _ in shown)
-    out.print(f"{left} of {len(shown)} cells would run; nothing was run", highlight=False)
+    from bench.display import duration
+    from bench.planning import sentences
+    from bench.store import Record, read_records
+
+    left = [cell for cell, status, _ in shown if status in ("not run", "failed")]
+    records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
+    for line in sentences(left, records, plan.options.jobs, duration):
+        out.print(escape(line), highlight=False, soft_wrap=True)
+    out.print(f"{len(left)} of {len(shown)} cells would run; nothing was run", highlight=False)
 
 
 def _print_statuses(table, reasons: list[str], statuses: list) -> None:
@@ -317,9 +324,10 @@ def show(
 
 def main() -> None:
     """The console script."""
-    from bench import cli_data, cli_labels
+    from bench import cli_data, cli_labels, cli_upkeep
 
     cli_data.attach(app)
+    cli_upkeep.attach(app)
     cli_labels.attach(app)
     app(prog_name="bench")
 

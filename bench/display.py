@@ -168,14 +168,14 @@ class GridDisplay:
         for cell in sorted(list(self.running.values()), key=lambda cell: cell.worker):
             bar = ProgressBar(total=cell.total, completed=cell.done, width=16) if cell.total else ""
             phase = f"{cell.phase} {cell.done}/{cell.total}" if cell.total else cell.phase
-            table.add_row(f"[blue]running[/] {escape(cell.label)}", bar, escape(phase), _duration(now - cell.started))
+            table.add_row(f"[blue]running[/] {escape(cell.label)}", bar, escape(phase), duration(now - cell.started))
         return Group(table, self.line())
 
     def line(self) -> str:
         """The grid in one line: ended cells by status, running, left, rate and time left."""
         ended = [f"[{STYLES.get(status, 'white')}]{count} {status}[/]" for status, count in list(self.counts.items())]
         left = self.total - self.number - len(self.running)
-        parts = [*ended, f"{len(self.running)} running", f"{left} left", _duration(time.monotonic() - self.started)]
+        parts = [*ended, f"{len(self.running)} running", f"{left} left", duration(time.monotonic() - self.started)]
         return " · ".join(parts + self._pace())
 
     def _pace(self) -> list[str]:
@@ -184,10 +184,11 @@ class GridDisplay:
         if not trained or self.first is None:
             return []
         pace = max(time.monotonic() - self.first, 1e-3) / trained
-        return [f"{60 / pace:.1f} cells/min", f"about {_duration(pace * (self.total - self.number))} left"]
+        return [f"{60 / pace:.1f} cells/min", f"about {duration(pace * (self.total - self.number))} left"]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in one number: 42 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -53,6 +53,7 @@ class Worker:
     process: subprocess.Popen
     gpu: Gpu | None = None
     ready: bool = False
+    leaving: bool = False  # it was told to stop: what it says while it ends is of no interest
     cell: Cell | None = None
     group: tuple | None = None  # of the cell in hand, or of the last one
     since: float = 0.0  # monotonic, when the cell was dealt
@@ -163,7 +164,7 @@ class Pool:
                 gpu.dealt[hash] = self.memory.need(cell, gpu.total)
             self._tell(worker, {"hash": hash, "force": self.session.force, "before": self.session.before.get(hash)})
         elif stopped or not (len(self.queue) or self.held):
-            worker.ready = False
+            worker.ready, worker.leaving = False, True
             self._tell(worker, {"stop": True})
 
     def _tell(self, worker: Worker, order: dict) -> None:
@@ -187,7 +188,7 @@ class Pool:
                 self._learn(cell)
             self.summary.add(facts["status"])
             self.show(facts | {"worker": worker.number})
-        else:
+        elif not worker.leaving:
             self.show(facts | {"worker": worker.number})
 
     def _learn(self, cell: Cell) -> None:

@@ -45,6 +45,7 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
         session.before = {order["hash"]: tuple(order["before"])} if order["before"] else {}
         if run_one(cell, session) is None:
             out.send({"event": "held", "hash": order["hash"]})
+    device.wait_for_all()
 
 
 def own_streams() -> tuple[TextIO, TextIO]:

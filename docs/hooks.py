@@ -165,10 +165,11 @@ def cli_page() -> str:
     import typer
     from typer.cli import get_docs_for_click
 
-    from bench import cli, cli_data, cli_labels
+    from bench import cli, cli_data, cli_labels, cli_upkeep
 
     if not any(command.name == "list" for command in cli.app.registered_commands):
         cli_data.attach(cli.app)
+        cli_upkeep.attach(cli.app)
         cli_labels.attach(cli.app)
     command = typer.main.get_command(cli.app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="bench")

@@ -157,3 +157,9 @@ class Method(Protocol):
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after each step; see `Predictions`."""
         ...
+
+    # Optional, for planning alone; results do not depend on it:
+    #
+    # def shared_stages(self, epochs: int) -> dict[str, dict]:
+    #     """Name of each training stage of methods.shared that `run` asks for -> settings that differ from its
+    #     defaults (methods.shared.DEFAULTS). `epochs` are those of the recipe."""

@@ -31,6 +31,10 @@ class Cleanlab:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """See `methods.base.Method`."""
+        return {"out of fold": {"folds": self.config.folds}}
+
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions of the network trained on the kept rows after each epoch."""
         labels = shared.labels(task, tools).train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from methods import shared
@@ -31,6 +32,10 @@ class CoRegularisation:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """See `methods.base.Method`."""
+        return {"branches run": dataclasses.asdict(self.config)}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of the branches after each epoch."""

@@ -57,6 +57,11 @@ class DyGen:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """See `methods.base.Method`."""
+        settings = {"branches": self.config.branches, "alpha": self.config.alpha}
+        return {"branches run": settings} | shared.rate_stages(self.config.tau)
+
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the corrected predictions after each epoch of the VAEs."""
         settings = self.config

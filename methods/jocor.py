@@ -33,6 +33,10 @@ class JoCoR:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """See `methods.base.Method`."""
+        return shared.rate_stages(self.config.tau)
+
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of both networks after each epoch."""
         rate = shared.noise_rate(task, tools, self.config.tau)

@@ -57,6 +57,10 @@ class NPC:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """See `methods.base.Method`."""
+        return {"plain run": {}}
+
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the calibrated predictions after each epoch of the VAE."""
         settings = self.config

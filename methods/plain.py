@@ -23,6 +23,10 @@ class Plain:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """See `methods.base.Method`."""
+        return {"plain run": {}}
+
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""
         yield from shared.plain_run(task, tools).predictions()

@@ -34,6 +34,20 @@ VERSIONS = {"tokens": 1, "embeddings": 1, "plain": 2, "branches": 2, "out of fol
 """Bump one when its computation changes: old entries are then not found."""
 
 
+DEFAULTS: dict[str, dict] = {
+    "plain run": {},
+    "branches run": {"branches": 3, "alpha": 5.0, "warmup": 0.1},
+    "noise rate": {},
+    "out of fold": {"folds": 5},
+}
+"""The settings of the stages that planning knows of, as they are when a method says nothing."""
+
+
+def rate_stages(tau: str) -> dict[str, dict]:
+    """The stage of `noise_rate`, for `Method.shared_stages`."""
+    return {"noise rate": {}} if tau == "estimated" else {}
+
+
 @dataclass(frozen=True)
 class Labels:
     """Noisy labels without gaps: a label that the labeller did not give is a seeded uniform class."""

@@ -23,6 +23,10 @@ class TemperatureScaling:
         self.name = f"{inner.name}+{self.suffix}"
         self.sees_gold = getattr(inner, "sees_gold", False)
 
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """Those of the wrapped method."""
+        return self.inner.shared_stages(epochs) if hasattr(self.inner, "shared_stages") else {}
+
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """The wrapped method's predictions, each step with its own temperature; argmax never changes."""
         valid = shared.labels(task, tools).valid

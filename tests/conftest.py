@@ -160,9 +160,10 @@ def instant(tmp_path) -> Path:
 @functools.cache
 def application():
     """The whole command line, as the console script puts it together."""
-    from bench import cli, cli_data, cli_labels
+    from bench import cli, cli_data, cli_labels, cli_upkeep
 
     cli_data.attach(cli.app)
+    cli_upkeep.attach(cli.app)
     cli_labels.attach(cli.app)
     return cli.app
 

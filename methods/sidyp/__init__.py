@@ -34,6 +34,13 @@ class Sidyp:
     def __init__(self, config: SidypConfig) -> None:
         self.config = config
 
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """See `methods.base.Method`."""
+        from methods import shared
+
+        settings = {"branches": self.config.branches, **self._co_regularisation(epochs)}
+        return {"branches run": settings} | shared.rate_stages(self.config.tau)
+
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after the epochs of the denoisers that are evaluated; raises UsageError for a large k."""
         from methods.sidyp.fit import fit, prepare

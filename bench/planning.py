@@ -1,0 +1,152 @@
+"""What a grid would cost before it runs: the stages that its cells share, and the time that earlier records suggest."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.grid import Cell
+from bench.schedule import group_of
+from bench.store import Record
+from methods import shared
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A shared stage of a grid, computed once for all cells that ask for it."""
+
+    name: str
+    identity: tuple  # what data, labels, encoder, recipe and settings it is for
+    settings: dict[str, Any]
+
+
+@dataclass
+class SharedStage:
+    """How often one kind of stage is computed, and for how many cells of which methods."""
+
+    name: str
+    computed: int = 0
+    cells: int = 0
+    methods: set[str] = field(default_factory=set)
+
+
+def stages_of(cell: Cell) -> list[Stage]:
+    """The training stages that a cell goes through; none for a method that does not declare them."""
+    declared = getattr(cell.method, "shared_stages", lambda epochs: {})(cell.recipe.epochs)
+    labels = "gold" if getattr(cell.method, "sees_gold", False) else "noisy"
+    found = []
+    for name, settings in declared.items():
+        settings = shared.DEFAULTS[name] | settings
+        identity = (name, labels, json.dumps(settings, sort_keys=True), group_of(cell), cell.key.sentence_encoder)
+        found.append(Stage(name, identity, settings))
+    return found
+
+
+def shared_stages(cells: Iterable[Cell]) -> list[SharedStage]:
+    """The kinds of stages of a grid that serve more than one cell, most useful first."""
+    rows: dict[str, SharedStage] = {}
+    seen = set()
+    for cell in cells:
+        for stage in stages_of(cell):
+            row = rows.setdefault(stage.name, SharedStage(stage.name))
+            row.cells += 1
+            row.computed += stage.identity not in seen
+            row.methods.add(cell.key.method)
+            seen.add(stage.identity)
+    return sorted((row for row in rows.values() if row.cells > row.computed), key=lambda row: row.computed - row.cells)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of a grid on one worker, and what they are based on."""
+
+    seconds: float
+    cells: int  # cells with something to go by
+    unknown: int  # cells without
+    records: int
+
+
+def estimate(cells: Iterable[Cell], records: Iterable[Record]) -> Estimate:
+    """What cells would take, by the medians of finished records: of the same method on the same task and encoder,
+    else of the method on another task, else of any method with the encoder, scaled by training texts and epochs.
+
+    A cell's own time is what its record took without the shared stages; each of those counts once for the grid.
+    Tokens and embeddings count once for a task and encoder that no record has yet.
+    """
+    known = [record for record in records if record.status == "done" and record.data]
+    own, stage_times = _times(known)
+    total, with_basis, unknown = 0.0, 0, 0
+    seen: set[tuple] = {(record.key.task, record.key.encoder, record.key.encoder_mode) for record in known}
+    for cell in cells:
+        seconds = _lookup(own, cell, cell.key.method)
+        if seconds is None:
+            unknown += 1
+            continue
+        with_basis += 1
+        total += seconds
+        data = (cell.key.task, cell.key.encoder, cell.key.encoder_mode)
+        if data not in seen:
+            seen.add(data)
+            total += sum(_lookup(stage_times, cell, name) or 0.0 for name in ("tokens", "embeddings")) * len(
+                shared.SPLITS
+            )
+        for stage in stages_of(cell):
+            if stage.identity not in seen:
+                seen.add(stage.identity)
+                total += _lookup(stage_times, cell, stage.name) or 0.0
+    return Estimate(total, with_basis, unknown, len(known))
+
+
+Times = dict[tuple, list[float]]
+
+
+def _levels(task: str, encoder: str, mode: str, what: str) -> list[tuple]:
+    return [(task, encoder, mode, what), (encoder, mode, what), (encoder, mode)]
+
+
+def _work(texts: int, epochs: int) -> float:
+    return max(texts * epochs, 1)
+
+
+def _times(records: list[Record]) -> tuple[Times, Times]:
+    """Seconds a training text and epoch: of cells by method, and of stages by name."""
+    own: Times = {}
+    stages: Times = {}
+    for record in records:
+        key = record.key
+        work = _work(record.data.n_train, key.recipe.get("epochs", 1))
+        computed = sum(use.seconds for use in record.stages if not use.reused)
+        for level in _levels(key.task, key.encoder, key.encoder_mode, key.method):
+            own.setdefault(level, []).append(max(record.seconds.get("total", 0.0) - computed, 0.0) / work)
+        for use in record.stages:
+            for level in _levels(key.task, key.encoder, key.encoder_mode, use.name)[:2]:
+                stages.setdefault(level, []).append(use.seconds / work)
+    return own, stages
+
+
+def _lookup(times: Times, cell: Cell, what: str) -> float | None:
+    for level in _levels(cell.key.task, cell.key.encoder, cell.key.encoder_mode, what):
+        if level in times:
+            return statistics.median(times[level]) * _work(len(cell.task.train), cell.recipe.epochs)
+    return None
+
+
+def sentences(cells: list[Cell], records: Iterable[Record], jobs: int, duration: Callable[[float], str]) -> list[str]:
+    """The shared stages and the estimate of the cells that would run, for people."""
+    lines = [
+        f"shared: {row.name} is computed {row.computed} times for {row.cells} cells ({', '.join(sorted(row.methods))})"
+        for row in shared_stages(cells)
+    ]
+    if not cells:
+        return lines
+    found = estimate(cells, records)
+    if not found.cells:
+        return [*lines, "no estimate of time: this results folder has no finished cell with one of these encoders"]
+    workers = min(jobs, len(cells))
+    spread = f", about {duration(found.seconds / workers)} in {workers} workers" if workers > 1 else ""
+    basis = f"from the times of {found.records} finished cells in this results folder, wherever they were made"
+    missing = f"; {found.unknown} cells have nothing to go by and are left out" if found.unknown else ""
+    return [*lines, f"estimate: about {duration(found.seconds)} of work{spread} ({basis}{missing})"]

@@ -5,6 +5,9 @@ results = bench.load_results("results")
 results.cells                            # one row a cell, a pandas DataFrame
 results.table("tweets")                  # methods x noise sources, mean ± 95 % interval
 results.plot.reliability("tweets")       # a matplotlib figure
+
+results = bench.run_grid(methods="plain,npc", tasks="tweets", noise="sn@0.3", encoder="minilm:frozen")
+cell, = bench.open_cells(methods="sidyp", tasks="tweets", llms="smollm2", encoder="minilm:frozen", seeds="1")
 """
 
 from __future__ import annotations
@@ -12,15 +15,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bench.interactive import OpenCell, open_cells, run_grid
     from bench.report.api import load_results
 
-__all__ = ["load_results"]
+__all__ = ["OpenCell", "load_results", "open_cells", "run_grid"]
+
+_HOMES = {
+    "OpenCell": "bench.interactive",
+    "load_results": "bench.report.api",
+    "open_cells": "bench.interactive",
+    "run_grid": "bench.interactive",
+}
 
 
 def __getattr__(name: str):
-    # Loaded on first use: every command imports this package, few of them read results.
-    if name == "load_results":
-        from bench.report.api import load_results
+    # Loaded on first use: every command imports this package, few of them need any of these.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bench' has no attribute '{name}'")
+    import importlib
 
-        return load_results
-    raise AttributeError(f"module 'bench' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

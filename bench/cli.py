@@ -189,7 +189,8 @@ def _show_dry_run(plan, *, as_json: bool) -> None:
 
     left = [cell for cell, status, _ in shown if status in ("not run", "failed")]
     records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
-    for line in sentences(left, records, plan.options.jobs, duration):
+    done = [cell for cell, status, _ in shown if status == "cached"]
+    for line in sentences(left, done, records, plan.options.jobs, duration):
         out.print(escape(line), highlight=False, soft_wrap=True)
     out.print(f"{len(left)} of {len(shown)} cells would run; nothing was run", highlight=False)
 

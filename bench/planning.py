@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,10 +45,13 @@ def stages_of(cell: Cell) -> list[Stage]:
     return found
 
 
-def shared_stages(cells: Iterable[Cell]) -> list[SharedStage]:
-    """The kinds of stages of a grid that serve more than one cell, most useful first."""
+def shared_stages(cells: Iterable[Cell], there: Collection[tuple] = ()) -> list[SharedStage]:
+    """The kinds of stages that serve more cells than they are computed times, most useful first.
+
+    `there` are the identities of stages that finished cells have left behind.
+    """
     rows: dict[str, SharedStage] = {}
-    seen = set()
+    seen = set(there)
     for cell in cells:
         for stage in stages_of(cell):
             row = rows.setdefault(stage.name, SharedStage(stage.name))
@@ -69,7 +72,7 @@ class Estimate:
     records: int
 
 
-def estimate(cells: Iterable[Cell], records: Iterable[Record]) -> Estimate:
+def estimate(cells: Iterable[Cell], records: Iterable[Record], there: Collection[tuple] = ()) -> Estimate:
     """What cells would take, by the medians of finished records: of the same method on the same task and encoder,
     else of the method on another task, else of any method with the encoder, scaled by training texts and epochs.
 
@@ -79,7 +82,7 @@ def estimate(cells: Iterable[Cell], records: Iterable[Record]) -> Estimate:
     known = [record for record in records if record.status == "done" and record.data]
     own, stage_times = _times(known)
     total, with_basis, unknown = 0.0, 0, 0
-    seen: set[tuple] = {(record.key.task, record.key.encoder, record.key.encoder_mode) for record in known}
+    seen = set(there) | {(record.key.task, record.key.encoder, record.key.encoder_mode) for record in known}
     for cell in cells:
         seconds = _lookup(own, cell, cell.key.method)
         if seconds is None:
@@ -134,15 +137,19 @@ def _lookup(times: Times, cell: Cell, what: str) -> float | None:
     return None
 
 
-def sentences(cells: list[Cell], records: Iterable[Record], jobs: int, duration: Callable[[float], str]) -> list[str]:
-    """The shared stages and the estimate of the cells that would run, for people."""
+def sentences(
+    cells: list[Cell], done: Iterable[Cell], records: Iterable[Record], jobs: int, duration: Callable[[float], str]
+) -> list[str]:
+    """What the cells that would run share (among them and with the `done` ones), and an estimate of their time."""
+    there = {stage.identity for cell in done for stage in stages_of(cell)}
     lines = [
-        f"shared: {row.name} is computed {row.computed} times for {row.cells} cells ({', '.join(sorted(row.methods))})"
-        for row in shared_stages(cells)
+        f"shared: {row.name} is computed {_times_of(row.computed)} for {row.cells} cells "
+        f"({', '.join(sorted(row.methods))})"
+        for row in shared_stages(cells, there)
     ]
     if not cells:
         return lines
-    found = estimate(cells, records)
+    found = estimate(cells, records, there)
     if not found.cells:
         return [*lines, "no estimate of time: this results folder has no finished cell with one of these encoders"]
     workers = min(jobs, len(cells))
@@ -150,3 +157,7 @@ def sentences(cells: list[Cell], records: Iterable[Record], jobs: int, duration:
     basis = f"from the times of {found.records} finished cells in this results folder, wherever they were made"
     missing = f"; {found.unknown} cells have nothing to go by and are left out" if found.unknown else ""
     return [*lines, f"estimate: about {duration(found.seconds)} of work{spread} ({basis}{missing})"]
+
+
+def _times_of(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

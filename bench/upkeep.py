@@ -54,13 +54,13 @@ class Pruned:
         """The outcome for people; `shown` writes bytes."""
         lines = []
         if self.running:
-            lines.append(f"{self.running} cells are running: stages used within a day stay")
-        parts = [f"{len(self.unneeded)} stages that no record needs"]
+            lines.append(f"{_count(self.running, 'cell')} running: stages used within a day stay")
+        parts = [f"{_count(len(self.unneeded), 'stage')} that no record needs"]
         if self.limit is not None:
             parts.append(f"{len(self.oldest)} that were not used for the longest time")
-        parts.append(f"{len(self.leftovers)} leftovers of killed runs")
+        parts.append(f"{_count(len(self.leftovers), 'leftover')} of killed runs")
         lines.append(f"{verb} {', '.join(parts)}: {shown(self.freed)}")
-        lines.append(f"left: {self.stages} stages, {shown(self.kept)}")
+        lines.append(f"left: {_count(self.stages, 'stage')}, {shown(self.kept)}")
         if self.limit is not None and self.kept > self.limit:
             lines.append(f"more than {shown(self.limit)}, because they are in use: prune again later")
         return lines
@@ -92,6 +92,10 @@ def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> 
         _unlink(unneeded + oldest + left)
     count = len(entries) - len(unneeded) - len(oldest)
     return Pruned(unneeded, oldest, left, freed, kept, count, running, limit)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _entries(results: Path) -> list[tuple[Path, int, float]]:

@@ -69,7 +69,7 @@ def test_other_sizes_are_scaled_and_what_is_unknown_is_said(ran, tmp_path, tiny_
     small, big = (estimate(cells, found.values()).seconds for cells in ([plain], bigger))
     assert big == pytest.approx(small * 6, rel=1e-6), "twice the texts, three times the epochs"
     assert estimate(bigger, []).unknown == 1
-    assert "no estimate of time" in sentences(bigger, [], 1, duration)[-1]
+    assert "no estimate of time" in sentences(bigger, [], [], 1, duration)[-1]
 
 
 def test_a_dry_run_shows_what_is_shared_and_how_long_it_may_take(bench, reviews, tiny_bert):
@@ -85,6 +85,10 @@ def test_a_dry_run_shows_what_is_shared_and_how_long_it_may_take(bench, reviews,
     assert "shared: plain run is computed 4 times for 8 cells (npc, plain)" in said, "of the cells that are left"
     assert "in 2 workers (from the times of 4 finished cells in this results folder" in said
     assert "16 of 20 cells would run; nothing was run" in said
+    more = words.copy()
+    more[2] = "plain,npc,plain+ts"
+    said = bench(*more, "--seeds", "1,2", "--dry-run").stdout
+    assert "shared: plain run is computed once for 4 cells (npc, plain, plain+ts)" in said, "seed 1 has it already"
     lines = [
         json.loads(line) for line in bench(*words, "--seeds", "1,2", "--dry-run", "--log-json").stdout.splitlines()
     ]

@@ -175,7 +175,8 @@ class GridDisplay:
         """The grid in one line: ended cells by status, running, left, rate and time left."""
         ended = [f"[{STYLES.get(status, 'white')}]{count} {status}[/]" for status, count in list(self.counts.items())]
         left = self.total - self.number - len(self.running)
-        parts = [*ended, f"{len(self.running)} running", f"{left} left", duration(time.monotonic() - self.started)]
+        running = "starting" if self.first is None and left else f"{len(self.running)} running"
+        parts = [*ended, running, f"{left} left", duration(time.monotonic() - self.started)]
         return " · ".join(parts + self._pace())
 
     def _pace(self) -> list[str]:

@@ -174,4 +174,8 @@ def cli_page() -> str:
     command = typer.main.get_command(cli.app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="bench")
     text = re.sub(r"^\* `(--install-completion|--show-completion)`.*\n", "", text, flags=re.MULTILINE)
+    for name, each in command.commands.items():  # in full, where the list of commands cuts them
+        line = " ".join((each.help or "").split())
+        text = re.sub(rf"^\* `{re.escape(name)}`: .*$", lambda _, n=name, t=line: f"* [`{n}`](#bench-{n}): {t}", text,
+                      count=1, flags=re.MULTILINE)  # fmt: skip
     return text.replace("# `bench`", "# Command line", 1).replace("^[env var: ", "[")

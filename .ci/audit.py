@@ -56,9 +56,7 @@ def vulnerabilities() -> bool:
     print(f"vulnerabilities: {len(found)} known in {len(checked)} packages checked")
     if len(checked) < len(packages):
         left = len(packages) - len(checked)
-        print(
-            f"  {left} of {len(packages)} packages NOT CHECKED: the index in use has no list of vulnerabilities of them"
-        )
+        print(f"  {left} of {len(packages)} packages NOT CHECKED: the index in use tells no vulnerabilities of them")
     return bool(found)
 
 

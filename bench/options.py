@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from bench.errors import UsageError, resolve
 from bench.executor_options import executor_of
-from bench.selectors import split_list
+from bench.selectors import NOT_YAML, split_list
 
 PRESETS = Path(__file__).parent / "presets"
 RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
 RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages", "timeout", "retry", "track")
 """Options that say where and how cells run, and change no number."""
 LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns", "track")
+SHOWN = 200  # characters of a value in an error
 PROMPTING = ("zero", "few")
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 
@@ -129,7 +131,19 @@ def load_options(given: Mapping[str, Any], config: Path | None = None, preset: s
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{option} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise UsageError(f"{option} = {shown(first['input'])}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def shown(value: Any) -> str:
+    """A value as Python writes it, at a length that a person reads: YAML may hold any size in a few lines."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = SHOWN
+    short.maxlevel = 2
+    try:
+        text = short.repr(value)
+        return text if len(text) <= SHOWN + 2 else f"{text[:SHOWN]}..."
+    except ValueError:  # Python does not write integers of thousands of digits
+        return f"a {type(value).__name__} too large to show"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -139,10 +153,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise UsageError(f"configuration file '{path}' does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"configuration file '{path}' cannot be read: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except NOT_YAML as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "not YAML"
+        own = str(error) if isinstance(error, ValueError) else ""
+        problem = getattr(error, "problem", None) or own or "not YAML"
         raise UsageError(f"configuration file '{path}'{line}: {problem}") from None
     if raw is None:
         return {}
@@ -152,13 +167,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         )
     values = {}
     for key, value in raw.items():
-        name = str(key).replace("-", "_")
+        name = shown(key).strip("'").replace("-", "_")
         if name not in GridOptions.model_fields:
             close = difflib.get_close_matches(name, GridOptions.model_fields, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(GridOptions.model_fields)}"
-            raise UsageError(f"configuration file '{path}': unknown option '{key}': {hint}")
+            raise UsageError(f"configuration file '{path}': unknown option '{name}': {hint}")
         if name in ("data_dir", "results") and value is not None and not isinstance(value, str):
-            raise UsageError(f"configuration file '{path}': {key} must be a path, it is {value!r}")
+            raise UsageError(f"configuration file '{path}': {key} must be a path, it is {shown(value)}")
         if isinstance(value, bool) and name != "stages":
             raise UsageError(f"configuration file '{path}': {key} cannot be {str(value).lower()}")
         values[name] = value

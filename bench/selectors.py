@@ -12,6 +12,8 @@ import yaml
 from bench.errors import UsageError
 
 _OPEN, _CLOSE = "[(", "])"
+NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
+"""What `yaml.safe_load` raises for text that is no YAML, or holds an impossible date or number."""
 _NAME = re.compile(r"^[^\[\]()=]+$")
 
 
@@ -81,6 +83,6 @@ def _parameters(text: str, inside: str) -> dict[str, Any]:
             raise UsageError(f"'{text}': parameter '{key}' is given twice")
         try:
             parameters[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except NOT_YAML:
             raise UsageError(f"'{text}': the value of '{key}' cannot be read: {value.strip()!r}") from None
     return parameters

@@ -251,7 +251,7 @@ def read_record(path: Path) -> Record | Damaged:
     """The record at `path`, or what is wrong with it. Raises UsageError for a newer schema."""
     try:
         raw = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return Damaged(path, f"not readable as JSON: {error}")
     if not isinstance(raw, dict) or "schema" not in raw:
         return Damaged(path, "no result record: it has no 'schema'")

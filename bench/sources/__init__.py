@@ -188,7 +188,14 @@ def _is_path(base: str) -> bool:
         return False
     if "/" in base or os.sep in base or base.lower().endswith(FORMATS):
         return True
-    return not any(name.startswith(base.lower()) for name in known()) and Path(base).exists()
+    return not any(name.startswith(base.lower()) for name in known()) and _exists(Path(base))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for any file, a folder that may not be looked into
+        return False
 
 
 def _known_name(base: str) -> str:
@@ -213,7 +220,7 @@ def _find(info: TaskInfo, data_dir: Path | None) -> RawTask:
 
 
 def _from_path(path: Path, columns: Columns) -> tuple[RawTask, TaskInfo]:
-    if not path.exists():
+    if not _exists(path):
         raise UsageError(f"task '{path}' does not exist: name a known task (`bench list tasks`), a file or a folder")
     if path.is_dir():
         raw, name = read_folder(path, None, columns), path.resolve().name

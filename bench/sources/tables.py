@@ -98,7 +98,10 @@ def _no_duplicates(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _parse_delimited(path: Path, text: str, delimiter: str) -> dict[str, list[str]]:
     """Columns of a delimited file. A row with a wrong number of fields is refused, never filled up."""
-    header = next(csv.reader(io.StringIO(text[:100_000]), delimiter=delimiter), [])
+    try:
+        header = next(csv.reader(io.StringIO(text[:100_000]), delimiter=delimiter), [])
+    except csv.Error as error:
+        raise UsageError(f"{path} is malformed, in its header: {error}") from None
     if not any(name.strip() for name in header):
         raise UsageError(f"{path} is empty: it needs a line with the column names and at least one row of data")
     twice = [name for at, name in enumerate(header) if name in header[:at]]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 AGAIN_SECONDS = 5.0  # a timeout that hits a place where exceptions are swallowed comes again
@@ -35,13 +36,15 @@ def deadline(seconds: float | None) -> Iterator[None]:
         if armed:
             raise CellTimeout(f"timed out after {shown(seconds)} (--timeout)")
 
-    previous = signal.signal(signal.SIGALRM, ring)
+    previous, begun = signal.signal(signal.SIGALRM, ring), time.monotonic()
+    left, again = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)  # of a timer outside this one
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
         try:
             yield
         finally:
             armed = False  # from here on a late alarm does nothing
     finally:
+        left = left and max(left - (time.monotonic() - begun), 1e-3)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_REAL, left, again)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import json
 import os
 import signal
@@ -35,6 +36,7 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
     out = _Events(events)
     session = Session(plan.options, out.listen, {})
     cells = {cell.key.hash: cell for cell in plan.cells}
+    gc.freeze()  # see runner.run
     out.send({"event": "ready"})
     while (order := device.decided_by_first_process(device.is_first_process() and queue.get())) is not None:
         cell = cells.get(order["hash"])

@@ -19,6 +19,7 @@ from bench.store import Damaged, read_records, signature
 from tests import kill_target
 from tests.conftest import review_rows, write_csv
 
+pytestmark = pytest.mark.slow
 METHODS = "plain,plain+ts,gce,elr,co-teaching"
 CELLS = 5 * 3 * 4  # methods x noises x seeds
 PATIENCE = 300.0

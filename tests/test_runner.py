@@ -199,6 +199,48 @@ def test_an_interrupt_keeps_what_is_done_and_frees_the_claim(make, folder):
     assert go(grid)[0] == {"cached": 1, "done": 1}
 
 
+def test_a_stop_starts_no_further_cell(make):
+    events = []
+    summary = run(make(), events.append, stop=lambda: len(events) >= 4)  # two cells started and finished
+    assert summary.stopped
+    assert summary.counts == {"done": 2}
+    summary = run(make(), events.append)
+    assert not summary.stopped
+    assert summary.counts == {"cached": 2, "done": 2}
+
+
+def test_a_cell_that_takes_too_long_is_a_failed_row_with_where_it_was(make):
+    grid = make("seconds=60", llms="ann", seeds="1", timeout="0.2s")
+    counts, events = go(grid)
+    assert counts == {"failed": 1}
+    assert events[0][3] == "timed out after 0.2s (--timeout)"
+    [record] = records()
+    assert record.error.type == "CellTimeout"
+    trace = record.key.path(Path("results")).with_name(record.error.traceback_file)
+    assert "time.sleep(self.config.seconds)" in trace.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("retry", ["failed", "none"])
+def test_failed_cells_run_again_unless_they_are_to_stay(make, folder, retry):
+    (folder / "trap").touch()
+    go(make("trap=trap,log=log.txt", seeds="1"))
+    (folder / "trap").unlink()
+    counts, events = go(make("trap=trap,log=log.txt", seeds="1", retry=retry))
+    assert counts == ({"done": 2} if retry == "failed" else {"failed": 2})
+    assert len(runs(folder)) == (4 if retry == "failed" else 2)
+    if retry == "none":
+        assert events[0][3] == "RuntimeError: the trap snapped"
+
+
+def test_a_forced_cell_runs_once_however_many_processes_force_it(make, folder):
+    go(make(llms="ann", seeds="1"))
+    grid = make(llms="ann", seeds="1")
+    session = runner.Session(grid.options, lambda event: None, runner.records_before(grid), force=True)
+    assert go(grid, force=True)[0] == {"done": 1}  # the other process
+    assert runner.run_one(grid.cells[0], session) == "cached"
+    assert len(runs(folder)) == 2
+
+
 def test_methods_of_one_cell_see_the_same_noise(make, folder, tiny_bert):
     """Synthetic noise is drawn per task, source and seed: the method is no part of it."""
     go(make("strength=1", llms=None, noise="sn@0.3", seeds="1,2"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).parent / "templates" / "report.mplstyle"
 
-MAX_METHODS, MAX_NOISES = 6, 5
+MAX_METHODS, MAX_NOISES = 7, 5
 """A small-multiples figure beyond this is no longer readable; what is left out is said in its caption."""
 
 PNG_DPI = 200
@@ -113,6 +113,7 @@ def _overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]
                 )
             )
     if gains := overview.improvement_data(block, rule, baseline):
+        gains = dict(sorted(gains.items(), key=lambda item: -item[1][:, 1].mean()))
         left_out = list(gains)[overview.MOST_PANELS - 1 :]
         made.append(
             _plan(
@@ -122,7 +123,7 @@ def _overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]
                 f"Accuracy over {baseline}, by noise rate: {block.setup}",
                 f"Each point is a cell against {baseline} with the same seed. Line: least squares; band: its 95 % "
                 "interval by a bootstrap over columns (task and noise source), from "
-                f"{overview.MIN_RATES} columns on.{_not_shown(left_out)}",
+                f"{overview.MIN_RATES} columns on. Largest mean gain first.{_not_shown(left_out)}",
                 lambda: overview.improvement(gains, block, baseline),
             )
         )
@@ -166,7 +167,7 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
         )
         for metric in ("accuracy", "ece")
     ]
-    noises, methods, left_out = _fitting(block, columns)
+    noises, methods, left_out = _fitting(block, columns, baseline)
     made.append(
         _plan(
             "reliability",
@@ -205,12 +206,20 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
     return made
 
 
-def _fitting(block: Block, columns: list[Column]) -> tuple[list[str], list[str], str]:
-    """Noise sources and methods that fit into small multiples, and a sentence on what does not."""
+def _fitting(block: Block, columns: list[Column], baseline: str | None) -> tuple[list[str], list[str], str]:
+    """The noise sources and the most accurate methods that fit into small multiples, and what does not, in words."""
     noises = [noise for _, noise in columns]
-    methods = [m for m in block.methods if any(block.values(m, c, "accuracy_last") for c in columns)]
-    cut = [*noises[MAX_NOISES:], *methods[MAX_METHODS:]]
-    return noises[:MAX_NOISES], methods[:MAX_METHODS], _not_shown(cut)
+    scored = [m for m in block.methods if any(block.values(m, c, "accuracy_last") for c in columns)]
+
+    def mean(method: str) -> float:
+        return float(np.mean([v for c in columns for v in block.values(method, c, "accuracy_last").values()]))
+
+    first = [method for method in scored if method == baseline]
+    rest = sorted((m for m in scored if m not in first), key=lambda m: (m in block.references, -mean(m)))
+    chosen = set((first + rest)[:MAX_METHODS])
+    methods = [method for method in scored if method in chosen]
+    cut = [*noises[MAX_NOISES:], *(method for method in scored if method not in chosen)]
+    return noises[:MAX_NOISES], methods, _not_shown(cut)
 
 
 def _not_shown(names: list[str]) -> str:

@@ -2,8 +2,8 @@
 
 config.py the hyper-parameters · dynamics.py marks on doubtful labels · retrieval.py label candidates · schedule.py
 the forward process · denoiser.py the network · prior.py the dynamic prior · train.py · sample.py the reverse process
-and the prediction · fit.py all of it on arrays · trace.py the story of single texts. Nothing here imports torch
-before a run.
+and the prediction · fit.py all of it on arrays · story.py what a record keeps of a run · trace.py single texts in
+full. Nothing here imports torch before a run.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Sidyp:
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after the epochs of the denoisers that are evaluated; raises UsageError for a large k."""
         from methods.sidyp.fit import fit, prepare
+        from methods.sidyp.story import Story
 
         generator = tools.torch_generator(self.name, "denoisers")
         seed = int(tools.generator(self.name, "reverse").integers(2**62))
@@ -51,13 +52,16 @@ class Sidyp:
         problem = prepare(stage1, self.config, generator, tools.trainer.accelerator.device, seed)
         tools.trainer.parameters += problem.facts["trainable_parameters"]
         total = self.config.epochs
+        story = Story(stage1, problem)
 
         def report(epoch) -> None:
+            story.remember(epoch)
             log.debug("epoch %d: %s", epoch.number, epoch.facts)
             tools.progress(f"{self.name}: denoisers", epoch.number, total)
 
         for step in fit(stage1, problem, generator, seed, on_epoch=report):
-            yield Predictions(step=step.epoch, **step.probabilities, diagnostics=step.facts)
+            told = {"story": story.told(step)} if step.epoch == total else {}
+            yield Predictions(step=step.epoch, **step.probabilities, diagnostics=step.facts | told)
 
     def stage1(self, task: NoisyTask, tools: Tools):
         """The arrays that the denoisers start from, through the shared stages; the cheap checks come first."""

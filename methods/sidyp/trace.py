@@ -57,7 +57,7 @@ def trace(
         uncertain=problem.candidates.uncertain[:, chosen.to(device)].cpu().numpy(),
         weights=np.stack(weights),
         test_rows=shown.numpy(),
-        paths=_paths(stage1, problem, last, shown),
+        paths=reverse_paths(stage1, problem, last, shown),
         classifier=np.asarray(stage1.probabilities["test"])[:, shown.numpy()].astype(np.float32),
         prediction=prediction[shown.numpy()],
     )
@@ -69,7 +69,8 @@ def _weights(problem: Problem, rows: torch.Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def _paths(stage1: Stage1, problem: Problem, epoch: Epoch, rows: torch.Tensor) -> np.ndarray:
+def reverse_paths(stage1: Stage1, problem: Problem, epoch: Epoch, rows: torch.Tensor) -> np.ndarray:
+    """Simplex points float32[R + 1, M, C_j, S, P, C] of test texts `rows` int64[P]: before each step and the last."""
     denoiser, device = epoch.denoiser, problem.labels.device
     denoiser.eval()
     classes = stage1.num_classes

@@ -107,7 +107,7 @@ def test_a_crowded_figure_says_what_it_leaves_out(tmp_path):
     made = figures.by_kind(figures.plans(results, blocks(results.cells, None), "last", None))
     plan = made["reliability"][0]
     assert "Not shown for want of room" in plan.caption
-    assert f"method-{figures.MAX_METHODS + 1:02}" in plan.caption
+    assert plan.caption.count("method-") == 2
 
 
 def test_missing_arrays_are_no_data_not_an_error(tmp_path):

@@ -72,6 +72,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools) -> Result:
     trained = time.perf_counter()
     valid = labels.valid
     scores, curve, arrays = score_steps(steps, valid, labels.train, task.gold)
+    arrays |= train_arrays(labels.train, task.gold)
     now = time.perf_counter()
     record = Record(
         hash=cell.key.hash,
@@ -154,6 +155,12 @@ def score_steps(
         "bins_confidence": bins.confidence,
     }
     return ScoreSet(last=scored[last], noisy_valid=scored[selected], oracle_best=scored[best]), curve, arrays
+
+
+def train_arrays(noisy: np.ndarray, gold: Gold) -> dict[str, np.ndarray]:
+    """The noisy labels of train (-1 = no answer) and, where known, the gold ones: int16[N_train] each."""
+    known = {} if gold.train is None else {"train_gold": gold.train.astype(np.int16)}
+    return {"train_labels": noisy.astype(np.int16)} | known
 
 
 def last_best(values: list[float]) -> int:

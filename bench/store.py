@@ -280,7 +280,8 @@ def read_arrays(record_path: Path, *names: str) -> dict[str, np.ndarray]:
     """The arrays beside a record: those of `names` that are there, or all.
 
     `test_last`, `test_noisy_valid`, `test_oracle_best` float16[N, C]; `gold` int64[N] where gold is known;
-    `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step.
+    `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step; `train_labels` int16[N_train], the
+    noisy labels of the cell (-1 = no answer), and `train_gold` int16[N_train] where known.
     """
     with np.load(record_path.with_suffix(".npz"), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files if not names or name in names}

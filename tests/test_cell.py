@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from bench import cell
-from bench.cell import ContractError, check_predictions, curve_point, last_best, run_method, score_steps
+from bench.cell import ContractError, check_predictions, curve_point, last_best, run_method, score_steps, train_arrays
 from bench.sources import Gold
 from methods.base import NoisyTask, Predictions, Texts
 
@@ -166,3 +166,12 @@ def test_a_record_says_why_its_precision_was_chosen():
 
     assert device.reason_for("no") == device.choose_precision("auto")
     assert device.reason_for("bf16") == device.Precision("bf16", "asked for")
+
+
+def test_the_labels_of_train_are_kept_and_gold_only_where_it_is_known():
+    noisy = np.array([0, -1, 2])
+    known = train_arrays(noisy, Gold(np.array([0, 1, 1]), None, None))
+    assert known["train_labels"].tolist() == [0, -1, 2]
+    assert known["train_gold"].tolist() == [0, 1, 1]
+    assert {array.dtype for array in known.values()} == {np.dtype(np.int16)}
+    assert set(train_arrays(noisy, Gold(None, None, None))) == {"train_labels"}

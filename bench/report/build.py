@@ -23,6 +23,7 @@ from bench.report.published_numbers import read_published
 from bench.report.significance import compared, ranks_table, significance_table, wins_table
 from bench.report.summaries import labelling_table, summary_tables
 from bench.report.tables import Block, blocks, check_baseline, result_table
+from bench.report.text_map import HOW_TO
 from bench.store import Damaged
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> 
     if not suffixes:
         return []
     made = figure_plans.plans(read, parts, rule, baseline, overview=_too_many(read, full))
+    if not _too_many(read, full) and all(plan.kind != "embedding" for plan in made):
+        read.notes.append(HOW_TO)
     return [Drawn(plan, figure_plans.render(plan, suffixes)) for plan in made]
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import io
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.report.frame import Results
+from bench.report.plan import Plan, make_plan, not_shown
 from bench.report.tables import METRICS, Block, Column
-from bench.store import slug
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 STYLE = Path(__file__).parent / "templates" / "report.mplstyle"
 
@@ -28,19 +27,6 @@ MAX_METHODS, MAX_NOISES = 7, 5
 PNG_DPI = 200
 
 CURVES = ("fit_correct", "fit_wrong", "test_accuracy")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A figure that can be drawn: nothing is computed before `draw()`."""
-
-    name: str  # safe as a file name
-    kind: str  # ranks, improvement, pareto, accuracy, ece, selection, reliability, memorisation, confusion
-    task: str  # "" = over all tasks
-    setup: str  # "" = of all set-ups
-    title: str
-    caption: str
-    draw: Callable[[], Figure]
 
 
 @contextmanager
@@ -81,9 +67,11 @@ def plans(
     results: Results, blocks: list[Block], rule: str, baseline: str | None, *, overview: bool = False
 ) -> list[Plan]:
     """Every figure that the records have data for; with `overview` only those over all columns of a set-up."""
+    from bench.report.overview import overview_plans
+
     made = []
     for block in blocks:
-        made += _overview_plans(block, rule, baseline)
+        made += overview_plans(block, rule, baseline)
         for task in () if overview else block.tasks():
             columns = [column for column in block.columns if column[0] == task]
             scored = [c for c in columns if any(block.values(m, c, f"accuracy_{rule}") for m in block.methods)]
@@ -92,72 +80,16 @@ def plans(
     return made if overview else made + _confusion_plans(results)
 
 
-def _overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
-    from bench.report import overview
-
-    made = []
-    columns = overview.column_count(block, rule)
-    for metric in ("accuracy", "ece"):
-        if ranked := overview.ranked_by(block, metric, rule):
-            name = METRICS[metric].short
-            made.append(
-                _plan(
-                    "ranks",
-                    "",
-                    block.setup,
-                    f"Average ranks by {name}: {block.setup}",
-                    f"Ranks by {name} over {columns} columns (task and noise source), seeds averaged first; 1 is best. "
-                    "Bars join methods that Nemenyi's test does not tell apart (5 %).",
-                    lambda ranked=ranked, name=name: overview.critical_difference(*ranked, name, block),
-                    suffix=metric,
-                )
-            )
-    if gains := overview.improvement_data(block, rule, baseline):
-        gains = dict(sorted(gains.items(), key=lambda item: -item[1][:, 1].mean()))
-        left_out = list(gains)[overview.MOST_PANELS - 1 :]
-        made.append(
-            _plan(
-                "improvement",
-                "",
-                block.setup,
-                f"Accuracy over {baseline}, by noise rate: {block.setup}",
-                f"Each point is a cell against {baseline} with the same seed. Line: least squares; band: its 95 % "
-                "interval by a bootstrap over columns (task and noise source), from "
-                f"{overview.MIN_RATES} columns on. Largest mean gain first.{_not_shown(left_out)}",
-                lambda: overview.improvement(gains, block, baseline),
-            )
-        )
-    if len(costs := overview.pareto_data(block, rule, baseline)) > 1:
-        made.append(
-            _plan(
-                "pareto",
-                "",
-                block.setup,
-                f"Accuracy against cost: {block.setup}",
-                f"Means over {columns} columns. The line and the bold names: methods that no other one beats at "
-                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references that "
-                "see gold.",
-                lambda: overview.pareto(costs, block),
-            )
-        )
-    return made
-
-
-def _plan(
-    kind: str, task: str, setup: str, title: str, caption: str, draw: Callable[[], Figure], suffix: str = ""
-) -> Plan:
-    name = slug("-".join(part for part in (kind, suffix, task, setup) if part))
-    return Plan(name, kind, task, setup, title, caption, draw)
-
-
 def _task_plans(results: Results, block: Block, task: str, columns: list[Column], rule: str, baseline) -> list[Plan]:
     from bench.report import plots
+    from bench.report.inside_sidyp import sidyp_plans
+    from bench.report.text_map import text_map_plans
 
     where = f"{task}, {block.setup}"
     interval = "Points: means over seeds with 95 % t-intervals (cut at the frame); small points: single seeds. "
     marks = "Square and dashed line: the baseline. Hollow: references that see gold."
     made = [
-        _plan(
+        make_plan(
             metric,
             task,
             block.setup,
@@ -169,7 +101,7 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
     ]
     noises, methods, left_out = _fitting(block, columns, baseline)
     made.append(
-        _plan(
+        make_plan(
             "reliability",
             task,
             block.setup,
@@ -182,7 +114,7 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
     curves = memorisation_data(results, block, task, noises, methods)
     if curves:
         made.append(
-            _plan(
+            make_plan(
                 "memorisation",
                 task,
                 block.setup,
@@ -193,7 +125,7 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
             )
         )
     made.append(
-        _plan(
+        make_plan(
             "selection",
             task,
             block.setup,
@@ -203,7 +135,7 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
             lambda: plots.selection(block, task, columns),
         )
     )
-    return made
+    return made + sidyp_plans(results, block, task) + text_map_plans(results, block, task)
 
 
 def _fitting(block: Block, columns: list[Column], baseline: str | None) -> tuple[list[str], list[str], str]:
@@ -219,11 +151,7 @@ def _fitting(block: Block, columns: list[Column], baseline: str | None) -> tuple
     chosen = set((first + rest)[:MAX_METHODS])
     methods = [method for method in scored if method in chosen]
     cut = [*noises[MAX_NOISES:], *(method for method in scored if method not in chosen)]
-    return noises[:MAX_NOISES], methods, _not_shown(cut)
-
-
-def _not_shown(names: list[str]) -> str:
-    return f" Not shown for want of room: {', '.join(names)}." if names else ""
+    return noises[:MAX_NOISES], methods, not_shown(cut)
 
 
 def reliability_data(
@@ -307,7 +235,7 @@ def _confusion_plans(results: Results) -> list[Plan]:
         matrices, names = confusion_data(results, task)
         if matrices:
             made.append(
-                _plan(
+                make_plan(
                     "confusion",
                     task,
                     "",

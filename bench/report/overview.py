@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from bench import stats
+from bench.report.model import METRICS
+from bench.report.plan import Plan, make_plan, not_shown
 from bench.report.plots import BLUE, GREY, INK, KINDS, LINE, ORANGE, PAPER, new_figure, panels, short, two_lines
 from bench.report.significance import compared, ranks
 from bench.report.tables import Block, averages, common_columns, row_kind
@@ -186,3 +188,53 @@ def ranked_by(block: Block, metric_name: str, rule: str) -> tuple[list[str], sta
 def column_count(block: Block, rule: str) -> int:
     """How many columns the overview figures average over."""
     return len(compared(block, f"accuracy_{rule}")[1])
+
+
+def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
+    """The figures over all columns of a set-up that its cells have data for."""
+    made = []
+    columns = column_count(block, rule)
+    for metric in ("accuracy", "ece"):
+        if ranked := ranked_by(block, metric, rule):
+            name = METRICS[metric].short
+            made.append(
+                make_plan(
+                    "ranks",
+                    "",
+                    block.setup,
+                    f"Average ranks by {name}: {block.setup}",
+                    f"Ranks by {name} over {columns} columns (task and noise source), seeds averaged first; 1 is best. "
+                    "Bars join methods that Nemenyi's test does not tell apart (5 %).",
+                    lambda ranked=ranked, name=name: critical_difference(*ranked, name, block),
+                    suffix=metric,
+                )
+            )
+    if gains := improvement_data(block, rule, baseline):
+        gains = dict(sorted(gains.items(), key=lambda item: -item[1][:, 1].mean()))
+        left_out = list(gains)[MOST_PANELS - 1 :]
+        made.append(
+            make_plan(
+                "improvement",
+                "",
+                block.setup,
+                f"Accuracy over {baseline}, by noise rate: {block.setup}",
+                f"Each point is a cell against {baseline} with the same seed. Line: least squares; band: its 95 % "
+                "interval by a bootstrap over columns (task and noise source), from "
+                f"{MIN_RATES} columns on. Largest mean gain first.{not_shown(left_out)}",
+                lambda: improvement(gains, block, baseline),
+            )
+        )
+    if len(costs := pareto_data(block, rule, baseline)) > 1:
+        made.append(
+            make_plan(
+                "pareto",
+                "",
+                block.setup,
+                f"Accuracy against cost: {block.setup}",
+                f"Means over {columns} columns. The line and the bold names: methods that no other one beats at "
+                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references that "
+                "see gold.",
+                lambda: pareto(costs, block),
+            )
+        )
+    return made

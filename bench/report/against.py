@@ -30,10 +30,10 @@ def against_tables(read: Results, blocks: Sequence[Block], published: Published,
     for block in blocks:
         if not block.columns:
             continue
-        sources = _sources(read, block)
+        sources, differs = _sources(read, block), differences(read, block, published)
         if published.gains:
-            made.append(gains_table(block, sources, published, rule))
-        if (table := scores_table(block, published, rule)) is not None:
+            made.append(gains_table(block, sources, published, rule, differs))
+        if (table := scores_table(block, published, rule, differs)) is not None:
             made.append(table)
     return made
 
@@ -78,7 +78,9 @@ def measure(
     return Measured(points, relative, columns)
 
 
-def gains_table(block: Block, sources: dict[Column, tuple], published: Published, rule: str) -> Table:
+def gains_table(
+    block: Block, sources: dict[Column, tuple], published: Published, rule: str, differs: list[str]
+) -> Table:
     """Published gains of one method over another, beside ours in points and in per cent of the baseline."""
     rows, used = [], []
     for gain in published.gains:
@@ -102,9 +104,9 @@ def gains_table(block: Block, sources: dict[Column, tuple], published: Published
     )
     listed = ", ".join(f"{task} {noise}" for task, noise in used) or "none"
     caption = (
-        *_once(f"{_what(gain)}: {_cited(gain)}." for gain in published.gains),
+        *_sources_of(published.gains),
         f"Columns used here: {listed}.",
-        *differences(block, sources, published),
+        *differs,
         "Here: mean ± 95 % t-interval over seeds, paired by seed.",
     )
     title = f"Gains beside {published.name}: {block.setup}"
@@ -114,7 +116,7 @@ def gains_table(block: Block, sources: dict[Column, tuple], published: Published
     )
 
 
-def scores_table(block: Block, published: Published, rule: str) -> Table | None:
+def scores_table(block: Block, published: Published, rule: str, differs: list[str]) -> Table | None:
     """Published scores of single cells beside ours; None where the file has none for this folder's columns."""
     known: dict[tuple[str, Column, str], Score] = {}
     for score in published.scores:
@@ -147,24 +149,29 @@ def scores_table(block: Block, published: Published, rule: str) -> Table | None:
         for column, metric in places
         for who in ("here", "published")
     ]
-    caption = (*_once(cited), *differences(block, {}, published), "Here: mean ± 95 % t-interval over seeds.")
+    caption = (*_once(cited), *differs, "Here: mean ± 95 % t-interval over seeds.")
     title = f"Scores beside {published.name}: {block.setup}"
     return Table(
         f"against-scores-{block.setup}", title, "against", block.setup, "", tuple(heads), tuple(rows), 1, caption
     )
 
 
-def differences(block: Block, sources: dict[Column, tuple], published: Published) -> list[str]:
+def differences(read: Results, block: Block, published: Published) -> list[str]:
     """In what our set-up differs from the published one, as sentences."""
     theirs, found = published.setup, []
     encoder, _, mode = block.setup.split(",")[0].rpartition(":")
     if (encoder, mode) != (theirs.encoder, theirs.encoder_mode):
         found.append(f"encoder {encoder} {mode} here, {theirs.encoder} {theirs.encoder_mode} there")
+    cells = [row["cell"] for rows in block.rows.values() for row in rows]
+    epochs = sorted({read.by_cell[cell].key.recipe.get("epochs") for cell in cells} - {None})
+    if theirs.epochs is not None and epochs and epochs != [theirs.epochs]:
+        found.append(f"{' or '.join(map(str, epochs))} epochs here, {theirs.epochs} there")
     tasks = block.tasks()
     if lacking := [task for task in theirs.tasks if task not in tasks]:
         found.append(f"not run here: {', '.join(lacking)}")
     if more := [task for task in tasks if theirs.tasks and task not in theirs.tasks]:
         found.append(f"only here: {', '.join(more)}")
+    sources = _sources(read, block)
     if sources and theirs.llms:
         llms = list(dict.fromkeys(llm for llm, _ in sources.values()))
         if not_here := [llm for llm in theirs.llms if llm not in llms]:
@@ -190,6 +197,19 @@ def _pairs(block: Block, gain: Gain) -> list[tuple[str, str]]:
         return [label for label in block.methods if label == name or label.startswith(f"{name}[")]
 
     return [(method, baseline) for method in fits(gain.method) for baseline in fits(gain.baseline)[:1]]
+
+
+def _sources_of(gains: Sequence[Gain]) -> list[str]:
+    """A sentence a source: which numbers stand there, and what its notes say."""
+    by_source: dict[str, list[Gain]] = {}
+    for gain in gains:
+        by_source.setdefault(gain.source, []).append(gain)
+    sentences = []
+    for source, found in by_source.items():
+        values = ", ".join(f"{_labels(each)} {number(each.value, 2, signed=True)} %" for each in found)
+        notes = "; ".join(_once(each.note for each in found if each.note))
+        sentences.append(f"{source}: {values}{f' ({notes})' if notes else ''}.")
+    return sentences
 
 
 def _cited(number: Gain | Score) -> str:

@@ -27,6 +27,7 @@ class Setup(Strict):
 
     encoder: str
     encoder_mode: Literal["fine-tuned", "frozen"] = "fine-tuned"
+    epochs: int | None = None
     tasks: list[str] = []
     llms: list[str] = []
     source: str

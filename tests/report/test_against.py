@@ -62,8 +62,9 @@ def test_what_was_not_run_here_stays_empty(read):
 
 def test_differences_of_the_set_up_are_named(read):
     block = blocks(read.cells, "plain")[0]
-    (sentence,) = differences(block, {("trec", "x"): ("mixtral-8x22b", "few")}, read_published("paper"))
+    (sentence,) = differences(read, block, read_published("paper"))
     assert "encoder minilm frozen here, bert-base-uncased fine-tuned there" in sentence
+    assert "4 epochs here, 20 there" in sentence
     assert "not run here: 20news, numclaim, semeval" in sentence
     assert "only here: tweets" in sentence
     assert "labels of llama3-70b, llama3.1-70b, llama3.1-405b, gpt-4o only there" in sentence

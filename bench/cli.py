@@ -291,8 +291,11 @@ def report(
         return
     from bench.report import build_report, main_table
     from bench.report.build import FORMATS
+    from bench.upkeep import refuse_links
 
     folder = results or Path("results")
+    if out_dir is None:
+        refuse_links(folder)
     out_dir, chosen = out_dir or folder / "report", formats or FORMATS
     done = build_report(
         folder, out_dir, formats=chosen, baseline=baseline, rule=rule, against=against, full=full

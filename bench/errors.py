@@ -22,6 +22,11 @@ class Skip(BenchError):
     """This combination cannot run, and that is no error: becomes a visible `skipped (reason)` row."""
 
 
+def is_unicode(text: str) -> bool:
+    """Whether text can be written as UTF-8: file names of other bytes, and halves of surrogate pairs, cannot."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Names in `known` that look like `name`, best first; containment counts as likeness."""
     known = list(dict.fromkeys(known))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from bench.errors import UsageError, resolve
+from bench.errors import UsageError, is_unicode, resolve
 from bench.executor_options import executor_of
 from bench.selectors import NOT_YAML, split_list
 
@@ -126,6 +126,11 @@ def load_options(given: Mapping[str, Any], config: Path | None = None, preset: s
     if config is not None:
         merged |= _read_yaml(config)
     merged |= {name: value for name, value in given.items() if value is not None}
+    for name, value in merged.items():
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, str | Path) and not is_unicode(str(part)):
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} = {shown(str(part))}: no valid Unicode; rename what it names")
     try:
         return GridOptions(**merged)
     except ValidationError as error:

@@ -17,7 +17,7 @@ from bench.deadline import CellTimeout
 from bench.errors import BenchError, UsageError
 from bench.grid import Cell
 from bench.store import SCHEMA, Damaged, ErrorFacts, Record, read_record, write_atomically, write_record
-from bench.upkeep import remove_leftovers
+from bench.upkeep import refuse_links, remove_leftovers
 
 CellStatus = Literal["done", "cached", "running", "failed", "skipped", "not run"]
 TRACEBACK = ".traceback.txt"
@@ -45,9 +45,10 @@ def check_results_folder(results: Path) -> None:
 def prepare_results(results: Path) -> None:
     """Make a results folder ready for a run, and tidy up after processes that were killed in one.
 
-    Raises UsageError for a folder of a newer version, or one that cannot be written to.
+    Raises UsageError for a folder of a newer version, one that cannot be written to, or one with links out of it.
     """
     check_results_folder(results)
+    refuse_links(results)
     marker = json.dumps({"schema": SCHEMA}).encode()
     path = results / "format.json"
     try:

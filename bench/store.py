@@ -188,7 +188,8 @@ def slug(text: str) -> str:
     """`text` as one safe path segment: no separators, no leading dot, at most 80 characters."""
     safe = re.sub(r"[^A-Za-z0-9@._+=-]+", "-", text).strip("-.") or "x"
     if safe != text and len(safe) > 80:
-        safe = f"{safe[:60]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        rest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        safe = f"{safe[:60]}-{rest}"
     return safe[:80]
 
 

@@ -17,6 +17,26 @@ FRESH_SECONDS = 24 * 3600.0
 """While cells run, stages that were used within this time stay, also those that no record needs yet."""
 
 
+PARTS = ("cells", "stages", "claims", "slurm", "tracking", "report")
+"""The folders that bench writes to within a results folder."""
+
+
+def refuse_links(results: Path) -> None:
+    """Raise UsageError where a folder within a results folder is a link that leads out of it.
+
+    Nothing is written, and nothing removed, outside the folder that the user named.
+    """
+    root = results.resolve()
+    for part in PARTS:
+        folders = [Path(at, name) for at, names, _ in os.walk(results / part) for name in names]
+        for folder in (results / part, *folders):
+            if folder.is_symlink() and not folder.resolve().is_relative_to(root):
+                raise UsageError(
+                    f"'{folder}' is a link that leads out of the results folder, to '{folder.resolve()}': remove it, "
+                    "or name another folder with --results"
+                )
+
+
 def leftovers(results: Path) -> list[Path]:
     """Temporary files under a results folder that no living process is writing."""
     # In this order: what is listed first was written under a claim, which is gone or still there afterwards.
@@ -74,6 +94,7 @@ def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> 
     """
     if not results.is_dir():
         raise UsageError(f"no results folder '{results}': name one with --results")
+    refuse_links(results)
     running = len(Claims(results).live())
     needed = {use.hash[:32] for record in read_records(results) if isinstance(record, Record) for use in record.stages}
     entries = _entries(results)

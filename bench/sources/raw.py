@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.errors import UsageError, is_unicode
 from bench.sources.tables import load_json
 
 __all__ = [
@@ -104,6 +104,9 @@ def check(task: RawTask) -> None:
             f"{task.origin}: a task needs at least two classes, found: {names}; "
             "list all classes in a label.json beside the file if the labels here are only a part"
         )
+    for name in (*task.label_names, *task.splits["train"].columns):
+        if not is_unicode(name):
+            raise UsageError(f"{task.origin}: the class or column {name!r} is no valid Unicode: rename it")
     for split in SPLITS:
         check_rows(f"{task.origin}, {split}", task.splits[split].ids, task.splits[split].texts)
     gold = task.splits["train"].gold
@@ -126,7 +129,7 @@ def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
                 f"{where}, row {row}: a text of {len(text)} characters; the limit is {MAX_TEXT_BYTES >> 20} MiB "
                 "(is a quote never closed?)"
             )
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        if not is_unicode(text):
             raise UsageError(f"{where}, row {row}: the text holds half a surrogate pair, which is no valid Unicode")
     if len(set(ids)) != len(ids):
         seen: set[str] = set()

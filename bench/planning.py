@@ -79,12 +79,11 @@ def estimate(cells: Iterable[Cell], records: Iterable[Record], there: Collection
     A cell's own time is what its record took without the shared stages; each of those counts once for the grid.
     Tokens and embeddings count once for a task and encoder that no record has yet.
     """
-    known = [record for record in records if record.status == "done" and record.data]
-    own, stage_times = _times(known)
+    known = _Known.of(records)
     total, with_basis, unknown = 0.0, 0, 0
-    seen = set(there) | {(record.key.task, record.key.encoder, record.key.encoder_mode) for record in known}
+    seen = set(there) | known.data
     for cell in cells:
-        seconds = _lookup(own, cell, cell.key.method)
+        seconds = known.seconds(known.own, cell, cell.key.method)
         if seconds is None:
             unknown += 1
             continue
@@ -93,48 +92,59 @@ def estimate(cells: Iterable[Cell], records: Iterable[Record], there: Collection
         data = (cell.key.task, cell.key.encoder, cell.key.encoder_mode)
         if data not in seen:
             seen.add(data)
-            total += sum(_lookup(stage_times, cell, name) or 0.0 for name in ("tokens", "embeddings")) * len(
-                shared.SPLITS
-            )
+            a_split = sum(known.seconds(known.stages, cell, name) or 0.0 for name in ("tokens", "embeddings"))
+            total += len(shared.SPLITS) * a_split
         for stage in stages_of(cell):
             if stage.identity not in seen:
                 seen.add(stage.identity)
-                total += _lookup(stage_times, cell, stage.name) or 0.0
-    return Estimate(total, with_basis, unknown, len(known))
-
-
-Times = dict[tuple, list[float]]
+                total += known.seconds(known.stages, cell, stage.name) or 0.0
+    return Estimate(total, with_basis, unknown, known.count)
 
 
 def _levels(task: str, encoder: str, mode: str, what: str) -> list[tuple]:
     return [(task, encoder, mode, what), (encoder, mode, what), (encoder, mode)]
 
 
-def _work(texts: int, epochs: int) -> float:
+def _work(texts: int, epochs: int) -> int:
     return max(texts * epochs, 1)
 
 
-def _times(records: list[Record]) -> tuple[Times, Times]:
-    """Seconds a training text and epoch: of cells by method, and of stages by name."""
-    own: Times = {}
-    stages: Times = {}
-    for record in records:
-        key = record.key
-        work = _work(record.data.n_train, key.recipe.get("epochs", 1))
-        computed = sum(use.seconds for use in record.stages if not use.reused)
-        for level in _levels(key.task, key.encoder, key.encoder_mode, key.method):
-            own.setdefault(level, []).append(max(record.seconds.get("total", 0.0) - computed, 0.0) / work)
-        for use in record.stages:
-            for level in _levels(key.task, key.encoder, key.encoder_mode, use.name)[:2]:
-                stages.setdefault(level, []).append(use.seconds / work)
-    return own, stages
+@dataclass
+class _Known:
+    """Median seconds a training text and epoch, of finished cells: by method, and of their stages by name."""
 
+    own: dict[tuple, float]
+    stages: dict[tuple, float]
+    data: set[tuple]  # (task, encoder, mode) whose tokens or embeddings are there
+    count: int  # records
 
-def _lookup(times: Times, cell: Cell, what: str) -> float | None:
-    for level in _levels(cell.key.task, cell.key.encoder, cell.key.encoder_mode, what):
-        if level in times:
-            return statistics.median(times[level]) * _work(len(cell.task.train), cell.recipe.epochs)
-    return None
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> _Known:
+        """What finished records tell; the others tell nothing."""
+        own: dict[tuple, list[float]] = {}
+        stages: dict[tuple, list[float]] = {}
+        data, count = set(), 0
+        for record in records:
+            if record.status != "done" or not record.data:
+                continue
+            key, count = record.key, count + 1
+            data.add((key.task, key.encoder, key.encoder_mode))
+            work = _work(record.data.n_train, key.recipe.get("epochs", 1))
+            computed = sum(use.seconds for use in record.stages if not use.reused)
+            for level in _levels(key.task, key.encoder, key.encoder_mode, key.method):
+                own.setdefault(level, []).append(max(record.seconds.get("total", 0.0) - computed, 0.0) / work)
+            for use in record.stages:
+                for level in _levels(key.task, key.encoder, key.encoder_mode, use.name)[:2]:
+                    stages.setdefault(level, []).append(use.seconds / work)
+        medians = [{level: statistics.median(values) for level, values in times.items()} for times in (own, stages)]
+        return cls(*medians, data, count)
+
+    def seconds(self, times: dict[tuple, float], cell: Cell, what: str) -> float | None:
+        """Those of a method or stage for the texts and epochs of a cell; None when nothing is known."""
+        for level in _levels(cell.key.task, cell.key.encoder, cell.key.encoder_mode, what):
+            if level in times:
+                return times[level] * _work(len(cell.task.train), cell.recipe.epochs)
+        return None
 
 
 def sentences(

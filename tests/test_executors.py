@@ -57,6 +57,16 @@ def test_two_workers_run_every_cell_once(make, force):
     assert not list(Path("results").rglob("*.lease"))
 
 
+def test_what_cells_share_is_computed_once_by_however_many_workers(make):
+    """Embeddings are wanted by both workers in the same moment, training runs by several cells of a seed."""
+    grid = make(methods="plain,npc,plain+ts,cr,dygen", llms="ann", epochs="2")
+    assert run_workers(grid, lambda facts: None).counts == {"done": 10}
+    computed = [use.hash for record in records() for use in record.stages if not use.reused]
+    used = {use.hash for record in records() for use in record.stages}
+    assert {use.name for record in records() for use in record.stages} >= {"embeddings", "plain run", "branches run"}
+    assert sorted(computed) == sorted(used)
+
+
 KILLER = '''"""Ends or hangs its own process, for one seed."""
 import os, signal, time
 import numpy as np
@@ -114,7 +124,7 @@ def test_a_cell_that_kills_or_hangs_its_worker_is_a_failed_row_and_the_others_fi
 def test_failed_cells_run_again_or_stay_as_they_are(make):
     Path("trap").touch()
     parameters = "./instant.py[trap=trap]"
-    assert run_workers(make(methods=parameters), lambda facts: None).counts == {"failed": 4}
+    assert run(make(methods=parameters), lambda event: None).counts == {"failed": 4}
     Path("trap").unlink()
     assert run_workers(make(methods=parameters, retry="none"), lambda facts: None).counts == {"failed": 4}
     assert run_workers(make(methods=parameters, retry="failed"), lambda facts: None).counts == {"done": 4}

@@ -1,4 +1,4 @@
-"""What the site builds itself: a page for every method and the command line's reference from the code, and MathML.
+"""What the site builds itself: a page for every method, the command line's reference, the notebooks as pages, MathML.
 
 Equations become MathML while the site is built, so that pages need neither a script nor the network to show them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ MATH = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', 
 
 def on_files(files: Files, config) -> Files:
     """Add the pages that are made from the code."""
-    for path, text in (method_pages() | {"cli.md": cli_page()}).items():
+    for path, text in (method_pages() | notebook_pages() | {"cli.md": cli_page()}).items():
         files.append(File.generated(config, path, content=text))
     return files
 
@@ -158,6 +159,21 @@ def prose(text: str) -> str:
 def cell(text: str) -> str:
     """`prose` on one line, without bars that would end a table's cell."""
     return prose(" ".join(text.split())).replace("|", "\\|")
+
+
+def notebook_pages() -> dict[str, str]:
+    """Prose and code of every notebook; they are stored without outputs."""
+    pages = {}
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        parts = []
+        for each in json.loads(path.read_text("utf-8"))["cells"]:
+            source = "".join(each["source"])
+            code = source.replace("%matplotlib inline\n", "")
+            parts.append(source if each["cell_type"] == "markdown" else f"```python\n{code}\n```")
+        title, _, rest = "\n\n".join(parts).partition("\n")
+        hint = f"*This page shows prose and code; `notebooks/{path.name}` runs it and shows tables and figures.*"
+        pages[f"notebooks/{path.stem}.md"] = f"{title}\n\n{hint}\n{rest}\n"
+    return pages
 
 
 def cli_page() -> str:

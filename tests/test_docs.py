@@ -74,6 +74,15 @@ def test_the_command_line_reference_has_every_command_and_option(site):
                 assert parameter.opts[0] in shown, f"bench {name} {parameter.opts[0]}"
 
 
+def test_every_notebook_is_a_page_and_is_listed(site):
+    listed = (site / "notebooks.html").read_text("utf-8")
+    names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert len(names) == 5
+    for name in names:
+        assert f'href="notebooks/{name}.html"' in listed
+        assert "import bench" in text_of(site / "notebooks" / f"{name}.html"), name
+
+
 def test_pages_load_nothing_from_elsewhere(site):
     for page in site.rglob("*.html"):
         loaded = re.findall(r'<(?:script|img|iframe|source)[^>]*\ssrc="([^"]+)"', page.read_text("utf-8"))

@@ -89,7 +89,7 @@ def _verdicts(found: Comparison, metric: str) -> str:
 
 def _table(found: Comparison, lines: list[Line], title: str, kind: str, setup: str, family: int) -> Table:
     heads = [
-        Head(METRICS[metric].short, METRICS[metric].title, below)
+        Head(METRICS[metric].short, below=below)
         for metric in COMPARED
         for below in ("before, %", "after, %", "difference", "p (Holm)", "verdict")
     ]

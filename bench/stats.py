@@ -76,7 +76,8 @@ def best_supported(scores: Mapping[str, Mapping[int, float]], higher_is_better: 
     best, runner_up = ranked[:2]
     difference = paired_difference(scores[best], scores[runner_up])
     if difference.n < MIN_SEEDS:
-        why = f"{difference.n} shared seeds are too few (at least {MIN_SEEDS})"
+        what = "1 shared seed is" if difference.n == 1 else f"{difference.n} shared seeds are"
+        why = f"{what} too few (at least {MIN_SEEDS})"
         return Best(best, runner_up, difference, False, why)
     supported = difference.excludes_zero and sign * difference.mean > 0
     why = "the paired 95 % interval excludes 0" if supported else "the paired 95 % interval includes 0"

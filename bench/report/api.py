@@ -134,6 +134,14 @@ class Plots:
         """Accuracy against stand-alone seconds a cell."""
         return self._draw("pareto", "", setup, rule)
 
+    def sidyp(self, task: str, *, setup: str | None = None) -> Figure:
+        """Inside SiDyP: candidates, the dynamic prior by epoch, paths over the simplex."""
+        return self._draw("sidyp", task, setup)
+
+    def embedding(self, task: str, *, setup: str | None = None) -> Figure:
+        """t-SNE of the train texts' stored embeddings, wrongly labelled texts marked."""
+        return self._draw("embedding", task, setup)
+
     def confusion(self, task: str) -> Figure:
         """Which labels each gold class was given, by noise source."""
         return self._draw("confusion", task, None)

@@ -13,7 +13,7 @@ from bench.report.tables import Block, Column
 from bench.seeds import named_generator
 
 MOST_CELLS = 2000
-"""Above so many cells the bootstrap is left out unless asked for: it reads the arrays of every cell."""
+"""From so many cells on the bootstrap is left out unless asked for: it reads the arrays of every cell."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from bench.report.folder import write_report
 from bench.report.frame import Results, load
 from bench.report.gaps import Gap, find_gaps, gap_sentences
 from bench.report.model import Table, pick, slug
-from bench.report.page import html_page
+from bench.report.page import KINDS, html_page
 from bench.report.published_numbers import read_published
 from bench.report.significance import compared, ranks_table, significance_table, wins_table
 from bench.report.summaries import labelling_table, summary_tables
@@ -91,7 +92,7 @@ def _build(read: Results, out: Path, formats, baseline: str, rule: str, publishe
     notes = list(read.notes)
     if _too_many(read, full) and FIGURE_FILES.keys() & set(formats):
         notes.append(
-            f"With more than {MOST_CELLS:,} cells only the figures over all columns are drawn, and the bootstrap is "
+            f"From {MOST_CELLS:,} cells on only the figures over all columns are drawn, and the bootstrap is "
             "left out: `bench report --full` makes everything."
         )
     if named is None:
@@ -178,7 +179,7 @@ def layouts(block: Block) -> list[dict[str, str]]:
 def _draws(read: Results, block: Block, rule: str, baseline: str | None, full: bool) -> tuple[Draws | None, str]:
     """The bootstrap of a set-up's accuracies, or why there is none."""
     if _too_many(read, full):
-        return None, f"it is left out above {MOST_CELLS:,} cells; `bench report --full` makes it"
+        return None, f"it is left out from {MOST_CELLS:,} cells on; `bench report --full` makes it"
     methods, columns = compared(block, f"accuracy_{rule}")
     if baseline not in methods:
         return None, "there is no baseline to compare with"
@@ -190,18 +191,43 @@ FIGURE_FILES = {"html": ("svg",), "md": ("png",), "figures": ("png", "svg", "pdf
 
 
 def _too_many(read: Results, full: bool) -> bool:
-    return len(read.cells) > MOST_CELLS and not full
+    return len(read.cells) >= MOST_CELLS and not full
 
 
 def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> list[Drawn]:
-    """Every figure in the file formats that are needed; of very many cells only the overview."""
+    """Every figure in the file formats that are needed, the most telling kinds first, as far as is quick.
+
+    Notes in `read` what is left out.
+    """
     suffixes = {suffix for name in formats for suffix in FIGURE_FILES.get(name, ())}
     if not suffixes:
         return []
-    made = figure_plans.plans(read, parts, rule, baseline, overview=_too_many(read, full))
-    if not _too_many(read, full) and all(plan.kind != "embedding" for plan in made):
+    left = MOST_PANELS - len(read.cells) * MOST_PANELS // MOST_CELLS
+    made = figure_plans.plans(read, parts, rule, baseline, overview=left <= 0 and not full)
+    if (left > 0 or full) and all(plan.kind != "embedding" for plan in made):
         read.notes.append(HOW_TO)
-    return [Drawn(plan, figure_plans.render(plan, suffixes)) for plan in made]
+    drawn, missing = {}, defaultdict(list)
+    for plan in sorted(made, key=lambda plan: DRAWN_FIRST.index(plan.kind)):
+        if left <= 0 and plan.task and not full:
+            missing[plan.kind].append(plan.task)
+            continue
+        files, panels = figure_plans.render_and_count(plan, suffixes)
+        left -= panels + MAP_PANELS * (plan.kind == "embedding")
+        drawn[plan.name] = Drawn(plan, files)
+    if missing:
+        listed = "; ".join(f"{KINDS[kind]} ({', '.join(dict.fromkeys(tasks))})" for kind, tasks in missing.items())
+        read.notes.append(f"Figures that are left out to be quick, `bench report --full` draws them: {listed}.")
+    return [drawn[plan.name] for plan in made if plan.name in drawn]
+
+
+MOST_PANELS = 160
+"""Panels that a small report may draw; the more cells, the fewer, down to the overview from `MOST_CELLS` on."""
+MAP_PANELS = 20
+"""What t-SNE costs, in panels."""
+DRAWN_FIRST = (
+    "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability", "memorisation",
+    "confusion", "selection",
+)  # fmt: skip
 
 
 class Drawn(NamedTuple):

@@ -41,6 +41,11 @@ def style() -> Iterator[None]:
 
 def render(plan: Plan, formats: Sequence[str] = ("png", "svg", "pdf")) -> dict[str, bytes]:
     """The figure by format: PNG (200 dpi), SVG, PDF; equal data give equal bytes."""
+    return render_and_count(plan, formats)[0]
+
+
+def render_and_count(plan: Plan, formats: Sequence[str]) -> tuple[dict[str, bytes], int]:
+    """The figure by format, and its number of panels: what drawing it had cost, roughly."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -60,7 +65,7 @@ def render(plan: Plan, formats: Sequence[str] = ("png", "svg", "pdf")) -> dict[s
         if "pdf" in formats:
             undated = {"CreationDate": None, "Creator": None, "Producer": None}
             FigureCanvasPdf(figure).print_pdf(made.setdefault("pdf", io.BytesIO()), metadata=undated)
-    return {suffix: buffer.getvalue() for suffix, buffer in made.items()}
+    return {suffix: buffer.getvalue() for suffix, buffer in made.items()}, len(figure.axes)
 
 
 def plans(

@@ -111,10 +111,21 @@ def test_very_many_cells_leave_out_what_is_slow_and_say_so(small, tmp_path, monk
     }
     text = summary.page.read_text("utf-8")
     assert "only the figures over all columns are drawn" in text
-    assert "No bootstrap: it is left out above 10 cells" in text
+    assert "No bootstrap: it is left out from 10 cells on" in text
+    assert "is left out to be quick" not in text
     whole = build_report(small, tmp_path / "b", full=True)
     assert "figures/accuracy-trec-minilm-fine-tuned.png" in names(whole)
     assert "No bootstrap" not in whole.page.read_text("utf-8")
+
+
+def test_a_report_of_many_cells_draws_the_most_telling_figures_and_names_the_others(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.report.build.MOST_CELLS", 20)  # 18 cells: a tenth of the panels are left
+    summary = build_report(small, tmp_path / "a")
+    drawn = {name.split("/")[1].split("-")[0] for name in names(summary) if name.endswith(".png")}
+    assert {"improvement", "pareto", "accuracy", "ece"} <= drawn
+    assert "selection" not in drawn
+    assert any("which step is scored (trec)" in note and "--full" in note for note in summary.notes)
+    assert "which step is scored (trec)" in summary.page.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -48,13 +48,13 @@ def comparison_tables(found: Comparison, changed_only: bool = False) -> list[Tab
     for setup in dict.fromkeys(line.setup for line in found.lines):
         wide = [line for line in found.averages if line.setup == setup]
         narrow = [line for line in found.lines if line.setup == setup]
-        made.append(_table(found, wide, f"Methods, before and after: {setup}", "compare", setup, len(found.averages)))
+        made.append(_table(wide, f"Methods, before and after: {setup}", "compare", setup))
         several = len({(line.task, line.noise) for line in narrow}) > 1
         if changed_only:
             narrow = [line for line in narrow if any(each.verdict != "unchanged" for each in line.outcomes.values())]
         if several and narrow:
             title = f"Every column, before and after: {setup}"
-            made.append(_table(found, narrow, title, "compare-columns", setup, len(found.lines)))
+            made.append(_table(narrow, title, "compare-columns", setup))
     return made
 
 
@@ -87,19 +87,19 @@ def _verdicts(found: Comparison, metric: str) -> str:
     return "; ".join(f"{verdict}: {', '.join(by_verdict[verdict])}" for verdict in order if verdict in by_verdict) + "."
 
 
-def _table(found: Comparison, lines: list[Line], title: str, kind: str, setup: str, family: int) -> Table:
+def _table(lines: list[Line], title: str, kind: str, setup: str) -> Table:
     heads = [
         Head(METRICS[metric].short, below=below)
         for metric in COMPARED
-        for below in ("before, %", "after, %", "difference", "p (Holm)", "verdict")
+        for below in ("before, %", "after, %", "difference", "p, Holm", "verdict")
     ]
     rows = [Row(_label(line), "reference" if line.reference else "method", _entries(line)) for line in lines]
     what = "Each row is a method over all of the columns that it has on both sides." if kind == "compare" else ""
     caption = [
         what,
         "Differences are paired by seed (the same seed gives both sides the same data), with 95 % t-intervals.",
-        f"p: paired t-test over seeds, Holm-corrected over the {family} rows of this kind; better or worse means "
-        f"p < {ALPHA}.",
+        "p: paired t-test over seeds, Holm-corrected over all tested rows of this kind (accuracy and ECE apart, every "
+        f"set-up together); better or worse means p < {ALPHA}.",
         "Not tested: every seed shows the very same difference, so that seeds are no independent evidence.",
     ]
     return Table(f"{kind}-{setup}", title, kind, setup, "", tuple(heads), tuple(rows), 1, tuple(filter(None, caption)))

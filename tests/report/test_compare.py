@@ -168,8 +168,8 @@ def test_a_changed_status_is_told_with_its_reason(before, after):
 def test_files_hold_the_tables_and_one_row_a_line_and_metric(before, after, tmp_path):
     write(before, "plain", [0.5, 0.6, 0.7])
     write(after, "plain", [0.5, 0.6, 0.7])
-    write(before, "npc", [0.5, 0.6, 0.7])
-    write(after, "npc", [0.6, 0.65, 0.9])
+    write(before, "npc", [0.5, 0.6, 0.7], changes={"config": {"k": 5}})
+    write(after, "npc", [0.6, 0.65, 0.9], changes={"config": {"k": 10}})
     found = compare(before, after)
     paths = write_comparison(found, tmp_path / "out")
     assert [path.name for path in paths] == ["comparison.md", "comparison.tex", "comparison.csv"]
@@ -177,8 +177,9 @@ def test_files_hold_the_tables_and_one_row_a_line_and_metric(before, after, tmp_
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * (len(found.lines) + len(found.averages))
     assert {row["verdict"] for row in rows if row["method"] == "plain"} == {"unchanged"}
-    assert float(next(row for row in rows if row["method"] == "npc")["difference"]) == pytest.approx(35 / 3)
+    assert float(next(row for row in rows if row["method"] == "npc (k: 5 → 10)")["difference"]) == pytest.approx(35 / 3)
     assert "unchanged" in paths[0].read_text("utf-8")
+    assert "U+" not in paths[1].read_text("utf-8")
     with pytest.raises(UsageError, match="no format 'html': there are md, latex, csv"):
         write_comparison(found, tmp_path / "out", ["html"])
 

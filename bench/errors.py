@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from typing import Any
+
+SHOWN = 200  # characters of a value in an error
 
 
 class BenchError(Exception):
@@ -25,6 +29,18 @@ class Skip(BenchError):
 def is_unicode(text: str) -> bool:
     """Whether text can be written as UTF-8: file names of other bytes, and halves of surrogate pairs, cannot."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def shown(value: Any) -> str:
+    """A value as Python writes it, at a length that a person reads: YAML may hold any size in a few lines."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = SHOWN
+    short.maxlevel = 2
+    try:
+        text = short.repr(value)
+        return text if len(text) <= SHOWN + 2 else f"{text[:SHOWN]}..."
+    except ValueError:  # Python does not write integers of thousands of digits
+        return f"a {type(value).__name__} too large to show"
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

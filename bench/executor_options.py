@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.errors import UsageError, resolve
+from bench.errors import UsageError, resolve, shown
 from bench.selectors import parse
 
 
@@ -61,4 +61,4 @@ def executor_of(text: str) -> Local | Ray | Slurm:
         fields = ", ".join(ENGINES[name].model_fields) or "none"
         if first["type"] == "extra_forbidden":
             raise UsageError(f"executor '{name}' has no parameter '{where}': it has {fields}") from None
-        raise UsageError(f"executor '{name}': {where} = {first['input']!r}: {first['msg']}") from None
+        raise UsageError(f"executor '{name}': {where} = {shown(first['input'])}: {first['msg']}") from None

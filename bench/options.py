@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from bench.errors import UsageError, is_unicode, resolve
+from bench.errors import UsageError, is_unicode, resolve, shown
 from bench.executor_options import executor_of
 from bench.selectors import NOT_YAML, split_list
 
@@ -21,7 +20,6 @@ RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dr
 RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages", "timeout", "retry", "track")
 """Options that say where and how cells run, and change no number."""
 LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns", "track")
-SHOWN = 200  # characters of a value in an error
 PROMPTING = ("zero", "few")
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 
@@ -137,18 +135,6 @@ def load_options(given: Mapping[str, Any], config: Path | None = None, preset: s
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"{option} = {shown(first['input'])}: {first['msg'].removeprefix('Value error, ')}") from None
-
-
-def shown(value: Any) -> str:
-    """A value as Python writes it, at a length that a person reads: YAML may hold any size in a few lines."""
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = short.maxlong = SHOWN
-    short.maxlevel = 2
-    try:
-        text = short.repr(value)
-        return text if len(text) <= SHOWN + 2 else f"{text[:SHOWN]}..."
-    except ValueError:  # Python does not write integers of thousands of digits
-        return f"a {type(value).__name__} too large to show"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def parse(text: str) -> Selector:
         cut = body.find("+", body.rfind(".py")) if is_file else body.find("+")
         name, wrappers = (body, "") if cut < 0 else (body[:cut], body[cut:])
         parameters = {}
-    if not name or not _NAME.match(name):
+    if not name.strip() or not _NAME.match(name):
         raise UsageError(f"'{text}': no name before the brackets; write name or name[parameter=value]")
     around = tuple(part.strip() for part in wrappers.split("+")[1:])
     if "" in around:

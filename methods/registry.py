@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import methods
-from bench.errors import UsageError, resolve, unknown
+from bench.errors import UsageError, resolve, shown, unknown
 
 log = logging.getLogger("bench.methods")
 
@@ -76,7 +76,7 @@ def build(cls: type, parameters: dict[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "configuration"
-        value = f" = {first['input']!r}" if first["loc"] else ""
+        value = f" = {shown(first['input'])}" if first["loc"] else ""
         raise UsageError(f"method {cls.name}: {where}{value}: {first['msg']}") from None
 
 
@@ -86,7 +86,11 @@ def describe(cls: type) -> str:
 
 
 def _from_file(path: Path) -> type:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError:  # a name that is too long for any file
+        there = False
+    if not there:
         raise UsageError(f"method file '{path}' does not exist: name a Python file with one @register class")
     prefix = "bench_user_method_" + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     module_name = f"{prefix}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"  # an edited file is read anew

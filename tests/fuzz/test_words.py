@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bench.encoders import split_mode
+from bench.encoders import locate, split_mode
 from bench.errors import BenchError, UsageError
 from bench.executor_options import executor_of
 from bench.grid import choose_method
@@ -19,6 +19,12 @@ from tests.fuzz.strategies import WORD, hostile, values
 pytestmark = pytest.mark.timeout(300)
 PROFILE = settings.get_profile("fuzz")
 LONGEST = 5000
+BOMB = (
+    "[&a [x,x,x,x,x,x,x,x,x]"
+    + "".join(f", &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]" for n in range(12))
+    + "]"
+)
+"""A value that would be 9 ** 13 words long if it were written out."""
 
 
 def understood(read, *given_) -> object:
@@ -32,6 +38,7 @@ def understood(read, *given_) -> object:
 
 @PROFILE
 @given(hostile)
+@example(" ")
 @example("gce[q=2020-13-45]")
 @example("gce[q=" + "[" * 3000)
 @example("gce[q=" + "[" * 3000 + "]" * 3000 + "]")
@@ -72,6 +79,8 @@ def test_what_is_written_as_a_selector_is_read_as_it_was_meant(meant):
 
 @PROFILE
 @given(hostile)
+@example("gce[q=" + BOMB + "]")
+@example("{" * 255 + "./a.py")
 def test_a_method_is_found_or_refused(text):
     understood(choose_method, text)
 
@@ -85,9 +94,21 @@ def test_noise_is_read_or_refused(text):
 
 @PROFILE
 @given(hostile | st.builds("{}[{}={}]".format, st.sampled_from(["ray", "slurm", "local"]), WORD, hostile))
+@example("ray[gpus=" + BOMB + "]")
 def test_an_executor_is_read_or_refused(text):
     understood(executor_of, text)
-    understood(split_mode, text)
+
+
+@PROFILE
+@given(hostile)
+@example("x" * 300)
+@example("/" + "x" * 300)
+@example("a/b/c/d")
+@example("\x00")
+def test_an_encoder_is_found_or_refused(text):
+    found = understood(split_mode, text)
+    if found and found[0] not in ("minilm",):
+        understood(locate, found[0])
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +144,6 @@ def test_options_are_taken_or_refused(given_):
     assert found is None or isinstance(found, GridOptions)
 
 
-BOMB = (
-    ": [&a [x,x,x,x,x,x,x,x,x]"
-    + "".join(f", &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]" for n in range(12))
-    + "]"
-)
-"""A value that would be 9 ** 13 words long if it were written out."""
-
-
 @PROFILE
 @given(text=hostile | st.lists(st.builds("{}: {}".format, fields | WORD, hostile), max_size=4).map("\n".join))
 @example(text="epochs: 2020-13-45")
@@ -142,12 +155,12 @@ BOMB = (
 @example(text="methods: &a [*a]")
 @example(text="<<: 3")
 @example(text="epochs: " + "9" * 5000)
-@example(text="epochs" + BOMB)
-@example(text="methods" + BOMB)
-@example(text="results" + BOMB)
-@example(text="executor" + BOMB)
-@example(text="timeout" + BOMB)
-@example(text="other" + BOMB)
+@example(text="epochs: " + BOMB)
+@example(text="methods: " + BOMB)
+@example(text="results: " + BOMB)
+@example(text="executor: " + BOMB)
+@example(text="timeout: " + BOMB)
+@example(text="other: " + BOMB)
 @example(text="0x" + "f" * 5000 + ": 1")
 @example(text="epochs: 0x" + "f" * 5000)
 @example(text="seeds: [0x" + "f" * 5000 + "]")

@@ -44,8 +44,8 @@ def significance_table(
         if with_draws:
             entries.append(_bootstrap(block, method, baseline, columns, average, draws))
         few = f"too few: {gap.n} seed{'s' * (gap.n != 1)}"
-        entries.append(_p(by_seed[method], few if gap.n < stats.MIN_SEEDS else "no spread"))
-        entries.append(_p(by_column[place], f"too few: {len(columns)} column{'s' * (len(columns) != 1)}"))
+        entries.append(_p(by_seed[method], ids, few if gap.n < stats.MIN_SEEDS else "no spread"))
+        entries.append(_p(by_column[place], ids, f"too few: {len(columns)} column{'s' * (len(columns) != 1)}"))
         entries.append(_record_against(block, method, baseline, columns, name, metric.higher_is_better))
         rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
     heads = [Head("difference", f"vs {baseline}", "± t-interval, seeds")]
@@ -120,10 +120,10 @@ def _bootstrap(block, method, baseline, columns, average, draws: Draws | None) -
     return Entry("value", middle, cells=ids, text=shown)
 
 
-def _p(value: float, why_not: str) -> Entry:
+def _p(value: float, ids: tuple[str, ...], why_not: str) -> Entry:
     if math.isnan(value):
         return Entry("text", text=why_not)
-    return Entry("value", float(value), text="< 0.001" if value < 0.001 else "", decimals=3)
+    return Entry("value", float(value), cells=ids, text="< 0.001" if value < 0.001 else "", decimals=3)
 
 
 def _column_means(block: Block, method: str, columns: list[Column], name: str) -> np.ndarray:
@@ -247,13 +247,13 @@ def wins_table(block: Block, rule: str, baseline: str | None) -> Table | None:
         return None
     rows = []
     for i, method in enumerate(methods):
-        entries = []
+        entries, ids = [], block.ids(method, block.columns)
         for j in range(len(methods)):
             won, tied, lost = counted[:, i, j]
             if i == j or won + tied + lost == 0:
                 entries.append(Entry("empty"))
             else:
-                entries.append(Entry("value", float(won - lost), text=f"{won}/{tied}/{lost}"))
+                entries.append(Entry("value", float(won - lost), cells=ids, text=f"{won}/{tied}/{lost}"))
         rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
     caption = (
         "Columns (task and noise source) that the method of the row won / tied / lost in accuracy against the method "

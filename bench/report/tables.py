@@ -262,16 +262,18 @@ def _labeller_row(
     known = {column: values for column in columns if (values := _labeller_accuracies(block, column))}
     if not known:
         return None
-    entries = [summary(dict(enumerate(known.get(column, ()))), _labelled_cells(block, column)) for column in columns]
+    by_column = {column: _labelled_cells(block, column) for column in columns}
+    entries = [summary(dict(enumerate(known.get(column, ()))), by_column[column]) for column in columns]
+    ids = tuple(cell for column in shared for cell in by_column[column])
     if len(columns) > 1:
         means = [sum(known[column]) / len(known[column]) for column in shared if column in known]
         whole = shared and len(means) == len(shared)
-        entries.append(Entry("value", sum(means) / len(means)) if whole else Entry("empty"))
+        entries.append(Entry("value", sum(means) / len(means), cells=ids) if whole else Entry("empty"))
     if width > len(entries):
         whole = baseline and shared and all(column in known for column in shared)
         mean = sum(sum(known[column]) / len(known[column]) for column in shared) / len(shared) if whole else 0.0
         ours = sum(baseline.values()) / len(baseline) if whole else 0.0
-        entries.append(Entry("value", mean - ours, signed=True) if whole else Entry("empty"))
+        entries.append(Entry("value", mean - ours, cells=ids, signed=True) if whole else Entry("empty"))
     return Row("labeller itself (test)", "reference", tuple(dataclasses.replace(each, n=0) for each in entries))
 
 

@@ -50,7 +50,8 @@ def headline(block: Block, rule: str, baseline: str | None) -> str:
     if verdict.runner_up is None:
         return f"{text}; it is the only method with these columns."
     if verdict.supported:
-        return f"{text}. It is ahead of the runner-up {verdict.runner_up}: {verdict.why}."
+        single = "as a single comparison, not corrected"
+        return f"{text}. It is ahead of the runner-up {verdict.runner_up} ({single}): {verdict.why}."
     return f"{text}. The data do not show that it is ahead of the runner-up {verdict.runner_up}: {verdict.why}."
 
 

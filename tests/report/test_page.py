@@ -84,6 +84,12 @@ def test_every_number_leads_to_cells_of_the_data(page, parsed, built):
     assert all(command.startswith("bench run") for command in data["command"])
 
 
+def test_every_number_of_a_table_can_be_pressed(page):
+    numbers = re.findall(r'<td class="value"[^>]*>(.{8})', page)
+    assert len(numbers) > 50
+    assert set(numbers) == {"<button "}
+
+
 def test_figures_are_inline_and_follow_the_mode(page):
     assert page.count("<svg") == 8
     assert "#1b1f24" not in page.split("</style>", 1)[1]

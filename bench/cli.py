@@ -308,7 +308,7 @@ def report(
         out.print(escape(_printable(sentence)), highlight=False, soft_wrap=True)
     for damaged in done.damaged:
         err.print(f"[yellow]skipped[/] {escape(str(damaged.path))}: {escape(_printable(damaged.why))}", highlight=False)
-    main_files = [path for path in done.files if path.suffix in {".html", ".md", ".tex", ".parquet"}]
+    main_files = [path for path in done.files if path.parent == done.out]
     out.print(f"{len(done.files)} files in {escape(str(done.out))}, among them:", highlight=False)
     for path in sorted(main_files)[:12]:
         out.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)

@@ -170,9 +170,12 @@ def layouts(block: Block) -> list[dict[str, str]]:
         return [{"task": tasks[0]}]
     llm = [column for column in block.columns if block.kinds[column] == "llm"]
     made = [{"task": ""}]
-    made += [{"task": "", "kind": "llm"}] if 1 < len(llm) < len(block.columns) else []
+    paper = 1 < len(llm) < len(block.columns)
+    made += [{"task": "", "kind": "llm"}] if paper else []
     made += [{"task": task} for task in tasks]
     shared = [noise for noise in block.noises() if sum(each == noise for _, each in block.columns) > 1]
+    if paper and len(llm_noises := {noise for _, noise in llm}) == 1:  # the table of its LLM is there already
+        shared = [noise for noise in shared if noise not in llm_noises]
     return made + ([{"task": "", "noise": noise} for noise in shared] if len(block.noises()) > 1 else [])
 
 

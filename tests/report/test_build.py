@@ -13,6 +13,8 @@ from rich.console import Console
 
 from bench.errors import UsageError
 from bench.report import build_report, main_table
+from bench.report.build import layouts
+from bench.report.tables import blocks
 from bench.store import Record, write_record
 from tests.factories import cell_key, write_done, write_grid, write_results
 
@@ -36,6 +38,18 @@ def test_everything_that_was_promised_is_written(built):
     assert all(path.stat().st_size > 0 for path in built.files)
     assert (built.cells, built.done, built.failed, built.skipped, built.not_run) == (18, 18, 0, 0, 0)
     assert built.page == built.out / "index.html"
+
+
+def test_result_tables_are_of_all_columns_of_llms_of_tasks_and_of_noise_sources(results):
+    block = blocks(results.cells, "plain")[0]
+    assert layouts(block) == [
+        {"task": ""},
+        {"task": "", "kind": "llm"},
+        {"task": "trec"},
+        {"task": "tweets"},
+        {"task": "", "noise": "weak"},
+        {"task": "", "noise": "sn@0.3"},
+    ]
 
 
 def test_the_summary_counts_everything(tmp_path):

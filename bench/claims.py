@@ -10,6 +10,8 @@ stopped for longer than that and wakes up finds its lease gone; its result equal
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 import socket
 import time
 from pathlib import Path
@@ -19,11 +21,80 @@ from filelock import SoftFileLease, Timeout
 
 LEASE_SECONDS = 60.0
 """How long a lease of another host must have been silent; heart-beats come three times as often."""
+PATIENCE = 1.5
+"""So many times that long where a dead lease cannot be exchanged in one step, but is renamed away."""
+TORN_SECONDS = 5.0
+"""How long a lease may be without its owner's name: writing it takes less than a millisecond."""
+POLL_SECONDS = 0.05
 
 
-def lease(path: Path, timeout: float = 0.0, poll: float = 0.05) -> SoftFileLease:
-    """A lease on a path whose folder exists; `acquire` raises filelock.Timeout after `timeout` s (-1: never)."""
-    return SoftFileLease(path, timeout=timeout, lease_duration=LEASE_SECONDS, poll_interval=poll, thread_local=False)
+def lease(path: Path) -> SoftFileLease:
+    """The lease at a path whose folder exists, for one attempt at a time."""
+    return SoftFileLease(path, timeout=0, lease_duration=LEASE_SECONDS, thread_local=False)
+
+
+class Taker:
+    """Takes the lease at one path, and remembers for how long it saw no sign of life of another owner.
+
+    Where a file system can exchange two names in one step, filelock itself takes a dead lease over. Network file
+    systems cannot; there a dead lease is renamed away first. Renaming succeeds for one process alone, and what it got
+    is looked at: a living lease that came in between is put back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lease = lease(path)
+        self._seen: tuple | None = None
+        self._since = 0.0
+
+    def take(self) -> SoftFileLease | None:
+        """The lease, to be released; None while another process holds it. Raises OSError."""
+        for _ in range(2):
+            try:
+                return self.lease.acquire(timeout=0).lock
+            except Timeout:
+                dead = self._dead()
+            if not dead:
+                return None
+            self._clear(dead)
+        return None
+
+    def wait(self) -> SoftFileLease:
+        """The lease, as soon as it can be had. Raises OSError."""
+        while (held := self.take()) is None:
+            time.sleep(POLL_SECONDS)
+        return held
+
+    def _dead(self) -> str | None:
+        """The token of an owner that is dead as far as can be known; "" for a lease that was never written to its end."""
+        owner, now = self.lease.owner, time.monotonic()
+        token = owner.token or "" if owner else ""
+        try:
+            key = (token, self.path.stat().st_mtime_ns)
+        except OSError:
+            return None
+        if key != self._seen:
+            self._seen, self._since = key, now
+        silent = now - self._since
+        if owner and here(owner.hostname) and not psutil.pid_exists(owner.pid):
+            return token
+        return token if silent > (LEASE_SECONDS * PATIENCE if owner else TORN_SECONDS) else None
+
+    def _clear(self, token: str) -> None:
+        """Remove the lease if it is still the one that was found dead."""
+        aside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            os.rename(self.path, aside)
+            found = lease(aside).owner
+            if (found.token if found else "") != token:
+                with contextlib.suppress(FileExistsError):
+                    os.link(aside, self.path)
+            aside.unlink()
+
+
+def here(hostname: str) -> bool:
+    """Whether the host that an owner recorded is this one (what follows a "?" tells containers apart)."""
+    return hostname.partition("?")[0] == socket.gethostname()
 
 
 def holder(path: Path) -> str | None:
@@ -32,7 +103,7 @@ def holder(path: Path) -> str | None:
     if owner is None:
         return None
     host = owner.hostname.partition("?")[0]
-    if host == socket.gethostname():
+    if here(owner.hostname):
         return f"by process {owner.pid}" if psutil.pid_exists(owner.pid) else None
     with contextlib.suppress(OSError):
         silent = time.time() - path.stat().st_mtime
@@ -42,11 +113,11 @@ def holder(path: Path) -> str | None:
 
 
 class Claims:
-    """The leases of one results folder. A lease that was seen is kept: how long it stays silent is its own measure."""
+    """The leases of one results folder."""
 
     def __init__(self, results: Path) -> None:
         self.folder = results / "claims"
-        self._seen: dict[str, SoftFileLease] = {}
+        self._waiting: dict[str, Taker] = {}
 
     def path(self, cell: str) -> Path:
         """Where the lease of a cell (by its hash) lies."""
@@ -55,13 +126,10 @@ class Claims:
     def take(self, cell: str) -> SoftFileLease | None:
         """The lease of a cell, to be released; None while another process holds it. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        held = self._seen.get(cell) or lease(self.path(cell))
-        try:
-            held.acquire()
-        except Timeout:
-            self._seen[cell] = held
-            return None
-        self._seen.pop(cell, None)
+        taker = self._waiting.setdefault(cell, Taker(self.path(cell)))
+        held = taker.take()
+        if held is not None:
+            del self._waiting[cell]
         return held
 
     def holder(self, cell: str) -> str | None:

@@ -91,6 +91,7 @@ class Pool:
         self.workers: list[Worker] = []
         self.queue = Queue(())
         self.held: list[Cell] = []  # cells in the hands of another `bench run`
+        self.told = False  # that it waits for those
         self.looked = time.monotonic()  # when those were tried last
         self.memory = Memory()
         options = plan.options
@@ -233,6 +234,11 @@ class Pool:
         """Cells that another run held: done by now, or to be tried again."""
         self.looked = time.monotonic()
         tried, self.held = self.held, []
+        if not self.told and not len(self.queue) and all(worker.cell is None for worker in self.workers):
+            self.told = True
+            holder = self.session.claims.holder(tried[0].key.hash) or ""
+            text = f"waiting for what another run is running: {len(tried)} cells, the first {holder}"
+            self.show({"event": "message", "text": text})
         for cell in tried:
             if not self._known(cell):
                 self.queue.add(cell)

@@ -123,7 +123,7 @@ def run(
     session = Session(plan.options, listen, records_before(plan), force)
     summary = Summary()
     gc.freeze()  # on a GPU Accelerate collects garbage after every fit: spare it the objects that stay
-    waiting = list(plan.cells)
+    waiting, told = list(plan.cells), False
     while waiting:
         deferred = []
         for cell in waiting:
@@ -136,6 +136,10 @@ def run(
             else:
                 summary.add(status)
         if deferred:
+            if deferred == waiting and not told:
+                told = True
+                holder = session.claims.holder(deferred[0].key.hash) or ""
+                log.warning("waiting for what another run is running: %d cells, the first %s", len(deferred), holder)
             time.sleep(WAIT_SECONDS)
         waiting = deferred
     device.wait_for_all()

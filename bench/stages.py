@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bench import device
-from bench.claims import lease
+from bench.claims import Taker
 from bench.store import StageUse, signature, slug
 
 log = logging.getLogger("bench.stages")
@@ -173,7 +173,7 @@ class StageStore:
             if device.is_first_process():
                 with contextlib.suppress(OSError):  # a folder that cannot be written to: reading still helps
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    held.enter_context(lease(lock_path(path), timeout=-1))
+                    held.callback(Taker(lock_path(path)).wait().release)
             yield
 
     def _find(self, path: Path, digest: str) -> _Entry | None:

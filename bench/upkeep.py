@@ -42,7 +42,7 @@ def leftovers(results: Path) -> list[Path]:
     # In this order: what is listed first was written under a claim, which is gone or still there afterwards.
     found = [
         Path(folder, name)
-        for part in ("cells", "stages")
+        for part in ("cells", "stages", "claims")
         for folder, _, names in os.walk(results / part)
         for name in names
         if name.startswith(".") and name.endswith(".tmp")
@@ -135,8 +135,8 @@ def _in_use(path: Path, used: float, running: int) -> bool:
 
 
 def _dead_leases(results: Path) -> list[Path]:
-    """Leases of processes of this host that are gone, and lock files of earlier versions."""
-    leases = [*(results / "claims").glob("*.lease"), *(results / "stages").glob("*/*.lease")]
+    """Leases of processes of this host that are gone, halves of take-overs, and lock files of earlier versions."""
+    leases = [*(results / "claims").glob("*.lease*"), *(results / "stages").glob("*/*.lease*")]
     old = [*(results / "claims").glob("*.lock"), *(results / "stages").glob("*/*.lock")]
     long_ago = time.time() - LEASE_SECONDS  # one that is just being taken over may look dead for a moment
     return sorted([path for path in leases if holder(path) is None and path.stat().st_mtime < long_ago] + old)

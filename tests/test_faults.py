@@ -159,8 +159,16 @@ def write_foreign_lease(path: Path) -> Path:
     return path
 
 
+@pytest.fixture(params=["local", "network"])
+def file_system(request, monkeypatch):
+    """A local file system, and one that refuses to exchange two names in one step, as NFS does."""
+    if request.param == "network":
+        monkeypatch.setattr("filelock._soft.exchange_names", lambda source, target: False)
+    return request.param
+
+
 @pytest.mark.parametrize("age", [-86_400, 0, 86_400])
-def test_a_dead_claim_of_another_host_is_taken_over_whatever_the_clocks_say(make, monkeypatch, age):
+def test_a_dead_claim_of_another_host_is_taken_over_whatever_the_clocks_say(make, monkeypatch, file_system, age):
     """The time on the file may lie in the future or the past: only that it does not change counts."""
     monkeypatch.setattr(claims, "LEASE_SECONDS", 1.0)
     monkeypatch.setattr(runner, "WAIT_SECONDS", 0.05)
@@ -186,7 +194,7 @@ def test_a_living_claim_of_another_host_is_never_taken(tmp_path, monkeypatch):
     assert re.fullmatch(r"by process 1 on another-host, without a sign of life for \d+ min", mine.holder("a" * 64))
 
 
-def test_who_runs_a_cell_is_shown_and_a_dead_process_runs_nothing(make):
+def test_who_runs_a_cell_is_shown_and_a_dead_process_runs_nothing(make, file_system):
     grid = make(seeds="1,2")
     cell = grid.cells[0]
     code = (
@@ -201,7 +209,43 @@ def test_who_runs_a_cell_is_shown_and_a_dead_process_runs_nothing(make):
     assert status_of(cell, Path("results")) == ("running", f"by process {pid}")
     other.communicate()
     assert status_of(cell, Path("results")) == ("not run", "")
+    begun = time.monotonic()
     assert go(grid)[0] == {"done": 2}
+    assert time.monotonic() - begun < claims.LEASE_SECONDS / 2, "on this host nobody waits for a dead process"
+
+
+def test_a_stage_whose_worker_died_is_computed_by_who_waits_for_it(tmp_path, monkeypatch, file_system):
+    monkeypatch.setattr(claims, "LEASE_SECONDS", 0.5)
+    store = StageStore(tmp_path)
+    path = store.path("stage", stages.stage_hash("stage", {}))
+    lock = write_foreign_lease(stages.lock_path(path))
+    begun = time.monotonic()
+    store.get("stage", {}, lambda: {"x": np.zeros(3)})
+    assert time.monotonic() - begun >= 0.5
+    assert path.exists()
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("left", ["", "filelock/2\npid=", "-\n", "\0" * 64])
+def test_a_lease_that_was_cut_off_while_it_was_written_is_taken_over(tmp_path, monkeypatch, file_system, left):
+    monkeypatch.setattr(claims, "TORN_SECONDS", 0.3)
+    path = tmp_path / "x.lease"
+    path.write_text(left, encoding="utf-8")
+    taker = claims.Taker(path)
+    begun = time.monotonic()
+    held = taker.wait()
+    assert 0.3 <= time.monotonic() - begun < 5
+    held.release()
+
+
+def test_a_lease_that_came_to_life_between_look_and_grip_is_put_back(tmp_path):
+    path = tmp_path / "x.lease"
+    other = claims.Taker(path).take()
+    claims.Taker(path)._clear("0" * 32)  # it was another one that was found dead
+    assert other.is_lock_held_by_us
+    assert os.listdir(tmp_path) == ["x.lease"]
+    claims.Taker(path)._clear(other.token)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_process_that_lost_its_claim_while_it_slept_drops_its_result(make, monkeypatch):

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -154,19 +155,19 @@ def test_oracle_without_gold_is_skipped_not_failed(make, folder):
     assert "leave oracle out" in events[0][3]
 
 
-def test_a_cell_that_another_holds_is_running_and_is_taken_over_when_freed(make, folder, monkeypatch):
+def test_a_cell_that_another_holds_is_running_and_is_taken_over_when_freed(make, folder, monkeypatch, caplog):
     monkeypatch.setattr(runner, "WAIT_SECONDS", 0.02)
     grid = make(llms="ann", seeds="1,2")
     lock = Claims(Path("results")).take(grid.cells[0].key.hash)
     assert status_of(grid.cells[0], Path("results")) == ("running", f"by process {os.getpid()}")
     assert status_of(grid.cells[1], Path("results")) == ("not run", "")
 
-    def listen(event):
-        if event.kind == "finished" and event.cell is grid.cells[1]:
-            lock.release()  # the held cell did not keep the other one waiting
-
-    summary = run(grid, listen)
+    threading.Timer(1.0, lock.release).start()
+    summary = run(grid, lambda event: None)
     assert summary.counts == {"done": 2}
+    assert (
+        caplog.text.count(f"waiting for what another run is running: 1 cells, the first by process {os.getpid()}") == 1
+    )
     assert runs(folder) == ["ann 2", "ann 1"]
 
 

@@ -66,7 +66,7 @@ class Taker:
         return held
 
     def _dead(self) -> str | None:
-        """The token of an owner that is dead as far as can be known; "" for a lease that was never written to its end."""
+        """The token of an owner that is dead as far as can be known; "" for a lease that was cut off unwritten."""
         owner, now = self.lease.owner, time.monotonic()
         token = owner.token or "" if owner else ""
         try:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import math
 import os
 import platform
+import time
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from bench.deadline import CellTimeout, shown
 from bench.errors import BenchError, UsageError
 
 T = TypeVar("T")
@@ -195,7 +199,9 @@ def share_gradients(parameters) -> None:
 # Several processes that train one cell meet in collective operations. A process that fails never comes to the next
 # one, and the others would wait for it for ever. So each collective begins with a vote, a single number: whoever
 # failed takes part in one last vote to say so, wherever the others are, and all of them leave the cell together.
-_FINE, _OUT_OF_MEMORY, _FAILED = 0, 1, 2
+# A time limit is kept the same way, by the clock of the first process.
+_FINE, _OUT_OF_MEMORY, _LATE, _FAILED = range(4)
+_until: ContextVar[tuple[float, float]] = ContextVar("_until", default=(math.inf, math.inf))  # monotonic; the limit
 
 
 class PeerFailed(BenchError):
@@ -218,11 +224,16 @@ def _vote(mine: int, failure: str = "", trace: str = "") -> None:
     import torch
     import torch.distributed as group
 
+    until, limit = _until.get()
+    if mine == _FINE and is_first_process() and time.monotonic() > until:
+        mine = _LATE
     box = torch.tensor([mine], device=_state().device)
     group.all_reduce(box, op=group.ReduceOp.MAX)
     worst = int(box)
     if worst == _OUT_OF_MEMORY and mine == _FINE:
         raise PeerOutOfMemory
+    if worst == _LATE:
+        raise CellTimeout(f"timed out after {shown(limit)} (--timeout)")
     if worst == _FAILED:
         told: list = [None] * processes()
         group.all_gather_object(told, (failure, trace))
@@ -237,13 +248,22 @@ def out_of_memory_here() -> None:
         _vote(_OUT_OF_MEMORY)
 
 
-def together(work: Callable[[], T]) -> T:
+def together(work: Callable[[], T], seconds: float | None = None) -> T:
     """`work()` in every process: all of them finish it, or all of them raise.
 
-    A process raises its own error where it has one, else PeerFailed with what the others ran into.
+    A process raises its own error where it has one, else PeerFailed with what the others ran into. After `seconds`
+    all raise CellTimeout when they meet next; it is for who started them to end those that never do.
     """
     if processes() == 1:
         return work()
+    token = _until.set((time.monotonic() + seconds, seconds) if seconds else (math.inf, math.inf))
+    try:
+        return _together(work)
+    finally:
+        _until.reset(token)
+
+
+def _together(work: Callable[[], T]) -> T:
     try:
         result = work()
     except PeerFailed:

@@ -204,13 +204,13 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
 
 
 def _result(cell: Cell, session: Session) -> Result:
-    """The result of a cell, in time. Processes that train a cell together are timed by whoever started them."""
+    """The result of a cell, in time; processes that train it together leave it together."""
 
     def compute() -> Result:
         return run_cell(cell, session.labels.get(cell), _tools(cell, session))
 
     if device.processes() > 1:
-        return device.together(compute)
+        return device.together(compute, session.options.timeout)
     with deadline(session.options.timeout):
         return compute()
 

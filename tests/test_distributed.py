@@ -22,6 +22,8 @@ TOLERANCE = 1e-3
 
 HURT = '''"""Plain training that goes wrong in one process only."""
 
+import time
+
 import torch
 import torch.nn.functional as F
 
@@ -39,7 +41,7 @@ class Hurt:
 
     @config
     class Config:
-        how: str = Field("never", description="error in the loss, in the middle of a sum, at the end; memory; never")
+        how: str = Field("never", description="error in the loss, at the end; memory; slow; never")
 
     def __init__(self, config):
         self.config = config
@@ -49,6 +51,8 @@ class Hurt:
         how, second = self.config.how, device.rank() == 1
 
         def loss(outputs, batch):
+            if second and how == "slow":
+                time.sleep(0.5)
             if second and batch.step == 3:
                 if how == "loss":
                     raise ValueError("the second process stumbled")
@@ -155,6 +159,14 @@ def test_when_one_process_lacks_memory_all_repeat_the_step_in_smaller_pieces(run
     (note,) = record["device"]["notes"]
     assert note.startswith("out of memory: micro-batches of ")
     np.testing.assert_allclose(arrays["test_last"], expected["test_last"], atol=TOLERANCE)
+
+
+def test_a_time_limit_ends_the_cell_in_all_processes(runs, tiny_bert):
+    """They leave it themselves: whoever started them would have to kill them, and would say so."""
+    words = ("--processes-per-cell", "2", "--timeout", "2s")
+    run(runs[0], tiny_bert, "late", f"{runs[0]}/hurt.py[how=slow]", *words, code=1)
+    _, record, _ = arrays_of(runs[0] / "late", "hurt", how="slow")
+    assert (record["status"], record["reason"]) == ("failed", "timed out after 2s (--timeout)")
 
 
 def test_a_failed_cell_leaves_no_traceback_of_the_launcher_on_the_terminal(runs):

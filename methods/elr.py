@@ -14,7 +14,7 @@ from methods.registry import register
 
 @register
 class EarlyLearningRegularisation:
-    """Cross-entropy + λ·log(1 - <t, p>) with t a running mean of p (Liu et al., NeurIPS 2020, eq. 6)."""
+    """Cross-entropy + λ·log(1 - <t, p>) with t a running mean of p (Liu et al., NeurIPS 2020, section 4.2)."""
 
     name = "elr"
     version = 1

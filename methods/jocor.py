@@ -12,7 +12,7 @@ from methods.registry import register
 
 @register
 class JoCoR:
-    """Joint training with co-regularisation on jointly selected small losses (Wei et al., CVPR 2020, algorithm 1)."""
+    """Joint training with co-regularisation on jointly selected small losses (Wei et al., CVPR 2020)."""
 
     name = "jocor"
     version = 2

@@ -63,7 +63,7 @@ def elr_update(running: Tensor, probabilities: Tensor, momentum: float) -> Tenso
 
 
 def elr_loss(logits: Tensor, labels: Tensor, targets: Tensor, strength: float) -> Tensor:
-    """Cross-entropy + λ·log(1 − ⟨t, p⟩) per row, float32[B]. Liu et al. 2020, eq. 6; λ = `strength`."""
+    """Cross-entropy + λ·log(1 − ⟨t, p⟩) per row, float32[B]. Liu et al. 2020, section 4.2; λ = `strength`."""
     p = F.softmax(logits, dim=-1).clamp(1e-4, 1 - 1e-4)
     agreement = (targets * p).sum(dim=-1)  # at most 1 − 1e-4, as Σt ≤ 1: the logarithm stays finite
     return cross_entropy(logits, labels) + strength * torch.log1p(-agreement)
@@ -92,7 +92,7 @@ def mixup_loss(mixed_logits: Tensor, labels: Tensor, permutation: Tensor, weight
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
-    """p^(1/T) renormalised over the last axis, same shape. Berthelot et al. 2019, eq. 7."""
+    """p^(1/T) renormalised over the last axis, same shape. Berthelot et al. 2019 (MixMatch)."""
     return F.softmax(probabilities.clamp_min(1e-12).log() / temperature, dim=-1)
 
 

@@ -154,7 +154,8 @@ def clusterability_transition(triples: np.ndarray, num_classes: int, seed: int) 
     `triples` int64[n, 3]: the labels of each text and of its two nearest neighbours, which are taken to share one
     true class and to err independently. The frequencies of labels, pairs and triples are then
     Σ_y p(y)·T(y, ·), Σ_y p(y)·T(y, ·)T(y, ·) and the same with three factors; p and T minimise the squared
-    differences. Zhu, Song & Liu, "Clusterability as an Alternative to Anchor Points", ICML 2021.
+    differences. Zhu, Song & Liu, "Clusterability as an Alternative to Anchor Points When Learning with Noisy Labels",
+    ICML 2021.
     """
     import torch
 

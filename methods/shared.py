@@ -145,7 +145,7 @@ def branch_run(
     """M co-regularised branches (CR; stage 1 of DyGen and SiDyP) with the features after every epoch.
 
     Loss: mean_m CE(p_m, ỹ) + α_t · mean_m KL(p̄ ‖ p_m), α_t = 0 during the first `warmup` share of all steps
-    (Zhou & Chen, EMNLP 2021, eq. 1-3). `shuffle` and `restarts`: see `Trainer.fit`.
+    (Zhou & Chen, EMNLP 2021). `shuffle` and `restarts`: see `Trainer.fit`.
     """
     settings = {"branches": branches, "alpha": alpha, "warmup": warmup}
     habits = {"shuffle": shuffle, "restarts": restarts}

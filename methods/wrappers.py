@@ -12,7 +12,7 @@ from methods.base import NoisyTask, Predictions, Tools
 
 
 class TemperatureScaling:
-    """One temperature on log p, fitted by NLL on the *noisy* validation labels (Guo et al., ICML 2017)."""
+    """One temperature on log p, fitted by NLL on the noisy validation labels (Guo et al., ICML 2017)."""
 
     suffix = "ts"
     version = 1

@@ -20,11 +20,11 @@ log = logging.getLogger("bench.sidyp")
 
 @register
 class Sidyp:
-    """SiDyP: label candidates from neighbours, refined by diffusion on the label simplex (arXiv 2505.19675).
+    """SiDyP: label candidates from neighbours, refined by diffusion on the label simplex (Ye et al., KDD 2025).
 
     P(y | x) = mean over branches m of sum_j q_m(y | label j, x) p_m(j | x): p_m are the classifiers of stage 1,
-    q_m the votes of the reverse process. `mode=official` keeps the released code's behaviour but never its use of
-    gold test labels.
+    q_m what the reverse process makes of label j. `mode=official` keeps the released code's behaviour but never its
+    use of gold test labels.
     """
 
     name = "sidyp"

@@ -69,13 +69,13 @@ def test_jobs_that_end_early_are_said_with_what_is_left(make, submitit, monkeypa
 
     monkeypatch.setattr(executor_slurm, "launcher", lambda processes: [sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(BenchError, match=r"the jobs ended with 6 cells left \(logs: .*\): run it again"):
-        executor_slurm.run_on_slurm(make(), executor_of("slurm[cluster=local]"), lambda facts: None)
+        executor_slurm.run_on_slurm(make(jobs="1"), executor_of("slurm[cluster=local]"), lambda facts: None)
 
 
 def test_without_waiting_the_jobs_are_only_queued(make, submitit):
     from bench.executor_slurm import run_on_slurm
 
-    summary = run_on_slurm(make(), executor_of("slurm[cluster=local,wait=false]"), lambda facts: None)
+    summary = run_on_slurm(make(jobs="1"), executor_of("slurm[cluster=local,wait=false]"), lambda facts: None)
     assert summary.counts == {"queued": 6}
     deadline = time.monotonic() + 120
     while len(records()) < 6:

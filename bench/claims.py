@@ -54,7 +54,7 @@ class Taker:
                 return self.lease.acquire(timeout=0).lock
             except Timeout:
                 dead = self._dead()
-            if not dead:
+            if dead is None:
                 return None
             self._clear(dead)
         return None

@@ -62,6 +62,24 @@ def shared_stages(cells: Iterable[Cell], there: Collection[tuple] = ()) -> list[
     return sorted((row for row in rows.values() if row.cells > row.computed), key=lambda row: row.computed - row.cells)
 
 
+def shared_inputs(cells: Iterable[Cell], done: Iterable[Cell] = ()) -> list[SharedStage]:
+    """How often the texts of the splits are tokenised (or embedded, for a frozen encoder) for the cells."""
+    rows: dict[str, SharedStage] = {}
+    seen = {_data_of(cell) for cell in done}
+    for cell in cells:
+        name = "embeddings" if cell.key.encoder_mode == "frozen" else "tokens"
+        row = rows.setdefault(name, SharedStage(name))
+        row.cells += 1
+        row.computed += _data_of(cell) not in seen
+        row.methods.add(cell.key.method)
+        seen.add(_data_of(cell))
+    return [row for row in rows.values() if row.cells > row.computed]
+
+
+def _data_of(cell: Cell) -> tuple:
+    return cell.key.task, cell.key.limit, cell.key.encoder, cell.key.encoder_mode
+
+
 @dataclass(frozen=True)
 class Estimate:
     """Seconds of a grid on one worker, and what they are based on."""
@@ -151,11 +169,12 @@ def sentences(
     cells: list[Cell], done: Iterable[Cell], records: Iterable[Record], jobs: int, duration: Callable[[float], str]
 ) -> list[str]:
     """What the cells that would run share (among them and with the `done` ones), and an estimate of their time."""
+    done = list(done)
     there = {stage.identity for cell in done for stage in stages_of(cell)}
     lines = [
-        f"shared: {row.name} is computed {_times_of(row.computed)} for {row.cells} cells "
-        f"({', '.join(sorted(row.methods))})"
-        for row in shared_stages(cells, there)
+        f"shared: {row.name} {'is' if row.name not in INPUTS else 'are'} computed {_times_of(row.computed)} for "
+        f"{row.cells} cells ({', '.join(sorted(row.methods))})"
+        for row in [*shared_inputs(cells, done), *shared_stages(cells, there)]
     ]
     if not cells:
         return lines
@@ -169,5 +188,8 @@ def sentences(
     return [*lines, f"estimate: about {duration(found.seconds)} of work{spread} ({basis}{missing})"]
 
 
+INPUTS = ("tokens", "embeddings")
+
+
 def _times_of(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return "not again" if not count else "once" if count == 1 else f"{count} times"

@@ -218,9 +218,12 @@ def prepared(path: Path, data: bytes) -> Iterator[Callable[[], None]]:
 def write_record(record: Record, results: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
     """Write the arrays, then the record: a record that exists has its own arrays, whenever this is cut off.
 
-    Nothing is replaced before everything is on disk. Returns the record's path. Raises OSError.
+    Nothing is replaced before everything is on disk. What a killed process left half-written for the same cell goes:
+    the caller holds the cell's lease. Returns the record's path. Raises OSError.
     """
     path = record.key.path(results)
+    for stale in path.parent.glob(f".{path.stem}.*.tmp"):
+        stale.unlink(missing_ok=True)
     beside = path.with_suffix(".npz")
     text = record.model_dump_json(by_alias=True, indent=1).encode()
     if arrays is None:

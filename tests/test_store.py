@@ -134,3 +134,16 @@ def test_a_slug_is_one_safe_path_segment(text):
 def test_long_names_that_differ_stay_different():
     long = "vote(" + ",".join(f"labeller-{i}" for i in range(20))
     assert slug(long + ",a)") != slug(long + ",b)")
+
+
+def test_what_a_killed_process_left_of_a_cell_goes_when_the_cell_is_written(tmp_path):
+    record = done_record()
+    path = record.key.path(tmp_path)
+    path.parent.mkdir(parents=True)
+    left = [path.with_name(f".{path.name}.abc.tmp"), path.with_name(f".{path.stem}.npz.def.tmp")]
+    other = path.with_name(".seed-9-000000000000.json.ghi.tmp")
+    for file in (*left, other):
+        file.write_bytes(b"half")
+    write_record(record, tmp_path, {"test_last": np.zeros((1, 2), np.float16)})
+    assert [file.exists() for file in left] == [False, False]
+    assert other.exists(), "another cell's: its owner may be writing it"

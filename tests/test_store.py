@@ -137,13 +137,13 @@ def test_long_names_that_differ_stay_different():
 
 
 def test_what_a_killed_process_left_of_a_cell_goes_when_the_cell_is_written(tmp_path):
-    record = done_record()
+    record, arrays = done_record(cell_key())
     path = record.key.path(tmp_path)
     path.parent.mkdir(parents=True)
     left = [path.with_name(f".{path.name}.abc.tmp"), path.with_name(f".{path.stem}.npz.def.tmp")]
     other = path.with_name(".seed-9-000000000000.json.ghi.tmp")
     for file in (*left, other):
         file.write_bytes(b"half")
-    write_record(record, tmp_path, {"test_last": np.zeros((1, 2), np.float16)})
+    write_record(record, tmp_path, arrays)
     assert [file.exists() for file in left] == [False, False]
     assert other.exists(), "another cell's: its owner may be writing it"

@@ -303,7 +303,7 @@ def report(
         folder, out_dir, formats=chosen, baseline=baseline, rule=rule, against=against, full=full
     )  # fmt: skip
     if show:
-        out.print(main_table(done.results, baseline=baseline, rule=rule))
+        out.print(main_table(done.results, baseline=baseline, rule=rule, width=out.width))
     for sentence in done.sentences + done.notes:
         out.print(escape(_printable(sentence)), highlight=False, soft_wrap=True)
     for damaged in done.damaged:

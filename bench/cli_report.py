@@ -29,14 +29,15 @@ def compare_folders(
     from bench.report.build import check_rule
     from bench.report.compare import compare
     from bench.report.compare_report import FORMATS, comparison_details, comparison_tables, sentences, write_comparison
-    from bench.report.console import rich_table
+    from bench.report.console import in_parts, rich_table
 
     check_rule(rule)
     found = compare(before, after, rule)
     files = write_comparison(found, out_dir or after / "report", FORMATS if formats is None else formats)
     if show:
         for table in comparison_tables(found, changed_only=True):
-            out.print(rich_table(table))
+            for part in in_parts(table, out.width):
+                out.print(rich_table(part))
             out.print(f"[dim]{escape(printable(' '.join(table.caption)))}[/]", highlight=False)
     for sentence in sentences(found):
         out.print(escape(printable(sentence)), highlight=False, soft_wrap=True)

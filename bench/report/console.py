@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,17 @@ if TYPE_CHECKING:
 
 
 def main_table(
-    results: Results | Path, *, metric: str = "accuracy", rule: str = "last", baseline: str = "plain"
+    results: Results | Path,
+    *,
+    metric: str = "accuracy",
+    rule: str = "last",
+    baseline: str = "plain",
+    width: int | None = None,
 ) -> Group:
     """The accuracy tables (one a set-up and task) as one renderable: `console.print(main_table(results))`.
 
-    Raises UsageError as `build_report` does.
+    A table wider than `width` characters comes in several parts, so that no column is cut. Raises UsageError as
+    `build_report` does.
     """
     from rich.console import Group
     from rich.text import Text
@@ -31,10 +38,34 @@ def main_table(
     for block in blocks(results.cells, named):
         for task in block.tasks():
             table = result_table(block, task, metric, rule, named)
-            pieces += [rich_table(table), Text(" ".join(table.caption), style="dim"), Text("")]
+            pieces += [rich_table(part) for part in in_parts(table, width)]
+            pieces += [Text(" ".join(table.caption), style="dim"), Text("")]
     if not pieces:
         pieces.append(Text("No table: nothing among the results has scores."))
     return Group(*pieces)
+
+
+def in_parts(table: Table, width: int | None) -> list[Table]:
+    """A table as parts that fit into `width` characters each, with the rows of all and some of the columns."""
+    first = max(len(word) for label in ["method", *(row.label for row in table.rows)] for word in label.split())
+    columns, used = [[]], first
+    for index, head in enumerate(table.heads):
+        shown = [" ".join(filter(None, parts(row.entries[index], table))) for row in table.rows]
+        need = max(map(len, [*shown, head.below, head.name[:13]])) + 2
+        if width is not None and columns[-1] and used + need > width:
+            columns.append([])
+            used = first
+        columns[-1].append(index)
+        used += need
+    return [
+        replace(
+            table,
+            title=table.title if not number else f"{table.title} (continued)",
+            heads=tuple(table.heads[index] for index in some),
+            rows=tuple(replace(row, entries=tuple(row.entries[index] for index in some)) for row in table.rows),
+        )
+        for number, some in enumerate(columns)
+    ]
 
 
 def rich_table(table: Table):

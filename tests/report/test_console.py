@@ -1,0 +1,34 @@
+"""Tables in a terminal: nothing is cut; what is too wide comes in parts."""
+
+from rich.console import Console
+
+from bench.report.console import in_parts, rich_table
+from bench.report.model import Entry, Head, Row, Table
+
+
+def wide(columns):
+    heads = tuple(Head(f"sn@0.{index}", below="noise 30.0 %") for index in range(columns))
+    entries = tuple(Entry("value", mean=70 + index, half=1.5, n=3) for index in range(columns))
+    rows = (Row("plain", "baseline", entries), Row("labeller itself (test)", "reference", entries))
+    return Table("t", "Accuracy (%)", "accuracy", "s", "", heads, rows, seeds=3)
+
+
+def test_a_wide_table_comes_in_parts_that_fit_and_together_hold_every_column():
+    table = wide(9)
+    found = in_parts(table, 80)
+    assert len(found) > 1
+    assert [head for part in found for head in part.heads] == list(table.heads)
+    console = Console(width=80)
+    with console.capture() as text:
+        for part in found:
+            console.print(rich_table(part))
+    lines = text.get().splitlines()
+    assert max(map(len, lines)) <= 80
+    for index in range(9):
+        assert sum(f"{70 + index}.0 ± 1.5" in line for line in lines) == 2
+    assert sum("(continued)" in line for line in lines) == len(found) - 1
+
+
+def test_a_table_that_fits_is_one_part_and_so_is_one_without_a_limit():
+    assert [part.heads for part in in_parts(wide(3), 80)] == [wide(3).heads]
+    assert len(in_parts(wide(30), None)) == 1

@@ -299,9 +299,7 @@ def report(
     if out_dir is None:
         refuse_links(folder)
     out_dir, chosen = out_dir or folder / "report", formats or FORMATS
-    done = build_report(
-        folder, out_dir, formats=chosen, baseline=baseline, rule=rule, against=against, full=full
-    )  # fmt: skip
+    done = build_report(folder, out_dir, formats=chosen, baseline=baseline, rule=rule, against=against, full=full)
     if show:
         out.print(main_table(done.results, baseline=baseline, rule=rule, width=out.width))
     for sentence in done.sentences + done.notes:

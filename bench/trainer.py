@@ -140,8 +140,7 @@ class Trainer:
         so a method may change them in place between epochs. `rows` restricts training to some rows. `evaluate`
         names the splits to predict after each epoch, with features where asked. Two habits of released code that some
         methods reproduce: `shuffle=False` keeps the rows' order, `restarts=True` starts the learning rate's schedule
-        anew at each epoch. Raises FloatingPointError when
-        the loss is not finite.
+        anew at each epoch. Raises FloatingPointError when the loss is not finite.
         """
         recipe, accelerator = self.recipe, self.accelerator
         epochs = epochs or recipe.epochs
@@ -179,10 +178,11 @@ class Trainer:
             for epoch in range(epochs):
                 started = time.perf_counter()
                 running = np.zeros((len(inputs["train"]), classes), np.float32)
-                order = sequential_batches(len(rows), recipe.batch_size)
                 if shuffle:
                     draws = named_generator(*self.axes, name, "order", epoch)
                     order = epoch_batches(lengths, len(rows), recipe.batch_size, draws)
+                else:
+                    order = sequential_batches(len(rows), recipe.batch_size)
                 if restarts and epoch:
                     schedule = linear_schedule()
                 losses = []

@@ -39,5 +39,4 @@ class CoRegularisation:
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of the branches after each epoch."""
-        settings = {"branches": self.config.branches, "alpha": self.config.alpha, "warmup": self.config.warmup}
-        yield from shared.branch_run(task, tools, **settings).predictions()
+        yield from shared.branch_run(task, tools, **dataclasses.asdict(self.config)).predictions()

@@ -59,15 +59,17 @@ class DyGen:
 
     def shared_stages(self, epochs: int) -> dict[str, dict]:
         """See `methods.base.Method`."""
-        settings = {"branches": self.config.branches, "alpha": self.config.alpha}
-        return {"branches run": settings} | shared.rate_stages(self.config.tau)
+        return {"branches run": self._stage1_settings()} | shared.rate_stages(self.config.tau)
+
+    def _stage1_settings(self) -> dict[str, float]:
+        return {"branches": self.config.branches, "alpha": self.config.alpha}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the corrected predictions after each epoch of the VAEs."""
         settings = self.config
         rate = shared.noise_rate(task, tools, settings.tau)
         labels = shared.labels(task, tools)
-        stage1 = shared.branch_run(task, tools, branches=settings.branches, alpha=settings.alpha)
+        stage1 = shared.branch_run(task, tools, **self._stage1_settings())
         prior_class = self._prior_class(stage1.features, labels, task.num_classes, rate)
         prior = dirichlet_vae.prior_concentration(torch.from_numpy(prior_class).float(), settings.prior_strength)
         schedule = dirichlet_vae.Schedule(

@@ -38,8 +38,7 @@ class Sidyp:
         """See `methods.base.Method`."""
         from methods import shared
 
-        settings = {"branches": self.config.branches, **self._co_regularisation(epochs)}
-        return {"branches run": settings} | shared.rate_stages(self.config.tau)
+        return {"branches run": self._stage1_settings(epochs)} | shared.rate_stages(self.config.tau)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after the epochs of the denoisers that are evaluated; raises UsageError for a large k."""
@@ -75,7 +74,7 @@ class Sidyp:
         rate = shared.noise_rate(task, tools, config.tau)
         checked_k(config.neighbours, size - marked_count(size, rate) - config.exclude_self, self.name)
         labels = shared.labels(task, tools)
-        run = shared.branch_run(task, tools, branches=config.branches, **self._co_regularisation(tools.recipe.epochs))
+        run = shared.branch_run(task, tools, **self._stage1_settings(tools.recipe.epochs))
         return Stage1(
             dynamics=run.features,
             probabilities={split: run.final(split) for split in ("valid", "test")},
@@ -87,13 +86,14 @@ class Sidyp:
             num_classes=task.num_classes,
         )
 
-    def _co_regularisation(self, epochs: int) -> dict[str, float | bool]:
+    def _stage1_settings(self, epochs: int) -> dict[str, float | bool]:
         """What the mode says of stage 1.
 
         The released code loses the weight where there is a warm-up epoch at all, starts the learning rate anew every
         epoch and never shuffles.
         """
+        settings = {"branches": self.config.branches, "alpha": self.config.alpha}
         if self.config.mode == "paper":
-            return {"alpha": self.config.alpha}
+            return settings
         alpha = 0.0 if epochs >= 10 else self.config.alpha
-        return {"alpha": alpha, "warmup": 0.0, "shuffle": False, "restarts": True}
+        return settings | {"alpha": alpha, "warmup": 0.0, "shuffle": False, "restarts": True}

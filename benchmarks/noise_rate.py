@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, default in {
         "tasks": "trec", "noise": None, "llms": None, "prompting": None, "encoder": "minilm:frozen", "seeds": "1",
-        "data_dir": None, "limit": None, "epochs": None, "results": None,
+        "data_dir": None, "limit": None, "epochs": None, "precision": None, "results": None,
     }.items():  # fmt: skip
         parser.add_argument("--" + option.replace("_", "-"), default=default)
     asked = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}

@@ -2,7 +2,9 @@
 
 Used by `benchmarks.noise_rate`. An estimator is judged without gold by *consistency*: known symmetric noise of rate δ
 is added to the noisy labels, which turns a rate τ into τ(1 − δ/(C−1)) + (1 − τ)δ whatever the truth is; the estimate
-before must predict the one after.
+before must predict the one after. The "network" estimators read out-of-fold probabilities of the trained network
+itself (fine-tuned, where the encoder is not frozen), the others its predictions while it trains, or a regression on
+sentence embeddings.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from methods import confident, noise_rate, shared
+from bench.trainer import softmax
+from methods import confident, losses, noise_rate, shared
 from methods.base import Field, NoisyTask, Predictions, Tools, config
 from methods.neighbours import nearest
 from methods.registry import register
@@ -22,13 +25,14 @@ class NoiseRateProbe:
     """Every estimator of the noise rate of this project, before and after adding known noise. No source: a probe."""
 
     name = "noise-rate-probe"
-    version = 1
+    version = 2
 
     @config
     class Config:
-        """What is added."""
+        """What is added, and how often the network is trained."""
 
         added: float = Field(0.2, gt=0, lt=1, description="δ, rate of the symmetric noise that is added")
+        folds: int = Field(2, ge=2, le=20, description="cross-fitting folds of the network; each is one training")
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -62,6 +66,8 @@ class NoiseRateProbe:
         accuracy = [(p[0].argmax(1) == valid).mean() for p in run.probabilities["valid"]]
         early = run.running[min(int(np.argmax(accuracy)) + 1, len(run.running) - 1)]
         dynamics = -np.log(run.running[:, rows, labels].clip(1e-6)).mean(0)
+        held_out = self._network_out_of_fold(task, tools, labels)
+        held_out_losses = -np.log(held_out[rows, labels].clip(1e-6))
         triples = np.column_stack([labels, labels[nearest(vectors, vectors, 2, exclude_self=True).indices]])
         estimators: dict[str, Callable[[], float]] = {
             "joint": lambda: noise_rate.confident_joint(out_of_fold, labels),
@@ -71,6 +77,29 @@ class NoiseRateProbe:
             "early_joint": lambda: noise_rate.confident_joint(early, labels),
             "dynamics_mixture": lambda: noise_rate.loss_mixture(dynamics, tools.seed),
             "negative_margin": lambda: noise_rate.negative_margin(run.running, labels),
+            "network_joint": lambda: noise_rate.confident_joint(held_out, labels),
+            "network_disagreement": lambda: noise_rate.disagreement(held_out, labels),
+            "network_mixture": lambda: noise_rate.loss_mixture(held_out_losses, tools.seed),
             "clusterability": lambda: noise_rate.clusterability(triples, classes, tools.seed),
         }
         return {name: float(estimate()) for name, estimate in estimators.items()}
+
+    def _network_out_of_fold(self, task: NoisyTask, tools: Tools, labels: np.ndarray) -> np.ndarray:
+        """p(ỹ | x) of networks that were trained plainly on the other folds, float32[n, C]."""
+        fold = confident.fold_of_rows(labels, self.config.folds, tools.generator(self.name, "network folds"))
+        data, found = shared.inputs(task, tools), np.zeros((len(labels), task.num_classes), np.float32)
+        for number in range(self.config.folds):
+            networks = tools.trainer.classifiers(1, task.num_classes, self.name)
+            for _ in tools.trainer.fit(
+                networks,
+                data,
+                lambda outputs, batch: losses.cross_entropy(outputs[0].logits, batch.targets["label"]),
+                targets={"label": labels},
+                name=self.name,
+                rows=np.flatnonzero(fold != number),
+                evaluate=(),
+            ):
+                pass
+            held = fold == number
+            found[held] = softmax(tools.trainer.predict(networks, data["train"])[0])[0, held]
+        return found

@@ -17,6 +17,7 @@ from bench.report.against import against_sentences, against_tables
 from bench.report.bootstrap import MOST_CELLS, Draws, draw
 from bench.report.folder import write_report
 from bench.report.frame import Results, load
+from bench.report.gains import gain_table
 from bench.report.gaps import Gap, find_gaps, gap_sentences
 from bench.report.model import Table, pick, slug
 from bench.report.page import KINDS, html_page
@@ -151,6 +152,7 @@ def all_tables(read: Results, parts: Sequence[Block], rule: str, baseline: str |
             continue
         for where in layouts(block):
             made += [result_table(block, metric_name=metric, rule=rule, baseline=baseline, **where) for metric in SHOWN]
+        made += [gain_table(block, metric, rule, baseline) for metric in SHOWN]
         draws, why_not = _draws(read, block, rule, baseline, full)
         made += [significance_table(block, metric, rule, baseline, draws, why_not) for metric in SHOWN]
         made += [ranks_table(block, rule, baseline), wins_table(block, rule, baseline)]

@@ -81,7 +81,7 @@ class Table:
 
     name: str  # unique within a report, safe in a file name
     title: str
-    kind: str  # "accuracy", "ece", "significance", "ranks", "wins", "selection", "calibration", "cost"
+    kind: str  # "accuracy", "ece", "gain", "significance", "ranks", "wins", "selection", "calibration", "cost"
     setup: str
     task: str  # "" = all tasks
     heads: tuple[Head, ...]

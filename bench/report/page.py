@@ -26,6 +26,7 @@ COLOURS = {"#1b1f24": "var(--ink)", "#d8dde3": "var(--line)", "#ffffff": "var(--
 KINDS = {
     "accuracy": "accuracy",
     "ece": "calibration error",
+    "gain": "difference to the baseline",
     "significance": "is it better than the baseline",
     "ranks": "average ranks",
     "wins": "won / tied / lost",

@@ -172,7 +172,7 @@ def result_table(
     grid = {method: [entry(block, method, column, name, metric) for column in columns] for method in methods}
     for position, column in enumerate(columns):
         mark_best(grid, position, {each: block.values(each, column, name) for each in competing}, metric)
-    heads = [_head(block, column, by_task=not noise) for column in columns]
+    heads = [column_head(block, column, by_task=not noise) for column in columns]
     if len(columns) > 1:
         for method in methods:
             grid[method].append(summary(average[method], block.ids(method, shared)))
@@ -187,7 +187,7 @@ def result_table(
         _seed_sentence(block, columns, name, metric),
         RULE_TEXT[rule],
         BOLD_TEXT,
-        *_average_sentences(columns, shared, left_out),
+        *average_sentences(columns, shared, left_out),
     ]
     if baseline in methods:
         sentences.append(f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval.")
@@ -246,7 +246,8 @@ def difference(average: dict[str, dict[int, float]], method: str, baseline: str,
     return Entry("value", *interval, cells=ids, signed=True) if interval.n else Entry("empty")
 
 
-def _head(block: Block, column: Column, by_task: bool = True) -> Head:
+def column_head(block: Block, column: Column, by_task: bool = True) -> Head:
+    """The head of a column: its task, its noise source and the rate of wrong training labels."""
     rates = [row["noise_rate_train"] for method in block.methods for row in block.rows.get((method, column), ())]
     known = [rate for rate in rates if rate is not None]
     below = f"noise {100 * sum(known) / len(known):.1f} %" if known else "noise unknown"
@@ -316,7 +317,8 @@ def _seed_sentence(block: Block, columns: list[Column], name: str, metric: Metri
     return f"Mean ± 95 % t-interval over {max(counts)} seeds{fewer}; {better}"
 
 
-def _average_sentences(columns: list[Column], shared: list[Column], left_out: list[str]) -> list[str]:
+def average_sentences(columns: list[Column], shared: list[Column], left_out: list[str]) -> list[str]:
+    """Which columns an average is over, and which methods have none."""
     if len(columns) < 2:
         return []
     one_task = len({task for task, _ in columns}) == 1

@@ -1,14 +1,16 @@
-"""The README's table: accuracy, ECE and difference to plain of every method, averaged over groups of noise sources.
+"""Tables of evidence as Markdown: accuracy, difference to plain and ECE of every method.
 
-python -m benchmarks.evidence_table results/reference/frozen
+python -m benchmarks.evidence_table results/reference/frozen                   averaged over kinds of noise sources
+python -m benchmarks.evidence_table --by-source results/reference/deep-*       source by source
 
-Seeds are averaged last: a cell of the table is the mean over seeds of the mean over the group's sources, with the
-95 % t-interval over seeds; the difference is paired by seed. Only seeds that have every source for every method count.
+Seeds are averaged last: a cell of a table is the mean over seeds (of the mean over a group's sources), with the 95 %
+t-interval over seeds; differences are paired by seed. Only seeds that have every method on every source count.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -35,30 +37,77 @@ def shown(interval) -> str:
     return f"{interval.mean:.1f} ± {interval.half:.1f}" if interval.n > 1 else f"{interval.mean:.1f}"
 
 
-def main() -> None:
-    """Print the table as Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results")
-    cells = bench.load_results(parser.parse_args().results).cells
-    cells = complete_seeds(cells[cells["status"] == "done"])
-    if cells.empty:
-        raise SystemExit("no seed has every method on every source yet")
+def gain(scores: dict[str, dict[int, float]], method: str) -> str:
+    """The paired difference to plain, with its sign."""
+    if method == "plain":
+        return "–"
+    text = shown(paired_difference(scores[method], scores["plain"]))
+    return text.replace("-", "−") if text.startswith("-") else f"+{text}"
+
+
+def ordered(scores: dict[str, dict[int, float]]) -> list[str]:
+    """Methods by their mean, the best first."""
+    return sorted(scores, key=lambda method: -mean_interval(list(scores[method].values())).mean)
+
+
+def markdown(heads: list[str], rows: list[list[str]]) -> Iterator[str]:
+    """The lines of a table."""
+    yield "| " + " | ".join(heads) + " |"
+    yield "|---" * len(heads) + "|"
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def by_kind(cells: pd.DataFrame) -> Iterator[str]:
+    """One table over all sources, averaged over each kind."""
     kinds = [kind for kind in GROUPS if (cells["noise_kind"] == kind).any()]
     counts = {k: len(cells[cells["noise_kind"] == k].drop_duplicates(["task", "noise"])) for k in kinds}
     groups = {kind: by_seed(cells[cells["noise_kind"] == kind], "accuracy_last") for kind in kinds}
     accuracy, ece = by_seed(cells, "accuracy_last"), by_seed(cells, "ece_last")
-    order = sorted(accuracy, key=lambda method: -mean_interval(list(accuracy[method].values())).mean)
-    heads = [f"{GROUPS[kind]} ({counts[kind]})" for kind in kinds]
-    print(f"{cells['seed'].nunique()} seeds, {sum(counts.values())} sources")
-    print("| method | " + " | ".join(heads) + " | average | difference to plain | ECE |")
-    print("|---" * (len(heads) + 4) + "|")
-    for method in order:
-        parts = [shown(mean_interval(list(groups[kind][method].values()))) for kind in kinds]
-        difference = "–" if method == "plain" else shown(paired_difference(accuracy[method], accuracy["plain"]))
-        if not difference.startswith(("-", "–")):
-            difference = "+" + difference
-        parts += [shown(mean_interval(list(accuracy[method].values()))), difference.replace("-", "−")]
-        print(f"| {method} | " + " | ".join([*parts, shown(mean_interval(list(ece[method].values())))]) + " |")
+    yield f"{cells['seed'].nunique()} seeds, {sum(counts.values())} sources"
+    heads = ["method", *(f"{GROUPS[kind]} ({counts[kind]})" for kind in kinds), "average", "difference to plain", "ECE"]
+    rows = []
+    for method in ordered(accuracy):
+        columns = [groups[kind] for kind in kinds] + [accuracy]
+        parts = [shown(mean_interval(list(column[method].values()))) for column in columns]
+        rows.append([method, *parts, gain(accuracy, method), shown(mean_interval(list(ece[method].values())))])
+    yield from markdown(heads, rows)
+
+
+def by_source(cells: pd.DataFrame) -> Iterator[str]:
+    """One table a task: accuracy, difference to plain and ECE of every method on every source."""
+    for task, own in cells.groupby("task"):
+        sources = list(dict.fromkeys(own.sort_values(["noise_kind", "noise"])["noise"]))
+        tables = {noise: own[own["noise"] == noise] for noise in sources}
+        scores = {noise: (by_seed(t, "accuracy_last"), by_seed(t, "ece_last")) for noise, t in tables.items()}
+        heads = ["method"]
+        for noise, table in tables.items():
+            heads.append(f"{noise} ({100 * table['noise_rate_train'].mean():.1f} % wrong)")
+        rows = []
+        for method in ordered(by_seed(own, "accuracy_last")):
+            row = [method]
+            for accuracy, ece in scores.values():
+                mean, error = (shown(mean_interval(list(each[method].values()))) for each in (accuracy, ece))
+                row.append("<br>".join([mean, gain(accuracy, method), f"*{error}*"]))
+            rows.append(row)
+        yield f"\n### {task}, {own['setup'].iloc[0]}, {own['seed'].nunique()} seeds\n"
+        yield from markdown(heads, rows)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="+")
+    parser.add_argument("--by-source", action="store_true", help="source by source, not averaged over kinds")
+    asked = parser.parse_args()
+    found = []
+    for folder in asked.results:
+        cells = bench.load_results(folder).cells
+        found.append(complete_seeds(cells[cells["status"] == "done"]))
+    cells = pd.concat(found)
+    if cells.empty:
+        raise SystemExit("no seed has every method on every source yet")
+    print("\n".join(by_source(cells) if asked.by_source else by_kind(cells)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What sharing stages saves: one task and seed, every method by itself against all of them in one grid.
 
-python -m benchmarks.shared_stages [--task trec] [--noise weak] [--encoder minilm] [--limit 300] [--epochs 2]
+python -m benchmarks.shared_stages [--task trec] [--noise asn@0.3] [--encoder minilm] [--limit 500] [--epochs 5]
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ def main() -> None:
     parser.add_argument("--task", default="trec")
     parser.add_argument("--noise", default="asn@0.3")
     parser.add_argument("--encoder", default="minilm")
-    parser.add_argument("--limit", default=300, type=int)
-    parser.add_argument("--epochs", default=2, type=int)
+    parser.add_argument("--limit", default=500, type=int)
+    parser.add_argument("--epochs", default=5, type=int)
+    parser.add_argument("--precision", default="no")
     parser.add_argument("--data-dir")
     asked = parser.parse_args()
     options = {
@@ -50,6 +51,7 @@ def main() -> None:
         "encoder": asked.encoder,
         "limit": asked.limit,
         "epochs": asked.epochs,
+        "precision": asked.precision,
         "seeds": "1",
         "data_dir": asked.data_dir,
     }

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 import bench
+from bench.report.model import number
 from bench.stats import mean_interval, paired_difference
 
 GROUPS = {"llm": "LLM labels", "weak": "weak labels", "synthetic": "synthetic"}
@@ -41,8 +42,9 @@ def gain(scores: dict[str, dict[int, float]], method: str) -> str:
     """The paired difference to plain, with its sign."""
     if method == "plain":
         return "–"
-    text = shown(paired_difference(scores[method], scores["plain"]))
-    return text.replace("-", "−") if text.startswith("-") else f"+{text}"
+    difference = paired_difference(scores[method], scores["plain"])
+    half = f" ± {difference.half:.1f}" if difference.n > 1 else ""
+    return number(difference.mean, 1, signed=True) + half
 
 
 def ordered(scores: dict[str, dict[int, float]]) -> list[str]:

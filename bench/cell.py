@@ -17,7 +17,7 @@ import numpy as np
 from bench import device, metrics
 from bench.errors import BenchError, Skip
 from bench.grid import Cell
-from bench.noise import NoisyLabels, noise_facts
+from bench.noise import NoisyLabels, noise_facts, wrong_share
 from bench.sources import Gold, TaskData
 from bench.store import CurvePoint, DataFacts, Record, ScoreSet
 from bench.tools import CellTools
@@ -67,7 +67,8 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools) -> Result:
     task = cell.task
     see = gold_view if getattr(cell.method, "sees_gold", False) else noisy_view
     if getattr(cell.method.config, "tau", None) == "oracle":
-        tools.oracle_noise_rate = noise_facts(labels, task.gold, len(task.label_names)).rate_train
+        filled = tools.fill(labels.train, "train", len(task.label_names))
+        tools.oracle_noise_rate = wrong_share(filled, task.gold.train)
     steps = run_method(cell.method, see(task, labels), tools)
     trained = time.perf_counter()
     valid = labels.valid

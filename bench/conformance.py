@@ -14,7 +14,7 @@ import numpy as np
 from bench.cell import gold_view, noisy_view, run_method
 from bench.errors import Skip, UsageError
 from bench.grid import choose_method
-from bench.noise import NoisyLabels, noise_facts
+from bench.noise import NoisyLabels, noise_facts, wrong_share
 from bench.noise_sources import NoiseSource
 from bench.recipe import Recipe
 from bench.seeds import named_generator
@@ -86,7 +86,8 @@ def predict(
     recipe = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=3e-3)
     tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
     if getattr(method.config, "tau", None) == "oracle":
-        tools.oracle_noise_rate = facts(case).rate_train
+        filled = tools.fill(case.labels.train, "train", len(case.task.label_names))
+        tools.oracle_noise_rate = wrong_share(filled, case.task.gold.train)
     see = gold_view if getattr(method, "sees_gold", False) else noisy_view
     return run_method(method, see(case.task, case.labels), tools)
 

@@ -42,6 +42,7 @@ __all__ = [
     "parse_noise",
     "sources_for",
     "why_not",
+    "wrong_share",
 ]
 
 UNCOVERED = ("uniform", "drop")
@@ -155,6 +156,11 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts
         labeller_test_accuracy=accuracy,
         labeller_test_no_answer=None if labels.test is None else float((labels.test < 0).mean()),
     )
+
+
+def wrong_share(labels: np.ndarray, gold: np.ndarray | None) -> float | None:
+    """The share of labels int64[N] without gaps that differ from gold; None where gold is not known."""
+    return None if gold is None else float((labels != gold).mean())
 
 
 def _rate(labels: np.ndarray, gold: np.ndarray | None) -> float | None:

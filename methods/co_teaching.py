@@ -15,7 +15,10 @@ from methods.training import train
 
 @register
 class CoTeaching:
-    """Two networks exchange their small-loss examples (Han et al., NeurIPS 2018, algorithm 1)."""
+    """Two networks exchange their small-loss examples (Han et al., NeurIPS 2018, algorithm 1).
+
+    Heads, batch order and dropout are its own draws, not those of the plain run: its two networks must differ.
+    """
 
     name = "co-teaching"
     version = 2

@@ -12,7 +12,7 @@ from methods import dirichlet_vae, shared
 from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
 from methods.neighbours import checked_k, unit_length, vote
 from methods.registry import register
-from methods.sidyp.dynamics import Trajectories, centroids, noise_markers, noise_scores
+from methods.sidyp.dynamics import Trajectories, centroids, marked_count, noise_markers, noise_scores
 
 
 @register
@@ -67,7 +67,10 @@ class DyGen:
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the corrected predictions after each epoch of the VAEs."""
         settings = self.config
+        size = len(task.train) + len(task.valid)
+        checked_k(settings.neighbours, size - settings.exclude_self, self.name)
         rate = shared.noise_rate(task, tools, settings.tau)
+        checked_k(settings.neighbours, size - marked_count(size, rate) - settings.exclude_self, self.name)
         labels = shared.labels(task, tools)
         stage1 = shared.branch_run(task, tools, **self._stage1_settings())
         prior_class = self._prior_class(stage1.features, labels, task.num_classes, rate)

@@ -35,13 +35,16 @@ class EarlyLearningRegularisation:
         """Yield the predictions after each epoch."""
         device = tools.trainer.accelerator.device
         targets = torch.zeros(len(task.train), task.num_classes, device=device)
+        before, visited = targets.clone(), torch.full((len(task.train),), -1, device=device)
 
         def loss(outputs, batch: Batch):
             logits, rows = outputs[0].logits, batch.indices.to(device)
             probabilities = logits.detach().softmax(dim=-1)
             everywhere, mine = batch.gather(rows)  # another process may meet these rows in the next epoch
-            updated = losses.elr_update(targets[everywhere], batch.gather(probabilities)[0], self.config.momentum)
-            targets[everywhere] = updated
+            repeated = (visited[everywhere] == batch.step).unsqueeze(1)  # out of memory: the step starts again
+            old = torch.where(repeated, before[everywhere], targets[everywhere])
+            updated = losses.elr_update(old, batch.gather(probabilities)[0], self.config.momentum)
+            before[everywhere], targets[everywhere], visited[everywhere] = old, updated, batch.step
             return losses.elr_loss(logits, batch.targets["label"], updated[mine], self.config.strength)
 
         yield from training.train(task, tools, loss)

@@ -19,8 +19,8 @@ from methods.sidyp.dynamics import Trajectories
 class NPC:
     """Noisy prediction calibration of the plain classifier by a Dirichlet VAE (Bae et al., ICML 2022).
 
-    p(y | x) = Σ_j p(y | ŷ = j, x)·p(ŷ = j | x). The features are the classifier's own, frozen and standardised
-    (the paper fine-tunes a copy of its extractor).
+    p(y | x) = Σ_j p(y | ŷ = j, x)·p(ŷ = j | x). The features are the classifier's own, frozen (the paper fine-tunes a
+    copy of its extractor), and standardised but for the neighbours of the prior, as in the authors' code.
     """
 
     name = "npc"
@@ -64,6 +64,8 @@ class NPC:
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the calibrated predictions after each epoch of the VAE."""
         settings = self.config
+        most = min(len(task.train), -(-len(task.train) // settings.batch_size) * task.num_classes)
+        checked_k(settings.neighbours, most, self.name)  # before anything trains: there are no more references
         classifier = shared.plain_run(task, tools)
         probabilities = {split: classifier.final(split) for split in shared.SPLITS}
         features = Trajectories(classifier.features, standardise=True)

@@ -11,6 +11,7 @@ import inspect
 import logging
 import pkgutil
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def build(cls: type, parameters: dict[str, Any]) -> Any:
     for parameter in parameters:
         if parameter not in allowed:
             raise unknown(f"parameter of method {cls.name}", parameter, allowed)
+        _refuse_word_for_number(cls, parameter, parameters[parameter])
     try:
         return cls(cls.Config(**parameters))
     except TypeError as error:
@@ -77,7 +79,18 @@ def build(cls: type, parameters: dict[str, Any]) -> Any:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "configuration"
         value = f" = {shown(first['input'])}" if first["loc"] else ""
-        raise UsageError(f"method {cls.name}: {where}{value}: {first['msg']}") from None
+        why = first["msg"]
+        if first["type"] == "string_pattern_mismatch":  # a pattern tells people less than the field's description
+            why = f"it must be: {cls.Config.__pydantic_fields__[first['loc'][0]].description}"
+        raise UsageError(f"method {cls.name}: {where}{value}: {why}") from None
+
+
+def _refuse_word_for_number(cls: type, parameter: str, value: Any) -> None:
+    """Raises UsageError for true or false where a number is meant: Python would take them for 1 and 0."""
+    annotation = cls.Config.__pydantic_fields__[parameter].annotation
+    accepted = (annotation, *typing.get_args(annotation))
+    if isinstance(value, bool) and bool not in accepted and {int, float} & set(accepted):
+        raise UsageError(f"method {cls.name}: {parameter} = {shown(value)}: a number is needed, as in {parameter}=1")
 
 
 def describe(cls: type) -> str:

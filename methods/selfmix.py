@@ -20,11 +20,13 @@ class SelfMix:
 
     After the warm-up, each epoch keeps the labels of the texts in the low-loss component and replaces the others by
     the sharpened prediction made at the epoch's start (the authors predict anew at each step), and it trains on
-    batches of both kinds at once. Every text is read twice with its own dropout.
+    batches of both kinds at once. Every text is read twice with its own dropout. Elsewhere the released code differs
+    from what is written here and done: it mixes [CLS] before the pooler, takes the cross-entropy of softmax outputs
+    for the split and divides it by each class's variance.
     """
 
     name = "selfmix"
-    version = 1
+    version = 2
 
     @config
     class Config:
@@ -37,7 +39,8 @@ class SelfMix:
             0.5, ge=0, lt=1, description="probability of the low-loss component above which a label is kept (authors)"
         )
         class_balanced: bool = Field(
-            True, description="standardise the losses within each noisy class before the split (authors)"
+            True,
+            description="standardise the losses within each noisy class before the split (authors, by the variance)",
         )
         temperature: float = Field(0.5, gt=0, description="T of the sharpened pseudo-labels, p**(1/T) (authors)")
         alpha: float = Field(0.75, gt=0, description="α of mixup's Beta(α, α) (authors)")
@@ -47,7 +50,10 @@ class SelfMix:
             description="λ_p, weight of the loss against hard pseudo-labels (authors; 0.2 for label-wise noise)",
         )
         consistency_weight: float = Field(
-            0.3, ge=0, description="λ_r, weight of the divergence between the two readings of a text (authors)"
+            4.8,
+            ge=0,
+            description="λ_r, weight of the mean divergence between the two readings of a text (authors: 0.3 of the "
+            "sum over 16 texts)",
         )
 
     def __init__(self, config: Config) -> None:

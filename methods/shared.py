@@ -241,17 +241,17 @@ def out_of_fold(task: NoisyTask, tools: Tools, *, folds: int = 5, which: Sequenc
 
 
 def noise_rate(task: NoisyTask, tools: Tools, tau: str = "estimated") -> float:
-    """The share of wrong labels that a method should reckon with, clipped to [0.05, 0.6].
+    """The share of wrong labels that a method should reckon with.
 
-    "estimated": confident learning on sentence embeddings, repeated on what it keeps (`methods.noise_rate.refined`).
-    It sees no gold, and of eight estimators it best foretells how the estimate answers added noise
-    (`benchmarks/noise_rate.py`). "oracle": the true rate, an ablation that is always labelled so. A number in [0, 1):
-    that number, unclipped.
+    "estimated", clipped to [0.05, 0.6]: confident learning on sentence embeddings, repeated on what it keeps
+    (`methods.noise_rate.refined`). It sees no gold, and of eight estimators it best foretells how the estimate answers
+    added noise (`benchmarks/noise_rate.py`). "oracle": the true rate of the labels that methods learn from, an ablation
+    that is always labelled so. A number in [0, 1): that number.
     """
     if tau == "oracle":
         if tools.oracle_noise_rate is None:
             raise Skip("tau=oracle needs training texts with both a gold and a noisy label: use tau=estimated")
-        return float(np.clip(tools.oracle_noise_rate, *RATE_RANGE))
+        return float(tools.oracle_noise_rate)
     if tau != "estimated":
         return float(tau)
     vectors, given = embeddings(task, tools)["train"], labels(task, tools).train

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.errors import resolve
-from methods import calibration, shared
+from methods import calibration
 from methods.base import NoisyTask, Predictions, Tools
 
 
 class TemperatureScaling:
-    """One temperature on log p, fitted by NLL on the noisy validation labels (Guo et al., ICML 2017)."""
+    """One temperature on log p, fitted by NLL on the answered noisy validation labels (Guo et al., ICML 2017)."""
 
     suffix = "ts"
-    version = 1
+    version = 2
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -29,9 +29,8 @@ class TemperatureScaling:
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """The wrapped method's predictions, each step with its own temperature; argmax never changes."""
-        valid = shared.labels(task, tools).valid
         for step in self.inner.run(task, tools):
-            temperature = calibration.fit_temperature(step.valid, valid)
+            temperature = calibration.fit_temperature(step.valid, task.valid_labels)
             yield dataclasses.replace(
                 step,
                 valid=calibration.apply_temperature(step.valid, temperature),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.conformance import CHECKS, make_case, permuted_gold, run_checks, same
+from bench.conformance import CHECKS, make_case, permuted_gold, predict, relabelled, run_checks, same
 from methods import registry
 from methods.base import Predictions, config
 
@@ -31,6 +31,21 @@ def test_every_method_passes_every_check(selector):
 def test_what_sees_gold_by_its_name_is_not_checked_for_it(selector):
     assert "not for this method: sees gold by its name" in outcomes(selector)["gold permutation"].why
     assert all(outcome.problem is None for outcome in outcomes(selector).values())
+
+
+def test_the_true_rate_is_that_of_the_labels_that_methods_learn_from():
+    """A label that was not given is filled in, and what is filled in is mostly wrong."""
+    case = make_case()
+    labels = case.labels.train.copy()
+    labels[::2] = -1
+    method = registry.build(registry.find("co-teaching"), {"tau": "oracle"})
+    tau = predict(method, relabelled(case, labels), epochs=1)[-1].diagnostics["noise_rate_estimate"]
+    answered = labels >= 0
+    of_answers = (labels != case.task.gold.train)[answered].mean()
+    chance = 1 - 1 / len(case.task.label_names)
+    expected = of_answers * answered.mean() + chance * (~answered).mean()
+    assert abs(tau - expected) < 0.1
+    assert tau > of_answers + 0.05
 
 
 def uniform(size, classes):

@@ -57,9 +57,17 @@ class Config:
     train_timesteps: int = Field(800, ge=1, le=100_000, description="diffusion steps T in training; script: 800")
     inference_steps: int = Field(10, ge=1, le=100_000, description="reverse steps R; script: 10")
     train_samples: int = Field(
-        4, ge=1, le=1024, description="reverse samples S a text that update its candidate weights; script: 4"
+        4,
+        ge=1,
+        le=1024,
+        description="reverse samples S a text that update its candidate weights; script: 4 (official mode: equal ones)",
     )
-    num_samples: int = Field(4, ge=1, le=1024, description="reverse samples a text and label in prediction; script: 1")
+    num_samples: int = Field(
+        4,
+        ge=1,
+        le=1024,
+        description="reverse samples a text and label in prediction; script: 1, as always in official mode",
+    )
     simplex_value: float = Field(
         5.0, gt=0, le=100, description="v: a class is +v in its coordinate, -v elsewhere; script: 5"
     )
@@ -82,10 +90,13 @@ class Config:
     select: Literal["last", "prior_valid"] | None = Field(
         None,
         description="which epoch predicts: the last, or the best so far on neighbour-voted labels of valid; "
-        "None: last in paper mode, prior_valid in official mode",
+        "None: last in paper mode, prior_valid in official mode. k is cut to the texts of valid that vote",
     )
     evaluate_every: int = Field(
-        5, ge=1, description="predict after every so many epochs and after the last; fewer predictions are faster"
+        5,
+        ge=1,
+        description="predict after every so many epochs and after the last; fewer predictions are faster (with "
+        "select=prior_valid after every epoch)",
     )
     tau: str = RATE
     precision: Literal["fp32", "bf16"] = Field(

@@ -28,7 +28,7 @@ class Draws:
     uniform: Tensor  # float64[M, B]: which candidate
     times: Tensor  # int64[M, B], 0..T-1
     noise: Tensor  # [M, B, C], of the forward process
-    refine: Tensor | None  # [M, S, B, R, C], of the reverse process; None in the warm-up
+    refine: Tensor | None  # [M, S, B, R, C], of the reverse process (official: S = 1); None in the warm-up
     gumbel: Tensor | None = None  # same shape: draws the classes of the reverse process (projection=sample)
 
 
@@ -67,7 +67,7 @@ def draw(
             fixed = batch_noise(seed, size, config.batch_size, config.inference_steps, classes)
             refine = fixed.unsqueeze(0).expand(branches, -1, -1, -1, -1)
         if config.projection == "sample":
-            gumbel = -torch.empty(reverse_shape).exponential_(generator=generator).log()
+            gumbel = -torch.empty(refine.shape).exponential_(generator=generator).log()
     return Draws(uniform, times, noise, refine, gumbel)
 
 

@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from bench.errors import UsageError
-from methods import npc, registry, selfmix
+from methods import npc, registry, selfmix, shared
 from methods.base import Texts
 from tests.methods.toy import accuracy, run, toy_task, toy_tools
 
@@ -188,7 +189,7 @@ def test_values_out_of_range_are_refused_before_anything_runs(name, parameters):
         ("gce", {"q": 0.1}),
         ("selfmix", {"class_balanced": False}),
         ("selfmix", {"pseudo_weight": 1.0}),
-        ("selfmix", {"consistency_weight": 5.0}),
+        ("selfmix", {"consistency_weight": 0.0}),
         ("selfmix", {"temperature": 2.0}),
         ("cleanlab", {"folds": 2}),
         ("knn-vote", {"neighbours": 2}),
@@ -257,3 +258,37 @@ def test_selfmix_guesses_mostly_wrong_labels():
 def test_method_docstrings_name_their_source():
     for name in ALL:
         assert any(year in registry.describe(registry.find(name)) for year in map(str, range(2016, 2025))), name
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("npc", {"neighbours": 60}), ("npc", {"neighbours": 13, "batch_size": 40}), ("dygen", {"neighbours": 70})],
+)
+def test_too_many_neighbours_are_refused_before_anything_trains(name, parameters, monkeypatch):
+    task = toy_task(sizes=(40, 20, 10))[0]
+    monkeypatch.setattr(shared, "_run", lambda *args, **kwargs: pytest.fail("trained"))
+    with pytest.raises(UsageError, match="choose neighbours in"):
+        run(name, task, toy_tools(epochs=1), **parameters)
+
+
+def test_a_step_that_is_repeated_for_want_of_memory_moves_the_targets_of_elr_once(small):
+    """The whole batch fits forward, and its backward pass does not: the step starts again in smaller pieces."""
+
+    def train(micro_batch, fail):
+        tools = toy_tools(epochs=2)
+        tools.trainer.micro_batch = micro_batch
+        fit = tools.trainer.fit
+
+        def failing(networks, inputs, loss, **options):
+            def forward_only(outputs, batch):
+                value = loss(outputs, batch)
+                if len(batch.indices) > 4 and fail:
+                    raise torch.OutOfMemoryError("CUDA out of memory.")
+                return value
+
+            return fit(networks, inputs, forward_only, **options)
+
+        tools.trainer.fit = failing
+        return run("elr", small[0], tools)[-1].test
+
+    np.testing.assert_array_equal(train(None, True), train(4, False))

@@ -114,6 +114,20 @@ def test_parameters_are_checked():
         registry.build(cls, {"strength": 12})
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter"), [("sidyp", "width"), ("sidyp", "epochs"), ("npc", "neighbours"), ("gce", "q")]
+)
+def test_true_is_no_number(name, parameter):
+    with pytest.raises(UsageError, match=f"{parameter} = True: a number is needed"):
+        registry.build(registry.find(name), {parameter: True})
+    assert registry.build(registry.find("sidyp"), {"exclude_self": True}).config.exclude_self
+
+
+def test_a_text_of_the_wrong_form_is_refused_in_words():
+    with pytest.raises(UsageError, match=r"tau = '1e-1': it must be: share of wrong labels .* a number in \[0, 1\)"):
+        registry.build(registry.find("dygen"), {"tau": "1e-1"})
+
+
 def test_a_method_that_takes_no_config_says_so():
     cls = registry.register(method_class(__init__=lambda self: None))
     with pytest.raises(UsageError, match=r"method made-up cannot be built: .*__init__\(self, config\)"):

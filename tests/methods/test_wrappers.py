@@ -42,14 +42,14 @@ def test_each_step_is_scaled_by_the_temperature_of_the_noisy_validation_labels()
         assert temperature > 1  # random guesses that are sure of themselves get less sure
 
 
-def test_a_label_that_was_not_given_counts_as_its_filled_in_class():
+def test_a_label_that_was_not_given_has_no_part_in_the_temperature():
     task, _, _ = toy_task(sizes=(20, 50, 40))
     task.valid_labels[::3] = -1
     tools = toy_tools()
-    filled = tools.fill(task.valid_labels, "valid", task.num_classes)
+    given = task.valid_labels >= 0
     raw = next(Sharp().run(task, tools))
     out = next(wrappers.wrap("ts", Sharp()).run(task, tools))
-    assert out.diagnostics["temperature"] == calibration.fit_temperature(raw.valid, filled)
+    assert out.diagnostics["temperature"] == calibration.fit_temperature(raw.valid[given], task.valid_labels[given])
 
 
 def test_a_wrapped_method_carries_both_names_and_both_versions():

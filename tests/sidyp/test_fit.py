@@ -78,6 +78,7 @@ def test_labels_of_valid_do_not_reach_paper_mode():
         {"share_time": True}, {"ema_decay": 0.9}, {"width": "full"}, {"num_samples": 5}, {"kl_weight": 0.0},
         {"mode": "official"}, {"certain_threshold": 0.5}, {"dominant_threshold": 0.3}, {"warm_up": 0.5},
         {"precision": "bf16"}, {"train_samples": 1}, {"simplex_value": 1.0}, {"neighbours": 2},
+        {"mode": "official", "projection": "sample"},
     ],
     ids=str,
 )  # fmt: skip
@@ -126,7 +127,7 @@ def test_too_many_neighbours_are_refused_before_training():
         ({"dominant_threshold": 1.5}, "dominant_threshold = 1.5: Input should be less than or equal to 1"),
         ({"inference_steps": 801}, r"inference_steps = 801 must be in \[1, train_timesteps = 800\]"),
         ({"width": 0}, r"width = 0 must be 'full' or in \[1, 16384\]"),
-        ({"tau": "1.0"}, "tau = '1.0': String should match pattern"),
+        ({"tau": "1.0"}, "tau = '1.0': it must be: share of wrong labels"),
         ({"mode": "fast"}, "mode = 'fast': Input should be 'paper' or 'official'"),
         ({"neighbors": 3}, "did you mean neighbours"),
     ],

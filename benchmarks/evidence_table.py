@@ -1,7 +1,8 @@
 """Tables of evidence as Markdown: accuracy, difference to plain and ECE of every method.
 
 python -m benchmarks.evidence_table results/reference/frozen                   averaged over kinds of noise sources
-python -m benchmarks.evidence_table --by-source results/reference/deep-*       source by source
+python -m benchmarks.evidence_table --by-source results/reference/frozen       source by source, a table a task
+python -m benchmarks.evidence_table --together results/reference/deep-*        source by source, one table
 
 Seeds are averaged last: a cell of a table is the mean over seeds (of the mean over a group's sources), with the 95 %
 t-interval over seeds; differences are paired by seed. Only seeds that have every method on every source count.
@@ -76,15 +77,18 @@ def by_kind(cells: pd.DataFrame) -> Iterator[str]:
     yield from markdown(heads, rows)
 
 
-def by_source(cells: pd.DataFrame) -> Iterator[str]:
-    """One table a task: accuracy, difference to plain and ECE of every method on every source."""
-    for task, own in cells.groupby("task"):
-        sources = list(dict.fromkeys(own.sort_values(["noise_kind", "noise"])["noise"]))
-        tables = {noise: own[own["noise"] == noise] for noise in sources}
-        scores = {noise: (by_seed(t, "accuracy_last"), by_seed(t, "ece_last")) for noise, t in tables.items()}
-        heads = ["method"]
-        for noise, table in tables.items():
-            heads.append(f"{noise} ({100 * table['noise_rate_train'].mean():.1f} % wrong)")
+def by_source(cells: pd.DataFrame, together: bool) -> Iterator[str]:
+    """Accuracy, difference to plain and ECE of every method on every source: a table a task, or one."""
+    for task, own in [("", cells)] if together else cells.groupby("task"):
+        tables = {
+            f"{each} {noise}" if together else noise: own[(own["task"] == each) & (own["noise"] == noise)]
+            for each, _, noise in sorted(set(zip(own["task"], own["noise_kind"], own["noise"], strict=True)))
+        }
+        scores = {name: (by_seed(t, "accuracy_last"), by_seed(t, "ece_last")) for name, t in tables.items()}
+        heads = [
+            "method",
+            *(f"{name} ({100 * t['noise_rate_train'].mean():.1f} % wrong)" for name, t in tables.items()),
+        ]
         rows = []
         for method in ordered(by_seed(own, "accuracy_last")):
             row = [method]
@@ -92,7 +96,8 @@ def by_source(cells: pd.DataFrame) -> Iterator[str]:
                 mean, error = (shown(mean_interval(list(each[method].values()))) for each in (accuracy, ece))
                 row.append("<br>".join([mean, gain(accuracy, method), f"*{error}*"]))
             rows.append(row)
-        yield f"\n### {task}, {own['setup'].iloc[0]}, {own['seed'].nunique()} seeds\n"
+        if not together:
+            yield f"\n### {task}, {own['setup'].iloc[0]}, {own['seed'].nunique()} seeds\n"
         yield from markdown(heads, rows)
 
 
@@ -100,7 +105,8 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+")
-    parser.add_argument("--by-source", action="store_true", help="source by source, not averaged over kinds")
+    parser.add_argument("--by-source", action="store_true", help="source by source, a table a task")
+    parser.add_argument("--together", action="store_true", help="source by source, in one table")
     asked = parser.parse_args()
     found = []
     for folder in asked.results:
@@ -109,7 +115,8 @@ def main() -> None:
     cells = pd.concat(found)
     if cells.empty:
         raise SystemExit("no seed has every method on every source yet")
-    print("\n".join(by_source(cells) if asked.by_source else by_kind(cells)))
+    lines = by_source(cells, asked.together) if asked.by_source or asked.together else by_kind(cells)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

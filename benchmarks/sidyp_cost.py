@@ -1,7 +1,7 @@
 """Seconds of SiDyP after stage 1, by phase, on random dynamics of SemEval's size (bert-base by default), and how
 they compare with one epoch of stage 1.
 
-    python benchmarks/sidyp_cost.py [--width 256|full] [--epochs 10] [--encoder-width 768] [--train 1749] ...
+    python benchmarks/sidyp_cost.py [--width 128|full] [--epochs 10] [--encoder-width 768] [--train 1749] ...
 
 The epoch of stage 1 is measured on the same machine right after: `--stage1-steps` optimiser steps of one encoder of
 bert-base's size (random weights) on batches of 128 texts of `--tokens` tokens (SemEval's mean with its marked

@@ -24,7 +24,7 @@ class Config:
         "without its use of gold test labels",
     )
     width: int | Literal["full"] = Field(
-        256,
+        128,
         description="hidden units of each denoiser; full: epochs x encoder width, the authors' layers (15,360 units at "
         "20 epochs of a base encoder); a number: a learned projection of the dynamics to that width",
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter, defaultdict
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -19,19 +20,30 @@ import pandas as pd
 from bench.report.labels import canonical, shown
 from bench.store import CellKey, Record, read_records
 from benchmarks.evidence_table import markdown
+from methods import registry
 
 
 def names_of(keys: list[CellKey]) -> list[str]:
-    """`sidyp[width=full]`: only the parameters that are not the commonest of the method's cells."""
-    values = defaultdict(Counter)
+    """`sidyp[width=full]`, `sidyp (3 epochs)`: the parameters that are not the method's defaults (of a method that is
+    not known here: that vary), and the epochs of stage 1 where they are not the commonest of the folder."""
+    known = registry.available()
+    usual = Counter(key.recipe["epochs"] for key in keys).most_common(1)[0][0]
+    values = defaultdict(set)
     for key in keys:
         for name, value in key.config.items():
-            values[key.method, name][canonical(value)] += 1
+            values[key.method, name].add(canonical(value))
     names = []
     for key in keys:
-        common = {name: values[key.method, name].most_common(1)[0][0] for name in key.config}
-        differing = [f"{name}={shown(v)}" for name, v in key.config.items() if canonical(v) != common[name]]
-        names.append(f"{key.method}[{','.join(differing)}]" if differing else key.method)
+        common = {
+            name: next(iter(found))
+            for (method, name), found in values.items()
+            if method == key.method and len(found) == 1
+        }
+        if key.method in known:
+            common = {name: canonical(value) for name, value in asdict(known[key.method].Config()).items()}
+        differing = [f"{name}={shown(v)}" for name, v in key.config.items() if canonical(v) != common.get(name)]
+        label = f"{key.method}[{','.join(differing)}]" if differing else key.method
+        names.append(label if key.recipe["epochs"] == usual else f"{label} ({key.recipe['epochs']} epochs)")
     return names
 
 

@@ -73,3 +73,12 @@ def test_standardised_by_train_mean_and_deviation_with_constants_left_alone():
     torch.testing.assert_close(train[..., 1:].mean(1), torch.zeros(2, 3, 4), atol=1e-5, rtol=0)
     torch.testing.assert_close(train[..., 1:].std(1, correction=0), torch.ones(2, 3, 4))
     assert scaled["valid"].reshape(2, 12, 3, 5)[..., 0].abs().max() < 1e-5
+
+
+def test_a_feature_that_hardly_varies_in_train_stays_finite_elsewhere():
+    train = np.zeros((1, 1, 1000, 2), np.float32)
+    train[0, 0, 0, 0] = 1e-3
+    train[..., 1] = np.arange(1000)
+    found = Trajectories({"train": train, "test": np.full((1, 1, 3, 2), 3.0, np.float32)}, standardise=True)
+    assert all(found[split].isfinite().all() for split in ("train", "test"))
+    assert found["test"][0, 0, 0] == torch.finfo(torch.float16).max

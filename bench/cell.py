@@ -60,15 +60,20 @@ def gold_view(task: TaskData, labels: NoisyLabels) -> NoisyTask:
     return NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, task.gold.train, labels.valid)
 
 
+def lend_true_rate(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -> None:
+    """Tell a method that asks for it (`tau=oracle`) the rate of wrong labels among those that it learns from."""
+    if getattr(method.config, "tau", None) == "oracle":
+        filled = tools.fill(labels.train, "train", len(task.label_names))
+        tools.oracle_noise_rate = wrong_share(filled, task.gold.train)
+
+
 def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools) -> Result:
     """Run and score one cell. Raises Skip, BenchError, or whatever the method raises."""
     started = time.perf_counter()
     uses = tools.stages.begin()
     task = cell.task
     see = gold_view if getattr(cell.method, "sees_gold", False) else noisy_view
-    if getattr(cell.method.config, "tau", None) == "oracle":
-        filled = tools.fill(labels.train, "train", len(task.label_names))
-        tools.oracle_noise_rate = wrong_share(filled, task.gold.train)
+    lend_true_rate(cell.method, task, labels, tools)
     steps = run_method(cell.method, see(task, labels), tools)
     trained = time.perf_counter()
     valid = labels.valid

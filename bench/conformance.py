@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.cell import gold_view, noisy_view, run_method
+from bench.cell import gold_view, lend_true_rate, noisy_view, run_method
 from bench.errors import Skip, UsageError
 from bench.grid import choose_method
-from bench.noise import NoisyLabels, noise_facts, wrong_share
+from bench.noise import NoisyLabels, noise_facts
 from bench.noise_sources import NoiseSource
 from bench.recipe import Recipe
 from bench.seeds import named_generator
@@ -85,9 +85,7 @@ def predict(
     encoder = ToyEncoder()
     recipe = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=3e-3)
     tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
-    if getattr(method.config, "tau", None) == "oracle":
-        filled = tools.fill(case.labels.train, "train", len(case.task.label_names))
-        tools.oracle_noise_rate = wrong_share(filled, case.task.gold.train)
+    lend_true_rate(method, case.task, case.labels, tools)
     see = gold_view if getattr(method, "sees_gold", False) else noisy_view
     return run_method(method, see(case.task, case.labels), tools)
 

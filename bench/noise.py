@@ -136,7 +136,7 @@ def draw(
 def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts:
     """The labels described against gold: rates, share without an answer, confusion, the labeller's own accuracy."""
     source = labels.source
-    rates = {split: _rate(getattr(labels, split), gold.of(split)) for split in ("train", "valid")}
+    rates = {split: wrong_share(getattr(labels, split), gold.of(split)) for split in ("train", "valid")}
     confusion = accuracy = None
     if gold.train is not None:
         answered = labels.train >= 0
@@ -159,11 +159,6 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts
 
 
 def wrong_share(labels: np.ndarray, gold: np.ndarray | None) -> float | None:
-    """The share of labels int64[N] without gaps that differ from gold; None where gold is not known."""
-    return None if gold is None else float((labels != gold).mean())
-
-
-def _rate(labels: np.ndarray, gold: np.ndarray | None) -> float | None:
     """The share of answered labels that differ from gold; None without gold or answers."""
     if gold is None or not (labels >= 0).any():
         return None

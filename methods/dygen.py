@@ -68,12 +68,11 @@ class DyGen:
         """Yield the corrected predictions after each epoch of the VAEs."""
         settings = self.config
         size = len(task.train) + len(task.valid)
-        checked_k(settings.neighbours, size - settings.exclude_self, self.name)
         rate = shared.noise_rate(task, tools, settings.tau)
-        checked_k(settings.neighbours, size - marked_count(size, rate) - settings.exclude_self, self.name)
+        k = checked_k(settings.neighbours, size - marked_count(size, rate) - settings.exclude_self, self.name)
         labels = shared.labels(task, tools)
         stage1 = shared.branch_run(task, tools, **self._stage1_settings())
-        prior_class = self._prior_class(stage1.features, labels, task.num_classes, rate)
+        prior_class = self._prior_class(stage1.features, labels, task.num_classes, rate, k)
         prior = dirichlet_vae.prior_concentration(torch.from_numpy(prior_class).float(), settings.prior_strength)
         schedule = dirichlet_vae.Schedule(
             settings.epochs,
@@ -101,14 +100,13 @@ class DyGen:
             yield Predictions(step=epoch + 1, **clean, diagnostics=facts | {"vae_loss": loss})
 
     def _prior_class(
-        self, dynamics: dict[str, np.ndarray], labels: shared.Labels, num_classes: int, rate: float
+        self, dynamics: dict[str, np.ndarray], labels: shared.Labels, num_classes: int, rate: float, k: int
     ) -> np.ndarray:
         """κ float64[M, N_train, C], one-hot: the vote of the unmarked train and valid texts nearest after epoch 1."""
         means = centroids(dynamics["train"], labels.train, num_classes)
         given = np.concatenate([labels.train, labels.valid])
         scores = torch.cat([noise_scores(dynamics[s], getattr(labels, s), means) for s in ("train", "valid")], dim=1)
         unmarked = ~noise_markers(scores, rate).numpy()
-        k = checked_k(self.config.neighbours, int(unmarked[0].sum()) - self.config.exclude_self, self.name)
         votes = []
         for first, mask in zip(zip(dynamics["train"], dynamics["valid"], strict=True), unmarked, strict=True):
             everyone = np.concatenate([block[0] for block in first]).astype(np.float32)

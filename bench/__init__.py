@@ -15,16 +15,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.interactive import OpenCell, open_cells, run_grid
+    from bench.api import OpenCell, open_cells, run_grid
     from bench.report.api import load_results
 
 __all__ = ["OpenCell", "load_results", "open_cells", "run_grid"]
 
 _HOMES = {
-    "OpenCell": "bench.interactive",
+    "OpenCell": "bench.api",
     "load_results": "bench.report.api",
-    "open_cells": "bench.interactive",
-    "run_grid": "bench.interactive",
+    "open_cells": "bench.api",
+    "run_grid": "bench.api",
 }
 
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 import bench
-from bench.report.model import number
-from bench.stats import mean_interval, paired_difference
+from bench.report.tables.model import number
+from bench.report.tables.stats import mean_interval, paired_difference
 
 GROUPS = {"llm": "LLM labels", "weak": "weak labels", "synthetic": "synthetic"}
 

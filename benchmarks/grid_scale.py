@@ -75,13 +75,13 @@ def main() -> None:
 
 def measure(cells: int, *, report: bool, figures: bool, profile: bool) -> None:
     """Print the seconds of each step for one size, as JSON."""
-    from bench.display import duration, status_table
-    from bench.grid import plan
-    from bench.options import load_options
-    from bench.outcomes import status_of
-    from bench.planning import sentences
-    from bench.runner import run
-    from bench.store import read_records
+    from bench.cli.display import duration, status_table
+    from bench.grid.cells import plan
+    from bench.grid.estimate import sentences
+    from bench.grid.options import load_options
+    from bench.running.outcomes import status_of
+    from bench.running.runner import run
+    from bench.store.records import read_records
     from tests.conftest import review_rows, write_csv, write_tiny_bert
 
     row: dict[str, float] = {"cells": cells}

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.sources import load_task
+from bench.data.load import load_task
 from llm_labels.labellers.local import LocalLabeller, calibrate
 from llm_labels.labellers.scoring import PACK_TOKENS
 from llm_labels.prompts import completion_body, completion_prefix, find_prompt, shown

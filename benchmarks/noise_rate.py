@@ -17,11 +17,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.errors import UsageError
-from bench.grid import plan
-from bench.options import load_options
-from bench.runner import run
-from bench.store import Record, read_records
+from bench.core.errors import UsageError
+from bench.grid.cells import plan
+from bench.grid.options import load_options
+from bench.running.runner import run
+from bench.store.records import Record, read_records
 
 PROBE = Path(__file__).with_name("noise_rate_probe.py")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.grid import plan
-from bench.options import load_options
-from bench.runner import run
-from bench.store import read_arrays
+from bench.grid.cells import plan
+from bench.grid.options import load_options
+from bench.running.runner import run
+from bench.store.records import read_arrays
 
 METHODS = ("plain", "co-teaching", "cr", "npc", "dygen", "sidyp")
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.report.labels import canonical, shown
-from bench.store import CellKey, Record, read_records
+from bench.report.names import canonical, shown
+from bench.store.records import CellKey, Record, read_records
 from benchmarks.evidence_table import markdown
 from methods import registry
 

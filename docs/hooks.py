@@ -181,7 +181,10 @@ def cli_page() -> str:
     import typer
     from typer.cli import get_docs_for_click
 
-    from bench import cli, cli_data, cli_labels, cli_upkeep
+    from bench.cli import app as cli
+    from bench.cli import check as cli_data
+    from bench.cli import label as cli_labels
+    from bench.cli import prune as cli_upkeep
 
     if not any(command.name == "list" for command in cli.app.registered_commands):
         cli_data.attach(cli.app)

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 __all__ = ["Answer", "AnswerCache", "answer_key"]
 

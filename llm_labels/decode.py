@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from llm_labels.prompts import Label
 
 __all__ = ["DECODERS", "Decoder", "decode", "decode_official", "decode_strict"]

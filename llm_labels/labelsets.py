@@ -26,9 +26,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.errors import UsageError
-from bench.sources.tables import read_table
-from bench.store import write_atomically
+from bench.core.errors import UsageError
+from bench.data.readers.tables import read_table
+from bench.store.records import write_atomically
 from methods.base import Texts
 
 __all__ = [

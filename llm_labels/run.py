@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import UsageError
-from bench.seeds import named_generator
-from bench.store import slug, write_atomically
+from bench.core.errors import UsageError
+from bench.core.seeds import named_generator
+from bench.store.records import slug, write_atomically
 from llm_labels.cache import Answer, AnswerCache, answer_key
 from llm_labels.labellers import Labeller, Question
 from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set
@@ -26,7 +26,7 @@ from llm_labels.prompts import Prompt, Shown, find_prompt, shown, tidy
 from llm_labels.sanitise import printable
 
 if TYPE_CHECKING:
-    from bench.sources import TaskData
+    from bench.data.load import TaskData
 
 __all__ = ["Labelling", "Progress", "label_task", "rows_to_label"]
 
@@ -140,7 +140,7 @@ def label_task(
 
 
 def rows_to_label(task: str, split: str, count: int, limit: int | Mapping[str, int] | None) -> np.ndarray:
-    """int64[K] ascending: all rows, or the sample that `bench.sources.limit_task` takes (a larger one only adds)."""
+    """int64[K] ascending: all rows, or the sample that `bench.data.load.limit_task` takes (a larger one only adds)."""
     most = limit.get(split) if isinstance(limit, Mapping) else limit
     if most is not None and most < 1:
         raise UsageError(f"limit {most} is too small: label at least one text a split")

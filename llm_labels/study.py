@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from bench.seeds import named_generator, named_seed
+from bench.core.seeds import named_generator, named_seed
 from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance_dependence, symmetric_departure
 
 if TYPE_CHECKING:
-    from bench.label_sources import LabelSetRef
-    from bench.sources import TaskData
+    from bench.data.load import TaskData
+    from bench.noise.label_sets import LabelSetRef
 
 __all__ = ["Study", "estimate_noise_rate", "study", "study_labels", "text_features"]
 
@@ -57,14 +57,14 @@ class Study:
 
 
 def study(task: TaskData, sets: Sequence[LabelSetRef], features: np.ndarray | None = None) -> Study:
-    """The report on the label sets `sets` of a task (see `bench.label_sources.find_label_sets`).
+    """The report on the label sets `sets` of a task (see `bench.noise.label_sets.find_label_sets`).
 
     `features` float[N_train, F]: sentence embeddings of all train texts, if at hand; else TF-IDF is used.
     Raises UsageError for damaged files and sets of other texts, Unavailable where a download fails.
     """
     from pathlib import Path
 
-    from bench.label_sources import read_labels
+    from bench.noise.label_sets import read_labels
     from llm_labels.labelsets import read_card
 
     task = task.whole or task

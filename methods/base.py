@@ -33,9 +33,9 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 if TYPE_CHECKING:
     import torch
 
-    from bench.encoders import Encoder
-    from bench.stages import StageStore
-    from bench.trainer import Recipe, Trainer
+    from bench.training.encoders import Encoder
+    from bench.training.stages import StageStore
+    from bench.training.trainer import Recipe, Trainer
 
 __all__ = ["RATE", "Field", "Method", "NoisyTask", "Predictions", "Texts", "Tools", "config"]
 
@@ -117,7 +117,7 @@ class Predictions:
 
 
 class Tools(Protocol):
-    """What the harness lends a method (the implementation is `bench.tools.CellTools`)."""
+    """What the harness lends a method (the implementation is `bench.training.tools.CellTools`)."""
 
     trainer: Trainer  # the one Accelerate training loop
     encoder: Encoder  # the pretrained encoder of this cell

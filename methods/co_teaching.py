@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from bench.trainer import Batch, PerExample
+from bench.training.trainer import Batch, PerExample
 from methods import losses, shared
 from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
 from methods.registry import register

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from bench.trainer import Batch
+from bench.training.trainer import Batch
 from methods import losses, training
 from methods.base import Field, NoisyTask, Predictions, Tools, config
 from methods.registry import register

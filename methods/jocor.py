@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.trainer import Batch, PerExample
+from bench.training.trainer import Batch, PerExample
 from methods import losses, shared, training
 from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
 from methods.registry import register

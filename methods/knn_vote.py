@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.trainer import Batch
+from bench.training.trainer import Batch
 from methods import losses, shared, training
 from methods.base import Field, NoisyTask, Predictions, Tools, config
 from methods.neighbours import checked_k, vote

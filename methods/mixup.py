@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.trainer import Batch
+from bench.training.trainer import Batch
 from methods import losses, training
 from methods.base import Field, NoisyTask, Predictions, Tools, config
 from methods.registry import register

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 __all__ = ["DEFAULT_K", "Neighbours", "checked_k", "distance_weights", "nearest", "unit_length", "vote", "vote_among"]
 

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import methods
-from bench.errors import UsageError, resolve, shown, unknown
+from bench.core.errors import UsageError, resolve, shown, unknown
 
 log = logging.getLogger("bench.methods")
 

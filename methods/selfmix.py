@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.trainer import Batch, PerExample, softmax
+from bench.training.trainer import Batch, PerExample, softmax
 from methods import losses, noise_rate, shared
 from methods.base import Field, NoisyTask, Predictions, Tools, config
 from methods.registry import register

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bench.encoders import Inputs
-from bench.errors import Skip
-from bench.stages import Arrays, hash_arrays
-from bench.trainer import Batch, softmax
+from bench.core.errors import Skip
+from bench.training.encoders import Inputs
+from bench.training.stages import Arrays, hash_arrays
+from bench.training.trainer import Batch, softmax
 from methods import confident, losses
 from methods import noise_rate as estimators
 from methods.base import NoisyTask, Predictions, Texts, Tools

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.trainer import Loss
+from bench.training.trainer import Loss
 from methods import shared
 from methods.base import NoisyTask, Predictions, Tools
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from bench.errors import resolve
+from bench.core.errors import resolve
 from methods import calibration
 from methods.base import NoisyTask, Predictions, Tools
 

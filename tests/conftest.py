@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bench.seeds import named_generator
+from bench.core.seeds import named_generator
 
 for _name in [name for name in os.environ if name.startswith("BENCH_") and name != "BENCH_TEST_DATA"]:
     del os.environ[_name]  # the user's own settings must not steer a test
@@ -160,7 +160,10 @@ def instant(tmp_path) -> Path:
 @functools.cache
 def application():
     """The whole command line, as the console script puts it together."""
-    from bench import cli, cli_data, cli_labels, cli_upkeep
+    from bench.cli import app as cli
+    from bench.cli import check as cli_data
+    from bench.cli import label as cli_labels
+    from bench.cli import prune as cli_upkeep
 
     cli_data.attach(cli.app)
     cli_upkeep.attach(cli.app)
@@ -187,7 +190,7 @@ def bench(tmp_path, monkeypatch):
 
 def records(results: Path = Path("results")) -> list:
     """All records of a results folder, in path order."""
-    from bench.store import read_records
+    from bench.store.records import read_records
 
     return list(read_records(results))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.metrics import reliability_bins, score
-from bench.seeds import named_generator
-from bench.store import (
+from bench.core.seeds import named_generator
+from bench.store.metrics import reliability_bins, score
+from bench.store.records import (
     CellKey,
     CurvePoint,
     DataFacts,

@@ -22,22 +22,17 @@ MAX_LINES = 400
 
 MAY_IMPORT = {
     # what methods stand on; never sources, noise, metrics, store, runner, cell or report
-    "methods": ("bench.errors", "bench.encoders", "bench.trainer", "bench.stages", "bench.seeds", "bench.recipe",
-                "bench.batches", "bench.device", "methods"),
+    "methods": ("bench.core", "bench.training", "methods"),
     # records and numbers only; never the grid, training or the methods
-    "bench/report": ("bench.report", "bench.errors", "bench.store", "bench.stats", "bench.metrics", "bench.seeds",
-                     "bench.selectors", "bench.display", "bench.catalogue", "bench.options", "bench.tasks"),
+    "bench/report": ("bench.report", "bench.core", "bench.store"),
 }  # fmt: skip
 
-LOW_LEVEL = ("errors", "seeds", "selectors", "metrics", "stats", "store", "encoders", "batches", "trainer", "stages")
+LOW_LEVEL = ("core", "store", "training", "data")
 HIGH_LEVEL = (
     "bench.cli",
-    "bench.runner",
+    "bench.running",
     "bench.grid",
-    "bench.cell",
-    "bench.executors",
     "bench.report",
-    "bench.display",
 )
 
 
@@ -85,14 +80,14 @@ def test_arrows_point_one_way(folder):
 
 
 def test_what_everything_stands_on_imports_nothing_above_it():
-    for name in LOW_LEVEL:
-        wrong = {module for module in imports(ROOT / "bench" / f"{name}.py") if within(module, HIGH_LEVEL)}
-        assert not wrong, f"bench/{name}.py imports {sorted(wrong)}"
+    for path in (path for name in LOW_LEVEL for path in (ROOT / "bench" / name).rglob("*.py")):
+        wrong = {module for module in imports(path) if within(module, HIGH_LEVEL)}
+        assert not wrong, f"{name_of(path)} imports {sorted(wrong)}"
 
 
 def test_only_the_harness_reads_gold():
     """`Gold` and the readers of texts are for noise and scoring; the labelling of texts never needs them at import."""
-    readers = {name_of(path) for path in MODULES if "bench.sources" in imports(path)}
+    readers = {name_of(path) for path in MODULES if "bench.data.load" in imports(path)}
     assert not [name for name in readers if name.startswith("methods/")]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.store import SCHEMA
+from bench.store.records import SCHEMA
 from tests.command import bench, files_under
 from tests.conftest import review_rows, write_csv
 

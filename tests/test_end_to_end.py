@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.store import read_arrays
+from bench.store.records import read_arrays
 from tests.conftest import records, review_rows, tree, write_csv
 
 BENCH = Path(sys.executable).with_name("bench")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.report.build import ReportSummary, build_report
-    from bench.report.console import main_table
+    from bench.report.output.console import main_table
 
 __all__ = ["ReportSummary", "build_report", "main_table"]
 
-_HOMES = {"ReportSummary": "build", "build_report": "build", "main_table": "console"}
+_HOMES = {"ReportSummary": "build", "build_report": "build", "main_table": "output.console"}
 
 
 def __getattr__(name: str):

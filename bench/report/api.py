@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError
-from bench.report import figures, frame
-from bench.report.model import METRICS, parts, pick
-from bench.report.tables import RULE_TEXT, Block, blocks, check_baseline, result_table
+from bench.core.errors import UsageError
+from bench.report import frame
+from bench.report.figures import collect as figures
+from bench.report.tables.model import METRICS, parts, pick
+from bench.report.tables.result import RULE_TEXT, Block, blocks, check_baseline, result_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,23 +10,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.errors import UsageError
-from bench.report import figures as figure_plans
-from bench.report import render, words
-from bench.report.against import against_sentences, against_tables
-from bench.report.bootstrap import MOST_CELLS, Draws, draw
-from bench.report.folder import write_report
+from bench.core.errors import UsageError
+from bench.report import words
+from bench.report.figures import collect as figure_plans
+from bench.report.figures.text_map import HOW_TO
 from bench.report.frame import Results, load
-from bench.report.gains import gain_table
 from bench.report.gaps import Gap, find_gaps, gap_sentences
-from bench.report.model import Table, pick, slug
-from bench.report.page import KINDS, html_page
-from bench.report.published_numbers import read_published
-from bench.report.significance import compared, ranks_table, significance_table, wins_table
-from bench.report.summaries import labelling_table, summary_tables
-from bench.report.tables import Block, blocks, check_baseline, result_table
-from bench.report.text_map import HOW_TO
-from bench.store import Damaged
+from bench.report.output import render
+from bench.report.output.folder import write_report
+from bench.report.output.page import KINDS, html_page
+from bench.report.tables.against import against_sentences, against_tables
+from bench.report.tables.bootstrap import MOST_CELLS, Draws, draw
+from bench.report.tables.gains import gain_table
+from bench.report.tables.model import Table, pick, slug
+from bench.report.tables.published_numbers import read_published
+from bench.report.tables.result import Block, blocks, check_baseline, result_table
+from bench.report.tables.significance import compared, ranks_table, significance_table, wins_table
+from bench.report.tables.summaries import labelling_table, summary_tables
+from bench.store.records import Damaged
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.errors import UsageError
-from bench.metrics import simplex
-from bench.report import labels
-from bench.store import Damaged, Record, Scores, read_arrays, read_records
+from bench.core.errors import UsageError
+from bench.report import names as labels
+from bench.store.metrics import simplex
+from bench.store.records import Damaged, Record, Scores, read_arrays, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ class Results:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """One row a (cell, step): the fields of `bench.store.CurvePoint`."""
+        """One row a (cell, step): the fields of `bench.store.records.CurvePoint`."""
         import pandas as pd
 
         rows = [{"cell": cell} | dict(point) for cell, record in self.by_cell.items() for point in record.curve]
@@ -129,7 +129,7 @@ class Results:
 
 
 def _curve_fields() -> list[str]:
-    from bench.store import CurvePoint
+    from bench.store.records import CurvePoint
 
     return list(CurvePoint.model_fields)
 

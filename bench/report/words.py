@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import stats
-from bench.report.model import number
-from bench.report.significance import corrected_p
-from bench.report.tables import Block, averages, common_columns
+from bench.report.tables import stats
+from bench.report.tables.model import number
+from bench.report.tables.result import Block, averages, common_columns
+from bench.report.tables.significance import corrected_p
 
 if TYPE_CHECKING:
     from bench.report.frame import Results

@@ -98,7 +98,7 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
     import os
     from pathlib import Path
 
-    from bench.errors import UsageError, resolve
+    from bench.core.errors import UsageError, resolve
     from llm_labels.labellers.models import KNOWN
 
     if server is None:

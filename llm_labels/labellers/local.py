@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from llm_labels.cache import Answer
 from llm_labels.labellers import Decoded, Question, Usage
 from llm_labels.labellers.models import ModelFiles, choose_precision, find_model, load_model

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import Unavailable, UsageError
+from bench.core.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from llm_labels.labellers.scoring import ContinuationScorer
@@ -145,7 +145,7 @@ def _assembled(name: str, known: KnownModel) -> Path:
 
 def _hub_revision(name: str) -> str:
     """ "name@commit" from the local cache, else from the hub. Raises Unavailable naming the other ways."""
-    from bench.network import hub_reachable
+    from bench.core.network import hub_reachable
 
     reason = "the hub is not reachable from here"
     try:

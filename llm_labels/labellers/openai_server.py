@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.errors import Unavailable, UsageError
-from bench.seeds import named_seed
+from bench.core.errors import Unavailable, UsageError
+from bench.core.seeds import named_seed
 from llm_labels.cache import Answer
 from llm_labels.decode import DECODERS, Decoder, decode
 from llm_labels.labellers import Decoded, Question, Usage

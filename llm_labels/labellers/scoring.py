@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 PACK_TOKENS = 384
 """Tokens fed at once on a CPU: enough to fill the matrix units, few enough that masked attention stays cheap."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 __all__ = ["Example", "Prompt", "Shown", "completion_body", "completion_prefix", "find_prompt", "message", "shown"]
 

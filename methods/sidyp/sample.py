@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from bench.seeds import named_generator, named_seed
+from bench.core.seeds import named_generator, named_seed
 from methods.sidyp.denoiser import Denoiser
 from methods.sidyp.schedule import Schedule, simplex
 

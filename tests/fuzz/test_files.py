@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bench.errors import BenchError
-from bench.sources import TaskData, load_task
-from bench.store import Damaged, Record, read_record
+from bench.core.errors import BenchError
+from bench.data.load import TaskData, load_task
+from bench.store.records import Damaged, Record, read_record
 from llm_labels.labelsets import read_authors_files, read_card, read_label_set
 from tests.conftest import review_rows
 from tests.factories import cell_key, write_done

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bench.encoders import locate, split_mode
-from bench.errors import BenchError, UsageError
-from bench.executor_options import executor_of
-from bench.grid import choose_method
-from bench.noise_sources import parse_noise, sources_for
-from bench.options import GridOptions, load_options
-from bench.selectors import Selector, parse, split_list
-from bench.sources import load_task
+from bench.core.errors import BenchError, UsageError
+from bench.core.selectors import Selector, parse, split_list
+from bench.data.load import load_task
+from bench.grid.cells import choose_method
+from bench.grid.engines import executor_of
+from bench.grid.options import GridOptions, load_options
+from bench.noise.select import parse_noise, sources_for
+from bench.training.encoders import locate, split_mode
 from tests.fuzz.strategies import WORD, hostile, values
 
 pytestmark = pytest.mark.timeout(300)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import UsageError
-from bench.tasks import known
+from bench.core.errors import UsageError
+from bench.data.tasks import known
 from llm_labels.decode import decode
 from llm_labels.prompts import find_prompt
 

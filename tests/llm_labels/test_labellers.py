@@ -5,7 +5,7 @@ import pytest
 import torch
 import transformers
 
-from bench.errors import Unavailable, UsageError
+from bench.core.errors import Unavailable, UsageError
 from llm_labels.cache import Answer
 from llm_labels.labellers import Question, open_labeller
 from llm_labels.labellers.local import CALIBRATIONS, CONTENT_FREE, LocalLabeller, calibrate, choose_calibration

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from bench.errors import Unavailable, UsageError
+from bench.core.errors import Unavailable, UsageError
 from llm_labels.labellers import Question
 from llm_labels.labellers.openai_server import OpenAILabeller, Prices
 from llm_labels.prompts import find_prompt, message

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import Unavailable, UsageError
-from bench.sources import load_task
-from bench.tasks import known
+from bench.core.errors import Unavailable, UsageError
+from bench.data.load import load_task
+from bench.data.tasks import known
 from llm_labels import prompts
 from llm_labels.prompts import completion_body, completion_prefix, find_prompt, message, shown
 from tests.llm_labels.tiny import prompt_file, tiny_task

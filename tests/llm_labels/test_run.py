@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.errors import UsageError
-from bench.sources import Gold, limit_task
+from bench.core.errors import UsageError
+from bench.data.load import Gold, limit_task
 from llm_labels.cache import Answer, AnswerCache
 from llm_labels.labellers.local import LocalLabeller
 from llm_labels.labellers.openai_server import OpenAILabeller, Prices

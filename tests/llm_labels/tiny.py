@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.sources import Gold, TaskData
-from bench.tasks import TaskInfo
+from bench.data.load import Gold, TaskData
+from bench.data.tasks import TaskInfo
 from llm_labels.prompts import text_hash
 from methods.base import Texts
 

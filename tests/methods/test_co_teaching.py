@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.errors import Skip
+from bench.core.errors import Skip
 from methods import co_teaching, registry, shared
 from methods.co_teaching import exchanged_selection
 from tests.methods.toy import run, toy_task, toy_tools

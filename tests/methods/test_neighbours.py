@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from methods import neighbours
 
 

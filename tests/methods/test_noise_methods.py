@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from methods import npc, registry, selfmix, shared
 from methods.base import Texts
 from tests.methods.toy import accuracy, run, toy_task, toy_tools

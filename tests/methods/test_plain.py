@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from bench.stages import StageStore
+from bench.training.stages import StageStore
 from methods import registry, shared
 from tests.methods.toy import accuracy, run, toy_task, toy_tools
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import methods
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from methods import registry
 from methods.base import Field, config
 

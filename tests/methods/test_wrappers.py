@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.conformance import make_case, predict
-from bench.errors import UsageError
-from bench.grid import choose_method
+from bench.core.errors import UsageError
+from bench.grid.cells import choose_method
+from bench.running.conformance import make_case, predict
 from methods import calibration, wrappers
 from methods.base import Predictions
 from tests.methods.toy import toy_task, toy_tools

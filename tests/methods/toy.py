@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bench.encoders import Encoder
-from bench.recipe import Recipe
-from bench.stages import StageStore
-from bench.tools import CellTools
+from bench.training.encoders import Encoder
+from bench.training.recipe import Recipe
+from bench.training.stages import StageStore
+from bench.training.tools import CellTools
 from methods import registry
 from methods.base import NoisyTask, Texts
 

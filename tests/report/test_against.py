@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import yaml
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.report import build_report, frame
-from bench.report.against import against_sentences, against_tables, differences
-from bench.report.published_numbers import FOLDER, read_published
-from bench.report.tables import blocks
+from bench.report.tables.against import against_sentences, against_tables, differences
+from bench.report.tables.published_numbers import FOLDER, read_published
+from bench.report.tables.result import blocks
 from tests import factories
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bench
-from bench.errors import UsageError
-from bench.report import figures
+from bench.core.errors import UsageError
+from bench.report.figures import collect as figures
 
 
 @pytest.fixture(scope="module")

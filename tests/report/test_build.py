@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.report import build_report, main_table
 from bench.report.build import layouts
-from bench.report.tables import blocks
-from bench.store import Record, write_record
+from bench.report.tables.result import blocks
+from bench.store.records import Record, write_record
 from tests.factories import cell_key, write_done, write_grid, write_results
 
 HOSTILE = "</script><img src=x onerror=alert(1)>|`$x_1$`"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench.errors import UsageError
-from bench.report.compare import compare
-from bench.report.compare_report import comparison_tables, sentences, write_comparison
-from bench.store import Record, Scores, ScoreSet, write_record
+from bench.core.errors import UsageError
+from bench.report.compare.match import compare
+from bench.report.compare.write import comparison_tables, sentences, write_comparison
+from bench.store.records import Record, Scores, ScoreSet, write_record
 from tests import factories
 
 SEEDS = (1, 2, 3, 4)

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from bench.report.console import in_parts, rich_table
-from bench.report.model import Entry, Head, Row, Table
+from bench.report.output.console import in_parts, rich_table
+from bench.report.tables.model import Entry, Head, Row, Table
 
 
 def wide(columns):

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from bench.metrics import expected_calibration_error, reliability_bins, score
-from bench.report import figures, frame, plots
-from bench.report.tables import blocks
-from bench.store import read_arrays
+from bench.report import frame
+from bench.report.figures import by_task as plots
+from bench.report.figures import collect as figures
+from bench.report.tables.result import blocks
+from bench.store.metrics import expected_calibration_error, reliability_bins, score
+from bench.store.records import read_arrays
 from tests.factories import cell_key, write_done
 
 

@@ -6,9 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.report import frame
-from bench.store import Record, read_record, read_records, write_record
+from bench.store.records import Record, read_record, read_records, write_record
 from tests.factories import cell_key, write_done, write_results
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.report import labels
+from bench.report import names as labels
 from tests.factories import cell_key
 
 

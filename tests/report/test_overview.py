@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from bench.report import figures, frame, overview
-from bench.report.tables import blocks
+from bench.report import frame
+from bench.report.figures import collect as figures
+from bench.report.figures import overview
+from bench.report.tables.result import blocks
 from tests.factories import cell_key, write_done, write_grid
 from tests.report.test_significance import METHODS, NOISES
 

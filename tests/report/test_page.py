@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bench.report import build_report
-from bench.report.page import inline_svg
+from bench.report.output.page import inline_svg
 from tests.factories import cell_key, write_done
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench import stats
-from bench.report import bootstrap, frame
-from bench.report.significance import (
+from bench.report import frame
+from bench.report.tables import bootstrap, stats
+from bench.report.tables.result import blocks
+from bench.report.tables.significance import (
     compared,
     outcomes,
     ranks,
@@ -15,8 +16,7 @@ from bench.report.significance import (
     significance_table,
     wins_table,
 )
-from bench.report.tables import blocks
-from bench.store import read_arrays
+from bench.store.records import read_arrays
 from tests.factories import cell_key, write_done, write_grid
 from tests.report.test_tables import entries
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.report import frame
-from bench.report.tables import blocks, check_baseline, result_table
+from bench.report.tables.result import blocks, check_baseline, result_table
 from tests.factories import METHODS, TASKS, cell_key, write_done, write_grid
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bench.report import build_report, figures, frame, text_map
-from bench.report.tables import blocks
-from bench.store import StageUse, write_record
+from bench.report import build_report, frame
+from bench.report.figures import collect as figures
+from bench.report.figures import text_map
+from bench.report.tables.result import blocks
+from bench.store.records import StageUse, write_record
 from tests.factories import cell_key, done_record
 
 HASH = "ab" * 32

@@ -1,0 +1,102 @@
+"""Grids from Python, for notebooks and scripts: run one, or open its cells and look inside.
+
+Options are those of `bench run`, with underscores: `run_grid(methods="plain,npc", tasks="tweets", noise="sn@0.3")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.core.errors import Skip, UsageError
+from bench.data.load import TaskData
+from bench.grid.cells import Cell, plan
+from bench.grid.options import load_options
+from bench.noise.draw import NoisyLabels, draw
+from bench.running.cell import noisy_view
+from bench.running.runner import Event, run
+from bench.training.stages import StageStore
+from bench.training.tools import CellTools
+from methods import shared
+from methods.base import NoisyTask, Predictions
+
+if TYPE_CHECKING:
+    from bench.report.api import Loaded
+
+
+@dataclass(frozen=True)
+class OpenCell:
+    """One cell of a grid, not run: what its method would see, and for the person who studies it also gold."""
+
+    name: str
+    task: NoisyTask  # texts and noisy labels: all that a method may know
+    method: Any
+    tools: CellTools
+    data: TaskData  # the same texts with gold
+    labels: NoisyLabels  # the noisy labels, also those of test where a labeller gave them
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """bool[N_train]: which training labels differ from gold; no answer counts as wrong. Raises UsageError."""
+        if self.data.gold.train is None:
+            raise UsageError(f"task {self.task.name} has no gold labels: nobody can say which labels are wrong")
+        return self.task.train_labels != self.data.gold.train
+
+    def embeddings(self) -> dict[str, np.ndarray]:
+        """Sentence embeddings of train, valid and test, float32[N, D], unit length."""
+        return shared.embeddings(self.task, self.tools)
+
+    def predictions(self) -> Iterator[Predictions]:
+        """Train the method: what it predicts after each step, unscored and not stored."""
+        yield from self.method.run(self.task, self.tools)
+
+
+def open_cells(**options: Any) -> list[OpenCell]:
+    """The cells of a grid, ready to be looked at; stages are kept below `results` (default `results`).
+
+    Options are those of `bench run`. Raises UsageError or Unavailable as the command does, and Skip for a cell that
+    cannot run.
+    """
+    made = plan(load_options(options))
+    store = StageStore(made.options.results / "stages" if made.options.stages else None)
+    return [_opened(cell, store) for cell in made.cells]
+
+
+def _opened(cell: Cell, store: StageStore) -> OpenCell:
+    if cell.skip:
+        raise Skip(f"{cell.label}: {cell.skip}")
+    tools = CellTools(
+        encoder=cell.encoder,
+        sentence_encoder=cell.sentence_encoder,
+        recipe=cell.recipe,
+        stages=store,
+        seed=cell.key.seed,
+        axes=(cell.task.name, cell.source.id),
+    )
+
+    def embeddings() -> dict[str, np.ndarray]:
+        return {s: shared.embed_texts(cell.task.texts(s), cell.sentence_encoder, store) for s in shared.SPLITS}
+
+    uncovered = cell.key.options.get("uncovered", "uniform")
+    labels = draw(cell.source, cell.task, cell.key.seed, embeddings, uncovered)
+    return OpenCell(cell.label, noisy_view(cell.task, labels), cell.method, tools, cell.task, labels)
+
+
+def run_grid(*, listen: Callable[[Event], None] | None = None, baseline: str = "plain", **options: Any) -> Loaded:
+    """Run a grid in this process and load its results; finished cells are read, not run again.
+
+    Options are those of `bench run`; `listen` hears of every event. A failed cell is a row with its reason. Raises
+    UsageError or Unavailable as the command does.
+    """
+    from bench.report.api import load_results
+
+    made = plan(load_options(options))
+    run(made, listen or _ignore)
+    return load_results(made.options.results, baseline)
+
+
+def _ignore(event: Event) -> None:
+    """No one listens."""

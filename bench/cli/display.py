@@ -1,0 +1,238 @@
+"""How a running grid is shown: a live line for people, a line a cell, or JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bench.grid.cells import Cell
+    from bench.running.runner import Event
+    from bench.store.records import CellKey
+
+STYLES = {"done": "green", "cached": "cyan", "running": "blue", "failed": "bold red", "skipped": "yellow"}
+
+
+def event_json(event: Event) -> str | None:
+    """One JSON line for an event; None for progress within a cell."""
+    if event.kind == "progress":
+        return None
+    facts = {"event": event.kind, "status": event.status, "hash": event.cell.key.hash, "cell": event.cell.label}
+    if event.reason:
+        facts["reason"] = event.reason
+    if event.record is not None and event.kind == "finished":
+        facts["seconds"] = round(event.record.seconds.get("total", 0.0), 3)
+        if event.record.scores is not None:
+            last = event.record.scores.last
+            facts |= {"accuracy": round(last.accuracy, 6), "ece": round(last.ece, 6)}
+    return json.dumps(facts, ensure_ascii=False)
+
+
+def planned_json(cell: Cell, status: str, reason: str = "") -> str:
+    """One JSON line for a cell of a plan and its status on disk."""
+    facts = {"event": "planned", "status": status, "hash": cell.key.hash, "cell": cell.label}
+    return json.dumps(facts | ({"reason": reason} if reason else {}), ensure_ascii=False)
+
+
+def finished_line(facts: dict, number: int, total: int) -> str:
+    """One line of rich markup for a finished cell, from the facts of `event_json`."""
+    status = facts["status"]
+    text = f"[{STYLES.get(status, 'white')}]{status:>7}[/] {escape(facts['cell'])}"
+    if status == "done":
+        text += f"  [dim]{facts['seconds']:.1f} s[/]"
+    if status in ("done", "cached"):
+        if "accuracy" in facts:
+            text += f"  accuracy [bold]{100 * facts['accuracy']:.1f}[/] · ECE {100 * facts['ece']:.1f}"
+        else:
+            text += "  no gold: predictions written, no scores"
+    if status != "skipped":
+        text += f"  [dim]{facts['hash'][:8]}[/]"
+    if facts.get("reason"):
+        text += f"  {escape(facts['reason'])}"
+    return f"[dim]{number:>{len(str(total))}}/{total}[/] {text}"
+
+
+def progress_facts(event: Event) -> dict:
+    """How far a running cell is, as workers send it."""
+    return {
+        "event": "progress",
+        "hash": event.cell.key.hash,
+        "phase": event.phase,
+        "done": event.done,
+        "total": event.total,
+    }
+
+
+@dataclass
+class _Running:
+    """A cell that a worker has in hand."""
+
+    label: str
+    worker: int
+    started: float
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+
+
+class GridDisplay:
+    """Shows events; use as a context manager and give `listen` (or, for workers, `facts`) to what runs the cells.
+
+    On a terminal a live table stands below the finished cells: a line a running cell with its phase, then how many
+    are done, running and left, the rate and the time left.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        total: int,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        messages: Console | None = None,
+    ) -> None:
+        self.console, self.total, self.as_json, self.quiet = console, total, as_json, quiet
+        self.messages = messages or Console(stderr=True)
+        self.counts: dict[str, int] = {}
+        self.running: dict[str, _Running] = {}
+        self.started = time.monotonic()
+        self.first: float | None = None  # when the first cell began: starting up is no part of the rate
+        shown = not (as_json or quiet) and console.is_terminal
+        self.live = (
+            Live(console=console, get_renderable=self._table, transient=True, refresh_per_second=4) if shown else None
+        )
+
+    def __enter__(self) -> GridDisplay:
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    @property
+    def number(self) -> int:
+        """Cells that have ended."""
+        return sum(self.counts.values())
+
+    def listen(self, event: Event) -> None:
+        """Take one event of this process's runner."""
+        if event.kind != "progress":
+            self.facts(json.loads(event_json(event)))
+        elif self.live:
+            self.facts(progress_facts(event))
+
+    def facts(self, facts: dict) -> None:
+        """Take one event in the form of `event_json`, as workers send it."""
+        kind, now = facts["event"], time.monotonic()
+        if kind == "message":
+            (self.console if self.live else self.messages).print(
+                facts["text"], markup=False, highlight=False, soft_wrap=True
+            )
+        elif kind == "progress":
+            if cell := self.running.get(facts["hash"]):
+                cell.phase, cell.done, cell.total = facts["phase"], facts["done"], facts["total"]
+        else:
+            if kind == "started":
+                self.first = self.first or now
+                self.running[facts["hash"]] = _Running(facts["cell"], facts.get("worker", 0), now)
+            else:
+                self.running.pop(facts["hash"], None)
+                self.counts[facts["status"]] = self.counts.get(facts["status"], 0) + 1
+            self._print(facts)
+
+    def _print(self, facts: dict) -> None:
+        if self.quiet:
+            return
+        if self.as_json:
+            self.console.file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+            self.console.file.flush()
+        elif facts["event"] == "finished":
+            line = finished_line(facts, self.number, self.total)
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def _table(self) -> Group:
+        """What runs now, and the grid in one line."""
+        table = Table.grid(padding=(0, 2))
+        now = time.monotonic()
+        for cell in sorted(list(self.running.values()), key=lambda cell: cell.worker):
+            bar = ProgressBar(total=cell.total, completed=cell.done, width=16) if cell.total else ""
+            phase = f"{cell.phase} {cell.done}/{cell.total}" if cell.total else cell.phase
+            table.add_row(f"[blue]running[/] {escape(cell.label)}", bar, escape(phase), duration(now - cell.started))
+        return Group(table, self.line())
+
+    def line(self) -> str:
+        """The grid in one line: ended cells by status, running, left, rate and time left."""
+        ended = [f"[{STYLES.get(status, 'white')}]{count} {status}[/]" for status, count in list(self.counts.items())]
+        left = self.total - self.number - len(self.running)
+        running = "starting" if self.first is None and left else f"{len(self.running)} running"
+        parts = [*ended, running, f"{left} left", duration(time.monotonic() - self.started)]
+        return " · ".join(parts + self._pace())
+
+    def _pace(self) -> list[str]:
+        """Rate and time left, from the cells that were run so far."""
+        trained = self.counts.get("done", 0) + self.counts.get("failed", 0)
+        if not trained or self.first is None:
+            return []
+        pace = max(time.monotonic() - self.first, 1e-3) / trained
+        return [f"{60 / pace:.1f} cells/min", f"about {duration(pace * (self.total - self.number))} left"]
+
+
+def duration(seconds: float) -> str:
+    """A time in one number: 42 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def status_table(statuses: Iterable[tuple[Cell, str, str]]) -> tuple[Table, list[str]]:
+    """The grid as a table of statuses and the reasons below it; see `statuses_by_row`."""
+    return statuses_by_row((cell.key, _parameters(cell), status, reason) for cell, status, reason in statuses)
+
+
+def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[Table, list[str]]:
+    """(key, shown parameters, status, reason) as one row per task, noise, encoder and method, with seeds by status.
+
+    Also the reasons, each once, with the number of cells that it holds for.
+    """
+    rows: dict[tuple[str, ...], dict[str, list[int]]] = {}
+    reasons: dict[str, int] = {}
+    for key, parameters, status, reason in statuses:
+        mode = ":frozen" if key.encoder_mode == "frozen" else ""
+        name, plus, wrappers = key.method.partition("+")
+        method = f"{name}{parameters}{plus}{wrappers}"  # as it is named on the command line
+        row = rows.setdefault((key.task, key.noise, key.encoder + mode, method), {})
+        row.setdefault(status, []).append(key.seed)
+        if reason:
+            line = f"{status}: {key.task} · {key.noise} · {key.method}: {reason}"
+            reasons[line] = reasons.get(line, 0) + 1
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("task", "noise", "encoder", "method", "status (seeds)"):
+        table.add_column(head, overflow="fold")
+    for row, by_status in rows.items():
+        parts = [
+            f"[{STYLES.get(status, 'dim')}]{status}[/] ({', '.join(map(str, sorted(seeds)))})"
+            for status, seeds in by_status.items()
+        ]
+        table.add_row(*map(escape, row), " · ".join(parts))
+    return table, [line if count == 1 else f"{line} ({count} cells)" for line, count in reasons.items()]
+
+
+def _parameters(cell: Cell) -> str:
+    """The parameters of the cell's method that differ from its defaults, in the selector language."""
+    import dataclasses
+
+    defaults = dataclasses.asdict(type(cell.method.config)())
+    values = dataclasses.asdict(cell.method.config)
+    changed = {name: value for name, value in values.items() if value != defaults[name]}
+    return "[" + ",".join(f"{name}={value}" for name, value in changed.items()) + "]" if changed else ""

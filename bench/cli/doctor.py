@@ -1,0 +1,95 @@
+"""What this machine has and lacks, each with the way out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from bench.core.errors import BenchError
+
+MIN_FREE_GB = 2
+
+
+class Fact(NamedTuple):
+    """One finding: `ok`, `absent` (optional, with the way to get it) or `missing` (nothing works without it)."""
+
+    state: Literal["ok", "absent", "missing"]
+    name: str
+    text: str
+
+
+def examine(results: Path | None, data_dir: Path | None) -> Iterator[Fact]:
+    """Everything worth knowing before a long run."""
+    yield Fact("ok", "python", f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores")
+    for package in ("torch", "transformers", "accelerate", "sentence-transformers", "datasets", "pandas", "matplotlib"):
+        try:
+            yield Fact("ok", package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            yield Fact("missing", package, f"pip install {package}")
+    yield from _device()
+    yield from _encoders()
+    yield from _data(data_dir)
+    yield _writable(results or Path("results"))
+    for tool, why in (("pdflatex", "compiles the LaTeX tables"), ("chromium", "runs the page's own tests")):
+        found = shutil.which(tool)
+        yield Fact("ok", tool, found) if found else Fact("absent", tool, f"optional: {why}")
+
+
+def _device() -> Iterator[Fact]:
+    from bench.training.device import choose_precision, describe
+
+    precision = choose_precision()
+    facts = describe(precision)
+    yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {facts['threads']} threads")
+    yield Fact("ok", "precision", f"{precision.mode}: {precision.reason}")
+
+
+def _encoders() -> Iterator[Fact]:
+    from bench.training.encoders import DEFAULT_ENCODER, PYPI_ENCODERS, locate
+
+    for name in (DEFAULT_ENCODER, *PYPI_ENCODERS):
+        try:
+            folder, revision = locate(name)
+            yield Fact("ok", f"encoder {name}", f"revision {revision} ({folder})")
+        except BenchError as error:
+            yield Fact("absent", f"encoder {name}", str(error))
+
+
+def _data(data_dir: Path | None) -> Iterator[Fact]:
+    from bench.data.load import load_task
+    from bench.data.tasks import known
+    from bench.noise.draw import labellers
+
+    if data_dir is not None and not data_dir.is_dir():
+        yield Fact("missing", "data folder", f"'{data_dir}' does not exist: name another with --data-dir")
+        return
+    for name in known():
+        try:
+            task = load_task(name, data_dir=data_dir)
+        except BenchError as error:
+            yield Fact("absent", f"task {name}", str(error))
+            continue
+        sizes = f"{len(task.train)}/{len(task.valid)}/{len(task.test)} texts"
+        yield Fact("ok", f"task {name}", f"{sizes}, {len(task.label_names)} classes, from {task.origin}")
+    for name, pairs in labellers(data_dir).items():
+        yield Fact("ok", f"labels of {name}", ", ".join(f"{task} ({prompting})" for prompting, task in pairs))
+
+
+def _writable(results: Path) -> Fact:
+    folder = next(path for path in (results, *results.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free / 2**30
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return Fact("missing", "results", f"'{results}' cannot be written ({error.strerror}): name another folder")
+    if free < MIN_FREE_GB:
+        return Fact("absent", "results", f"'{results}': only {free:.1f} GiB free")
+    return Fact("ok", "results", f"'{results}' can be written, {free:.0f} GiB free")

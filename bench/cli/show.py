@@ -1,0 +1,121 @@
+"""Records for people: one in full, or a folder of them as a table of statuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from bench.cli.display import STYLES, statuses_by_row
+from bench.core.errors import UsageError
+from bench.store.records import Damaged, Record, ScoreSet, read_record, read_records
+
+METRICS = ("accuracy", "macro_f1", "ece", "adaptive_ece", "classwise_ece", "mce", "brier", "nll")
+PERCENT = frozenset(METRICS) - {"brier", "nll"}
+
+
+def find_record(cell: str, results: Path) -> tuple[Path, Record]:
+    """The record that a path or the beginning of a hash names. Raises UsageError when none or several fit."""
+    path = Path(cell)
+    if path.suffix == ".json" and path.is_file():
+        paths = [path]
+    else:
+        every = results.glob("cells/**/*.json")  # a file's name ends with the first 12 digits of its hash
+        paths = [path for path in every if path.stem.rpartition("-")[2].startswith(cell[:12])]
+    if not paths:
+        raise UsageError(
+            f"no record '{cell}' in '{results}': name the beginning of a hash (`bench run` shows them, records' names "
+            "end with them), the path of a record, or another folder with --results"
+        )
+    if len(paths) > 1:
+        names = ", ".join(path.stem for path in sorted(paths)[:5])
+        raise UsageError(f"'{cell}' fits {len(paths)} records ({names}): write more of the hash")
+    record = read_record(paths[0])
+    if isinstance(record, Damaged):
+        raise UsageError(f"{record.path} is damaged: {record.why}")
+    return paths[0], record
+
+
+def record_view(path: Path, record: Record) -> Group:
+    """A record in full: scores, noise, costs and hyper-parameters; its command stands apart, to be copied whole."""
+    key = record.key
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold")
+    facts.add_column(overflow="fold")
+
+    def add(name: str, value: object) -> None:
+        facts.add_row(name, escape(str(value)))
+
+    add("cell", f"{key.task} · {key.noise} · {key.method} · {key.encoder} ({key.encoder_mode}) · seed {key.seed}")
+    facts.add_row("status", f"[{STYLES.get(record.status, 'white')}]{record.status}[/] {escape(record.reason or '')}")
+    add("method", ", ".join(f"{name}={value}" for name, value in key.config.items()) or "no parameters of its own")
+    add("recipe", ", ".join(f"{name}={value}" for name, value in key.recipe.items()))
+    if record.data:
+        add("texts", f"{record.data.n_train} train, {record.data.n_valid} valid, {record.data.n_test} test")
+    if record.noise:
+        add("noise", _noise(record))
+    if record.status == "done":
+        add("seconds", ", ".join(f"{name} {value:.2f}" for name, value in record.seconds.items()))
+        reused = _reused(record)
+        add("reused stages", f"{', '.join(reused) or 'none'}; stand-alone cost {record.stand_alone_seconds:.1f} s")
+        add("device", ", ".join(f"{name} {value}" for name, value in record.device.items() if value not in ("", [])))
+        if record.diagnostics:
+            add("diagnostics", ", ".join(f"{name}={_short(value)}" for name, value in record.diagnostics.items()))
+    if record.error:
+        add("error", f"{record.error.type}: {record.error.message}")
+        add("traceback", path.with_name(record.error.traceback_file or ""))
+    add("made", f"{record.created} by code {record.code_version}")
+    add("record", path)
+    return Group(facts, *([_scores(record.scores)] if record.scores else []))
+
+
+def _reused(record: Record) -> list[str]:
+    """The reused stages by name, with how many of each and what they had cost."""
+    seconds: dict[str, list[float]] = {}
+    for use in record.stages:
+        if use.reused:
+            seconds.setdefault(use.name, []).append(use.seconds)
+    return [f"{name}{f' x{len(s)}' if len(s) > 1 else ''} ({sum(s):.1f} s)" for name, s in seconds.items()]
+
+
+def _short(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _noise(record: Record) -> str:
+    noise = record.noise
+    rate = "no gold" if noise.rate_train is None else f"{100 * noise.rate_train:.1f} % of train labels wrong"
+    parts = [noise.kind, rate, f"{100 * noise.no_answer_train:.1f} % without an answer"]
+    if noise.labeller_test_accuracy is not None:
+        parts.append(f"labeller's own test accuracy {100 * noise.labeller_test_accuracy:.1f} %")
+    return ", ".join(parts)
+
+
+def _scores(scores: ScoreSet) -> Table:
+    rules = {"last": "last", "noisy_valid": "noisy valid", "oracle_best": "oracle best (diagnostic)"}
+    heads = [f"{name}\nstep {getattr(scores, rule).step}" for rule, name in rules.items()]
+    table = Table("test", *heads, box=None, pad_edge=False, header_style="bold")
+    for metric in METRICS:
+        values = [getattr(getattr(scores, rule), metric) for rule in rules]
+        shown = [f"{100 * value:.1f} %" if metric in PERCENT else f"{value:.3f}" for value in values]
+        table.add_row(metric.replace("_", " "), *shown)
+    return table
+
+
+def record_statuses(results: Path) -> tuple[Table, list[str], list[tuple[None, str, str]]]:
+    """What lies in a results folder: a table of statuses, reasons, and (None, status, reason) a cell.
+
+    Raises UsageError when there is nothing.
+    """
+    found = list(read_records(results))
+    if not found:
+        raise UsageError(f"no records in '{results}': run `bench run` first, or name a folder with --results")
+    good = [record for record in found if isinstance(record, Record)]
+    damaged = [record for record in found if isinstance(record, Damaged)]
+    table, reasons = statuses_by_row((record.key, "", record.status, record.reason or "") for record in good)
+    reasons += [f"damaged: {file.path}: {file.why}" for file in damaged]
+    statuses = [(None, record.status, "") for record in good] + [(None, "damaged", file.why) for file in damaged]
+    return table, reasons, statuses

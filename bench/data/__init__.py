@@ -1,0 +1,1 @@
+"""Texts, gold labels and the tasks that have them."""

@@ -1,0 +1,257 @@
+"""Where the texts come from: a folder, a user's own file, this project, another package, a repository, the hub.
+
+`load_task` is the one way in. A known task is looked for in this order: `data_dir/<task>/`, then the sources that
+its declaration lists (see `bench.data.tasks`): shipped files, another package's files, the hub at a pinned revision or
+a public repository at a pinned commit with checksums.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.core.errors import Unavailable, UsageError, resolve, unknown
+from bench.core.seeds import named_generator
+from bench.data.readers import raw as raw_data
+from bench.data.readers.fetch import read_source
+from bench.data.readers.folder import mark_entities, read_folder
+from bench.data.readers.raw import RawTask, read_label_names
+from bench.data.readers.tables import FORMATS, read_table
+from bench.data.readers.tabular import Columns, from_single_table
+from bench.data.tasks import TaskInfo, known
+from methods.base import Texts
+
+__all__ = ["SPLITS", "Gold", "TaskData", "limit_task", "load_task", "restrict", "sample"]
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Gold classes int64[n] by split, None where unknown. Only `bench.noise` and scoring may touch it."""
+
+    train: np.ndarray | None
+    valid: np.ndarray | None
+    test: np.ndarray | None
+
+    def of(self, split: str) -> np.ndarray | None:
+        """The gold classes of one split."""
+        return getattr(self, split)
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task as the harness holds it; methods only ever see its texts."""
+
+    name: str  # as in tables and records, parameters included: "semeval[mark_entities=false]"
+    info: TaskInfo  # its name is the bare one: "semeval"
+    label_names: tuple[str, ...]
+    train: Texts
+    valid: Texts
+    test: Texts
+    gold: Gold
+    votes: dict[str, np.ndarray] | None  # split -> int64[n, F]: weak votes, -1 = abstain
+    columns: dict[str, dict[str, np.ndarray]]  # labeller -> split -> int64[n], -1 = no answer
+    rows: dict[str, np.ndarray]  # split -> int64[n]: row numbers in the original split, ascending
+    full_fingerprint: dict[str, str]  # split -> Texts.fingerprint over all raw (unmarked) texts of the split
+    limit: int | None = None
+    whole: TaskData | None = field(default=None, repr=False)  # the task before `limit`; None: this is it
+    origin: str = ""  # where it was read from, for people
+
+    def texts(self, split: str) -> Texts:
+        """The texts of one split."""
+        return getattr(self, split)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over names, texts, gold, votes and columns: the data part of a cell's hash."""
+        digest = hashlib.sha256(repr(self.label_names).encode())
+        for split in SPLITS:
+            digest.update(self.texts(split).fingerprint.encode())
+            named = {"gold": self.gold.of(split), "votes": (self.votes or {}).get(split)}
+            named |= {f"column {name}": values[split] for name, values in sorted(self.columns.items())}
+            for name, values in named.items():
+                digest.update(f"\x1f{name}\x1f{None if values is None else values.shape}".encode())
+                if values is not None:
+                    digest.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+def load_task(
+    selector: str,
+    *,
+    data_dir: Path | None = None,
+    limit: int | None = None,
+    text_column: str | None = None,
+    gold_column: str | None = None,
+    label_columns: Sequence[str] | None = None,
+) -> TaskData:
+    """The task that `selector` names.
+
+    A selector is a known name or a unique beginning of one (`trec`, `20`), with parameters in brackets
+    (`semeval[mark_entities=false]`), or the path of a CSV, TSV, JSONL or JSON file or of a folder. The column
+    options say how to read a user's own file or folder (see `bench.data.readers.tabular`); known tasks ignore them.
+    `limit`: at most so many texts a split, see `limit_task`.
+
+    Raises UsageError for a wrong name or file, Unavailable (naming every way) for a known task that is nowhere.
+    """
+    base, parameters = _parse_selector(selector)
+    if limit is not None and limit < 2:
+        raise UsageError(f"--limit {limit}: at least 2 texts a split are needed")
+    if data_dir is not None and not Path(data_dir).is_dir():
+        raise UsageError(f"data folder '{data_dir}' does not exist: name a folder with --data-dir")
+    if _is_path(base):
+        columns = Columns(text_column, gold_column, label_columns)
+        raw, info = _from_path(Path(base), columns)
+    else:
+        info = known()[_known_name(base)]
+        raw = _find(info, None if data_dir is None else Path(data_dir))
+    raw_data.check(raw)
+    task = _assemble(raw, info, parameters)
+    return task if limit is None else limit_task(task, limit)
+
+
+def restrict(task: TaskData, rows: Mapping[str, np.ndarray]) -> TaskData:
+    """The task with only those texts whose row number in the original split is listed (absent splits stay whole)."""
+    chosen = {split: np.flatnonzero(np.isin(task.rows[split], listed)) for split, listed in rows.items()}
+    for split, positions in chosen.items():
+        if not positions.size:
+            raise UsageError(f"task {task.name}: none of its {len(task.texts(split))} {split} texts would be left")
+    return _take(task, chosen)
+
+
+def limit_task(task: TaskData, limit: int) -> TaskData:
+    """At most `limit` texts of every split: a random choice that depends on the task's name alone, order kept.
+
+    A smaller limit chooses a subset of a larger one's texts, for every seed, method and source of labels.
+    """
+    whole = task.whole or task
+    chosen = {}
+    for split in SPLITS:
+        chosen[split] = sample(task.info.name, split, whole.rows[split], limit)
+    return replace(_take(whole, chosen), limit=limit, whole=whole)
+
+
+def sample(task_name: str, split: str, rows: np.ndarray, limit: int) -> np.ndarray:
+    """Ascending positions of at most `limit` of the row numbers `rows`: those with the smallest random keys.
+
+    The key of a row depends on the task's name, the split and the row number alone.
+    """
+    keys = named_generator("limit", task_name, split).random(int(rows.max()) + 1)[rows]
+    return np.sort(np.argsort(keys, kind="stable")[:limit])
+
+
+def _take(task: TaskData, positions: Mapping[str, np.ndarray]) -> TaskData:
+    def pick(split: str, values: np.ndarray | None) -> np.ndarray | None:
+        return values[positions[split]] if values is not None and split in positions else values
+
+    def pick_texts(split: str) -> Texts:
+        texts = task.texts(split)
+        if split not in positions:
+            return texts
+        return Texts(*(tuple(part[at] for at in positions[split]) for part in (texts.ids, texts.texts)))
+
+    return replace(
+        task,
+        **{split: pick_texts(split) for split in SPLITS},
+        gold=Gold(*(pick(split, task.gold.of(split)) for split in SPLITS)),
+        votes=None if task.votes is None else {split: pick(split, votes) for split, votes in task.votes.items()},
+        columns={name: {s: pick(s, v) for s, v in values.items()} for name, values in task.columns.items()},
+        rows={split: pick(split, rows) for split, rows in task.rows.items()},
+    )
+
+
+def _parse_selector(selector: str) -> tuple[str, dict[str, bool]]:
+    match = re.fullmatch(r"(?P<base>[^\[\]]+)(\[(?P<inside>[^\[\]]*)\])?", selector.strip())
+    if match is None:
+        raise UsageError(f"task '{selector}': expected a name or a path, with parameters like name[parameter=value]")
+    parameters = {}
+    for part in filter(None, (match["inside"] or "").split(",")):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if name != "mark_entities":
+            raise unknown(f"parameter of task {match['base']}", name, ["mark_entities"])
+        if value.lower() not in ("true", "false"):
+            raise UsageError(f"task {match['base']}: mark_entities={value}: expected true or false")
+        parameters[name] = value.lower() == "true"
+    return match["base"].strip(), parameters
+
+
+def _is_path(base: str) -> bool:
+    if base.lower() in known():
+        return False
+    if "/" in base or os.sep in base or base.lower().endswith(FORMATS):
+        return True
+    return not any(name.startswith(base.lower()) for name in known()) and _exists(Path(base))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long for any file, a folder that may not be looked into
+        return False
+
+
+def _known_name(base: str) -> str:
+    try:
+        return resolve("task", base, known())
+    except UsageError as error:
+        raise UsageError(f"{error}; a file or folder of your own is named by its path, like ./{base}.csv") from None
+
+
+def _find(info: TaskInfo, data_dir: Path | None) -> RawTask:
+    """The first source that has the task; every failed way is named when none has."""
+    if data_dir is not None and (data_dir / info.name).is_dir():
+        return read_folder(data_dir / info.name, info.label_names, Columns())
+    ways = [f"a folder '{info.name}' (WRENCH or CSV files) under the folder that --data-dir names"]
+    for source in info.sources:
+        try:
+            return read_source(info, source)
+        except Unavailable as reason:
+            ways.append(str(reason))
+    listed = "".join(f"\n  - {way}" for way in ways)
+    raise Unavailable(f"task {info.name} is not available here. Ways to get it:{listed}")
+
+
+def _from_path(path: Path, columns: Columns) -> tuple[RawTask, TaskInfo]:
+    if not _exists(path):
+        raise UsageError(f"task '{path}' does not exist: name a known task (`bench list tasks`), a file or a folder")
+    if path.is_dir():
+        raw, name = read_folder(path, None, columns), path.resolve().name
+    else:
+        beside = path.parent / "label.json"
+        names = read_label_names(beside) if beside.is_file() else None
+        raw, name = from_single_table(read_table(path), names, columns), path.stem
+    if name.lower() in known():  # never take a user's data for the known task of that name
+        name = f"{name}-{'folder' if path.is_dir() else 'file'}"
+    note = "a user's own data"
+    return raw, TaskInfo(name, name, raw.label_names, 128, "the user's own", "", language="", note=note)
+
+
+def _assemble(raw: RawTask, info: TaskInfo, parameters: dict[str, bool]) -> TaskData:
+    wanted = parameters.get("mark_entities", info.mark_entities or False)
+    splits = {split: raw.splits[split] for split in SPLITS}
+    plain = {split: Texts(part.ids, part.texts) for split, part in splits.items()}
+    shown = plain
+    if wanted:
+        shown = {s: Texts(part.ids, mark_entities(part, f"{raw.origin}, {s}")) for s, part in splits.items()}
+    changed = wanted != (info.mark_entities or False)
+    has_votes = all(part.votes is not None for part in splits.values())
+    return TaskData(
+        name=f"{info.name}[mark_entities={str(wanted).lower()}]" if changed else info.name,
+        info=info,
+        label_names=raw.label_names,
+        **shown,
+        gold=Gold(*(splits[split].gold for split in SPLITS)),
+        votes={split: part.votes for split, part in splits.items()} if has_votes else None,
+        columns={name: {s: part.columns[name] for s, part in splits.items()} for name in splits["train"].columns},
+        rows={split: np.arange(len(part.texts)) for split, part in splits.items()},
+        full_fingerprint={split: texts.fingerprint for split, texts in plain.items()},
+        origin=raw.origin,
+    )

@@ -1,0 +1,1 @@
+"""Reading texts and labels from files, packages, repositories and the hub."""

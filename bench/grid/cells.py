@@ -1,0 +1,229 @@
+"""From options to cells: every combination of task, noise source, method, encoder and seed, or why it cannot run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import Skip, Unavailable, UsageError, resolve
+from bench.core.selectors import parse
+from bench.data.load import TaskData, load_task
+from bench.grid.options import RECIPE_OPTIONS, RUNNING_OPTIONS, GridOptions
+from bench.noise.draw import covered, draw
+from bench.noise.label_sets import find_label_sets
+from bench.noise.select import NoiseSource, sources_for
+from bench.store.records import CellKey
+from bench.training import encoders
+from bench.training.device import choose_precision
+from bench.training.recipe import Recipe, make_recipe
+from methods import registry, wrappers
+
+SYNTHETIC_VERSION = 1
+"""Bump it when synthetic noise is drawn differently: old records are then not reused."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the grid: its key, what runs it, and why it will not run if so."""
+
+    key: CellKey
+    task: TaskData
+    source: NoiseSource
+    method: Any
+    encoder: encoders.Encoder
+    sentence_encoder: encoders.Encoder
+    recipe: Recipe
+    command: str
+    skip: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The cell in one line, for people."""
+        mode = encoders.FROZEN_SUFFIX if self.key.encoder_mode == "frozen" else ""
+        return (
+            f"{self.key.task} · {self.key.noise} · {self.key.method} · {self.key.encoder}{mode} · seed {self.key.seed}"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a grid in running order: cells that share stages follow each other."""
+
+    options: GridOptions
+    cells: list[Cell]
+    notes: list[str] = field(default_factory=list)  # choices made for the user, with their reasons
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A method selector, resolved."""
+
+    text: str
+    name: str
+    version: int
+    method: Any
+
+
+def plan(options: GridOptions) -> Plan:
+    """Resolve every name and check every value before anything trains.
+
+    Raises UsageError or Unavailable; a combination that cannot run becomes a cell with a `skip` reason.
+    """
+    chosen = [choose_method(text) for text in options.methods]
+    task_names, notes = choose_tasks(options)
+    precision = choose_precision(options.precision)
+    notes.append(f"precision {precision.mode}: {precision.reason}")
+    encoder_modes = [(text, *encoders.split_mode(text)) for text in options.encoder]
+    tasks = _load_all(task_names, options, notes)
+    columns = sorted({column for _, task in tasks for column in task.columns})
+    cells: list[Cell] = []
+    for task_name, whole in tasks:
+        found = sources_for(
+            whole,
+            llms=options.llms,
+            prompting=options.prompting,
+            noise=options.noise,
+            data_dir=options.data_dir,
+            also_known=columns,
+        )
+        usable = [_narrowed(selection, whole) for selection in found]
+        for text, name, mode in encoder_modes:
+            recipe = _recipe(options, name, mode, whole, precision.mode)
+            pooling = options.pooling
+            if mode == "frozen" and pooling != "auto":
+                notes.append(f"pooling {pooling} is for fine-tuned encoders: {text} embeds sentences with its own")
+                pooling = "auto"
+            encoder = encoders.load_encoder(text, recipe.max_length, pooling)
+            recipe = dataclasses.replace(recipe, pooling=encoder.pooling)
+            sentence_encoder = encoders.load_encoder(options.sentence_encoder or name, recipe.max_length)
+            for source, task, skip in usable:
+                for seed in options.seeds:
+                    fingerprint = task.fingerprint if skip else _data_fingerprint(source, task, seed, options)
+                    for method in chosen:
+                        key = CellKey(
+                            task=task.name,
+                            noise=source.id,
+                            method=method.name,
+                            method_version=method.version,
+                            config=dataclasses.asdict(method.method.config),
+                            encoder=Path(name).name if Path(name).is_dir() else name,
+                            encoder_mode=mode,
+                            encoder_revision=encoder.revision,
+                            sentence_encoder=sentence_encoder.revision,
+                            recipe=dataclasses.asdict(recipe),
+                            options={"uncovered": options.uncovered} if source.kind == "weak" else {},
+                            limit=options.limit,
+                            seed=seed,
+                            data=fingerprint,
+                        )
+                        command = reproduce(options, task_name, source, method.text, text, seed)
+                        cells.append(
+                            Cell(key, task, source, method.method, encoder, sentence_encoder, recipe, command, skip)
+                        )
+    if not cells:
+        raise UsageError("the grid is empty: name at least one task, one noise source, one method and one seed")
+    return Plan(options, list({cell.key.hash: cell for cell in cells}.values()), notes)
+
+
+def choose_method(text: str) -> _Chosen:
+    """The method that a selector names, built with its parameters and wrappers."""
+    selector = parse(text)
+    cls = registry.find(selector.name)
+    method = registry.build(cls, selector.parameters)
+    name, version = cls.name, cls.version
+    if selector.name.endswith(".py"):  # an edited file is another method
+        version = int(hashlib.sha256(Path(selector.name).read_bytes()).hexdigest()[:12], 16)
+    for wrapper in selector.wrappers:
+        method = wrappers.wrap(wrapper, method)
+        name, version = f"{name}+{method.suffix}", version * 1000 + method.version
+    return _Chosen(text, name, version, method)
+
+
+def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
+    """The task selectors of a grid: those named, else those that the named LLMs have labels for."""
+    if options.tasks is not None:
+        return options.tasks, []
+    sets = find_label_sets(options.data_dir)
+    known = {ref.labeller for ref in sets}
+    single = [name.rpartition("/")[0] or name for name in options.llms or [] if "(" not in name and name != "all"]
+    wanted = {resolve("llm", name, known) for name in single} or known
+    prompting = options.prompting or ("zero", "few")
+    found = sorted({ref.task for ref in sets if ref.labeller in wanted and ref.prompting in prompting})
+    if not found:
+        raise UsageError(
+            f"no --tasks, and no label sets of {', '.join(options.llms or ['any LLM'])} were found: "
+            "name tasks (`bench list tasks`), or a --data-dir that holds llm_labels/"
+        )
+    return found, [f"tasks {', '.join(found)}: those that the LLMs have labels for"]
+
+
+def _load_all(names: list[str], options: GridOptions, notes: list[str]) -> list[tuple[str, TaskData]]:
+    """The tasks by selector. One that was named must be there; one that was chosen by its labels is left out, noted."""
+    tasks, missing = [], []
+    for name in names:
+        try:
+            tasks.append((name, _load(name, options)))
+        except Unavailable as error:
+            if options.tasks is not None:
+                raise
+            missing.append(error)
+            notes.append(f"task {name} is left out: {error}")
+    if not tasks and missing:
+        raise missing[0]
+    return tasks
+
+
+def _load(name: str, options: GridOptions) -> TaskData:
+    return load_task(
+        name,
+        data_dir=options.data_dir,
+        limit=options.limit,
+        text_column=options.text_column,
+        gold_column=options.gold_column,
+        label_columns=options.label_columns,
+    )
+
+
+def _recipe(options: GridOptions, encoder: str, mode: str, task: TaskData, precision: str) -> Recipe:
+    asked = {name: getattr(options, name) for name in RECIPE_OPTIONS}
+    length = options.max_length or task.info.max_length
+    return make_recipe(mode, encoder, **asked, max_length=length, pooling=options.pooling, precision=precision)
+
+
+def _narrowed(selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | None]:
+    """A source with the task narrowed to the texts that it covers, or with why it cannot be used."""
+    if isinstance(selection, tuple):
+        return selection[0], task, selection[1]
+    try:
+        return selection, covered(selection, task), None
+    except Skip as skip:
+        return selection, task, str(skip)
+
+
+def _data_fingerprint(source: NoiseSource, task: TaskData, seed: int, options: GridOptions) -> str:
+    """Texts, gold and labels. Synthetic noise is a function of these, its name and its code version."""
+    if source.kind == "synthetic":
+        return f"{task.fingerprint}-{source.id}-v{SYNTHETIC_VERSION}"
+    return f"{task.fingerprint}-{draw(source, task, seed, uncovered=options.uncovered).fingerprint}"
+
+
+def reproduce(options: GridOptions, task: str, source: NoiseSource, method: str, encoder: str, seed: int) -> str:
+    """A command line that makes this one cell again."""
+    words = ["bench", "run", "--methods", method, "--tasks", task]
+    if source.kind in ("llm", "column"):
+        words += ["--llms", source.labeller] + (["--prompting", source.prompting] if source.prompting else [])
+    else:
+        words += ["--noise", source.id]
+    words += ["--encoder", encoder, "--seeds", str(seed)]
+    defaults = GridOptions()
+    same = {"methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", *RUNNING_OPTIONS}
+    for name in GridOptions.model_fields:
+        value = getattr(options, name)
+        if name not in same and value != getattr(defaults, name):
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            words += ["--" + name.replace("_", "-"), text]
+    return shlex.join(words)

@@ -1,0 +1,171 @@
+"""What a grid is: every option of `bench run`, from the command line, BENCH_* variables, a YAML file, a preset."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from bench.core.errors import UsageError, is_unicode, resolve, shown
+from bench.core.selectors import NOT_YAML, split_list
+from bench.grid.engines import executor_of
+
+PRESETS = Path(__file__).parent / "presets"
+RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
+RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages", "timeout", "retry", "track")
+"""Options that say where and how cells run, and change no number."""
+LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns", "track")
+PROMPTING = ("zero", "few")
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+
+
+class GridOptions(BaseModel):
+    """A grid: LLMs x tasks x methods x seeds x encoders, and how to train. YAML keys equal these names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    methods: list[str] = ["plain"]
+    tasks: list[str] | None = None
+    llms: list[str] | None = None
+    prompting: list[str] | None = None
+    noise: list[str] | None = None
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = [1, 2, 3]
+    encoder: list[str] = ["bert-base-uncased"]
+    sentence_encoder: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    warmup: float | None = None
+    clip: float | None = None
+    dropout: float | None = None
+    adam_epsilon: float | None = None
+    weight_decay: float | None = None
+    max_length: int | None = Field(None, ge=2, le=8192)
+    pooling: Literal["auto", "cls", "mean"] = "auto"
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    uncovered: Literal["uniform", "drop"] = "uniform"
+    text_column: str | None = None
+    gold_column: str | None = None
+    label_columns: list[str] | None = None
+    limit: int | None = Field(None, ge=2)
+    data_dir: Path | None = None
+    results: Path = Path("results")
+    executor: str = "local"
+    jobs: int = Field(1, ge=1)
+    processes_per_cell: int = Field(1, ge=1)
+    stages: bool = True
+    track: list[str] | None = None
+    timeout: float | None = Field(None, gt=0)  # seconds a cell
+    retry: Literal["failed", "none"] = "failed"
+
+    @field_validator(*LISTS, mode="before")
+    @classmethod
+    def _split(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is None:
+            return None
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        if any(part is None or isinstance(part, (dict, list, tuple)) for part in parts):
+            raise ValueError("must be a comma list, or a list of names or numbers")
+        if isinstance(value, (str, list, tuple)):
+            try:
+                parts = split_list(value)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+            if not parts:
+                raise ValueError(f"it names nothing: leave {info.field_name} out, or name at least one")
+            return list(dict.fromkeys(parts))
+        return [str(value)]
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _timeout(cls, value: Any) -> Any:
+        """Seconds from 90, "90s", "5m" or "2h"."""
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", value.strip())
+        if not found:
+            raise ValueError("a time is a number with s, m or h: 90s, 5m, 2h")
+        return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+    @field_validator("prompting")
+    @classmethod
+    def _prompting(cls, value: list[str] | None) -> list[str] | None:
+        return value and [resolve("prompting", part, PROMPTING) for part in value]
+
+    @field_validator("track")
+    @classmethod
+    def _track(cls, value: list[str] | None) -> list[str] | None:
+        return value and [resolve("tracker", part, TRACKERS) for part in value]
+
+    @field_validator("executor")
+    @classmethod
+    def _executor(cls, value: str) -> str:
+        try:
+            executor_of(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+
+def load_options(given: Mapping[str, Any], config: Path | None = None, preset: str | None = None) -> GridOptions:
+    """The options of a grid: `given` (command line, environment) over the YAML file over the preset over defaults.
+
+    Values of None in `given` were not given. Raises UsageError naming the option, its value and what is allowed.
+    """
+    merged: dict[str, Any] = {}
+    if preset is not None:
+        known = [path.stem for path in PRESETS.glob("*.yaml")]
+        merged |= _read_yaml(PRESETS / f"{resolve('preset', preset, known)}.yaml")
+    if config is not None:
+        merged |= _read_yaml(config)
+    merged |= {name: value for name, value in given.items() if value is not None}
+    for name, value in merged.items():
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, str | Path) and not is_unicode(str(part)):
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} = {shown(str(part))}: no valid Unicode; rename what it names")
+    try:
+        return GridOptions(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"{option} = {shown(first['input'])}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"configuration file '{path}' does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration file '{path}' cannot be read: {error}") from None
+    except NOT_YAML as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        own = str(error) if isinstance(error, ValueError) else ""
+        problem = getattr(error, "problem", None) or own or "not YAML"
+        raise UsageError(f"configuration file '{path}'{line}: {problem}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise UsageError(
+            f"configuration file '{path}' must hold `option: value` lines, it holds a {type(raw).__name__}"
+        )
+    values = {}
+    for key, value in raw.items():
+        name = shown(key).strip("'").replace("-", "_")
+        if name not in GridOptions.model_fields:
+            close = difflib.get_close_matches(name, GridOptions.model_fields, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(GridOptions.model_fields)}"
+            raise UsageError(f"configuration file '{path}': unknown option '{name}': {hint}")
+        if name in ("data_dir", "results") and value is not None and not isinstance(value, str):
+            raise UsageError(f"configuration file '{path}': {key} must be a path, it is {shown(value)}")
+        if isinstance(value, bool) and name != "stages":
+            raise UsageError(f"configuration file '{path}': {key} cannot be {str(value).lower()}")
+        values[name] = value
+    return values

@@ -1,0 +1,1 @@
+"""Where noisy labels come from."""

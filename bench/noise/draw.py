@@ -1,0 +1,239 @@
+"""Where noisy labels come from: an LLM's label set, weak votes, a user's column, synthetic noise, ensembles.
+
+`parse_noise` and `sources_for` name the sources of a task, `covered` narrows the task to the texts that a label set
+covers, `draw` gives the labels. Everything random is seeded by named axes (task, source, seed, split): all methods
+of a cell see the same labels, and one split's draw never shifts another's. Besides scoring, only this module may
+look at gold labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.core.errors import Skip, Unavailable, UsageError, unknown
+from bench.core.seeds import named_generator
+from bench.data.load import SPLITS, Gold, TaskData, limit_task, restrict
+from bench.noise.label_sets import LabelSetRef, labellers, labelling_cost, read_labels
+from bench.noise.select import NoiseSource, parse_noise, sources_for, why_not
+from bench.noise.synthetic import (
+    asymmetric,
+    idn_probabilities,
+    idn_rates,
+    idn_weights,
+    instance_dependent,
+    majority_vote,
+    symmetric,
+)
+from bench.store.records import NoiseFacts
+
+__all__ = [
+    "NoiseSource",
+    "NoisyLabels",
+    "covered",
+    "draw",
+    "labellers",
+    "noise_facts",
+    "parse_noise",
+    "sources_for",
+    "why_not",
+    "wrong_share",
+]
+
+UNCOVERED = ("uniform", "drop")
+
+
+@dataclass(frozen=True)
+class NoisyLabels:
+    """The labels of one cell; -1 = no answer."""
+
+    train: np.ndarray  # int64[N_train]
+    valid: np.ndarray  # int64[N_valid]
+    test: np.ndarray | None  # int64[N_test]: the labeller itself as a classifier; LLM and column sources only
+    source: NoiseSource
+    facts: dict[str, Any] = field(default_factory=dict)  # e.g. the mean flip rate that IDN drew, the labelling's cost
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over the source's id and the labels of all splits."""
+        digest = hashlib.sha256(self.source.id.encode())
+        for values in (self.train, self.valid, self.test):
+            digest.update(b"\x1fnone" if values is None else f"\x1f{len(values)}".encode())
+            if values is not None:
+                digest.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
+
+def covered(source: NoiseSource, task: TaskData) -> TaskData:
+    """The task narrowed to the texts that the source's label sets were asked about; the task itself if that is all.
+
+    A label set may cover only some texts of a split. All of train, valid and test are then narrowed, so that the
+    labeller and the methods trained on its labels are scored on the same texts; a split that the set leaves out
+    altogether stays whole if it is test, and is a `Skip` if it is train or valid. `limit` then counts covered texts.
+    """
+    whole = task.whole or task
+    rows: dict[str, np.ndarray] = {}
+    for ref in source.members:
+        if isinstance(ref, str):
+            continue
+        for split, part in read_labels(ref, whole).items():
+            rows[split] = np.intersect1d(rows[split], part.rows) if split in rows else part.rows
+    partial = {split: listed for split, listed in rows.items() if not np.isin(whole.rows[split], listed).all()}
+    if not partial:
+        return task
+    empty = [split for split, listed in partial.items() if not np.isin(whole.rows[split], listed).any()]
+    if empty:
+        raise Skip(f"{source.id} has no {empty[0]} labels for task {task.name} (for an ensemble: none in common)")
+    narrowed = restrict(whole, partial)
+    return narrowed if task.limit is None else limit_task(narrowed, task.limit)
+
+
+def draw(
+    source: NoiseSource,
+    task: TaskData,
+    seed: int,
+    embeddings: Callable[[], Mapping[str, np.ndarray]] | None = None,
+    uncovered: str = "uniform",
+) -> NoisyLabels:
+    """The noisy labels of a task for one seed.
+
+    `embeddings()` gives float[n, F] by split, in the order of the task's texts; called for IDN only. `uncovered`
+    says what a text without any weak vote gets: a `uniform` class, or -1 (`drop`). Raises Skip where the source does
+    not apply to the task, UsageError for labels that do not fit it.
+    """
+    if uncovered not in UNCOVERED:
+        raise unknown("value of uncovered", uncovered, UNCOVERED)
+    if reason := why_not(source, task):
+        raise Skip(reason)
+
+    def rng(split: str) -> np.random.Generator:
+        return named_generator("noise", task.info.name, source.id, seed, split)
+
+    num_classes = len(task.label_names)
+    if source.kind == "synthetic":
+        labels, facts = _synthetic(source, task, rng, embeddings)
+        return NoisyLabels(**labels, test=None, source=source, facts=facts)
+    if source.kind == "weak":
+        labels = {s: majority_vote(task.votes[s], num_classes, rng(s), uncovered) for s in ("train", "valid")}
+        return NoisyLabels(**labels, test=None, source=source)
+    answers = _answers(source, task)
+    if source.rule == "dawid-skene":
+        labels = _dawid_skene(answers, num_classes)
+    elif source.rule == "vote":
+        labels = {s: majority_vote(votes, num_classes, rng(s), "drop") for s, votes in answers.items()}
+    else:
+        labels = {split: votes[:, 0] for split, votes in answers.items()}
+    cost = labelling_cost([ref for ref in source.members if not isinstance(ref, str)])
+    facts = {"labelling": cost} if cost else {}
+    return NoisyLabels(labels["train"], labels["valid"], labels.get("test"), source, facts)
+
+
+def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts:
+    """The labels described against gold: rates, share without an answer, confusion, the labeller's own accuracy."""
+    source = labels.source
+    rates = {split: wrong_share(getattr(labels, split), gold.of(split)) for split in ("train", "valid")}
+    confusion = accuracy = None
+    if gold.train is not None:
+        answered = labels.train >= 0
+        flat = gold.train[answered] * num_classes + labels.train[answered]
+        confusion = np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes).tolist()
+    if labels.test is not None and gold.test is not None:
+        accuracy = float((labels.test == gold.test).mean())
+    return NoiseFacts(
+        kind=source.kind,
+        labeller=source.labeller,
+        prompting=source.prompting,
+        rate_train=rates["train"],
+        rate_valid=rates["valid"],
+        no_answer_train=float((labels.train < 0).mean()),
+        no_answer_valid=float((labels.valid < 0).mean()),
+        confusion_train=confusion,
+        labeller_test_accuracy=accuracy,
+        labeller_test_no_answer=None if labels.test is None else float((labels.test < 0).mean()),
+    )
+
+
+def wrong_share(labels: np.ndarray, gold: np.ndarray | None) -> float | None:
+    """The share of answered labels that differ from gold; None without gold or answers."""
+    if gold is None or not (labels >= 0).any():
+        return None
+    return float((labels != gold)[labels >= 0].mean())
+
+
+def _synthetic(source: NoiseSource, task: TaskData, rng: Callable, embeddings: Callable | None) -> tuple[dict, dict]:
+    kind, num_classes = source.id.partition("@")[0], len(task.label_names)
+    golds = {"train": task.gold.train, "valid": task.gold.valid}
+    if kind != "idn":
+        flip = symmetric if kind == "sn" else asymmetric
+        return {split: flip(gold, num_classes, source.rate, rng(split)) for split, gold in golds.items()}, {}
+    if embeddings is None:
+        raise UsageError(f"{source.id} depends on the texts: it needs sentence embeddings, and none were given")
+    vectors = embeddings()
+    weights = idn_weights(num_classes, vectors["train"].shape[1], rng("weights"))
+    labels, facts = {}, {}
+    for split, gold in golds.items():
+        generator = rng(split)
+        rates = idn_rates(len(gold), source.rate, generator)
+        labels[split] = instance_dependent(idn_probabilities(gold, vectors[split], weights, rates), generator)
+        facts[f"mean_rate_{split}"] = float(rates.mean())
+    return labels, facts
+
+
+def _answers(source: NoiseSource, task: TaskData) -> dict[str, np.ndarray]:
+    """What each member answered, split -> int64[n, members]; test only where every member has test labels."""
+    answers: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
+    for ref in source.members:
+        found = task.columns[ref] if isinstance(ref, str) else _aligned(ref, task)
+        for split in SPLITS:
+            if split in found:
+                answers[split].append(found[split])
+            elif split != "test":
+                raise Skip(f"{source.id} has no {split} labels for task {task.name}: make them with `bench label`")
+    whole = {split: columns for split, columns in answers.items() if len(columns) == len(source.members)}
+    return {split: np.stack(columns, axis=1) for split, columns in whole.items()}
+
+
+def _aligned(ref: LabelSetRef, task: TaskData) -> dict[str, np.ndarray]:
+    """A label set's labels in the order of the task's texts."""
+    found = {}
+    for split, part in read_labels(ref, task).items():
+        at = np.searchsorted(part.rows, task.rows[split]).clip(max=max(len(part.rows) - 1, 0))
+        if not len(part.rows) or (part.rows[at] != task.rows[split]).any():
+            raise UsageError(f"{ref.id} does not cover all {split} texts of task {task.name}: use `covered` first")
+        found[split] = part.labels[at]
+    return found
+
+
+def _dawid_skene(answers: Mapping[str, np.ndarray], num_classes: int) -> dict[str, np.ndarray]:
+    """Dawid & Skene 1979: every labeller's confusion by EM (crowd-kit), int64[n]; -1 where nobody answered.
+
+    Train and valid are fitted together, test by itself, so that no test answer can reach a train label.
+    """
+    import pandas
+
+    try:
+        from crowdkit.aggregation import DawidSkene
+    except ImportError:
+        raise Unavailable("dawid-skene(...) needs the package crowd-kit: pip install crowd-kit") from None
+
+    n_train = len(answers["train"])
+    fits = {"both": np.concatenate([answers["train"], answers["valid"]])}
+    if "test" in answers:
+        fits["test"] = answers["test"]
+    labels = {}
+    for name, votes in fits.items():
+        rows, members = np.nonzero(votes >= 0)
+        labels[name] = np.full(len(votes), -1, dtype=np.int64)
+        if len(rows):
+            table = pandas.DataFrame({"task": rows, "worker": members, "label": votes[rows, members]})
+            with warnings.catch_warnings():  # of pandas about crowd-kit's own code, nothing a user could act on
+                warnings.simplefilter("ignore")
+                fitted = DawidSkene(n_iter=100).fit_predict(table)
+            labels[name][fitted.index.to_numpy()] = fitted.to_numpy()
+    both = labels.pop("both")
+    return {"train": both[:n_train], "valid": both[n_train:], **labels}

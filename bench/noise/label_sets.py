@@ -1,0 +1,110 @@
+"""Find label sets: in the user's data folder, in this project, and those that the paper's authors published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.load import TaskData
+from bench.data.readers.fetch import download
+from bench.data.tasks import Repository
+from llm_labels import labelsets
+from llm_labels.labelsets import SplitLabels, read_authors_files, read_card, read_label_set
+
+__all__ = ["LabelSetRef", "find_label_sets", "labellers", "labelling_cost", "read_labels"]
+
+PROMPTING_FOLDERS = {"zero": "zero", "zeroshot": "zero", "few": "few", "fewshot": "few"}
+
+PUBLISHED = {
+    ("mixtral-8x22b", "few", "semeval"): Repository(
+        repo="liqinye/SiDyP",
+        commit="7ab4318f08e680a7a31734a9daa5a2a12cc710be",
+        files={
+            "train": (
+                "datasets/llm/fewshot/mixtral822/semeval_train.csv",
+                "d6c32d42bbab3c3ee85389b5a60310cff3a74c77a6ea4f1cc8a9b582fcdfc2b2",
+            ),
+            "valid": (
+                "datasets/llm/fewshot/mixtral822/semeval_valid.csv",
+                "5e849c1f28b822794b9fd41e0e80a2c19bc368fca468eb56cae7e2afbc2b4dbb",
+            ),
+            "test": (
+                "datasets/llm/fewshot/mixtral822/semeval_test.csv",
+                "bdbb487580d937b4fa91639f963fb62a4918821bd92aaa466313b24f92d3333d",
+            ),
+        },
+    )
+}
+"""Label sets in the authors' own repository, fetched when no local folder has them: (labeller, prompting, task)."""
+
+
+@dataclass(frozen=True)
+class LabelSetRef:
+    """Where the labels of one labeller for one task are."""
+
+    labeller: str
+    prompting: str  # "zero" | "few"
+    task: str
+    place: Path | Repository  # a folder, or files to be fetched
+
+    @property
+    def id(self) -> str:
+        """As in tables: "mixtral-8x22b/few"."""
+        return f"{self.labeller}/{self.prompting}"
+
+
+def find_label_sets(data_dir: Path | None = None, task: str | None = None) -> list[LabelSetRef]:
+    """Every label set (of one task), by labeller, prompting and task. Only names are looked at, no file is read.
+
+    Looked for in `data_dir/llm_labels`, then among the project's own sets, then among the published ones; the first
+    of a name wins. Folders are `<labeller>/<zero|zeroshot|few|fewshot>/<task>`.
+    """
+    roots = [labelsets.SETS] if data_dir is None else [Path(data_dir) / "llm_labels", labelsets.SETS]
+    found: dict[tuple[str, str, str], LabelSetRef] = {}
+    for root in roots:
+        for folder in sorted(root.glob("*/*/*")):
+            prompting = PROMPTING_FOLDERS.get(folder.parent.name)
+            if prompting and any((folder / name).is_file() for name in ("card.json", "train.csv", "test.csv")):
+                key = (folder.parent.parent.name, prompting, folder.name)
+                found.setdefault(key, LabelSetRef(*key, place=folder))
+    for key, repository in PUBLISHED.items():
+        found.setdefault(key, LabelSetRef(*key, place=repository))
+    return [found[key] for key in sorted(found) if task is None or key[2] == task]
+
+
+def labellers(data_dir: Path | None = None) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Every labeller with the (prompting, task) pairs that it has labels for, names ascending."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for ref in find_label_sets(data_dir):
+        found.setdefault(ref.labeller, []).append((ref.prompting, ref.task))
+    return {name: tuple(pairs) for name, pairs in found.items()}
+
+
+def read_labels(ref: LabelSetRef, task: TaskData) -> Mapping[str, SplitLabels]:
+    """The labels by split, for the whole original splits of the task.
+
+    Raises UsageError for files that are damaged or made for other texts, Unavailable where a download fails.
+    """
+    if isinstance(ref.place, Repository):
+        paths = {split: download(ref.place.url(split), sha256) for split, (_, sha256) in ref.place.files.items()}
+        return read_authors_files(paths, task.label_names, task.full_fingerprint)
+    return read_label_set(ref.place, task.label_names, task.full_fingerprint)
+
+
+def labelling_cost(refs: Sequence[LabelSetRef]) -> dict[str, float]:
+    """What making the label sets had cost by their cards: `texts` asked, requests, tokens, seconds, usd, summed.
+
+    Empty unless every set has a card that says what it had cost (those of the paper's authors do not).
+    """
+    total: Counter[str] = Counter()
+    for ref in refs:
+        if isinstance(ref.place, Repository) or not (ref.place / "card.json").is_file():
+            return {}
+        card = read_card(ref.place)
+        if not card.cost:
+            return {}
+        total["texts"] += sum(counts.asked for counts in card.splits.values())
+        total.update(card.cost)
+    return dict(total)

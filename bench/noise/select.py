@@ -1,0 +1,248 @@
+"""Sources of noisy labels by name: which there are for a task, and why one that was asked for cannot be used.
+
+Names: `weak`, `sn@RATE`, `asn@RATE`, `idn@RATE`, a user's column, an LLM by (a unique beginning of) its name, `all`
+(every label set and column of the task), and ensembles of LLMs or columns, `vote(a,b)` and `dawid-skene(a,b)`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.core.errors import Unavailable, UsageError, resolve, unknown
+from bench.data.load import TaskData
+from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
+from llm_labels.labelsets import OtherTexts
+
+__all__ = ["NoiseSource", "Selection", "parse_noise", "sources_for", "why_not"]
+
+SYNTHETIC = {
+    "sn": "symmetric: wrong labels uniform over the other classes",
+    "asn": "asymmetric: wrong labels are the next class",
+    "idn": "instance-dependent: wrong labels depend on the text",
+}
+PROMPTINGS = ("zero", "few")
+RULES = ("vote", "dawid-skene")
+
+
+@dataclass(frozen=True)
+class NoiseSource:
+    """One origin of noisy labels, applicable to a task or not (see `why_not`)."""
+
+    id: str  # as in tables and records: "mixtral-8x22b/few", "weak", "sn@0.3", "vote(a,b)/few", a column's name
+    kind: Literal["llm", "weak", "synthetic", "column"]
+    labeller: str | None = None
+    prompting: str | None = None  # "zero" | "few"
+    rate: float | None = None  # synthetic only: P(noisy ≠ gold) asked for
+    options: dict[str, Any] = field(default_factory=dict)
+    members: tuple[LabelSetRef | str, ...] = ()  # label sets, or names of a user's columns; several in an ensemble
+    rule: Literal["single", "vote", "dawid-skene"] = "single"  # how the members become one label
+
+
+Selection = NoiseSource | tuple[NoiseSource, str]
+"""A source that can be used, or one that cannot and why, for a visible `skipped (reason)`."""
+
+
+def parse_noise(text: str) -> NoiseSource:
+    """The source for `weak`, `sn@RATE`, `asn@RATE` or `idn@RATE`. Raises UsageError with the allowed range."""
+    name, at, rate = (part.strip().lower() for part in text.partition("@"))
+    if name == "weak" and not at:
+        return NoiseSource("weak", "weak")
+    if name not in SYNTHETIC:
+        raise unknown("noise", text, ["weak", *(f"{kind}@RATE" for kind in SYNTHETIC)])
+    if not re.fullmatch(r"\d*\.?\d+(e-\d+)?", rate) or not 0 <= float(rate) <= 1:
+        raise UsageError(f"noise '{text}': the rate must be a number from 0 to 1, like {name}@0.3")
+    return NoiseSource(f"{name}@{float(rate):g}", "synthetic", rate=float(rate))
+
+
+def why_not(source: NoiseSource, task: TaskData) -> str | None:
+    """Why the source cannot give labels for this task, and what to do; None where it can."""
+    if source.kind == "weak" and task.votes is None:
+        return f"task {task.name} has no weak votes: use a data set in the WRENCH layout, or another noise source"
+    if source.kind == "column":
+        missing = [name for name in source.members if name not in task.columns]
+        return f"task {task.name} has no column '{missing[0]}'" if missing else None
+    if source.kind != "synthetic":
+        return None
+    unknown_gold = [split for split in ("train", "valid") if task.gold.of(split) is None]
+    if unknown_gold:
+        return f"{source.id} is made from gold labels, and task {task.name} has none for {unknown_gold[0]}"
+    most = 1 - 1 / len(task.label_names)
+    if source.id.startswith("sn@") and source.rate > most + 1e-9:
+        return f"{source.id}: with {len(task.label_names)} classes the symmetric rate is at most {most:.3g}"
+    return None
+
+
+def sources_for(
+    task: TaskData,
+    *,
+    llms: Sequence[str] | None = None,
+    prompting: Sequence[str] | None = None,
+    noise: Sequence[str] | None = None,
+    data_dir: Path | None = None,
+    also_known: Iterable[str] = (),
+) -> list[Selection]:
+    """The sources that the selectors name for this task, each once; unusable ones come with the reason.
+
+    With neither `llms` nor `noise`: every label set and column of the task, and its weak votes. `prompting` keeps
+    only those label sets (None: all). `also_known` lists names that mean something for other tasks of the same
+    run (their columns): here they are skipped rather than refused. Raises UsageError for an unknown name.
+    """
+    for name in prompting or ():
+        if name not in PROMPTINGS:
+            raise unknown("prompting", name, PROMPTINGS)
+    if llms is None and noise is None:
+        llms, noise = ["all"], ["weak"] if task.votes is not None else []
+        if not task.columns and noise and not find_label_sets(data_dir, task.info.name):
+            llms = []
+    finder = _Finder(task, find_label_sets(data_dir), tuple(prompting or ()), tuple(also_known))
+    found: dict[str, Selection] = {}
+    for name in llms or ():
+        for selection in finder.llm(name):
+            found.setdefault(_source(selection).id, selection)
+    for text in noise or ():
+        selection = finder.noise(text)
+        found.setdefault(_source(selection).id, selection)
+    return list(found.values())
+
+
+def _source(selection: Selection) -> NoiseSource:
+    return selection[0] if isinstance(selection, tuple) else selection
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """What there is to choose from for one task."""
+
+    task: TaskData
+    sets: list[LabelSetRef]  # of all tasks
+    prompting: tuple[str, ...]  # empty: any
+    also_known: tuple[str, ...]
+
+    def noise(self, text: str) -> Selection:
+        if text in self.task.columns:
+            return self.checked(_column(text))
+        if text in self.also_known:
+            return _column(text), f"task {self.task.name} has no column '{text}'"
+        return self.checked(parse_noise(text))
+
+    def llm(self, name: str) -> list[Selection]:
+        if name == "all":
+            return self.everything()
+        ensemble = re.fullmatch(r"([\w-]+)\((.*)\)", name.strip())
+        if ensemble:
+            return self.ensemble(ensemble[1], [part.strip() for part in ensemble[2].split(",") if part.strip()])
+        full, wanted = self.full_name(name)
+        if wanted is None and full in self.task.columns:
+            return [self.checked(_column(full))]
+        if wanted and not any(ref.labeller == full for ref in self.sets):
+            raise UsageError(f"'{name}': {full} is a column of labels, which has no prompting: write {full}")
+        if full in self.also_known and not any(ref.labeller == full for ref in self.sets):
+            return [(_column(full), f"task {self.task.name} has no column '{full}'")]
+        return [self.single(full, prompting) for prompting in ((wanted,) if wanted else self.promptings([full]))]
+
+    def everything(self) -> list[Selection]:
+        here = [ref for ref in self.sets if ref.task == self.task.info.name and self.wanted(ref.prompting)]
+        found = [self.single(ref.labeller, ref.prompting) for ref in here]
+        found += [self.checked(_column(name)) for name in self.task.columns]
+        if found:
+            return found
+        how = f"make one with `bench label --llm NAME --task {self.task.info.name}`, or add noise with --noise"
+        return [(NoiseSource("all", "llm"), f"there is no label set for task {self.task.name}: {how}")]
+
+    def full_name(self, name: str) -> tuple[str, str | None]:
+        """A labeller's or column's full name, and the prompting if `name` ends in /zero or /few."""
+        base, slash, wanted = name.rpartition("/")
+        if not slash or wanted not in PROMPTINGS:
+            base, wanted = name, None
+        known = {ref.labeller for ref in self.sets}.union(self.task.columns, self.also_known)
+        return resolve("llm", base.strip(), known), wanted
+
+    def wanted(self, prompting: str) -> bool:
+        return not self.prompting or prompting in self.prompting
+
+    def promptings(self, labellers: list[str]) -> tuple[str, ...]:
+        """Those asked for; else those for which all labellers have labels of this task, or any of them of any task."""
+        if self.prompting:
+            return self.prompting
+        sets = [{ref.prompting for ref in self.sets if ref.labeller == name and self.of(ref)} for name in labellers]
+        both = set.intersection(*sets) or {ref.prompting for ref in self.sets if ref.labeller in labellers}
+        return tuple(prompting for prompting in PROMPTINGS if prompting in both)
+
+    def of(self, ref: LabelSetRef) -> bool:
+        return ref.task == self.task.info.name
+
+    def get(self, labeller: str, prompting: str) -> LabelSetRef | None:
+        return next((r for r in self.sets if (r.labeller, r.prompting) == (labeller, prompting) and self.of(r)), None)
+
+    def single(self, labeller: str, prompting: str) -> Selection:
+        source = NoiseSource(f"{labeller}/{prompting}", "llm", labeller, prompting)
+        ref = self.get(labeller, prompting)
+        if ref is None:
+            return source, self.missing(labeller, prompting)
+        return self.checked(NoiseSource(source.id, "llm", labeller, prompting, members=(ref,)))
+
+    def missing(self, labeller: str, prompting: str) -> str:
+        name = self.task.info.name
+        return (
+            f"there are no labels of {labeller} ({prompting}-shot) for task {name}: put them into "
+            f"llm_labels/{labeller}/{prompting}/{name} under the folder that --data-dir names, or make them with "
+            f"`bench label --llm {labeller} --task {name} --prompting {prompting}`"
+        )
+
+    def ensemble(self, rule: str, names: list[str]) -> list[Selection]:
+        if rule not in RULES:
+            raise unknown("ensemble", rule, RULES)
+        members = sorted({self.full_name(name) for name in names}, key=lambda member: (member[0], member[1] or ""))
+        if len(members) < 2:
+            raise UsageError(f"{rule}({','.join(names)}): name at least two different labellers")
+        plain = [name for name, wanted in members if wanted is None and name not in self.task.columns]
+        if not plain:
+            return [self.combined(rule, members, None)]
+        return [self.combined(rule, members, prompting) for prompting in self.promptings(plain)]
+
+    def combined(self, rule: str, members: list[tuple[str, str | None]], prompting: str | None) -> Selection:
+        shown = ",".join(name if wanted is None else f"{name}/{wanted}" for name, wanted in members)
+        refs: list[LabelSetRef | str] = []
+        reason = None
+        for name, wanted in members:
+            if wanted is None and name in self.task.columns:
+                refs.append(name)
+            elif ref := self.get(name, wanted or prompting):
+                refs.append(ref)
+            else:
+                reason = reason or self.missing(name, wanted or prompting)
+        source = NoiseSource(
+            id=f"{rule}({shown})" + (f"/{prompting}" if prompting else ""),
+            kind="column" if refs and all(isinstance(ref, str) for ref in refs) else "llm",
+            labeller=f"{rule}({shown})",
+            prompting=prompting,
+            members=tuple(refs),
+            rule=rule,
+        )
+        return (source, reason) if reason else self.checked(source)
+
+    def checked(self, source: NoiseSource) -> Selection:
+        """The source, or why it cannot be used: label sets are read, so that a run does not find out hours later."""
+        if reason := why_not(source, self.task):
+            return source, reason
+        for ref in source.members:
+            if isinstance(ref, str):
+                continue
+            try:
+                splits = read_labels(ref, self.task)
+            except Unavailable as error:
+                return source, f"{error}; {self.missing(ref.labeller, ref.prompting)}"
+            except OtherTexts as error:
+                return source, str(error)
+            absent = [split for split in ("train", "valid") if split not in splits or not len(splits[split].rows)]
+            if absent:
+                return source, f"{ref.id} has no {absent[0]} labels for task {self.task.name}: make them first"
+        return source
+
+
+def _column(name: str) -> NoiseSource:
+    return NoiseSource(name, "column", labeller=name, members=(name,))

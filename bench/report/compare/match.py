@@ -1,0 +1,291 @@
+"""Two results folders side by side: which cells can be compared, what changed, and whether the seeds support it.
+
+Cells are compared where everything that identifies them but the version of the method's code is equal (texts,
+labels, seed, recipe, encoder, hyper-parameters). Where a method's hyper-parameters are all that differs, they are
+compared in a row of their own that names the change. Everything else is named and left out, never averaged in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from bench.report import names as labels
+from bench.report.frame import Results, load
+from bench.report.tables import stats
+from bench.report.tables.model import METRICS
+from bench.store.records import CellKey, Record
+
+COMPARED = ("accuracy", "ece")
+"""The metrics of a comparison."""
+
+ALPHA = 0.05
+
+Verdict = Literal["better", "worse", "no difference shown", "unchanged", "too few seeds", "not tested"]
+
+
+class Pair(NamedTuple):
+    """One cell before and after; `change` names the hyper-parameters that differ ("" = none does)."""
+
+    before: Record
+    after: Record
+    change: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row of a comparison and one metric, paired by seed. In per cent."""
+
+    before: float
+    after: float
+    difference: stats.Interval  # after minus before
+    p: float  # paired t-test; NaN where there is none
+    p_holm: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method in one column (`task`, `noise`), or its average over all of its columns (both "")."""
+
+    setup: str
+    task: str
+    noise: str
+    method: str
+    reference: bool
+    seeds: tuple[int, ...]
+    columns: int
+    outcomes: dict[str, Outcome]  # by metric
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that `bench report --compare` says."""
+
+    before: Results
+    after: Results
+    pairs: list[Pair]
+    lines: list[Line]  # one a method and column
+    averages: list[Line]  # one a method: over the columns with the same seeds
+    new: list[Record]
+    gone: list[Record]
+    statuses: list[tuple[Record, Record]]  # the same cell, with another status
+    differing: list[str] = field(default_factory=list)  # what differs in code, packages, devices, method versions
+    apart: list[str] = field(default_factory=list)  # cells of one name that differ in key: why they are not compared
+
+
+def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
+    """Compare the results in `after` with those in `before` at the step `rule` (`last` or `noisy_valid`).
+
+    Raises UsageError where a folder holds no results, or records of a newer schema.
+    """
+    old, new = load(before), load(after)
+    pairs, gone, added = match(old.records, new.records)
+    scored = [pair for pair in pairs if pair.before.scores is not None and pair.after.scores is not None]
+    lines, averages = _lines(scored, rule)
+    return Comparison(
+        before=old,
+        after=new,
+        pairs=scored,
+        lines=lines,
+        averages=averages,
+        new=added,
+        gone=gone,
+        statuses=[(pair.before, pair.after) for pair in pairs if pair.before.status != pair.after.status],
+        differing=_differing(scored),
+        apart=_apart(gone, added),
+    )
+
+
+def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair], list[Record], list[Record]]:
+    """Cells that can be compared, cells that are gone, cells that are new.
+
+    Of several versions of a method's code in one folder the newest counts.
+    """
+    old, new = _newest(before), _newest(after)
+    pairs = [Pair(old[name], new[name], "") for name in old if name in new]
+    gone = [record for name, record in old.items() if name not in new]
+    added = [record for name, record in new.items() if name not in old]
+    left: dict[str, tuple[list[Record], list[Record]]] = defaultdict(lambda: ([], []))
+    for side, records in enumerate((gone, added)):
+        for record in records:
+            left[_place(record.key, without=("config", "method_version"))][side].append(record)
+    changed = [Pair(one[0], two[0], "") for one, two in left.values() if len(one) == len(two) == 1]
+    for pair in changed:
+        pairs.append(pair._replace(change=_change(pair.before.key.config, pair.after.key.config)))
+    matched = {id(record) for pair in changed for record in pair[:2]}
+    return pairs, *([each for each in records if id(each) not in matched] for records in (gone, added))
+
+
+def _newest(records: Iterable[Record]) -> dict[str, Record]:
+    found: dict[str, Record] = {}
+    for record in sorted(records, key=lambda each: (each.key.method_version, each.created)):
+        found[_place(record.key, without=("method_version",))] = record
+    return found
+
+
+def _place(key: CellKey, without: tuple[str, ...]) -> str:
+    return labels.canonical(key.model_dump(exclude=set(without)))
+
+
+def _change(before: dict[str, Any], after: dict[str, Any]) -> str:
+    names = labels.varying([before, after])
+    return ", ".join(f"{name}: {_value(before, name)} → {_value(after, name)}" for name in names)
+
+
+def _value(values: dict[str, Any], name: str) -> str:
+    return labels.shown(values[name]) if name in values else labels.UNSET
+
+
+def _lines(pairs: list[Pair], rule: str) -> tuple[list[Line], list[Line]]:
+    grouped: dict[tuple[str, str, str, str], dict[int, Pair]] = defaultdict(dict)
+    for pair, *where in zip(pairs, *_names(pairs), strict=True):
+        grouped[tuple(where)][pair.after.key.seed] = pair
+    values = {
+        where: {metric: _values(by_seed, metric, rule) for metric in COMPARED} for where, by_seed in grouped.items()
+    }
+    columns: dict[tuple[str, str], list[tuple]] = defaultdict(list)
+    for where in grouped:
+        columns[where[0], where[3]].append(where)
+    sees_gold = {where[3] for where, by_seed in grouped.items() if any(map(_sees_gold, by_seed.values()))}
+    lines = [_line(where, each, 1, where[3] in sees_gold) for where, each in values.items()]
+    means = [
+        _line((setup, "", "", method), _averaged([values[each] for each in found]), len(found), method in sees_gold)
+        for (setup, method), found in columns.items()
+    ]
+    return _adjusted(sorted(lines, key=_order)), _adjusted(sorted(means, key=_order))
+
+
+def _order(line: Line) -> tuple:
+    return line.setup, line.reference, labels.natural(line.method), line.task, labels.natural(line.noise)
+
+
+def _names(pairs: list[Pair]) -> tuple[list[str], list[str], list[str], list[str]]:
+    """Set-up, task, noise and method of each pair, named over all pairs together."""
+    keys = [pair.after.key.model_copy(update={"method_version": 1}) for pair in pairs]
+    methods, _ = labels.method_labels(keys)
+    named = [f"{pair.after.key.method} ({pair.change})" if pair.change else name
+             for pair, name in zip(pairs, methods, strict=True)]  # fmt: skip
+    return labels.setup_labels(keys), [key.task for key in keys], labels.noise_labels(keys)[0], named
+
+
+def _sees_gold(pair: Pair) -> bool:
+    return "oracle" in pair.after.key.method or "oracle" in pair.after.key.config.values()
+
+
+def _values(by_seed: dict[int, Pair], metric: str, rule: str) -> dict[int, tuple[float, float]]:
+    """Before and after by seed, in the metric's shown unit."""
+    scale = METRICS[metric].scale
+    return {
+        seed: tuple(scale * getattr(getattr(record.scores, rule), metric) for record in pair[:2])
+        for seed, pair in sorted(by_seed.items())
+    }
+
+
+def _averaged(columns: list[dict[str, dict[int, tuple]]]) -> dict[str, dict[int, tuple]]:
+    """By metric and seed: the mean over columns, for the seeds that every column has."""
+    seeds = sorted(set.intersection(*(set(column[COMPARED[0]]) for column in columns)))
+    return {
+        metric: {seed: tuple(np.mean([column[metric][seed] for column in columns], axis=0)) for seed in seeds}
+        for metric in COMPARED
+    }
+
+
+def _line(where: tuple, values: dict[str, dict[int, tuple]], columns: int, reference: bool) -> Line:
+    outcomes = {metric: _outcome(each, METRICS[metric].higher_is_better) for metric, each in values.items()}
+    return Line(*where, reference, tuple(values[COMPARED[0]]), columns, outcomes)
+
+
+def _outcome(by_seed: dict[int, tuple[float, float]], higher_is_better: bool) -> Outcome:
+    if not by_seed:
+        nothing = stats.mean_interval([])
+        return Outcome(nothing.mean, nothing.mean, nothing, float("nan"), float("nan"), "too few seeds")
+    before, after = np.array(list(by_seed.values())).T
+    gaps = after - before
+    difference = stats.mean_interval(gaps)
+    p, verdict = float("nan"), "not tested"
+    if not gaps.any():
+        verdict = "unchanged"
+    elif len(gaps) < stats.MIN_SEEDS:
+        verdict = "too few seeds"
+    elif np.ptp(gaps) > 1e-9:  # the very same gap in every seed: the seeds are no independent evidence
+        from scipy.stats import ttest_rel
+
+        p = float(ttest_rel(after, before).pvalue)
+        verdict = "better" if (difference.mean > 0) == higher_is_better else "worse"
+    return Outcome(float(before.mean()), float(after.mean()), difference, p, p, verdict)
+
+
+def _adjusted(lines: list[Line]) -> list[Line]:
+    """Holm's correction over all lines, one family a metric; what does not survive it is no difference."""
+    corrected = {metric: stats.holm([line.outcomes[metric].p for line in lines]) for metric in COMPARED if lines}
+    made = []
+    for index, line in enumerate(lines):
+        outcomes = {}
+        for metric, each in line.outcomes.items():
+            p = float(corrected[metric][index])
+            verdict = each.verdict if np.isnan(p) or p < ALPHA else "no difference shown"
+            outcomes[metric] = Outcome(each.before, each.after, each.difference, each.p, p, verdict)
+        made.append(Line(**(vars(line) | {"outcomes": outcomes})))
+    return made
+
+
+def _differing(pairs: list[Pair]) -> list[str]:
+    """Sentences: what differs between the two runs of the compared cells besides their scores."""
+    seen: dict[str, Counter] = defaultdict(Counter)
+    for pair in pairs:
+        for name, *values in _facts(pair):
+            if values[0] != values[1]:
+                seen[name][f"{values[0]} → {values[1]}"] += 1
+    return [
+        f"{name}: {', '.join(f'{change} ({count} of {len(pairs)} cells)' for change, count in counts.most_common(5))}"
+        for name, counts in sorted(seen.items())
+    ]
+
+
+def _facts(pair: Pair) -> list[tuple[str, Any, Any]]:
+    before, after = pair.before, pair.after
+    facts = [("code", before.code_version or "unknown", after.code_version or "unknown")]
+    facts.append((f"version of {after.key.method}", before.key.method_version, after.key.method_version))
+    for name in sorted(before.versions.keys() | after.versions.keys()):
+        facts.append((name, before.versions.get(name, "absent"), after.versions.get(name, "absent")))
+    for name in ("name", "precision", "processes"):
+        facts.append((f"device ({name})", before.device.get(name, "unknown"), after.device.get(name, "unknown")))
+    return facts
+
+
+def _apart(gone: list[Record], added: list[Record]) -> list[str]:
+    """Sentences: cells of one name and seed on both sides whose keys differ in more than the method."""
+    there = defaultdict(list)
+    for record in added:
+        there[_name_and_seed(record.key)].append(record.key)
+    reasons: Counter = Counter()
+    for record in gone:
+        for other in there.get(_name_and_seed(record.key), ())[:1]:
+            reasons[record.key.task, record.key.noise, _key_difference(record.key, other)] += 1
+    return [
+        f"{task}, {noise}: {count} {'cell' if count == 1 else 'cells'} of the same name not compared: {why}"
+        for (task, noise, why), count in sorted(reasons.items())
+    ]
+
+
+def _name_and_seed(key: CellKey) -> tuple:
+    return key.task, key.noise, key.method, key.seed
+
+
+def _key_difference(before: CellKey, after: CellKey) -> str:
+    one, two = before.model_dump(), after.model_dump()
+    parts = []
+    for name in labels.varying([one, two]):
+        if name == "data":
+            parts.append("texts or labels")
+        elif isinstance(one[name], dict):
+            parts.append(_change(one[name], two[name]))
+        elif name != "method_version":
+            parts.append(f"{name}: {labels.shown(one[name])} → {labels.shown(two[name])}")
+    return "; ".join(parts)

@@ -1,0 +1,302 @@
+"""The figures, drawn from tables and records onto plain matplotlib figures (no pyplot, no global state)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from bench.report.tables import stats
+from bench.report.tables.model import METRICS
+from bench.report.tables.result import Block, Column, row_kind
+
+BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+INK, PAPER, LINE = "#1b1f24", "#ffffff", "#d8dde3"
+GREY = "#7a7a7a"
+ACROSS = 4
+"""Panels side by side before a new row begins."""
+
+
+def short(text: str, length: int = 26) -> str:
+    """`text` cut to `length` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def two_lines(method: str) -> str:
+    """A method's label for an axis: its parameters, which tell variants apart, on a line of their own."""
+    name, bracket, parameters = method.partition("[")
+    if not bracket or len(method) <= 20:
+        return short(method)
+    return f"{short(name)}\n{short(bracket + parameters, 32)}"
+
+
+def panels(count: int, width: float, height: float, across: int = ACROSS, **share) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels of `width` x `height` inches, `across` in a row; surplus places stay empty."""
+    columns = min(count, across)
+    rows = math.ceil(count / columns)
+    figure = new_figure(columns * width, rows * height + 0.5)
+    axes = list(figure.subplots(rows, columns, squeeze=False, **share).ravel())
+    for empty in axes[count:]:
+        empty.set_visible(False)
+    return figure, axes[:count]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of `width` x `height` inches, or what its title needs, that makes room for its labels."""
+    figure = Figure(figsize=(max(width, 4.8), max(height, 1.7)), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.07, w_pad=0.05)
+    return figure
+
+
+def scores(block: Block, task: str, columns: list[Column], metric_name: str, rule: str, baseline: str | None) -> Figure:
+    """Mean and 95 % interval by method, one panel a noise source; faint points are single seeds."""
+    metric = METRICS[metric_name]
+    methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
+    figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)
+    name = f"{metric_name}_{rule}"
+    for axis, column in zip(axes, columns, strict=True):
+        found = {
+            place: np.array(list(values.values()))
+            for place, method in enumerate(methods)
+            if (values := block.values(method, column, name, metric.scale))
+        }
+        for kind, (marker, colour, face) in KINDS.items():
+            chosen = {p: v for p, v in found.items() if row_kind(block, methods[p], baseline) == kind}
+            if chosen:
+                _points_with_intervals(axis, chosen, marker, colour, face)
+            if chosen and kind == "baseline":
+                axis.axvline(next(iter(chosen.values())).mean(), color=colour, linewidth=0.8, linestyle="--")
+        for place in set(range(len(methods))) - set(found):
+            _say_why_not(axis, place, block.rows.get((methods[place], column), []))
+        axis.set_title(short(column[1], 34), loc="left")
+        _method_axis(axis, methods)
+    _percent_limits(axes, metric_name, [_shown(block, methods, columns, metric_name, rule, metric.scale)])
+    for axis in axes[-min(len(axes), ACROSS) :]:
+        axis.set_xlabel(f"{metric.short}{f' ({metric.unit})' if metric.unit else ''}")
+        axis.tick_params(labelbottom=True)
+    figure.suptitle(f"{metric.title}: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+KINDS = {"method": ("o", BLUE, BLUE), "baseline": ("s", ORANGE, ORANGE), "reference": ("D", GREY, PAPER)}
+"""Marker, colour and face of each kind of row."""
+
+
+def _points_with_intervals(axis: Axes, found: dict[int, np.ndarray], marker: str, colour: str, face: str) -> None:
+    """Means with 95 % intervals at the places of `found`, and every single seed as a faint point."""
+    places = np.array(list(found))
+    intervals = [stats.mean_interval(values) for values in found.values()]
+    singles = np.concatenate(list(found.values()))
+    seeds = np.repeat(places, [len(values) for values in found.values()])
+    axis.plot(singles, seeds, ".", color=colour, alpha=0.35, markersize=3.5)
+    style = {"fmt": marker, "color": colour, "markerfacecolor": face, "capsize": 2.5, "elinewidth": 1.2}
+    halves = np.nan_to_num([interval.half for interval in intervals])
+    axis.errorbar([interval.mean for interval in intervals], places, xerr=halves if halves.any() else None, **style)
+
+
+def _shown(block, methods, columns, metric_name, rule, scale) -> np.ndarray:
+    found = [
+        value
+        for method in methods
+        for column in columns
+        for value in block.values(method, column, f"{metric_name}_{rule}", scale).values()
+    ]
+    return np.array(found or [0.0])
+
+
+def _percent_limits(axes: Sequence[Axes], metric_name: str, found: list[np.ndarray]) -> None:
+    """Limits that show the points and stay within what the metric can be: wide intervals are cut, not the points."""
+    values = np.concatenate(found)
+    low, high = values.min(), values.max()
+    pad = max(0.12 * (high - low), 2.0)
+    axes[0].set_xlim(max(0.0, low - pad), min(100.0 + 0.5, high + pad))
+
+
+def _say_why_not(axis: Axes, place: int, rows: list[dict]) -> None:
+    """Write `failed`, `skipped` or `not run` where a method has no point."""
+    states = {row["status"] for row in rows}
+    text = next((state for state in ("failed", "skipped") if state in states), "no score" if rows else "not run")
+    axis.text(0.02, place, text, transform=axis.get_yaxis_transform(), va="center", color=GREY, fontsize=7)
+
+
+def _method_axis(axis: Axes, methods: list[str]) -> None:
+    axis.set_yticks(range(len(methods)), [two_lines(method) for method in methods])
+    axis.set_ylim(len(methods) - 0.5, -0.5)
+    axis.grid(axis="y", visible=False)
+
+
+def selection(block: Block, task: str, columns: list[Column]) -> Figure:
+    """Accuracy of the last step, the step chosen on noisy valid, and the best step on test, by method."""
+    methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
+    figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)
+    styles = {
+        "last": ("last step", "o", BLUE, BLUE),
+        "noisy_valid": ("chosen on noisy valid", "s", ORANGE, ORANGE),
+        "oracle_best": ("best on test (diagnostic)", "D", GREY, PAPER),
+    }
+    everything = []
+    for axis, column in zip(axes, columns, strict=True):
+        means = np.array([[_mean(block, method, column, f"accuracy_{rule}") for rule in styles] for method in methods])
+        places = np.flatnonzero(~np.isnan(means).any(axis=1))
+        everything += means[places].ravel().tolist()
+        axis.hlines(places, means[places].min(axis=1), means[places].max(axis=1), color=LINE, linewidth=2.5, zorder=1)
+        for position, (_, marker, edge, face) in reversed(list(enumerate(styles.values()))):
+            axis.plot(means[places, position], places, marker, color=edge, markerfacecolor=face, markersize=5.5)
+        for place in set(range(len(methods))) - set(places.tolist()):
+            _say_why_not(axis, place, block.rows.get((methods[place], column), []))
+        axis.set_title(short(column[1], 34), loc="left")
+        _method_axis(axis, methods)
+    _percent_limits(axes, "accuracy", [np.array(everything or [0.0])])
+    for axis in axes[-min(len(axes), ACROSS) :]:
+        axis.set_xlabel("accuracy (%)")
+        axis.tick_params(labelbottom=True)
+    handles = [
+        axes[0].plot([], [], marker, color=edge, markerfacecolor=face, label=label)[0]
+        for label, marker, edge, face in styles.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=3)
+    figure.suptitle(f"Which step is scored: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _mean(block: Block, method: str, column: Column, name: str) -> float:
+    return stats.mean_interval(list(block.values(method, column, name, 100).values())).mean
+
+
+def reliability(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:
+    """Reliability diagrams, noise sources down, methods across.
+
+    `grid[noise, method]` holds `count`, `accuracy`, `confidence` float[15], pooled over seeds, and `ece`, a
+    fraction. Bars: accuracy of each confidence bin; hatched: the gap to the confidence; strip below: counts.
+    """
+    noises, methods = _axes_of(grid)
+    figure = new_figure(0.7 + 1.75 * len(methods), 0.85 + 1.95 * len(noises))
+    axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex=True, sharey=True)
+    for row, noise in enumerate(noises):
+        for place, method in enumerate(methods):
+            axis = axes[row][place]
+            bins = grid.get((noise, method))
+            if bins is None:
+                axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY)
+            else:
+                _reliability_panel(axis, bins)
+            if row == 0:
+                axis.set_title(two_lines(method))
+            if place == 0:
+                axis.set_ylabel(f"{short(noise, 24)}\naccuracy")
+            if row == len(noises) - 1:
+                axis.set_xlabel("confidence")
+    axes[0][0].set(xlim=(0, 1), ylim=(-0.14, 1.02), yticks=[0, 0.5, 1], xticks=[0, 0.5, 1])
+    figure.suptitle(f"Reliability: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _reliability_panel(axis: Axes, bins: dict[str, np.ndarray]) -> None:
+    filled = bins["count"] > 0
+    count, accuracy, confidence = (bins[name][filled] for name in ("count", "accuracy", "confidence"))
+    width = 1 / len(filled)
+    left = np.flatnonzero(filled) * width
+    _bars(axis, left, width, 0 * accuracy, accuracy, facecolor=BLUE, edgecolor=PAPER, linewidth=0.4)
+    _bars(axis, left, width, accuracy, confidence, facecolor="none", edgecolor=ORANGE, hatch="//////", linewidth=0.6)
+    _bars(axis, left, width, -0.13, -0.13 + 0.1 * count / count.max(), facecolor=GREY, linewidth=0)
+    axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+    axis.text(0.04, 0.96, f"ECE {100 * float(bins['ece']):.1f} %", va="top", fontsize=8, color=INK, bbox=box)
+
+
+def _bars(axis: Axes, left: np.ndarray, width: float, bottom, top: np.ndarray, **style) -> None:
+    """Bars as one artist: a patch for each of them would make a page of diagrams slow to draw."""
+    bottom = np.broadcast_to(bottom, top.shape)
+    corners = [[left, bottom], [left, top], [left + width, top], [left + width, bottom]]
+    axis.add_collection(PolyCollection(np.moveaxis(np.array(corners), 2, 0), **style), autolim=False)
+
+
+def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:
+    """How far right and wrong training labels are fitted, and test accuracy, over the steps of training.
+
+    `grid[noise, method]` maps `step`, `fit_correct`, `fit_wrong`, `test_accuracy` to float arrays
+    [seeds, steps]. Thick: mean over seeds; thin: single seeds.
+    """
+    noises, methods = _axes_of(grid)
+    figure = new_figure(0.7 + 1.85 * len(methods), 1.05 + 1.6 * len(noises))
+    axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex="col", sharey=True)
+    styles = {
+        "fit_correct": ("fit to right labels", GREEN, "-", "o"),
+        "fit_wrong": ("fit to wrong labels (memorised noise)", ORANGE, "--", "s"),
+        "test_accuracy": ("test accuracy", BLUE, ":", "^"),
+    }
+    for row, noise in enumerate(noises):
+        for place, method in enumerate(methods):
+            axis = axes[row][place]
+            curves = grid.get((noise, method))
+            for name, (_, colour, dashes, marker) in styles.items():
+                values = None if curves is None else curves[name]
+                if values is None or np.isnan(values).all():
+                    continue
+                step = curves["step"]
+                axis.plot(step, values.T, color=colour, linewidth=0.6, alpha=0.4)
+                mean = values.mean(axis=0)
+                every = max(1, len(step) // 8)
+                axis.plot(step, mean, color=colour, linestyle=dashes, marker=marker, markersize=3, markevery=every)
+            if curves is None:
+                axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY, transform=axis.transAxes)
+            if row == 0:
+                axis.set_title(two_lines(method))
+            if place == 0:
+                axis.set_ylabel(f"{short(noise, 24)}\nshare")
+            if row == len(noises) - 1:
+                axis.set_xlabel("step")
+                axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0][0].set(ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])
+    handles = [
+        axes[0][0].plot([], [], color=colour, linestyle=dashes, marker=marker, markersize=3, label=label)[0]
+        for label, colour, dashes, marker in styles.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(3, 1 + len(methods)))
+    figure.suptitle(f"Memorisation of noise: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _axes_of(grid: dict[tuple[str, str], object]) -> tuple[list[str], list[str]]:
+    return list(dict.fromkeys(noise for noise, _ in grid)), list(dict.fromkeys(method for _, method in grid))
+
+
+def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task: str) -> Figure:
+    """Noise confusion heat-maps: of the train texts of each gold class (rows), which share got which label.
+
+    `matrices[noise]` int[C, C], rows gold, columns noisy label.
+    """
+    classes = len(label_names)
+    side = max(2.3, 0.9 + 0.3 * classes)
+    across = max(1, min(ACROSS, int(12 // side)))
+    figure, axes = panels(len(matrices), side, side, across, sharex=True, sharey=True)
+    mesh = None
+    names = [short(name, 14) for name in label_names]
+    for axis, (noise, counts) in zip(axes, matrices.items(), strict=True):
+        totals = counts.sum(axis=1, keepdims=True)
+        share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+        mesh = axis.pcolormesh(share, cmap="Blues", norm=Normalize(0, 1), edgecolors=PAPER, linewidth=0.4)
+        rate = 1 - np.trace(counts) / max(1, counts.sum())
+        axis.set_title(f"{short(noise, 22)}\nnoise {100 * rate:.1f} %", loc="left")
+        axis.set_xticks(np.arange(classes) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
+        axis.set_yticks(np.arange(classes) + 0.5, names)
+        axis.set(aspect="equal", ylim=(classes, 0))
+        axis.grid(visible=False)
+        axis.tick_params(length=0, labelsize=8 if classes <= 10 else 6, labelbottom=True)
+        if classes <= 10:
+            for gold, noisy in np.argwhere(share >= 0.005):
+                colour = "#fefefe" if share[gold, noisy] > 0.55 else "#0a0a0a"
+                text = f"{100 * share[gold, noisy]:.0f}"
+                axis.text(noisy + 0.5, gold + 0.5, text, ha="center", va="center", color=colour, fontsize=7)
+    axes[0].set_ylabel("gold class")
+    figure.supxlabel("noisy label", fontsize=9)
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.7, pad=0.02)
+    bar.set_label("share of the gold class")
+    figure.suptitle(f"Noisy labels: {short(task)}\n", x=0.01, ha="left")  # a line between it and the titles
+    return figure

@@ -1,0 +1,261 @@
+"""Which figures a report has, what data goes into each, and how they are saved."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.report.figures.plan import Plan, make_plan, not_shown
+from bench.report.frame import Results
+from bench.report.tables.result import METRICS, Block, Column
+
+if TYPE_CHECKING:
+    pass
+
+STYLE = Path(__file__).with_name("report.mplstyle")
+
+MAX_METHODS, MAX_NOISES = 7, 5
+"""A small-multiples figure beyond this is no longer readable; what is left out is said in its caption."""
+
+PNG_DPI = 200
+
+CURVES = ("fit_correct", "fit_wrong", "test_accuracy")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The report's matplotlib style; characters without a glyph are drawn as boxes without a warning."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(fname=STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def render(plan: Plan, formats: Sequence[str] = ("png", "svg", "pdf")) -> dict[str, bytes]:
+    """The figure by format: PNG (200 dpi), SVG, PDF; equal data give equal bytes."""
+    return render_and_count(plan, formats)[0]
+
+
+def render_and_count(plan: Plan, formats: Sequence[str]) -> tuple[dict[str, bytes], int]:
+    """The figure by format, and its number of panels: what drawing it had cost, roughly."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    made = {}
+    with style():
+        figure = plan.draw()
+        # Straight to the canvases: `savefig` draws everything once more before it draws.
+        if "png" in formats:
+            figure.set_dpi(PNG_DPI)
+            FigureCanvasAgg(figure).print_png(made.setdefault("png", io.BytesIO()), metadata={"Software": None})
+            figure.set_layout_engine("none")  # settled by the first drawing
+        if "svg" in formats:
+            canvas = FigureCanvasSVG(figure)
+            canvas.print_svg(made.setdefault("svg", io.BytesIO()), metadata={"Date": None, "Creator": None})
+            figure.set_layout_engine("none")
+        if "pdf" in formats:
+            undated = {"CreationDate": None, "Creator": None, "Producer": None}
+            FigureCanvasPdf(figure).print_pdf(made.setdefault("pdf", io.BytesIO()), metadata=undated)
+    return {suffix: buffer.getvalue() for suffix, buffer in made.items()}, len(figure.axes)
+
+
+def plans(
+    results: Results, blocks: list[Block], rule: str, baseline: str | None, *, overview: bool = False
+) -> list[Plan]:
+    """Every figure that the records have data for; with `overview` only those over all columns of a set-up."""
+    from bench.report.figures.overview import overview_plans
+
+    made = []
+    for block in blocks:
+        made += overview_plans(block, rule, baseline)
+        for task in () if overview else block.tasks():
+            columns = [column for column in block.columns if column[0] == task]
+            scored = [c for c in columns if any(block.values(m, c, f"accuracy_{rule}") for m in block.methods)]
+            if scored:
+                made += _task_plans(results, block, task, scored, rule, baseline)
+    return made if overview else made + _confusion_plans(results)
+
+
+def _task_plans(results: Results, block: Block, task: str, columns: list[Column], rule: str, baseline) -> list[Plan]:
+    from bench.report.figures import by_task as plots
+    from bench.report.figures.inside_sidyp import sidyp_plans
+    from bench.report.figures.text_map import text_map_plans
+
+    where = f"{task}, {block.setup}"
+    interval = "Points: means over seeds with 95 % t-intervals (cut at the frame); small points: single seeds. "
+    marks = "Square and dashed line: the baseline. Hollow: references that see gold."
+    made = [
+        make_plan(
+            metric,
+            task,
+            block.setup,
+            f"{METRICS[metric].title}: {where}",
+            interval + marks,
+            lambda metric=metric: plots.scores(block, task, columns, metric, rule, baseline),
+        )
+        for metric in ("accuracy", "ece")
+    ]
+    noises, methods, left_out = _fitting(block, columns, baseline)
+    made.append(
+        make_plan(
+            "reliability",
+            task,
+            block.setup,
+            f"Reliability: {where}",
+            "Bars: accuracy of the test texts in each of 15 confidence bins, last step, seeds pooled; hatched: the gap "
+            f"to the confidence; grey strip: how many texts. ECE: mean over seeds.{left_out}",
+            lambda: plots.reliability(reliability_data(results, block, task, noises, methods), task, block.setup),
+        )
+    )
+    curves = memorisation_data(results, block, task, noises, methods)
+    if curves:
+        made.append(
+            make_plan(
+                "memorisation",
+                task,
+                block.setup,
+                f"Memorisation of noise: {where}",
+                "Share of the rightly and of the wrongly labelled train texts that are predicted as labelled, and test "
+                f"accuracy, after each step. Thick: mean over seeds; thin: single seeds.{left_out}",
+                lambda: plots.memorisation(curves, task, block.setup),
+            )
+        )
+    made.append(
+        make_plan(
+            "selection",
+            task,
+            block.setup,
+            f"Which step is scored: {where}",
+            "Mean accuracy over seeds of three steps. The best step on test needs gold labels: a diagnostic, "
+            "never a result.",
+            lambda: plots.selection(block, task, columns),
+        )
+    )
+    return made + sidyp_plans(results, block, task) + text_map_plans(results, block, task)
+
+
+def _fitting(block: Block, columns: list[Column], baseline: str | None) -> tuple[list[str], list[str], str]:
+    """The noise sources and the most accurate methods that fit into small multiples, and what does not, in words."""
+    noises = [noise for _, noise in columns]
+    scored = [m for m in block.methods if any(block.values(m, c, "accuracy_last") for c in columns)]
+
+    def mean(method: str) -> float:
+        return float(np.mean([v for c in columns for v in block.values(method, c, "accuracy_last").values()]))
+
+    first = [method for method in scored if method == baseline]
+    rest = sorted((m for m in scored if m not in first), key=lambda m: (m in block.references, -mean(m)))
+    chosen = set((first + rest)[:MAX_METHODS])
+    methods = [method for method in scored if method in chosen]
+    cut = [*noises[MAX_NOISES:], *(method for method in scored if method not in chosen)]
+    return noises[:MAX_NOISES], methods, not_shown(cut)
+
+
+def reliability_data(
+    results: Results, block: Block, task: str, noises: list[str], methods: list[str]
+) -> dict[tuple[str, str], dict[str, np.ndarray] | None]:
+    """Reliability bins pooled over seeds, by (noise, method): `count`, `accuracy`, `confidence` float64[15], `ece`."""
+    grid = {}
+    for noise in noises:
+        for method in methods:
+            rows = block.rows.get((method, (task, noise)), [])
+            found = [bins for row in rows if (bins := results.bins(row["cell"])) is not None]
+            eces = list(block.values(method, (task, noise), "ece_last").values())
+            grid[noise, method] = _pooled(found) | {"ece": np.mean(eces)} if found and eces else None
+    return grid
+
+
+def _pooled(found: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    counts = np.array([bins["count"] for bins in found], dtype=np.float64)
+    total = counts.sum(axis=0)
+    pooled = {"count": total}
+    for name in ("accuracy", "confidence"):
+        sums = (counts * np.nan_to_num(np.array([bins[name] for bins in found], dtype=np.float64))).sum(axis=0)
+        pooled[name] = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+    return pooled
+
+
+def memorisation_data(
+    results: Results, block: Block, task: str, noises: list[str], methods: list[str]
+) -> dict[tuple[str, str], dict[str, np.ndarray] | None]:
+    """Curves by (noise, method): `step` float[steps], the `CURVES` float[seeds, steps]; empty without any fit curve.
+
+    Seeds may have stopped at different steps: the curve ends where the first of them ends.
+    """
+    grid: dict[tuple[str, str], dict[str, np.ndarray] | None] = {}
+    for noise in noises:
+        for method in methods:
+            rows = block.rows.get((method, (task, noise)), [])
+            curves = [curve for row in rows if (curve := results.by_cell[row["cell"]].curve)]
+            grid[noise, method] = _stacked(curves) if curves else None
+    has_fit = any(c is not None and not np.isnan(c["fit_wrong"]).all() for c in grid.values())
+    return grid if has_fit else {}
+
+
+def _stacked(curves: list) -> dict[str, np.ndarray]:
+    length = min(map(len, curves))
+    stacked = {"step": np.array([point.step for point in curves[0][:length]], dtype=np.float64)}
+    for name in CURVES:
+        values = [[getattr(point, name) for point in curve[:length]] for curve in curves]
+        stacked[name] = np.array(values, dtype=np.float64)
+    return stacked
+
+
+def confusion_data(results: Results, task: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Counts by noise source, int[C, C] summed over seeds, and the names of the classes."""
+    cells = results.cells
+    chosen = cells[(cells["task"] == task) & (cells["status"] == "done")]
+    matrices: dict[str, np.ndarray] = {}
+    names: list[str] = []
+    seen = set()
+    order = {"column": 0, "llm": 1, "weak": 2, "synthetic": 3}
+    by_kind = sorted(zip(chosen["cell"], chosen["noise"], chosen["noise_kind"], strict=True), key=lambda r: order[r[2]])
+    for cell, noise, _ in by_kind:
+        record = results.by_cell[cell]
+        counts = record.noise.confusion_train
+        # Methods and set-ups share their noisy labels: each draw of them is counted once.
+        draw = (noise, record.key.data, record.key.limit, record.key.seed)
+        if counts is None or draw in seen:
+            continue
+        seen.add(draw)
+        names = names or record.data.label_names
+        if len(counts) == len(names) and record.data.label_names == names:
+            matrices[noise] = matrices.get(noise, 0) + np.array(counts)
+    return matrices, names
+
+
+def _confusion_plans(results: Results) -> list[Plan]:
+    from bench.report.figures import by_task as plots
+
+    made = []
+    for task in sorted(results.cells["task"].unique()):
+        matrices, names = confusion_data(results, task)
+        if matrices:
+            made.append(
+                make_plan(
+                    "confusion",
+                    task,
+                    "",
+                    f"Noisy labels: {task}",
+                    "Of the train texts of each gold class (rows): the share that was given each label (columns), "
+                    "answered texts only, seeds pooled. Per cent in the cells.",
+                    lambda matrices=matrices, names=names, task=task: plots.confusion(matrices, names, task),
+                )
+            )
+    return made
+
+
+def by_kind(made: list[Plan]) -> dict[str, list[Plan]]:
+    """Plans grouped by kind, in the order in which a report shows them."""
+    groups: dict[str, list[Plan]] = defaultdict(list)
+    for plan in made:
+        groups[plan.kind].append(plan)
+    return groups

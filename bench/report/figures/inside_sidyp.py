@@ -1,0 +1,166 @@
+"""The figure of SiDyP's inside, from what its records keep: candidates, the prior by epoch, paths over the simplex."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, LINE, ORANGE, PAPER, new_figure, short
+from bench.report.figures.plan import Plan, make_plan
+from bench.report.frame import Results
+from bench.report.tables.result import Block
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CAPTION = (
+    "Left: how many candidate labels the train texts have. Then, of the texts with several, the weights that the "
+    "dynamic prior gives after each epoch (0: as retrieved; thick: mean over seeds). Triangles: the reverse process "
+    "for the surest, the median and the least sure test text of the first seed, within its three likeliest classes; "
+    "from ring to disc, by the label that the chain was given. A chain that ends in a fourth class ends in the middle. "
+    "Numbers: the predicted probabilities."
+)
+
+MOST_NOISES = 4
+PATHS = 3
+TRIANGLE = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(0.75)]])
+"""Corners of the simplex of three classes."""
+
+
+class Prior(BaseModel):
+    """The candidate weights of the uncertain texts after an epoch (0: as retrieved)."""
+
+    epoch: int
+    noisy_label: float
+    best: float
+    entropy: float
+
+
+class Path(BaseModel):
+    """The chains of one test text: [given label x sample] of R + 1 points over three classes."""
+
+    row: int
+    classes: tuple[int, int, int]
+    prediction: tuple[float, float, float]
+    chains: list[list[tuple[float, float, float]]]
+
+
+class Story(BaseModel):
+    """What a record of SiDyP keeps under the diagnostics `story`."""
+
+    candidates: list[float] = Field(min_length=1)  # share of texts with 1, 2, ... candidates
+    prior: list[Prior] = Field(min_length=1)
+    paths: list[Path]
+
+
+def stories(results: Results, block: Block, method: str, task: str) -> dict[str, list[Story]]:
+    """By noise source: the stories of a method's cells, by seed; cells without a readable one are left out."""
+    found: dict[str, list[Story]] = {}
+    for column in block.columns:
+        if column[0] != task:
+            continue
+        for row in block.rows.get((method, column), ()):
+            try:
+                told = Story.model_validate(results.by_cell[row["cell"]].diagnostics["story"])
+            except (KeyError, ValidationError):
+                continue
+            found.setdefault(column[1], []).append(told)
+    return dict(list(found.items())[:MOST_NOISES])
+
+
+def label_names(results: Results, block: Block, method: str, task: str, noise: str) -> list[str]:
+    """The names of the classes."""
+    return results.by_cell[block.rows[method, (task, noise)][0]["cell"]].data.label_names
+
+
+def draw(found: dict[str, list[Story]], names: list[str], method: str, task: str, setup: str) -> Figure:
+    """One row a noise source: numbers of candidates, weights by epoch, and three texts' paths."""
+    figure = new_figure(11.5, 0.6 + 2.35 * len(found))
+    axes = figure.subplots(len(found), 2 + PATHS, squeeze=False, width_ratios=[1, 1.25] + [1.15] * PATHS)
+    for row, (noise, told) in enumerate(found.items()):
+        _candidates(axes[row][0], told)
+        axes[row][0].set_ylabel(f"{short(noise, 24)}\nshare of train texts")
+        _prior(axes[row][1], told)
+        for place, axis in enumerate(axes[row][2:]):
+            if place < len(told[0].paths) and all(index < len(names) for index in told[0].paths[place].classes):
+                _path(axis, told[0].paths[place], names)
+            else:
+                axis.set_axis_off()
+    handles, labels = axes[0][1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=3)
+    figure.suptitle(f"Inside {short(method)}: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _candidates(axis: Axes, told: list[Story]) -> None:
+    width = max(len(story.candidates) for story in told)
+    shares = np.array([story.candidates + [0.0] * (width - len(story.candidates)) for story in told]).mean(0)
+    axis.bar(np.arange(1, width + 1), shares, color=BLUE, edgecolor=PAPER)
+    axis.set(xlabel="candidates", ylim=(0, 1))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(axis="x", visible=False)
+
+
+def _prior(axis: Axes, told: list[Story]) -> None:
+    length = min(len(story.prior) for story in told)
+    epochs = [row.epoch for row in told[0].prior[:length]]
+    lines = {
+        "best": ("weight of the best candidate", GREEN, "-", "o"),
+        "noisy_label": ("weight of the noisy label", ORANGE, "--", "s"),
+        "entropy": ("entropy (nats)", GREY, ":", "^"),
+    }
+    for name, (label, colour, dashes, marker) in lines.items():
+        values = np.array([[getattr(row, name) for row in story.prior[:length]] for story in told])
+        axis.plot(epochs, values.T, color=colour, linewidth=0.6, alpha=0.4)
+        axis.plot(epochs, values.mean(0), color=colour, linestyle=dashes, marker=marker, markersize=3, label=label)
+    axis.set(xlabel="epoch", title="uncertain texts")
+    axis.set_ylim(bottom=0)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _path(axis: Axes, path: Path, names: list[str]) -> None:
+    """Chains from their start (small ring) to their end (disc); colour and marker: the label they were given."""
+    axis.plot(*np.vstack([TRIANGLE, TRIANGLE[:1]]).T, color=LINE, linewidth=1)
+    chains = np.array(path.chains) @ TRIANGLE
+    per_label = max(1, len(chains) // 3)
+    for index, chain in enumerate(chains):
+        colour, marker = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))[min(index // per_label, 2)]
+        axis.plot(*chain.T, color=colour, linewidth=0.7, alpha=0.55)
+        axis.plot(*chain[0], marker, color=colour, markerfacecolor=PAPER, markersize=3.5, markeredgewidth=0.8)
+        axis.plot(*chain[-1], marker, color=colour, markersize=6, alpha=0.8)
+    for corner, index, chance, (across, down) in zip(
+        TRIANGLE, path.classes, path.prediction, (("left", "top"), ("right", "top"), ("center", "bottom")), strict=True
+    ):
+        shift = 0.06 if down == "bottom" else -0.06
+        text = f"{short(names[index], 15)}\n{chance:.2f}"
+        x = corner[0] + {"left": -0.14, "right": 0.14, "center": 0.0}[across]
+        axis.text(x, corner[1] + shift, text, ha=across, va=down, fontsize=7, color=INK)
+    axis.set(xlim=(-0.16, 1.16), ylim=(-0.3, 1.16), aspect="equal")
+    axis.set_title(f"test text {path.row}", fontsize=8)
+    axis.set_axis_off()
+
+
+def sidyp_plans(results: Results, block: Block, task: str) -> list[Plan]:
+    """One figure a variant of SiDyP whose records tell enough."""
+    made = []
+    for method in block.methods:
+        if method.split("[")[0].split("+")[0].split(" ")[0] != "sidyp":
+            continue
+        if found := stories(results, block, method, task):
+            names = label_names(results, block, method, task, next(iter(found)))
+            made.append(
+                make_plan(
+                    "sidyp",
+                    task,
+                    block.setup,
+                    f"Inside {method}: {task}, {block.setup}",
+                    CAPTION,
+                    lambda found=found, names=names, method=method: draw(found, names, method, task, block.setup),
+                    suffix="" if method == "sidyp" else method,
+                )
+            )
+    return made

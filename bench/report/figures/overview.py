@@ -1,0 +1,252 @@
+"""Figures over all columns of a set-up: gain by noise rate, accuracy against cost, ranks with critical difference."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from bench.report.figures.by_task import (
+    BLUE,
+    GREY,
+    INK,
+    KINDS,
+    LINE,
+    ORANGE,
+    PAPER,
+    new_figure,
+    panels,
+    short,
+    two_lines,
+)
+from bench.report.figures.plan import Plan, make_plan, not_shown
+from bench.report.tables import stats
+from bench.report.tables.model import METRICS
+from bench.report.tables.result import Block, averages, common_columns, row_kind
+from bench.report.tables.significance import compared, ranks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PANELS = 12
+MOST_VECTOR_POINTS = 300
+"""More points of a panel are drawn as an image within the vector file."""
+MIN_RATES = 3
+"""Fewer columns carry no line."""
+
+
+def improvement_data(block: Block, rule: str, baseline: str | None) -> dict[str, np.ndarray]:
+    """By method: float64[cells, 3] of noise rate, gain over the baseline with the same seed (both percent), column."""
+    found = {}
+    for method in block.methods:
+        if method == baseline or method in block.references:
+            continue
+        points = []
+        for place, column in enumerate(block.columns):
+            ours = block.values(method, column, f"accuracy_{rule}", 100)
+            theirs = block.values(baseline, column, f"accuracy_{rule}", 100) if baseline else {}
+            rates = block.values(method, column, "noise_rate_train", 100)
+            points += [
+                (rates[s], ours[s] - theirs[s], place) for s in sorted(ours.keys() & theirs.keys() & rates.keys())
+            ]
+        if points:
+            found[method] = np.array(points, dtype=np.float64)
+    return found
+
+
+def improvement(data: dict[str, np.ndarray], block: Block, baseline: str) -> Figure:
+    """Gain over the baseline by noise rate, one panel a method, after one with all of them."""
+    shown = dict(list(data.items())[: MOST_PANELS - 1])
+    whole = {"all methods": np.concatenate(list(data.values()))} if len(data) > 1 else {}
+    every = whole | shown
+    figure, axes = panels(len(every), 2.35, 1.9, sharex=True, sharey=True)
+    for axis, (method, points) in zip(axes, every.items(), strict=True):
+        axis.axhline(0, color=ORANGE, linewidth=0.9, linestyle="--")
+        dots = {"color": BLUE, "alpha": 0.55, "markersize": 3.6, "markeredgewidth": 0}
+        axis.plot(points[:, 0], points[:, 1], "o", **dots, rasterized=len(points) > MOST_VECTOR_POINTS)
+        if len(np.unique(points[:, 2])) >= MIN_RATES and np.ptp(points[:, 0]) > 1:
+            _fit(axis, points)
+        axis.set_title(two_lines(method), loc="left")
+    values = np.concatenate([points[:, 1] for points in every.values()])
+    low, high = min(0.0, values.min()), max(0.0, values.max())
+    pad = 0.08 * (high - low) + 0.3
+    axes[0].set_ylim(low - pad, high + pad)
+    for axis in axes[:: min(4, len(axes))]:
+        axis.set_ylabel("points")
+    for axis in axes[-min(4, len(axes)) :]:
+        axis.set_xlabel("noise rate (%)")
+        axis.tick_params(labelbottom=True)
+    figure.suptitle(f"Accuracy over {short(baseline)}, by noise rate: {short(block.setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _fit(axis: Axes, points: np.ndarray) -> None:
+    """A line and its 95 % band; the bootstrap draws whole columns, whose cells share their noise."""
+    import seaborn
+
+    seaborn.regplot(
+        x=points[:, 0], y=points[:, 1], units=points[:, 2], ax=axis, scatter=False, color=INK, seed=0, n_boot=300,
+        line_kws={"linewidth": 1.3},
+    )  # fmt: skip
+
+
+def pareto_data(block: Block, rule: str, baseline: str | None) -> dict[str, tuple[float, float, str]]:
+    """By method: mean stand-alone seconds a cell, mean accuracy over the shared columns (percent), kind of row."""
+    shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
+    found = {}
+    for method in block.methods:
+        if method in left_out:
+            continue
+        by_seed = averages(block, method, shared, f"accuracy_{rule}", 100)
+        seconds = [s for c in shared for s in block.values(method, c, "seconds_stand_alone").values() if s > 0]
+        if by_seed and seconds:
+            accuracy = float(np.mean(list(by_seed.values())))
+            found[method] = (float(np.mean(seconds)), accuracy, row_kind(block, method, baseline))
+    return found
+
+
+def front(data: dict[str, tuple[float, float, str]]) -> list[str]:
+    """The methods (no references) that no other one beats in accuracy at equal or less cost, cheapest first."""
+    best, chosen = -math.inf, []
+    competing = [(s, -a, name) for name, (s, a, kind) in data.items() if kind != "reference"]
+    for _, negative, name in sorted(competing):
+        if -negative > best:
+            best = -negative
+            chosen.append(name)
+    return chosen
+
+
+def pareto(data: dict[str, tuple[float, float, str]], block: Block) -> Figure:
+    """Accuracy against stand-alone seconds a cell (log scale); the line joins the methods that none dominates."""
+    figure = new_figure(7.2, max(2.8, 0.9 + 0.2 * len(data)))
+    axis = figure.subplots()
+    best = front(data)
+    for kind, (marker, colour, face) in KINDS.items():
+        chosen = [(s, a) for s, a, each in data.values() if each == kind]
+        if chosen:
+            axis.plot(*np.array(chosen).T, marker, color=colour, markerfacecolor=face, markersize=6, zorder=3)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axis.xaxis.set_major_formatter("{x:g}")  # the log scale's own labels are TeX
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    seconds = [s for s, _, _ in data.values()]
+    axis.set_xlim(min(seconds) / 1.4, max(seconds) * 1.4)
+    line = np.array([data[name][:2] for name in best])
+    axis.step(np.append(line[:, 0], max(seconds)), np.append(line[:, 1], line[-1, 1]), where="post", color=BLUE)
+    accuracies = [a for _, a, _ in data.values()]
+    pad = 0.06 * (max(accuracies) - min(accuracies)) + 0.3
+    axis.set_ylim(min(accuracies) - pad, max(accuracies) + pad)
+    _names_at_the_side(axis, data, best)
+    axis.set(xlabel="seconds a cell, stand-alone (log scale)", ylabel="accuracy (%)")
+    figure.suptitle(f"Accuracy against cost: {short(block.setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def _names_at_the_side(axis: Axes, data: dict, best: list[str]) -> None:
+    """Names in a column right of the frame, joined to their points: they never cover each other."""
+    low, high = axis.get_ylim()
+    ordered = sorted(data, key=lambda name: data[name][1])
+    wanted = np.array([(data[name][1] - low) / (high - low) for name in ordered])
+    step = min(0.075, 1.0 / max(1, len(ordered) - 1))
+    places = wanted.copy()
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + step)
+    for i in range(len(places) - 1, -1, -1):
+        places[i] = min(places[i], 1.0 - (len(places) - 1 - i) * step)
+    for name, place in zip(ordered, places, strict=True):
+        axis.annotate(
+            short(name, 34), (data[name][0], data[name][1]), (1.03, place), textcoords="axes fraction", va="center",
+            fontsize=8, fontweight="bold" if name in best else "normal", annotation_clip=False,
+            color=GREY if data[name][2] == "reference" else INK,
+            arrowprops={"arrowstyle": "-", "color": LINE, "linewidth": 0.7, "shrinkB": 3, "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def critical_difference(methods: list[str], ranked: stats.Ranks, metric: str, block: Block) -> Figure:
+    """Average ranks on an axis; bars join methods that Nemenyi's test does not tell apart (Demsar 2006)."""
+    import pandas as pd
+    from scikit_posthocs import critical_difference_diagram
+
+    names = [short(name, 34) for name in methods]
+    if len(set(names)) < len(names):
+        names = [f"{short(name, 30)} ({place})" for place, name in enumerate(methods, 1)]
+    figure = new_figure(8.2, 1.5 + 0.12 * len(names))
+    axis = figure.subplots()
+    critical_difference_diagram(
+        pd.Series(ranked.mean, index=names), pd.DataFrame(ranked.pairwise, index=names, columns=names), ax=axis,
+        label_fmt_left="{label}  {rank:.2f}", label_fmt_right="{rank:.2f}  {label}",
+        label_props={"fontsize": 8}, elbow_props={"color": INK, "linewidth": 0.6},
+        marker_props={"color": BLUE, "s": 22, "edgecolor": PAPER}, crossbar_props={"color": INK, "linewidth": 2.4},
+    )  # fmt: skip
+    axis.spines["top"].set_visible(True)
+    axis.grid(visible=False)
+    axis.tick_params(labelsize=8)
+    low, critical = ranked.mean.min(), ranked.critical_difference
+    axis.plot([low, low + critical], [3, 3], color=ORANGE, linewidth=2.4, marker="|", markersize=7, markeredgewidth=1.4)
+    axis.text(low + critical, 3, f"   critical difference {critical:.2f}", va="center", fontsize=8, color=INK)
+    figure.suptitle(f"Average ranks by {metric}: {short(block.setup, 60)}", x=0.01, ha="left")
+    return figure
+
+
+def ranked_by(block: Block, metric_name: str, rule: str) -> tuple[list[str], stats.Ranks] | None:
+    """The ranks of a critical-difference diagram; None where there are too few columns or methods to test."""
+    made = ranks(block, metric_name, rule)
+    return made if made and made[1].pairwise is not None else None
+
+
+def column_count(block: Block, rule: str) -> int:
+    """How many columns the overview figures average over."""
+    return len(compared(block, f"accuracy_{rule}")[1])
+
+
+def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
+    """The figures over all columns of a set-up that its cells have data for."""
+    made = []
+    columns = column_count(block, rule)
+    for metric in ("accuracy", "ece"):
+        if ranked := ranked_by(block, metric, rule):
+            name = METRICS[metric].short
+            made.append(
+                make_plan(
+                    "ranks",
+                    "",
+                    block.setup,
+                    f"Average ranks by {name}: {block.setup}",
+                    f"Ranks by {name} over {columns} columns (task and noise source), seeds averaged first; 1 is best. "
+                    "Bars join methods that Nemenyi's test does not tell apart (5 %).",
+                    lambda ranked=ranked, name=name: critical_difference(*ranked, name, block),
+                    suffix=metric,
+                )
+            )
+    if gains := improvement_data(block, rule, baseline):
+        gains = dict(sorted(gains.items(), key=lambda item: -item[1][:, 1].mean()))
+        left_out = list(gains)[MOST_PANELS - 1 :]
+        made.append(
+            make_plan(
+                "improvement",
+                "",
+                block.setup,
+                f"Accuracy over {baseline}, by noise rate: {block.setup}",
+                f"Each point is a cell against {baseline} with the same seed. Line: least squares; band: its 95 % "
+                "interval by a bootstrap over columns (task and noise source), from "
+                f"{MIN_RATES} columns on. Largest mean gain first.{not_shown(left_out)}",
+                lambda: improvement(gains, block, baseline),
+            )
+        )
+    if len(costs := pareto_data(block, rule, baseline)) > 1:
+        made.append(
+            make_plan(
+                "pareto",
+                "",
+                block.setup,
+                f"Accuracy against cost: {block.setup}",
+                f"Means over {columns} columns. The line and the bold names: methods that no other one beats at "
+                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references that "
+                "see gold.",
+                lambda: pareto(costs, block),
+            )
+        )
+    return made

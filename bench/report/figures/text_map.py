@@ -1,0 +1,125 @@
+"""A map of the train texts, the wrongly labelled ones marked: t-SNE of sentence embeddings in the stage store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.core.seeds import named_generator
+from bench.report.figures.by_task import GREY, INK, ORANGE, PAPER, panels, short
+from bench.report.figures.plan import Plan, make_plan
+from bench.report.frame import Results
+from bench.report.tables.result import Block
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_TEXTS = 800
+MOST_NOISES = 6
+
+HOW_TO = (
+    "No map of the texts is drawn: it needs the sentence embeddings that a run keeps in the folder `stages` of its "
+    "results (run without --no-stages, and keep that folder beside `cells`), and records that hold the labels of train."
+)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One noise source on the texts of a map."""
+
+    noisy: np.ndarray  # int16[N_train], -1 = no answer
+    gold: np.ndarray  # int16[N_train]
+
+
+def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
+    """The map of a task's train texts, where embeddings and labels are at hand."""
+    found: dict[Path, dict[str, Labelled]] = {}
+    names: list[str] = []
+    for column in block.columns:
+        if column[0] != task:
+            continue
+        for method in block.methods:
+            row = next((r for r in block.rows.get((method, column), ()) if r["status"] == "done"), None)
+            arrays = row and results.arrays(row["cell"], "train_labels", "train_gold")
+            path = arrays and _embeddings(results, row["cell"], len(arrays["train_gold"]))
+            if path:
+                names = results.by_cell[row["cell"]].data.label_names
+                found.setdefault(path, {})[column[1]] = Labelled(arrays["train_labels"], arrays["train_gold"])
+                break
+    if not found:
+        return []
+    path, labelled = max(found.items(), key=lambda item: len(item[1]))
+    title = f"Map of the train texts: {task}, {block.setup}"
+    caption = (
+        f"t-SNE of the sentence embeddings (cosine; at most {MOST_TEXTS} texts, drawn at random). Grey points: rightly "
+        "labelled; orange crosses: wrongly labelled; rings: no answer. Names stand at the middle of their gold class. "
+        "Distances between far groups mean nothing in t-SNE."
+    )
+    return [
+        make_plan(
+            "embedding", task, block.setup, title, caption, lambda: draw(path, labelled, names, task, block.setup)
+        )
+    ]
+
+
+def _embeddings(results: Results, cell: str, rows: int) -> Path | None:
+    """The stored embeddings of a cell's train texts; None where they are not there."""
+    for use in results.by_cell[cell].stages:
+        path = results.folder / "stages" / "embeddings" / f"{use.hash[:32]}.safetensors"
+        if use.name == "embeddings" and path.is_file() and _length(path) == rows:
+            return path
+    return None
+
+
+def _length(path: Path) -> int | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+    return next((shape[0] for shape in shapes if len(shape) == 2), None)
+
+
+def coordinates(vectors: np.ndarray) -> np.ndarray:
+    """t-SNE of `vectors` float[N, D]: float[N, 2]; the same for the same vectors."""
+    from sklearn.manifold import TSNE
+
+    if len(vectors) < 4:
+        return np.asarray(vectors, dtype=np.float64)[:, :2]
+    perplexity = min(30.0, (len(vectors) - 1) / 3)
+    return TSNE(perplexity=perplexity, metric="cosine", init="random", random_state=0).fit_transform(vectors)
+
+
+def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str, setup: str) -> Figure:
+    """One panel a noise source; the texts lie at the same places in all of them."""
+    from safetensors.numpy import load_file
+
+    vectors = next(array for array in load_file(path).values() if array.ndim == 2)
+    size = min(MOST_TEXTS, len(vectors))
+    rows = np.sort(named_generator("text map", task).choice(len(vectors), size=size, replace=False))
+    places = coordinates(np.asarray(vectors[rows], dtype=np.float32))
+    shown = dict(list(labelled.items())[:MOST_NOISES])
+    figure, axes = panels(len(shown), 3.7, 3.5, across=3)
+    for axis, (noise, labels) in zip(axes, shown.items(), strict=True):
+        noisy, gold = labels.noisy[rows], labels.gold[rows]
+        wrong, silent = (noisy != gold) & (noisy >= 0), noisy < 0
+        right = ~wrong & ~silent
+        axis.plot(*places[right].T, "o", color=GREY, alpha=0.35, markersize=3, markeredgewidth=0)
+        axis.plot(*places[wrong].T, "x", color=ORANGE, markersize=3.6, markeredgewidth=0.9)
+        axis.plot(*places[silent].T, "o", color=INK, markerfacecolor=PAPER, markersize=4, markeredgewidth=0.9)
+        for index in np.unique(gold):
+            x, y = np.median(places[gold == index], axis=0)
+            box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.2}
+            axis.text(x, y, short(names[index], 18), fontsize=7, ha="center", va="center", color=INK, bbox=box)
+        axis.set_title(f"{short(noise, 28)}: {100 * wrong.mean():.0f} % wrong", loc="left")
+        axis.set(xticks=[], yticks=[])
+        axis.grid(visible=False)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    figure.suptitle(f"Map of the train texts: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
+    return figure

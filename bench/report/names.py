@@ -1,0 +1,163 @@
+"""Names for what differs: methods with their parameters, noise sources with their options, set-ups.
+
+A name shows only what varies among the records at hand, in the selector language of the command line
+(`sidyp[mode=official]`). Two things that differ never get the same name, so they are never averaged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from bench.store.records import CellKey
+
+
+def canonical(value: Any) -> str:
+    """A text that is equal exactly for equal JSON values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+UNSET = "unset"
+"""How a label writes a parameter that one variant has and another has not."""
+
+
+def shown(value: Any) -> str:
+    """A JSON value as a selector writes it: `8`, `official`, `0.3`, `true`; quoted where it could be misread."""
+    if not isinstance(value, str):
+        return canonical(value)
+    plain = re.fullmatch(r"[A-Za-z_][\w.@:/+-]*", value) and value not in (
+        UNSET,
+        "true",
+        "false",
+        "null",
+        "NaN",
+        "Infinity",
+    )
+    return value if plain else canonical(value)
+
+
+def natural(text: str) -> list:
+    """A sorting key that reads numbers as numbers (`method-2` before `method-10`) and ignores case."""
+    pieces = re.split(r"(\d+(?:\.\d+)?)", text.lower())
+    return [(float(piece), "") if index % 2 else (-1.0, piece) for index, piece in enumerate(pieces)]
+
+
+def varying(parameters: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The parameters that take more than one value (being absent is a value too), in order of their names."""
+    distinct = {canonical(each): each for each in parameters}.values()
+    names = sorted({name for each in distinct for name in each})
+    return [name for name in names if len({canonical(each[name]) if name in each else "" for each in distinct}) > 1]
+
+
+def bracketed(name: str, parameters: Mapping[str, Any], names: Sequence[str]) -> str:
+    """`name[a=1,b=x]` with the parameters among `names`."""
+    inside = ",".join(f"{each}={shown(parameters[each]) if each in parameters else UNSET}" for each in names)
+    return f"{name}[{inside}]" if inside else name
+
+
+def parameter_labels(names: Sequence[str], parameters: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, str]]:
+    """A label for each (name, parameters), and what a bare name stands for where parameters vary.
+
+    Among the variants of one name the commonest carries the bare name; when two are equally common every
+    variant spells its parameters out.
+    """
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        members[name].append(index)
+    labels = list(names)
+    bare: dict[str, str] = {}
+    for name, indices in members.items():
+        differing = varying([parameters[i] for i in indices])
+        if not differing:
+            continue
+        spelled = {i: bracketed(name, parameters[i], differing) for i in indices}
+        ranked = Counter(spelled.values()).most_common()
+        commonest = ranked[0][0] if ranked[0][1] > ranked[1][1] else None
+        for i in indices:
+            labels[i] = name if spelled[i] == commonest else spelled[i]
+        if commonest is not None:
+            bare[name] = commonest
+    return labels, bare
+
+
+def method_labels(keys: Sequence[CellKey]) -> tuple[list[str], dict[str, str]]:
+    """A label for each cell's method, e.g. `sidyp[mode=official]`, and what the bare names stand for.
+
+    Where a folder holds results of several versions of a method, the older ones are marked `(v1)`.
+    """
+    newest: dict[str, int] = {}
+    for key in keys:
+        newest[key.method] = max(newest.get(key.method, key.method_version), key.method_version)
+    names = [
+        key.method if key.method_version == newest[key.method] else f"{key.method} (v{key.method_version})"
+        for key in keys
+    ]
+    return parameter_labels(names, [key.config for key in keys])
+
+
+def noise_labels(keys: Sequence[CellKey]) -> tuple[list[str], dict[str, str]]:
+    """A label for each cell's noise source, e.g. `weak[uncovered=drop]`, and what the bare names stand for.
+
+    Options are compared within a task and a source only: a source without a given option is no variant.
+    """
+    labels = [""] * len(keys)
+    bare: dict[str, str] = {}
+    for indices in _grouped(key.task for key in keys).values():
+        part, part_bare = parameter_labels([keys[i].noise for i in indices], [keys[i].options for i in indices])
+        bare |= part_bare
+        for i, label in zip(indices, part, strict=True):
+            labels[i] = label
+    return labels, bare
+
+
+def encoder_label(key: CellKey) -> str:
+    """The encoder with its mode, e.g. `minilm:frozen` or `minilm:fine-tuned`."""
+    return f"{key.encoder}:{key.encoder_mode}"
+
+
+def setup_labels(keys: Sequence[CellKey]) -> list[str]:
+    """What must be equal for two cells to be compared: encoder and mode, recipe, limit.
+
+    Beside the encoder a label names only what varies among that encoder's cells, e.g.
+    `minilm:frozen, epochs=3, limit=200`. The maximal text length is a property of the task where it does
+    not vary within a task, and is then no part of the set-up.
+    """
+    labels = [""] * len(keys)
+    for encoder, indices in _grouped(encoder_label(key) for key in keys).items():
+        group = [keys[i] for i in indices]
+        facts = [_setup_facts(key) for key in group]
+        names = varying(facts)
+        if "max_length" in names and not _varies_within_a_task(group, facts, "max_length"):
+            names.remove("max_length")
+        for i, fact in zip(indices, facts, strict=True):
+            parts = [f"{name}={shown(fact[name]) if name in fact else UNSET}" for name in names if name != "limit"]
+            if keys[i].limit is not None:
+                parts.append(f"limit={keys[i].limit}")
+            labels[i] = ", ".join([encoder, *parts])
+    return labels
+
+
+def _setup_facts(key: CellKey) -> dict[str, Any]:
+    return key.recipe | {
+        "limit": key.limit,
+        "sentence_encoder": key.sentence_encoder,
+        "revision": key.encoder_revision[:12],
+    }
+
+
+def _varies_within_a_task(keys: Sequence[CellKey], facts: Sequence[Mapping[str, Any]], name: str) -> bool:
+    seen: dict[str, Any] = {}
+    return any(
+        seen.setdefault(key.task, fact.get(name)) != fact.get(name) for key, fact in zip(keys, facts, strict=True)
+    )
+
+
+def _grouped(values) -> dict[Hashable, list[int]]:
+    """The positions of each distinct value, in order of first appearance."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for index, value in enumerate(values):
+        groups[value].append(index)
+    return groups

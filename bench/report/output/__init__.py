@@ -1,0 +1,1 @@
+"""Writing a report: Markdown, LaTeX, CSV, HTML, terminal."""

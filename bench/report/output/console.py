@@ -1,0 +1,94 @@
+"""The main table for a terminal, as a rich renderable; nothing is printed here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.report.frame import Results, load
+from bench.report.tables.model import Entry, Table, parts
+from bench.report.tables.result import blocks, check_baseline, result_table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.text import Text
+
+
+def main_table(
+    results: Results | Path,
+    *,
+    metric: str = "accuracy",
+    rule: str = "last",
+    baseline: str = "plain",
+    width: int | None = None,
+) -> Group:
+    """The accuracy tables (one a set-up and task) as one renderable: `console.print(main_table(results))`.
+
+    A table wider than `width` characters comes in several parts, so that no column is cut. Raises UsageError as
+    `build_report` does.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    if not isinstance(results, Results):
+        results = load(results)
+    named = check_baseline(results.cells, baseline)
+    pieces = []
+    for block in blocks(results.cells, named):
+        for task in block.tasks():
+            table = result_table(block, task, metric, rule, named)
+            pieces += [rich_table(part) for part in in_parts(table, width)]
+            pieces += [Text(" ".join(table.caption), style="dim"), Text("")]
+    if not pieces:
+        pieces.append(Text("No table: nothing among the results has scores."))
+    return Group(*pieces)
+
+
+def in_parts(table: Table, width: int | None) -> list[Table]:
+    """A table as parts that fit into `width` characters each, with the rows of all and some of the columns."""
+    first = max(len(word) for label in ["method", *(row.label for row in table.rows)] for word in label.split())
+    columns, used = [[]], first
+    for index, head in enumerate(table.heads):
+        shown = [" ".join(filter(None, parts(row.entries[index], table))) for row in table.rows]
+        need = max(map(len, [*shown, head.below, head.name[:13]])) + 2
+        if width is not None and columns[-1] and used + need > width:
+            columns.append([])
+            used = first
+        columns[-1].append(index)
+        used += need
+    return [
+        replace(
+            table,
+            title=table.title if not number else f"{table.title} (continued)",
+            heads=tuple(table.heads[index] for index in some),
+            rows=tuple(replace(row, entries=tuple(row.entries[index] for index in some)) for row in table.rows),
+        )
+        for number, some in enumerate(columns)
+    ]
+
+
+def rich_table(table: Table):
+    """One table of a report for a terminal."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    widest = max((len(word) for row in table.rows for word in row.label.split()), default=6)
+    shown.add_column("method", overflow="fold", min_width=widest)
+    for head in table.heads:
+        below = f"\n{head.below}" if head.below else ""
+        shown.add_column(Text(head.name + below), justify="right", overflow="fold", min_width=min(len(head.name), 13))
+    for row in table.rows:
+        label = Text(row.label, style="italic" if row.kind == "reference" else "")
+        shown.add_row(label, *(_text(entry, table) for entry in row.entries))
+    return shown
+
+
+def _text(entry: Entry, table: Table) -> Text:
+    from rich.text import Text
+
+    mean, half, few = parts(entry, table)
+    style = "bold green" if entry.best else "" if entry.state == "value" else "dim"
+    return Text.assemble((mean, style), (f" {half}" if half else "", "dim"), (f" {few}" if few else "", "dim"))

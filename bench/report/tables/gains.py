@@ -1,0 +1,84 @@
+"""What every method gains over the baseline in every column, paired by seed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bench.report.tables import stats
+from bench.report.tables.model import METRICS, Entry, Head, Metric, Row, Table
+from bench.report.tables.result import (
+    RULE_TEXT,
+    Block,
+    Column,
+    average_sentences,
+    averages,
+    column_head,
+    common_columns,
+    difference,
+    entry,
+    row_kind,
+)
+
+
+def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) -> Table | None:
+    """Methods x columns: score minus the baseline's, mean and 95 % interval over the seeds that both have.
+
+    Bold where the interval of a gain excludes zero. None without a baseline, or where it has nothing beside it.
+    """
+    metric, name = METRICS[metric_name], f"{metric_name}_{rule}"
+    methods = [method for method in block.methods if method != baseline]
+    if baseline not in block.methods or not methods:
+        return None
+    shared, left_out = common_columns(block, block.columns, name)
+    average = {
+        method: {} if method in left_out else averages(block, method, shared, name, metric.scale)
+        for method in block.methods
+    }
+    rows = []
+    for method in methods:
+        entries = [_gain(block, method, column, name, metric, baseline) for column in block.columns]
+        if len(block.columns) > 1:
+            entries.append(difference(average, method, baseline, block.ids(method, shared)))
+        if method not in block.references:
+            entries = [_marked(each, metric) for each in entries]
+        rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
+    heads = [column_head(block, column) for column in block.columns]
+    if len(block.columns) > 1:
+        heads.append(Head("average"))
+    unit = "points" if metric.unit == "%" else metric.unit
+    better = "above" if metric.higher_is_better else "below"
+    return Table(
+        name=f"gain-{metric_name}-{block.setup}",
+        title=f"{metric.title}: difference to {baseline} ({unit}), {block.setup}",
+        kind="gain",
+        setup=block.setup,
+        task="",
+        heads=tuple(heads),
+        rows=tuple(rows),
+        decimals=metric.decimals,
+        caption=(
+            f"Score minus that of {baseline}, paired by seed: mean ± 95 % t-interval over seeds.",
+            RULE_TEXT[rule],
+            f"Bold: the interval excludes 0 and lies {better} it (at least {stats.MIN_SEEDS} shared seeds); each entry "
+            "by itself, not corrected for their number: the table of significance is.",
+            *average_sentences(block.columns, shared, left_out),
+            *([f"{', '.join(sorted(block.references))}: sees gold, a reference."] if block.references else []),
+        ),
+        seeds=max((each.n for row in rows for each in row.entries), default=0),
+        higher_is_better=metric.higher_is_better,
+    )
+
+
+def _gain(block: Block, method: str, column: Column, name: str, metric: Metric, baseline: str) -> Entry:
+    """The gain in one column, or why the method has no score there."""
+    scores = {each: block.values(each, column, name, metric.scale) for each in (method, baseline)}
+    if scores[method]:
+        return difference(scores, method, baseline, block.ids(method, [column]))
+    return entry(block, method, column, name, metric)
+
+
+def _marked(gain: Entry, metric: Metric) -> Entry:
+    """The entry, marked where its interval supports a gain."""
+    sign = 1 if metric.higher_is_better else -1
+    supported = gain.state == "value" and gain.n >= stats.MIN_SEEDS and sign * gain.mean - gain.half > 0
+    return dataclasses.replace(gain, best=supported)

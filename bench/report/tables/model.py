@@ -1,0 +1,126 @@
+"""Tables as plain data: what a renderer needs, and nothing about how it was computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from bench.core.errors import UsageError, nearest
+from bench.store.records import slug as safe_name
+
+
+class Metric(NamedTuple):
+    """How a metric is shown."""
+
+    title: str
+    short: str
+    scale: float  # factor from the stored value to the shown one
+    unit: str
+    decimals: int
+    higher_is_better: bool
+
+
+METRICS = {
+    "accuracy": Metric("Accuracy", "accuracy", 100, "%", 1, True),
+    "macro_f1": Metric("Macro-F1", "macro-F1", 100, "%", 1, True),
+    "ece": Metric("Expected calibration error", "ECE", 100, "%", 1, False),
+    "adaptive_ece": Metric("Adaptive calibration error", "adaptive ECE", 100, "%", 1, False),
+    "classwise_ece": Metric("Classwise calibration error", "classwise ECE", 100, "%", 1, False),
+    "mce": Metric("Maximum calibration error", "maximum CE", 100, "%", 1, False),
+    "brier": Metric("Brier score", "Brier", 1, "", 3, False),
+    "nll": Metric("Negative log-likelihood", "NLL", 1, "nats", 3, False),
+}
+
+Kind = Literal["method", "baseline", "reference"]
+"""What a row is; a reference never competes for being the best."""
+
+State = Literal["value", "text", "no gold", "failed", "skipped", "not run", "empty"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a table: a number with its interval and the cells behind it, or why there is none."""
+
+    state: State
+    mean: float = math.nan  # in the table's unit
+    half: float = math.nan  # half-width of the 95 % interval; NaN with one seed
+    n: int = 0  # seeds behind the mean; 0 where seeds have no part in it
+    best: bool = False
+    cells: tuple[str, ...] = ()  # ids of the cells behind it
+    note: str = ""
+    text: str = ""  # shown in place of the number, e.g. "< 0.001"
+    decimals: int | None = None  # where they differ from the table's
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of one column: a group over several columns, its own name, a line below."""
+
+    name: str
+    group: str = ""
+    below: str = ""
+    task: str = ""  # whose scores the column holds; "" = of several
+    noise: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: what it is called and one entry a column."""
+
+    label: str
+    kind: Kind
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the report, without any markup."""
+
+    name: str  # unique within a report, safe in a file name
+    title: str
+    kind: str  # "accuracy", "ece", "gain", "significance", "ranks", "wins", "selection", "calibration", "cost"
+    setup: str
+    task: str  # "" = all tasks
+    heads: tuple[Head, ...]
+    rows: tuple[Row, ...]
+    decimals: int = 1
+    caption: tuple[str, ...] = ()  # sentences
+    seeds: int = 0  # the usual number of seeds; entries with fewer are marked (0: none is)
+    higher_is_better: bool = True
+    noise: str = ""  # "" = all noise sources
+
+
+def slug(table: Table) -> str:
+    """The table's name as a file name."""
+    return safe_name(table.name)
+
+
+def number(value: float, decimals: int, signed: bool = False) -> str:
+    """A number with a true minus sign, never `-0.0`; a sign always where `signed`."""
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = f"{0:.{decimals}f}"
+    return text.replace("-", "−")
+
+
+def parts(entry: Entry, table: Table) -> tuple[str, str, str]:
+    """The texts of an entry: its mean (or why there is none), its half-width, its number of seeds where unusual."""
+    if entry.state != "value":
+        return {"text": entry.text, "empty": "–"}.get(entry.state, entry.state), "", ""
+    decimals = table.decimals if entry.decimals is None else entry.decimals
+    half = "" if math.isnan(entry.half) else f"± {number(entry.half, decimals)}"
+    few = f"(n={entry.n})" if 0 < entry.n < table.seeds else ""
+    return entry.text or number(entry.mean, decimals, entry.signed), half, few
+
+
+def pick(kind: str, name: str, known: Iterable[str]) -> str:
+    """`name` if it is among `known`. Raises UsageError that lists what is there, the nearest first."""
+    known = list(dict.fromkeys(known))
+    if name in known:
+        return name
+    close = nearest(name, known)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise UsageError(f"unknown {kind} '{name}': {hint}There are: {', '.join(known) or 'none'}")

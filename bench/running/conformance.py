@@ -1,0 +1,220 @@
+"""The conformance suite: what every method must do, on small data without pretrained weights.
+
+`bench check METHOD` runs it; the tests run it on every registered method.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.core.errors import Skip, UsageError
+from bench.core.seeds import named_generator
+from bench.data.load import Gold, TaskData
+from bench.data.tasks import TaskInfo
+from bench.grid.cells import choose_method
+from bench.noise.draw import NoisyLabels, noise_facts
+from bench.noise.select import NoiseSource
+from bench.running.cell import gold_view, lend_true_rate, noisy_view, run_method
+from bench.store.records import NoiseFacts
+from bench.training.recipe import Recipe
+from bench.training.stages import StageStore
+from bench.training.tools import CellTools
+from bench.training.toy import ToyEncoder
+from methods.base import Predictions, Texts
+
+CLASSES = 3
+SOURCE = NoiseSource("given", "column", labeller="given", members=("given",))
+
+
+class Outcome(NamedTuple):
+    """A check, why it is there, and what went wrong (None: nothing)."""
+
+    check: str
+    why: str
+    problem: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A small task: `sizes` texts a split, its noisy labels and gold."""
+
+    task: TaskData
+    labels: NoisyLabels
+
+
+def make_case(
+    sizes: tuple[int, int, int] = (60, 24, 30), classes: int = CLASSES, noise: float = 0.3, seed: int = 0
+) -> Case:
+    """Texts whose words tell their class, with symmetric label noise."""
+    generator = named_generator("conformance", seed)
+    info = TaskInfo("conformance", "small made-up task", tuple(f"class {c}" for c in range(classes)), 32, "", "")
+    texts, gold, noisy = {}, {}, {}
+    for split, size in zip(("train", "valid", "test"), sizes, strict=True):
+        classes_of = generator.permutation(np.arange(size) % classes)
+        words = generator.integers(0, 8, (size, 6))
+        texts[split] = Texts(
+            tuple(f"{split}-{i}" for i in range(size)),
+            tuple(" ".join(f"c{c}w{w}" for w in row) for c, row in zip(classes_of, words, strict=True)),
+        )
+        gold[split] = classes_of.astype(np.int64)
+        flips = generator.random(size) < noise
+        shift = generator.integers(1, max(classes, 2), size)
+        noisy[split] = np.where(flips, (classes_of + shift) % classes, classes_of).astype(np.int64)
+    task = TaskData(
+        name="conformance",
+        info=info,
+        label_names=info.label_names,
+        **texts,
+        gold=Gold(**gold),
+        votes=None,
+        columns={"given": noisy},
+        rows={split: np.arange(len(gold[split])) for split in gold},
+        full_fingerprint={split: texts[split].fingerprint for split in texts},
+    )
+    return Case(task, NoisyLabels(noisy["train"], noisy["valid"], noisy["test"], SOURCE))
+
+
+def predict(
+    method: Any, case: Case, *, seed: int = 1, epochs: int = 3, batch_size: int = 16, store: StageStore | None = None
+) -> list[Predictions]:
+    """All steps of a method on a case, checked against the contract as in a real run."""
+    encoder = ToyEncoder()
+    recipe = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=3e-3)
+    tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
+    lend_true_rate(method, case.task, case.labels, tools)
+    see = gold_view if getattr(method, "sees_gold", False) else noisy_view
+    return run_method(method, see(case.task, case.labels), tools)
+
+
+def facts(case: Case) -> NoiseFacts:
+    """The noise of a case, described against its gold."""
+    return noise_facts(case.labels, case.task.gold, len(case.task.label_names))
+
+
+def permuted_gold(case: Case, seed: int = 7) -> Case:
+    """The same texts and noisy labels with the gold labels of every split permuted."""
+    generator = named_generator("permuted gold", seed)
+    gold = {split: generator.permutation(case.task.gold.of(split)) for split in ("train", "valid", "test")}
+    return Case(dataclasses.replace(case.task, gold=Gold(**gold)), case.labels)
+
+
+def relabelled(case: Case, train: np.ndarray, valid: np.ndarray | None = None) -> Case:
+    """The same texts with other noisy labels."""
+    labels = dataclasses.replace(case.labels, train=train, valid=case.labels.valid if valid is None else valid)
+    return Case(case.task, labels)
+
+
+def same(a: list[Predictions], b: list[Predictions]) -> bool:
+    """Whether two runs gave the same bits."""
+    return len(a) == len(b) and all(
+        x.step == y.step and np.array_equal(x.test, y.test) and np.array_equal(x.valid, y.valid)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def _shapes(method: Any) -> str | None:
+    predict(method, make_case())
+    return None
+
+
+def _seeded(method: Any) -> str | None:
+    case = make_case()
+    if not same(predict(method, case), predict(method, case)):
+        return "two runs with one seed gave different predictions: take every draw from tools.generator(...)"
+    return None
+
+
+def _no_gold(method: Any) -> str | None:
+    if getattr(method, "sees_gold", False) or getattr(method.config, "tau", None) == "oracle":
+        raise Skip("sees gold by its name")
+    case = make_case()
+    if not same(predict(method, case), predict(method, permuted_gold(case))):
+        return "permuting the gold labels changed its predictions: the method sees gold"
+    return None
+
+
+def _shared_stages(method: Any) -> str | None:
+    import tempfile
+    from pathlib import Path
+
+    case = make_case()
+    with tempfile.TemporaryDirectory() as folder:
+        first = predict(method, case, store=StageStore(Path(folder)))
+        again = predict(method, case, store=StageStore(Path(folder)))
+    if not (same(predict(method, case), first) and same(first, again)):
+        return "predictions differ with and without the stage store: a stage's key or arrays miss something"
+    return None
+
+
+def _absent_class(method: Any) -> str | None:
+    case = make_case()
+    drop = lambda labels: np.where(labels == CLASSES - 1, 0, labels)  # noqa: E731
+    predict(method, relabelled(case, drop(case.labels.train), drop(case.labels.valid)))
+    return None
+
+
+def _no_answers(method: Any) -> str | None:
+    case = make_case()
+    predict(method, relabelled(case, np.full_like(case.labels.train, -1), np.full_like(case.labels.valid, -1)))
+    return None
+
+
+def _some_answers(method: Any) -> str | None:
+    case = make_case()
+    some = lambda labels: np.where(np.arange(len(labels)) % 5 == 0, -1, labels)  # noqa: E731
+    predict(method, relabelled(case, some(case.labels.train), some(case.labels.valid)))
+    return None
+
+
+def _two_texts(method: Any) -> str | None:
+    predict(method, make_case((2, 2, 2), classes=2, noise=0.0))
+    return None
+
+
+def _one_class(method: Any) -> str | None:
+    case = make_case()
+    predict(method, relabelled(case, np.zeros_like(case.labels.train), np.zeros_like(case.labels.valid)))
+    return None
+
+
+def _last_batch_of_one(method: Any) -> str | None:
+    predict(method, make_case((33, 17, 1)), batch_size=16)
+    return None
+
+
+def _one_epoch(method: Any) -> str | None:
+    predict(method, make_case(), epochs=1)
+    return None
+
+
+CHECKS: dict[str, tuple[Callable[[Any], str | None], str]] = {
+    "shapes": (_shapes, "float32 probabilities [N, C] for valid and test at every step"),
+    "determinism by seed": (_seeded, "the same seed gives the same bits"),
+    "gold permutation": (_no_gold, "gold labels of no split may matter"),
+    "stage store": (_shared_stages, "with and without shared stages the bits are the same"),
+    "class absent from the noisy labels": (_absent_class, "an LLM may never use a class"),
+    "every label no answer": (_no_answers, "an LLM may refuse everything"),
+    "some labels no answer": (_some_answers, "refusals become seeded uniform classes"),
+    "two texts": (_two_texts, "the smallest data"),
+    "one class": (_one_class, "an LLM may always answer the same"),
+    "a last batch of one": (_last_batch_of_one, "batch statistics of one row do not exist"),
+    "one epoch": (_one_epoch, "schedules and warm-ups in the shortest run"),
+}
+
+
+def run_checks(selector: str) -> Iterator[Outcome]:
+    """Run every check on the method that a selector names. Raises UsageError for an unknown method."""
+    chosen = choose_method(selector)
+    for name, (check, why) in CHECKS.items():
+        try:
+            yield Outcome(name, why, check(chosen.method))
+        except Skip as skip:
+            yield Outcome(name, f"{why} (not for this method: {skip})", None)
+        except UsageError as error:
+            yield Outcome(name, why, str(error))
+        except Exception as error:
+            yield Outcome(name, why, f"{type(error).__name__}: {error}")

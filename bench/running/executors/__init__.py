@@ -1,0 +1,1 @@
+"""Where cells run: this process, worker processes, Ray, Slurm."""

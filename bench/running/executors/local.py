@@ -1,0 +1,311 @@
+"""Where cells run: in this process, or in several worker processes on this machine.
+
+Workers are `bench run --worker` processes (bench.running.executors.worker) on the same plan and the same results
+folder. This process deals cells out one by one, so it alone decides what runs when: a worker that dies costs the cell in its hand, which
+becomes a failed row, and is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import yaml
+
+from bench.cli.display import event_json
+from bench.core.deadline import shown
+from bench.core.errors import BenchError
+from bench.grid.cells import Cell, Plan
+from bench.grid.options import GridOptions
+from bench.running.executors.launch import gpu_groups, launcher, threads_each, visible_gpus
+from bench.running.executors.queue import Gpu, Memory, Queue, find_gpus, group_of
+from bench.running.outcomes import keep_failure, prepare_results
+from bench.running.runner import WAIT_SECONDS, Event, Session, Summary, records_before, run_one, settled
+from bench.store.claims import Claims
+from bench.store.records import read_record
+from bench.training import device
+
+Facts = Callable[[dict], None]
+GRACE_SECONDS = 30.0
+"""How long after --timeout a worker may take to give a cell up by itself before it is killed."""
+
+
+class WorkerDied(Exception):
+    """A worker process ended with a cell in its hand."""
+
+
+@dataclass
+class Worker:
+    """One worker process and what it has in hand."""
+
+    number: int
+    process: subprocess.Popen
+    gpu: Gpu | None = None
+    ready: bool = False
+    leaving: bool = False  # it was told to stop: what it says while it ends is of no interest
+    cell: Cell | None = None
+    group: tuple | None = None  # of the cell in hand, or of the last one
+    since: float = 0.0  # monotonic, when the cell was dealt
+    killed: str = ""  # why this process killed it
+    errors: deque[str] = field(default_factory=lambda: deque(maxlen=200))  # the last lines of its standard error
+
+
+def run_workers(plan: Plan, show: Facts, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
+    """Run a plan in `plan.options.jobs` workers, each of `processes_per_cell` processes.
+
+    `show` gets every cell's facts once (see display.event_json).
+    When `stop()` is true no further cell starts, and those in hand are finished. Raises BenchError when workers
+    cannot be started. KeyboardInterrupt ends the workers at once.
+    """
+    prepare_results(plan.options.results)
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "grid.yaml")
+        config.write_text(dump_options(plan.options), encoding="utf-8")
+        pool = Pool(plan, config, show, force)
+        try:
+            pool.run(stop)
+        finally:
+            pool.end()
+    return pool.summary
+
+
+class Pool:
+    """The dealer of `run_workers`."""
+
+    def __init__(self, plan: Plan, config: Path, show: Facts, force: bool) -> None:
+        self.plan, self.config, self.show = plan, config, show
+        self.session = Session(plan.options, self._listen, records_before(plan), force)
+        self.summary = Summary()
+        self.events: SimpleQueue = SimpleQueue()
+        self.workers: list[Worker] = []
+        self.queue = Queue(())
+        self.held: list[Cell] = []  # cells in the hands of another `bench run`
+        self.told = False  # that it waits for those
+        self.looked = time.monotonic()  # when those were tried last
+        self.memory = Memory()
+        options = plan.options
+        self.gpu_groups = gpu_groups(options.jobs, options.processes_per_cell, visible_gpus())
+        self.gpus: list[Gpu] = []  # those that single-process cells are packed on
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Deal until every cell has ended, or until `stop()` and what is in hand has."""
+        self.queue = Queue(cell for cell in self.plan.cells if not self._known(cell))
+        if len(self.queue) and self.plan.options.processes_per_cell == 1 and device.device_type() == "cuda":
+            self.gpus = find_gpus()
+        for number in range(min(self.plan.options.jobs, len(self.queue))):
+            self._start(number)
+        while self.workers:
+            self.summary.stopped = stopped = stop()
+            if not stopped and self.held and time.monotonic() - self.looked > WAIT_SECONDS:
+                self._look_again()
+            for worker in list(self.workers):
+                if worker.ready and worker.cell is None:
+                    self._deal(worker, stopped)
+            with contextlib.suppress(Empty):
+                worker, facts = self.events.get(timeout=0.2)
+                self._take(worker, facts)
+            self._check_time()
+        self.summary.stopped = self.summary.stopped and bool(len(self.queue) or self.held)
+
+    def end(self) -> None:
+        """End every worker that is left: first asked, then killed."""
+        for worker in self.workers:
+            _signal(worker, signal.SIGTERM)
+        for worker in self.workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(timeout=10)
+            _signal(worker, signal.SIGKILL)
+            worker.process.wait()
+
+    def _known(self, cell: Cell) -> bool:
+        """Whether a cell needs no run (or cannot run); if so it is counted and shown."""
+        known = settled(cell, self.session)
+        if known is None and cell.skip:
+            return run_one(cell, self.session) is not None
+        if known is None:
+            return False
+        self.memory.learn(known[2])
+        self._listen(Event("finished", cell, known[0], known[1], known[2]))
+        return True
+
+    def _listen(self, event: Event) -> None:
+        if event.kind == "finished":
+            self.summary.add(event.status)
+        self.show(json.loads(event_json(event)))
+
+    def _start(self, number: int) -> None:
+        gpu = min(self.gpus, key=lambda gpu: (sum(w.gpu is gpu for w in self.workers), -gpu.free), default=None)
+        gpus = gpu.uuid if gpu else self.gpu_groups[number].get("CUDA_VISIBLE_DEVICES", "")
+        worker = Worker(number, start_worker(self.config, self.plan.options, gpus), gpu)
+        self.workers.append(worker)
+        threading.Thread(target=_read_events, args=(worker, self.events), daemon=True).start()
+        threading.Thread(target=_read_errors, args=(worker, self.events), daemon=True).start()
+
+    def _deal(self, worker: Worker, stopped: bool) -> None:
+        """Give a free worker its next cell, or send it home when there will be none."""
+        busy = {other.group for other in self.workers if other.cell is not None}
+        gpu = worker.gpu
+        fits = (lambda cell: gpu.fits(self.memory.need(cell, gpu.total))) if gpu else (lambda cell: True)
+        cell = None if stopped else self.queue.next(worker.group, busy, fits)
+        if cell is not None:
+            hash = cell.key.hash
+            worker.cell, worker.group, worker.since = cell, group_of(cell), time.monotonic()
+            if gpu:
+                gpu.dealt[hash] = self.memory.need(cell, gpu.total)
+            self._tell(worker, {"hash": hash, "force": self.session.force, "before": self.session.before.get(hash)})
+        elif stopped or not (len(self.queue) or self.held):
+            worker.ready, worker.leaving = False, True
+            self._tell(worker, {"stop": True})
+
+    def _tell(self, worker: Worker, order: dict) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it died: its end of file is on the way
+            worker.process.stdin.write(json.dumps(order) + "\n")
+            worker.process.stdin.flush()
+
+    def _take(self, worker: Worker, facts: dict | None) -> None:
+        """One event of a worker; None is its end."""
+        if facts is None:
+            self._ended(worker)
+        elif facts["event"] == "ready":
+            worker.ready = True
+        elif facts["event"] == "held":
+            self.held.append(self._free(worker))
+        elif facts["event"] == "unknown":
+            self._fail(self._free(worker), WorkerDied("the data or the methods changed while workers were starting"))
+        elif facts["event"] == "finished":
+            cell = self._free(worker)
+            if worker.gpu and facts["status"] == "done":
+                self._learn(cell)
+            self.summary.add(facts["status"])
+            self.show(facts | {"worker": worker.number})
+        elif not worker.leaving:
+            self.show(facts | {"worker": worker.number})
+
+    def _learn(self, cell: Cell) -> None:
+        record = read_record(cell.key.path(self.plan.options.results))
+        if hasattr(record, "key"):
+            self.memory.learn(record)
+
+    def _free(self, worker: Worker) -> Cell:
+        cell, worker.cell = worker.cell, None
+        if worker.gpu:
+            worker.gpu.dealt.pop(cell.key.hash, None)
+        return cell
+
+    def _ended(self, worker: Worker) -> None:
+        """A worker is gone: its cell failed unless it finished, and another worker takes its place."""
+        code = worker.process.wait()
+        self.workers.remove(worker)
+        cell = worker.cell
+        if cell is not None:
+            self._fail(self._free(worker), WorkerDied(worker.killed or death(code)), "".join(worker.errors))
+        elif not worker.ready and code != 0 and worker.group is None:
+            if not self.workers:
+                left = len(self.queue) + len(self.held)
+                raise BenchError(f"workers cannot start (exit code {code}), {left} cells left:\n{last_words(worker)}")
+            return
+        lost = cell is not None or code != 0
+        if lost and not self.summary.stopped and len(self.queue) + len(self.held) > len(self.workers):
+            self._start(worker.number)
+
+    def _fail(self, cell: Cell, error: WorkerDied, trace: str = "") -> None:
+        claim = Claims(self.plan.options.results).take(cell.key.hash)
+        if claim is None:  # yet another process has taken the cell over
+            self.held.append(cell)
+            return
+        with claim:
+            if self._known(cell):
+                return
+            status, record, reason = keep_failure(cell, self.plan.options.results, error, trace or f"{error}\n")
+        self._listen(Event("finished", cell, status, reason, record))
+
+    def _look_again(self) -> None:
+        """Cells that another run held: done by now, or to be tried again."""
+        self.looked = time.monotonic()
+        tried, self.held = self.held, []
+        if not self.told and not len(self.queue) and all(worker.cell is None for worker in self.workers):
+            self.told = True
+            holder = self.session.claims.holder(tried[0].key.hash) or ""
+            text = f"waiting for what another run is running: {len(tried)} cells, the first {holder}"
+            self.show({"event": "message", "text": text})
+        for cell in tried:
+            if not self._known(cell):
+                self.queue.add(cell)
+
+    def _check_time(self) -> None:
+        """Kill a worker whose cell is far beyond its time: it hangs where no signal reaches it."""
+        limit = self.plan.options.timeout
+        for worker in self.workers:
+            if limit and worker.cell and not worker.killed and time.monotonic() - worker.since > limit + GRACE_SECONDS:
+                worker.killed = f"timed out after {shown(limit)} (--timeout) and did not react: its process was killed"
+                _signal(worker, signal.SIGKILL)
+
+
+def _signal(worker: Worker, number: int) -> None:
+    """Send a signal to a worker and to the processes that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker.process.pid, number)
+
+
+def death(code: int) -> str:
+    """Why a process is gone, by its exit code."""
+    if code >= 0:
+        return f"the worker process ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        name = signal.Signals(-code).name
+        hint = ": the system may have run out of memory" if name == "SIGKILL" else ""
+        return f"the worker process was ended by {name}{hint}"
+    return f"the worker process was ended by signal {-code}"
+
+
+def last_words(worker: Worker) -> str:
+    """The end of what a worker wrote to its standard error."""
+    return "".join(list(worker.errors)[-5:]).strip() or "it wrote nothing to its standard error"
+
+
+def dump_options(options: GridOptions) -> str:
+    """The options as a YAML file that `--config` reads back to the same grid, for one worker."""
+    values = options.model_dump(mode="json", exclude_none=True)
+    values |= {"jobs": 1, "processes_per_cell": 1, "executor": "local"}
+    return yaml.safe_dump(values, allow_unicode=True)
+
+
+def start_worker(config: Path, options: GridOptions, gpus: str) -> subprocess.Popen:
+    """A worker with its share of the CPU threads and its GPUs (as CUDA_VISIBLE_DEVICES takes them; "": all)."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
+    kept = {name: os.environ[name] for name in ("BENCH_CPU",) if name in os.environ}
+    environment |= kept | threads_each(options.jobs * options.processes_per_cell)
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = gpus
+    command = [*launcher(options.processes_per_cell), "run", "--config", str(config), "--worker"]
+    # A process group of its own: Ctrl-C reaches this process alone, which then ends its workers.
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, encoding="utf-8", errors="replace", env=environment, process_group=0,
+    )  # fmt: skip
+
+
+def _read_events(worker: Worker, events: SimpleQueue) -> None:
+    for line in worker.process.stdout:
+        with contextlib.suppress(ValueError):
+            facts = json.loads(line)
+            if isinstance(facts, dict) and "event" in facts:
+                events.put((worker, facts))
+    events.put((worker, None))
+
+
+def _read_errors(worker: Worker, events: SimpleQueue) -> None:
+    for line in worker.process.stderr:
+        worker.errors.append(line)
+        events.put((worker, {"event": "message", "text": line.rstrip("\n")}))

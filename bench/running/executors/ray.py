@@ -1,0 +1,203 @@
+"""Cells on a Ray cluster: each cell is a task; what a lost worker or node was running, another runs again.
+
+The nodes need this environment and a file system that they share (the present folder, data, results), at equal
+paths. Results are records in the results folder, as always; Ray carries only names of cells and lines to show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from types import ModuleType
+from typing import Any
+
+from bench.cli.display import event_json
+from bench.core.errors import BenchError, Unavailable
+from bench.grid.cells import Cell, Plan
+from bench.grid.engines import Ray
+from bench.grid.options import load_options
+from bench.running.executors.local import dump_options
+from bench.running.outcomes import existing, keep_failure, prepare_results, status_of
+from bench.running.runner import Event, Summary, run
+
+Facts = Callable[[dict], None]
+PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
+"""Environment variables that workers need as they are here."""
+ROOM = 64
+"""At least so many tasks are handed over ahead of their turn, so that no node waits for this process."""
+
+REACH_SECONDS = 10
+
+
+class WorkerLost(BenchError):
+    """The process or the machine that ran a cell ended, as often as it was tried again."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs to make the same plan."""
+
+    folder: str  # where relative paths begin
+    options: str  # YAML
+    force: bool
+
+
+def run_on_ray(plan: Plan, engine: Ray, show: Facts, *, force: bool = False) -> Summary:
+    """Run a plan on Ray; `show` gets every cell's facts once (see display.event_json).
+
+    Raises Unavailable without Ray or without the named cluster, BenchError when workers cannot make the plan.
+    KeyboardInterrupt cancels what is under way.
+    """
+    ray = _ray()
+    prepare_results(plan.options.results)
+    summary = Summary()
+
+    def tell(event: Event | dict) -> None:
+        facts = event if isinstance(event, dict) else json.loads(event_json(event))
+        summary.add(facts["status"])
+        show(facts)
+
+    left = []
+    for cell in plan.cells:
+        if not force and status_of(cell, plan.options.results)[0] == "done":
+            tell(Event("finished", cell, "cached", record=existing(cell, plan.options.results)))
+        else:
+            left.append(cell)
+    if left:
+        with _connected(ray, engine):
+            _run_tasks(ray, _task(ray, engine), _job(plan, force), left, plan, tell)
+    return summary
+
+
+def _run_tasks(ray: ModuleType, task: Any, job: _Job, cells: list[Cell], plan: Plan, tell: Callable) -> None:
+    """Hand cells over in the plan's order, a bounded number ahead, and tell how each ended."""
+    jobs = plan.options.jobs
+    room = jobs if jobs > 1 else max(ROOM, 2 * int(ray.cluster_resources().get("CPU", 1)))
+    waiting, handed = iter(cells), {}
+    shared = ray.put(job)
+    try:
+        while True:
+            for cell in islice(waiting, room - len(handed)):
+                handed[task.remote(shared, cell.key.hash)] = cell
+            if not handed:
+                return
+            for reference in ray.wait(list(handed))[0]:
+                cell = handed.pop(reference)
+                tell(_outcome(ray, reference, cell, plan))
+    finally:
+        for reference in handed:
+            ray.cancel(reference, force=True)
+
+
+def _outcome(ray: ModuleType, reference: Any, cell: Cell, plan: Plan) -> dict | Event:
+    try:
+        facts = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:  # not the cell, whose own errors are rows: the worker itself
+        cause = getattr(error, "cause", None) or error
+        raise BenchError(f"a Ray worker could not run {cell.label}: {type(cause).__name__}: {cause}") from None
+    except ray.exceptions.RayError as error:
+        why = " ".join(str(error).split())[:300]
+        lost = WorkerLost(f"its worker was lost each time that it ran: {type(error).__name__}: {why}")
+        status, record, reason = keep_failure(cell, plan.options.results, lost)
+        return Event("finished", cell, status, reason, record)
+    if facts["status"] == "cached":  # it was not when it was handed over: the worker died after its last write
+        facts["status"] = "done"
+    return facts
+
+
+def _ray() -> ModuleType:
+    try:
+        import ray
+    except ImportError:
+        raise Unavailable(
+            "--executor ray needs the package ray: pip install 'noisy-label-bench[ray]', or use --executor local"
+        ) from None
+    return ray
+
+
+@contextlib.contextmanager
+def _connected(ray: ModuleType, engine: Ray) -> Iterator[None]:
+    """A connection to the named cluster, or a cluster on this machine for as long as the grid runs."""
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a cell without a GPU share sees no GPU
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    local = {"include_dashboard": False} if engine.address is None else {}
+    try:
+        _reach(engine.address)
+        ray.init(
+            address=engine.address or "local",
+            logging_level="ERROR",
+            log_to_driver=False,
+            runtime_env={"env_vars": passed} if passed else None,
+            **local,
+        )
+    except Exception as error:
+        raise Unavailable(
+            f"no Ray cluster at '{engine.address}' ({' '.join(str(error).split())[:200]}): start one with "
+            "`ray start --head`, or leave address out for a cluster on this machine"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str | None) -> None:
+    """Raise OSError when nothing answers at HOST:PORT: Ray itself would try for many minutes."""
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+
+
+def _task(ray: ModuleType, engine: Ray) -> Any:
+    """The remote function with the resources of one cell."""
+    gpus = engine.gpus
+    if gpus is None:
+        gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 and os.environ.get("BENCH_CPU") != "1" else 0
+    memory = {"memory": int(engine.memory * 2**30)} if engine.memory else {}
+    return ray.remote(_run_cell).options(
+        num_cpus=engine.cpus, num_gpus=gpus, max_retries=engine.retries, scheduling_strategy="SPREAD", **memory
+    )
+
+
+def _job(plan: Plan, force: bool) -> _Job:
+    # The precision that was chosen here is asked for there: another one would make other cells.
+    pinned = plan.options.model_copy(update={"precision": plan.cells[0].recipe.precision})
+    return _Job(os.getcwd(), dump_options(pinned), force)
+
+
+def _run_cell(job: _Job, digest: str) -> dict:
+    """On a worker: run one cell of the plan and return its facts."""
+    os.chdir(job.folder)
+    plan, cells = _planned(job.options)
+    if digest not in cells:
+        raise BenchError(
+            f"the plan made on {socket.gethostname()} has no cell {digest[:12]}: code, data or encoder differ there"
+        )
+    told: list[dict] = []
+
+    def listen(event: Event) -> None:
+        if event.kind == "finished":
+            told.append(json.loads(event_json(event)))
+
+    run(Plan(plan.options, [cells[digest]]), listen, force=job.force, prepare=False)
+    return told[-1]
+
+
+@functools.lru_cache(maxsize=1)
+def _planned(text: str) -> tuple[Plan, dict[str, Cell]]:
+    """The plan and its cells by hash, made once by each worker process."""
+    import yaml
+
+    from bench.grid.cells import plan
+
+    made = plan(load_options(yaml.safe_load(text)))
+    return made, {cell.key.hash: cell for cell in made.cells}

@@ -1,0 +1,236 @@
+"""Cells on a Slurm cluster through submitit: an array of jobs, each of which takes cells until none is left.
+
+A job is an ordinary `bench run` of the same grid: claims keep jobs from running a cell twice. Near its
+time limit (or when it is preempted) a job is queued again and goes on with what is not done. The nodes need this
+environment and a file system that they share, at equal paths. submitit writes its job scripts and pickled calls of
+`Worker` to results/slurm; they are read by these jobs alone, never by bench.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from bench.cli.display import event_json
+from bench.core.errors import BenchError, Unavailable, UsageError
+from bench.grid.cells import Cell, Plan
+from bench.grid.engines import Slurm
+from bench.running.executors.launch import launcher
+from bench.running.executors.local import dump_options
+from bench.running.executors.slurm_jobs import JOBS_FILE, in_queue
+from bench.running.outcomes import existing, prepare_results, status_of
+from bench.running.runner import Event, Summary
+from bench.store.records import write_atomically
+
+Facts = Callable[[dict], None]
+POLL_SECONDS = 2.0
+STOP_SECONDS = 20.0
+GRACE_SECONDS = 30.0
+"""How long a job may be out of the queue before it counts as ended: it is for a moment while it is queued again."""
+
+
+@dataclass
+class Worker:
+    """What a job does; submitit calls it, and asks `checkpoint` what to do when the job is about to be ended."""
+
+    command: list[str]
+    folder: str
+    events: str  # file that gets one JSON line an event
+
+    def __call__(self) -> int:
+        """Run `bench run` to its end and return its exit code; raises RuntimeError when it broke."""
+        # BENCH_* variables are in the options already; a second reading could only contradict them.
+        environment = {n: v for n, v in os.environ.items() if not n.startswith("BENCH_") or n == "BENCH_CPU"}
+        with open(self.events, "ab") as events:
+            child = subprocess.Popen(
+                self.command, cwd=self.folder, env=environment, stdout=events, stdin=subprocess.DEVNULL,
+                preexec_fn=_deaf,
+            )  # fmt: skip
+            try:
+                code = child.wait()
+            finally:  # also when this process is told to stop: what is half done is done again by whoever is next
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.terminate()
+                    child.wait(timeout=STOP_SECONDS)
+        if code not in (0, 1):  # 1: some cells failed, which their records say
+            raise RuntimeError(f"bench run ended with exit code {code}: see the log above")
+        return code
+
+    def checkpoint(self) -> Any:
+        """The same again, in a job that is queued anew."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def _deaf() -> None:
+    """The warning before a time limit goes to every process of a job; it is for the one that queues it again."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
+def run_on_slurm(plan: Plan, engine: Slurm, show: Facts, *, force: bool = False) -> Summary:
+    """Run a plan as Slurm jobs; `show` gets every cell's facts once (see display.event_json).
+
+    With `wait=false` it returns once the jobs are queued. Raises Unavailable without submitit or Slurm, BenchError
+    when the jobs ended before the grid was finished. KeyboardInterrupt cancels the jobs.
+    """
+    if force:
+        raise UsageError("--force is for --executor local and ray: with slurm, name another folder with --results")
+    submitit = _submitit()
+    prepare_results(plan.options.results)
+    summary = Summary()
+    left: dict[str, Cell] = {}
+    for cell in plan.cells:
+        if status_of(cell, plan.options.results)[0] == "done":
+            record = existing(cell, plan.options.results)
+            facts = json.loads(event_json(Event("finished", cell, "cached", record=record)))
+            summary.add("cached")
+            show(facts)
+        else:
+            left[cell.key.hash] = cell
+    if not left:
+        return summary
+    jobs, folder = _submit(submitit, plan, engine, min(plan.options.jobs, len(left)))
+    if not engine.wait:
+        for _ in left:
+            summary.add("queued")
+        return summary
+    try:
+        for facts in _finished(jobs, folder, engine):
+            if left.pop(facts["hash"], None) is not None:
+                if facts["status"] == "cached":  # by another job, which was ended before it could say so
+                    facts["status"] = "done"
+                summary.add(facts["status"])
+                show(facts)
+            if not left:
+                break
+    except BaseException:
+        for job in jobs:
+            job.cancel(check=False)
+        raise
+    if left:
+        raise BenchError(f"the jobs ended with {len(left)} cells left (logs: {folder}): run it again")
+    return summary
+
+
+def _submitit() -> ModuleType:
+    try:
+        import submitit
+    except ImportError:
+        raise Unavailable(
+            "--executor slurm needs the package submitit: pip install 'noisy-label-bench[slurm]', "
+            "or use --executor local"
+        ) from None
+    return submitit
+
+
+def _submit(submitit: ModuleType, plan: Plan, engine: Slurm, count: int) -> tuple[list, Path]:
+    """The jobs of one array and the folder with their logs; the folder also says which jobs they are."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
+    folder = (plan.options.results / "slurm" / stamp).absolute()
+    # The precision that was chosen here is asked for there: another one would make other cells.
+    pinned = plan.options.model_copy(update={"precision": plan.cells[0].recipe.precision})
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=engine.cluster, **_requeues(engine))
+    except RuntimeError as error:
+        raise Unavailable(
+            f"Slurm is not here ({error}): run this where `sbatch` works, or use --executor local"
+        ) from None
+    values = yaml.safe_load(dump_options(pinned)) | {"processes_per_cell": plan.options.processes_per_cell}
+    write_atomically(folder / "grid.yaml", yaml.safe_dump(values, allow_unicode=True).encode())
+    executor.update_parameters(**_parameters(engine))
+    workers = [_worker(folder, number) for number in range(count)]
+    try:
+        jobs = _array(executor, workers)
+    except (subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as error:
+        raise BenchError(f"Slurm refused the jobs: {' '.join(str(error).split())[:500]}") from None
+    facts = [
+        {"id": job.job_id, "log": str(job.paths.stderr), "events": worker.events}
+        for job, worker in zip(jobs, workers, strict=True)
+    ]
+    text = json.dumps({"cluster": engine.cluster, "submitted": stamp, "jobs": facts}, indent=1)
+    write_atomically(folder / JOBS_FILE, text.encode())
+    return jobs, folder
+
+
+def _array(executor, workers: list[Worker]) -> list:
+    with executor.batch():
+        return [executor.submit(worker) for worker in workers]
+
+
+def _requeues(engine: Slurm) -> dict:
+    name = "slurm_max_num_timeout" if engine.cluster == "slurm" else "local_max_num_timeout"
+    return {name: engine.requeues}
+
+
+def _parameters(engine: Slurm) -> dict:
+    """The engine's parameters in submitit's words."""
+    values = {"timeout_min": max(1, round(engine.hours * 60)), "cpus_per_task": engine.cpus, "name": "bench"}
+    if engine.memory is not None:
+        values["mem_gb"] = engine.memory
+    if engine.gpus:
+        values["gpus_per_node"] = engine.gpus
+    if engine.cluster == "slurm":
+        names = ("partition", "account", "qos", "constraint")
+        given = {f"slurm_{name}": getattr(engine, name) for name in names}
+        values |= {name: value for name, value in given.items() if value is not None}
+        values["slurm_additional_parameters"] = {"requeue": True}
+    return values
+
+
+def _worker(folder: Path, number: int) -> Worker:
+    command = [*launcher(1), "run", "--config", str(folder / "grid.yaml"), "--log-json"]
+    return Worker(command, os.getcwd(), str(folder / f"events-{number}.jsonl"))
+
+
+def _finished(jobs: list, folder: Path, engine: Slurm) -> Iterator[dict]:
+    """The facts of cells as the jobs report them, until every job has ended."""
+    read = {path: 0 for path in (folder / f"events-{number}.jsonl" for number in range(len(jobs)))}
+    last_seen = time.monotonic()
+    while True:
+        ended = _all_ended(jobs, engine)
+        for path in read:
+            lines, read[path] = _new_lines(path, read[path])
+            yield from (facts for facts in lines if facts.get("event") == "finished" and "hash" in facts)
+        if not ended:
+            last_seen = time.monotonic()
+        elif engine.cluster == "local" or time.monotonic() - last_seen > GRACE_SECONDS:
+            return
+        time.sleep(POLL_SECONDS if engine.cluster == "slurm" else 0.2)
+
+
+def _all_ended(jobs: list, engine: Slurm) -> bool:
+    if engine.cluster == "local":
+        return all(job.done() for job in jobs)
+    return not in_queue([job.job_id for job in jobs])
+
+
+def _new_lines(path: Path, start: int) -> tuple[list[dict], int]:
+    """The whole JSON lines of a file from a position on, and the position behind them."""
+    if not path.exists():
+        return [], start
+    with path.open("rb") as file:
+        file.seek(start)
+        text = file.read()
+    whole = text[: text.rfind(b"\n") + 1]
+    lines = []
+    for line in whole.splitlines():
+        try:
+            facts = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(facts, dict):
+            lines.append(facts)
+    return lines, start + len(whole)

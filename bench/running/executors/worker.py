@@ -1,0 +1,103 @@
+"""The worker's side of local workers: cells by order on standard input, events as JSON lines on standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from queue import SimpleQueue
+from typing import TextIO
+
+from bench.cli.display import event_json
+from bench.grid.cells import Plan
+from bench.running.runner import Event, Session, run_one
+from bench.training import device
+
+PROGRESS_SECONDS = 0.5
+
+
+def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
+    """Run the cells that are ordered, one JSON line each, until {"stop": true}.
+
+    When the other side vanishes without that word, the cell in hand is given up at once: whoever started this
+    grid was killed, and nobody waits for the result.
+    """
+    faulthandler.enable()  # a crash in native code leaves a trace in the log of errors
+    signal.signal(signal.SIGTERM, _leave)
+    queue: SimpleQueue = SimpleQueue()
+    if device.is_first_process():  # of those that train a cell together; it tells the others
+        threading.Thread(target=_read, args=(orders, queue), daemon=True).start()
+    out = _Events(events)
+    session = Session(plan.options, out.listen, {})
+    cells = {cell.key.hash: cell for cell in plan.cells}
+    gc.freeze()  # see runner.run
+    out.send({"event": "ready"})
+    while (order := device.decided_by_first_process(device.is_first_process() and queue.get())) is not None:
+        cell = cells.get(order["hash"])
+        if cell is None:
+            out.send({"event": "unknown", "hash": order["hash"]})
+            continue
+        session.force = order["force"]
+        session.before = {order["hash"]: tuple(order["before"])} if order["before"] else {}
+        if run_one(cell, session) is None:
+            out.send({"event": "held", "hash": order["hash"]})
+    device.wait_for_all()
+
+
+def own_streams() -> tuple[TextIO, TextIO]:
+    """Standard input, and standard output for events alone: what anyone prints goes to standard error instead."""
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return sys.stdin, events
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(143)
+
+
+def _read(orders: TextIO, queue: SimpleQueue) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        for line in orders:
+            order = json.loads(line)
+            if order.get("stop"):
+                queue.put(None)
+                return
+            queue.put(order)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Events:
+    """The events of this worker as JSON lines; progress at most twice a second."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.last = 0.0
+
+    def send(self, facts: dict) -> None:
+        """One line. Where nobody reads any more, this process leaves."""
+        if not device.is_first_process():
+            return
+        try:
+            self.file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+            self.file.flush()
+        except BrokenPipeError:
+            raise SystemExit(143) from None
+
+    def listen(self, event: Event) -> None:
+        """Take one event of the runner."""
+        if event.kind == "progress":
+            now = time.monotonic()
+            if now - self.last >= PROGRESS_SECONDS:
+                self.last = now
+                cell = event.cell.key.hash
+                self.send(
+                    {"event": "progress", "hash": cell, "phase": event.phase, "done": event.done, "total": event.total}
+                )
+        else:
+            self.send(json.loads(event_json(event)))

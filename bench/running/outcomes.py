@@ -1,0 +1,145 @@
+"""How a cell ended, as it lies on disk: its status, its record, and what is written when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import traceback
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from bench.core.deadline import CellTimeout
+from bench.core.errors import BenchError, UsageError
+from bench.grid.cells import Cell
+from bench.running.cell import code_version, data_facts, utc_now, versions
+from bench.store.claims import Claims
+from bench.store.prune import refuse_links, remove_leftovers
+from bench.store.records import SCHEMA, Damaged, ErrorFacts, Record, read_record, write_atomically, write_record
+from bench.training import device
+
+CellStatus = Literal["done", "cached", "running", "failed", "skipped", "not run"]
+TRACEBACK = ".traceback.txt"
+
+
+def check_results_folder(results: Path) -> None:
+    """Refuse a results folder that a newer version of bench wrote. Raises UsageError; writes nothing."""
+    path = results / "format.json"
+    there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise UsageError(f"--results '{results}': '{there}' is a file: name a folder")
+    if not path.exists():
+        return
+    try:
+        schema = json.loads(path.read_bytes())["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # a damaged marker is written anew by the next run
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UsageError(
+            f"results folder '{results}' has schema {schema}, this version of bench knows {SCHEMA}: upgrade bench, "
+            "or name another folder with --results"
+        )
+
+
+def prepare_results(results: Path) -> None:
+    """Make a results folder ready for a run, and tidy up after processes that were killed in one.
+
+    Raises UsageError for a folder of a newer version, one that cannot be written to, or one with links out of it.
+    """
+    check_results_folder(results)
+    refuse_links(results)
+    marker = json.dumps({"schema": SCHEMA}).encode()
+    path = results / "format.json"
+    try:
+        if not path.exists() or path.read_bytes() != marker:
+            write_atomically(path, marker)
+        with tempfile.TemporaryFile(dir=results):
+            pass
+        remove_leftovers(results)
+    except OSError as error:
+        raise UsageError(
+            f"results folder '{results}' cannot be written to ({error.strerror}): name another with --results"
+        ) from None
+
+
+def existing(cell: Cell, results: Path) -> Record | Damaged | None:
+    """The record of a cell where there is one; a done record without whole arrays counts as damaged."""
+    path = cell.key.path(results)
+    if not path.exists():
+        return None
+    record = read_record(path)
+    if isinstance(record, Record) and record.status == "done" and not zipfile.is_zipfile(path.with_suffix(".npz")):
+        return Damaged(path, "its arrays (.npz) are missing or torn")
+    return record
+
+
+def status_of(cell: Cell, results: Path) -> tuple[CellStatus, str]:
+    """The status of a cell as it is on disk, with the reason where there is one; a running one says by whom."""
+    record = existing(cell, results)
+    if isinstance(record, Record) and record.status == "done":
+        return "done", ""
+    holder = Claims(results).holder(cell.key.hash)
+    if holder:
+        return "running", holder
+    if isinstance(record, Record) and record.status == "failed":
+        return "failed", record.reason or ""
+    if cell.skip:
+        return "skipped", cell.skip
+    if isinstance(record, Record):
+        return record.status, record.reason or ""
+    return "not run", f"damaged record: {record.why}" if isinstance(record, Damaged) else ""
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, BenchError | CellTimeout) else f"{type(error).__name__}: {text}"[:500]
+
+
+def without_result(cell: Cell, status: str, reason: str) -> Record:
+    """The record of a cell without scores: skipped, or failed."""
+    return Record(
+        hash=cell.key.hash,
+        key=cell.key,
+        status=status,
+        reason=reason,
+        data=data_facts(cell.task),
+        versions=versions(),
+        code_version=code_version(),
+        command=cell.command,
+        created=utc_now(),
+    )
+
+
+def not_kept(results: Path, error: OSError) -> str:
+    """Why a result is not on disk, for people."""
+    return f"the result could not be written to '{results}': {error.strerror}; what is there is kept"
+
+
+def keep(record: Record, results: Path, arrays: dict | None = None) -> tuple[CellStatus, Record | None, str]:
+    """Write a record; its status, itself and its reason. What cannot be written is a failed cell, and no end."""
+    if not device.is_first_process():
+        return record.status, record, record.reason or ""
+    trace = record.key.path(results).with_suffix(TRACEBACK)
+    try:
+        write_record(record, results, arrays)
+        if record.error is None:
+            trace.unlink(missing_ok=True)
+    except OSError as error:
+        return "failed", None, not_kept(results, error)
+    return record.status, record, record.reason or ""
+
+
+def keep_failure(
+    cell: Cell, results: Path, error: BaseException, trace: str | None = None
+) -> tuple[CellStatus, Record | None, str]:
+    """Write the record of a cell that failed, with the traceback (or `trace`) in a file beside it; see `keep`."""
+    record = without_result(cell, "failed", reason_of(error))
+    path = cell.key.path(results).with_suffix(TRACEBACK)
+    if device.is_first_process():
+        text = trace if trace is not None else "".join(traceback.format_exception(error))
+        with contextlib.suppress(OSError):  # the record says more, and says so if it cannot be written either
+            write_atomically(path, text.encode("utf-8", "replace"))
+    record.error = ErrorFacts(type=type(error).__name__, message=str(error)[:2000], traceback_file=path.name)
+    return keep(record, results)

@@ -1,0 +1,282 @@
+"""Run the cells of a plan: resume, claims, statuses, failures as rows. Nothing that is done runs twice."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from filelock import SoftFileLease
+
+from bench.core.deadline import CellTimeout, deadline
+from bench.core.errors import Skip
+from bench.grid.cells import Cell, Plan
+from bench.grid.options import GridOptions
+from bench.noise.draw import NoisyLabels, draw
+from bench.running.cell import Result, run_cell
+from bench.running.outcomes import CellStatus, existing, keep, keep_failure, not_kept, prepare_results, without_result
+from bench.running.tracking import Tracked
+from bench.store.claims import Claims
+from bench.store.records import Damaged, Record, signature
+from bench.training import device
+from bench.training.stages import StageStore
+from bench.training.tools import CellTools
+from methods import shared
+
+log = logging.getLogger("bench.runner")
+
+WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a cell."""
+
+    kind: Literal["started", "progress", "metrics", "finished"]
+    cell: Cell
+    status: CellStatus
+    reason: str = ""
+    record: Record | None = None
+    phase: str = ""
+    done: int = 0  # steps of the phase
+    total: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)  # what trackers are told of a step
+
+
+@dataclass
+class Summary:
+    """How many cells ended how."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    stopped: bool = False  # on request, before every cell had its turn
+
+    def add(self, status: CellStatus) -> None:
+        """Count one more cell."""
+        self.counts[status] = self.counts.get(status, 0) + 1
+
+    @property
+    def failed(self) -> int:
+        """Cells that failed."""
+        return self.counts.get("failed", 0)
+
+
+Listener = Callable[[Event], None]
+
+
+Before = Mapping[str, tuple[int, int, int]]
+"""The records that there were when a run began: cell hash -> signature of the file."""
+
+
+def records_before(plan: Plan) -> Before:
+    """The records of a plan's cells as they are now. What another process writes later is a result, not a leftover."""
+    found = {cell.key.hash: signature(cell.key.path(plan.options.results)) for cell in plan.cells}
+    return {cell: known for cell, known in found.items() if known}
+
+
+@dataclass
+class Session:
+    """What one process keeps from cell to cell of a plan."""
+
+    options: GridOptions
+    listen: Listener
+    before: Before
+    force: bool = False
+    claims: Claims = field(init=False)
+    stages: StageStore = field(init=False)
+    labels: LabelCache = field(init=False)
+
+    def __post_init__(self) -> None:
+        results = self.options.results
+        if self.options.track:
+            self.listen = Tracked(self.listen, self.options.track, results)
+        self.claims = Claims(results)
+        self.stages = StageStore(results / "stages" if self.options.stages else None)
+        self.labels = LabelCache(self.stages)
+
+    @property
+    def results(self) -> Path:
+        """The folder of results."""
+        return self.options.results
+
+
+def run(
+    plan: Plan,
+    listen: Listener,
+    *,
+    force: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    prepare: bool = True,
+) -> Summary:
+    """Run what is not done. A failed cell is a row, and the others go on.
+
+    Cells that another process is running are waited for, and taken over if it dies. When `stop()` is true, no
+    further cell starts. KeyboardInterrupt passes through; what is done is kept. Without `prepare`, the results folder
+    must have been prepared (outcomes.prepare_results).
+    """
+    if prepare and device.is_first_process():
+        prepare_results(plan.options.results)
+    session = Session(plan.options, listen, records_before(plan), force)
+    summary = Summary()
+    gc.freeze()  # on a GPU Accelerate collects garbage after every fit: spare it the objects that stay
+    waiting, told = list(plan.cells), False
+    while waiting:
+        deferred = []
+        for cell in waiting:
+            if device.decided_by_first_process(stop()):
+                summary.stopped = True
+                return summary
+            status = run_one(cell, session)
+            if status is None:
+                deferred.append(cell)
+            else:
+                summary.add(status)
+        if deferred:
+            if deferred == waiting and not told:
+                told = True
+                holder = session.claims.holder(deferred[0].key.hash) or ""
+                log.warning("waiting for what another run is running: %d cells, the first %s", len(deferred), holder)
+            time.sleep(WAIT_SECONDS)
+        waiting = deferred
+    device.wait_for_all()
+    return summary
+
+
+def settled(cell: Cell, session: Session) -> tuple[CellStatus, str, Record] | None:
+    """How a cell that needs no run ended, by its record; None when it is to be run."""
+    record = existing(cell, session.results)
+    if isinstance(record, Damaged):
+        log.warning("record %s is damaged (%s): running the cell again", record.path.name, record.why)
+    if not isinstance(record, Record):
+        return None
+    # A record that came after this run began is another process's result of now: nothing to run again.
+    ours = signature(cell.key.path(session.results)) != session.before.get(cell.key.hash)
+    if record.status == "done" and (ours or not session.force):
+        return "cached", "", record
+    if record.status == "failed" and (ours or session.options.retry == "none"):
+        return "failed", record.reason or "", record
+    if record.status == "skipped" and (ours or record.reason == cell.skip):
+        return "skipped", record.reason or "", record
+    return None
+
+
+def run_one(cell: Cell, session: Session) -> CellStatus | None:
+    """The status that a cell ended with; None when another process holds it."""
+
+    def finished(status: CellStatus, record: Record | None, reason: str = "") -> CellStatus:
+        session.listen(Event("finished", cell, status, reason, record))
+        return status
+
+    def ended() -> CellStatus | None:
+        known = settled(cell, session) if device.is_first_process() else None
+        verdict = device.decided_by_first_process(known and known[:2])
+        return finished(verdict[0], known and known[2], verdict[1]) if verdict else None
+
+    path = cell.key.path(session.results)
+    seen = signature(path)
+    if status := ended():  # what is done needs no claim
+        return status
+    try:
+        with _held(cell, session) as lease:
+            if not device.decided_by_first_process(bool(lease)):
+                return None
+            changed = device.decided_by_first_process(signature(path) != seen)
+            if changed and (status := ended()):
+                return status
+            if cell.skip:
+                return finished(*keep(without_result(cell, "skipped", cell.skip), session.results))
+            session.listen(Event("started", cell, "running"))
+            try:
+                result = _result(cell, session)
+            except Skip as skip:
+                return finished(*keep(without_result(cell, "skipped", str(skip)), session.results))
+            except (Exception, CellTimeout) as error:
+                return finished(*keep_failure(cell, session.results, error))
+            if lease is not None and lease.compromise and (known := settled(cell, session)):
+                return finished(known[0], known[2], known[1])  # this process was away: another has done it meanwhile
+            return finished(*keep(result.record, session.results, result.arrays))
+    except _Unwritable as error:  # not even the claim could be written
+        return finished("failed", None, str(error))
+
+
+def _result(cell: Cell, session: Session) -> Result:
+    """The result of a cell, in time; processes that train it together leave it together."""
+
+    def compute() -> Result:
+        return run_cell(cell, session.labels.get(cell), _tools(cell, session))
+
+    if device.processes() > 1:
+        return device.together(compute, session.options.timeout)
+    with deadline(session.options.timeout):
+        return compute()
+
+
+class _Unwritable(Exception):
+    """A claim could not be written."""
+
+
+@contextlib.contextmanager
+def _held(cell: Cell, session: Session) -> Iterator[SoftFileLease | None]:
+    """The claim of a cell, held meanwhile, in the first of the processes that work together; None elsewhere."""
+    lease = None
+    if device.is_first_process():
+        try:
+            lease = session.claims.take(cell.key.hash)
+        except OSError as error:
+            raise _Unwritable(not_kept(session.results, error)) from error
+    try:
+        yield lease
+    finally:
+        if lease is not None:
+            with contextlib.suppress(OSError):
+                lease.release()
+
+
+def _tools(cell: Cell, session: Session) -> CellTools:
+    def progress(phase: str, done: int, total: int) -> None:
+        session.listen(Event("progress", cell, "running", phase=phase, done=done, total=total))
+
+    def track(values: dict[str, float], step: int) -> None:
+        session.listen(Event("metrics", cell, "running", done=step, values=values))
+
+    return CellTools(
+        encoder=cell.encoder,
+        sentence_encoder=cell.sentence_encoder,
+        recipe=cell.recipe,
+        stages=session.stages,
+        seed=cell.key.seed,
+        axes=(cell.task.name, cell.source.id),
+        progress=progress,
+        track=track if session.options.track else None,
+    )
+
+
+@dataclass
+class LabelCache:
+    """The noisy labels drawn last: neighbouring cells share them."""
+
+    store: StageStore
+    key: tuple = ()
+    value: NoisyLabels | None = None
+
+    def get(self, cell: Cell) -> NoisyLabels:
+        """The labels of a cell, drawn when they are not those of the cell before."""
+        key = (cell.key.data, cell.key.noise, cell.key.seed, cell.key.sentence_encoder)
+        if key != self.key:
+            self.value = draw(
+                cell.source,
+                cell.task,
+                cell.key.seed,
+                embeddings=lambda: self._embeddings(cell),
+                uncovered=cell.key.options.get("uncovered", "uniform"),
+            )
+            self.key = key
+        return self.value
+
+    def _embeddings(self, cell: Cell) -> dict:
+        splits = {split: cell.task.texts(split) for split in shared.SPLITS}
+        return {split: shared.embed_texts(texts, cell.sentence_encoder, self.store) for split, texts in splits.items()}

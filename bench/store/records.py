@@ -1,0 +1,291 @@
+"""Result records: one JSON file a cell, written atomically, read tolerantly.
+
+A record holds everything a report needs; beside it an `.npz` holds the test probabilities and the gold
+classes, so that every metric can be recomputed without training. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.core.errors import UsageError
+
+SCHEMA = 1
+"""Version of the record format; a folder with a higher one is refused, not guessed at."""
+
+Status = Literal["done", "failed", "skipped"]
+
+
+class Strict(BaseModel):
+    """A part of a record that refuses fields it does not know."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class CellKey(Strict):
+    """What identifies a cell. Its hash changes with every input that could change a number."""
+
+    task: str
+    noise: str  # "mixtral-8x22b/few", "weak", "sn@0.3"
+    method: str  # the registered name; with "+ts" when temperature scaling wraps it
+    method_version: int
+    config: dict[str, Any]  # every hyper-parameter, resolved
+    encoder: str  # "minilm", "bert-base-uncased"
+    encoder_mode: Literal["fine-tuned", "frozen"]
+    encoder_revision: str  # fingerprint or pinned revision of the weights
+    sentence_encoder: str  # who embeds sentences for neighbours
+    recipe: dict[str, Any]  # the shared training recipe, resolved
+    options: dict[str, Any] = {}  # options of the noise source and the data, e.g. {"uncovered": "uniform"}
+    limit: int | None = None  # at most so many texts a split
+    seed: int
+    data: str  # fingerprint of texts, gold and noisy labels
+
+    @property
+    def hash(self) -> str:
+        """64 hex digits over the canonical JSON of the key."""
+        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def path(self, results: Path) -> Path:
+        """Where the record of this cell lies under a results folder."""
+        encoder = self.encoder + (":frozen" if self.encoder_mode == "frozen" else "")
+        parts = [slug(part) for part in (self.task, self.noise, self.method, encoder)]
+        return results.joinpath("cells", *parts, f"seed-{self.seed}-{self.hash[:12]}.json")
+
+
+class DataFacts(Strict):
+    """The data as the cell saw it."""
+
+    fingerprint: str
+    label_names: list[str]
+    n_train: int
+    n_valid: int
+    n_test: int
+    has_gold: bool  # False: no gold in the test split, so there are no scores
+
+
+class Scores(Strict):
+    """Metrics of one step's test probabilities (float16 rounding included); fractions in [0, 1] but NLL, Brier."""
+
+    step: int
+    accuracy: float
+    macro_f1: float
+    ece: float
+    adaptive_ece: float
+    classwise_ece: float
+    mce: float
+    brier: float
+    nll: float
+    absent_classes: int = 0  # classes neither present in gold nor predicted, left out of macro-F1
+
+
+class ScoreSet(Strict):
+    """The three numbers kept side by side; `oracle_best` is diagnostic only and never a published result."""
+
+    last: Scores
+    noisy_valid: Scores  # the step with the highest accuracy on the noisy validation labels
+    oracle_best: Scores  # the step with the highest test accuracy: selected on test, diagnostic only
+
+
+class CurvePoint(Strict):
+    """One step of training; None where there is no gold or nothing was visited."""
+
+    step: int
+    noisy_valid_accuracy: float
+    test_accuracy: float | None = None
+    test_ece: float | None = None
+    fit_correct: float | None = None  # share of rightly labelled train texts predicted as labelled
+    fit_wrong: float | None = None  # share of wrongly labelled train texts predicted as labelled: memorised noise
+    recovered_wrong: float | None = None  # share of wrongly labelled train texts predicted as their gold class
+
+
+class NoiseFacts(Strict):
+    """The noisy labels of this cell, described by the scorer. None where gold is unknown."""
+
+    kind: Literal["llm", "weak", "synthetic", "column"]
+    labeller: str | None = None  # "mixtral-8x22b"
+    prompting: str | None = None  # "zero" | "few"
+    rate_train: float | None = None  # share of answered train labels that differ from gold
+    rate_valid: float | None = None
+    no_answer_train: float = 0.0  # share of train texts without an answer
+    no_answer_valid: float = 0.0
+    confusion_train: list[list[int]] | None = None  # int[C, C]: rows gold, columns noisy label, answered only
+    labeller_test_accuracy: float | None = None  # the labeller itself as a classifier; no answer counts as wrong
+    labeller_test_no_answer: float | None = None
+
+
+class StageUse(Strict):
+    """A shared stage that the cell used: found in the store (`reused`) or computed now."""
+
+    name: str
+    hash: str
+    reused: bool
+    seconds: float  # what computing it had cost, whoever computed it
+
+
+class ErrorFacts(Strict):
+    """Why a cell failed."""
+
+    type: str
+    message: str
+    traceback_file: str | None = None  # name of a text file beside the record
+
+
+class Record(Strict):
+    """One cell's result."""
+
+    schema_version: int = Field(SCHEMA, alias="schema")
+    hash: str
+    key: CellKey
+    status: Status
+    reason: str | None = None  # why skipped or failed, for people
+    data: DataFacts | None = None
+    noise: NoiseFacts | None = None
+    scores: ScoreSet | None = None
+    curve: list[CurvePoint] = []
+    seconds: dict[str, float] = {}  # by phase; "total" = wall time of the cell (marginal cost)
+    stages: list[StageUse] = []
+    peak_memory_mb: float | None = None
+    parameters: int | None = None  # trainable parameters of all networks of the method
+    device: dict[str, Any] = {}  # name, precision and its reason, threads, processes
+    versions: dict[str, str] = {}
+    code_version: str = ""
+    command: str = ""  # a command line that reproduces this cell
+    created: str = ""  # UTC, ISO 8601
+    diagnostics: dict[str, Any] = {}
+    error: ErrorFacts | None = None
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    @property
+    def stand_alone_seconds(self) -> float:
+        """Cost had nothing been shared: wall time plus the cost of every reused stage."""
+        return self.seconds.get("total", 0.0) + sum(use.seconds for use in self.stages if use.reused)
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A file that is no record: named, skipped and counted by whoever reads the folder."""
+
+    path: Path
+    why: str
+
+
+def slug(text: str) -> str:
+    """`text` as one safe path segment: no separators, no leading dot, at most 80 characters."""
+    safe = re.sub(r"[^A-Za-z0-9@._+=-]+", "-", text).strip("-.") or "x"
+    if safe != text and len(safe) > 80:
+        rest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        safe = f"{safe[:60]}-{rest}"
+    return safe[:80]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` under a unique temporary name in the same folder, flush to disk, rename. Raises OSError."""
+    with prepared(path, data) as put:
+        put()
+
+
+@contextlib.contextmanager
+def prepared(path: Path, data: bytes) -> Iterator[Callable[[], None]]:
+    """`data` on disk beside `path` under a temporary name; the function yielded renames it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        yield lambda: os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_record(record: Record, results: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
+    """Write the arrays, then the record: a record that exists has its own arrays, whenever this is cut off.
+
+    Nothing is replaced before everything is on disk. What a killed process left half-written for the same cell goes:
+    the caller holds the cell's lease. Returns the record's path. Raises OSError.
+    """
+    path = record.key.path(results)
+    for stale in path.parent.glob(f".{path.stem}.*.tmp"):
+        stale.unlink(missing_ok=True)
+    beside = path.with_suffix(".npz")
+    text = record.model_dump_json(by_alias=True, indent=1).encode()
+    if arrays is None:
+        write_atomically(path, text)
+        beside.unlink(missing_ok=True)
+        return path
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    with prepared(beside, buffer.getvalue()) as put_arrays, prepared(path, text) as put_record:
+        path.unlink(missing_ok=True)  # an older record must not stand beside newer arrays
+        put_arrays()
+        put_record()
+    return path
+
+
+def signature(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a file from the next without reading it; None where there is none.
+
+    Every write makes a new file, so this holds even when the clock jumps back.
+    """
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+
+def read_record(path: Path) -> Record | Damaged:
+    """The record at `path`, or what is wrong with it. Raises UsageError for a newer schema."""
+    try:
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        return Damaged(path, f"not readable as JSON: {error}")
+    if not isinstance(raw, dict) or "schema" not in raw:
+        return Damaged(path, "no result record: it has no 'schema'")
+    if isinstance(raw["schema"], int) and raw["schema"] > SCHEMA:
+        raise UsageError(
+            f"{path} has schema {raw['schema']}, this version of bench reads up to {SCHEMA}: "
+            "upgrade bench, or name another folder with --results"
+        )
+    try:
+        record = Record.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return Damaged(path, f"field {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    if record.hash != record.key.hash:
+        return Damaged(path, "its key does not match its hash: it was edited or torn")
+    return record
+
+
+def read_records(results: Path) -> Iterator[Record | Damaged]:
+    """Every record under `results/cells`, in path order; damaged files come as `Damaged`."""
+    for path in sorted(results.glob("cells/**/*.json")):
+        yield read_record(path)
+
+
+def read_arrays(record_path: Path, *names: str) -> dict[str, np.ndarray]:
+    """The arrays beside a record: those of `names` that are there, or all.
+
+    `test_last`, `test_noisy_valid`, `test_oracle_best` float16[N, C]; `gold` int64[N] where gold is known;
+    `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step; `train_labels` int16[N_train], the
+    noisy labels of the cell (-1 = no answer), and `train_gold` int16[N_train] where known.
+    """
+    with np.load(record_path.with_suffix(".npz"), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files if not names or name in names}

@@ -1,0 +1,1 @@
+"""Encoders, the shared trainer and the store of shared stages."""

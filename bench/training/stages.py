@@ -1,0 +1,234 @@
+"""What methods share is computed once: a content-addressed store of arrays.
+
+The key of an entry holds *every* input (data, encoder revision, recipe, seed, code version of the stage). An
+entry is a safetensors file, written to a unique temporary name and renamed; a damaged one is a warning and a
+recomputation. Reuse never changes a number: what `get` returns after computing is what it returns after reading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from bench.store.claims import Taker
+from bench.store.records import StageUse, signature, slug
+from bench.training import device
+
+log = logging.getLogger("bench.stages")
+
+Arrays = dict[str, np.ndarray]
+MEMORY_BYTES = 1 << 29
+"""How much of what was read or computed last is also kept in memory."""
+
+
+def stage_hash(name: str, key: Mapping[str, Any]) -> str:
+    """64 hex digits over the stage's name and the canonical JSON of its key."""
+    text = json.dumps([name, key], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_arrays(**arrays: np.ndarray) -> str:
+    """A fingerprint of arrays (names, dtypes, shapes, bytes) for use in a key."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _checksum(arrays: Arrays) -> int:
+    """CRC-32 over the bytes of all arrays, in the order of their names."""
+    total = 0
+    for _, array in sorted(arrays.items()):
+        total = zlib.crc32(np.ascontiguousarray(array), total)
+    return total
+
+
+def lock_path(entry: Path) -> Path:
+    """Where the lease lies that is held while an entry is computed."""
+    return entry.with_suffix(".lease")
+
+
+def _read_only(arrays: Arrays) -> Arrays:
+    """The arrays, locked: they are handed to everyone who asks, so no one may change them in place."""
+    views = {part: array.view() for part, array in arrays.items()}
+    for view in views.values():
+        view.setflags(write=False)
+    return views
+
+
+class _Entry(NamedTuple):
+    """What is kept of one stage."""
+
+    arrays: Arrays
+    seconds: float  # what computing it had cost, without the stages inside it
+    parts: dict[str, tuple[str, float]]  # the stages inside it: hash -> (name, what it had cost on its own)
+
+
+@dataclass
+class _Frame:
+    """A stage that is being computed."""
+
+    parts: dict[str, tuple[str, float]] = field(default_factory=dict)
+    inside: float = 0.0  # seconds spent in the stages within it
+
+
+@dataclass
+class StageStore:
+    """The store of one results folder, with the list of stages that the present cell used.
+
+    Each use carries the stage's own cost, without that of the stages inside it, and reusing a stage counts as using
+    those inside it: so the sum over distinct uses is what a cell had cost alone, with nothing counted twice.
+    """
+
+    folder: Path | None  # None: nothing is kept, everything is computed
+    uses: list[StageUse] = field(default_factory=list)
+    _memory: OrderedDict[str, _Entry] = field(default_factory=OrderedDict)
+    _frames: list[_Frame] = field(default_factory=list)
+
+    def begin(self) -> list[StageUse]:
+        """Start a new cell: returns the fresh list that fills with the stages it uses."""
+        self.uses = []
+        return self.uses
+
+    def get(self, name: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+        """The arrays of stage `name` for `key`, read-only: read from the store, or computed and kept.
+
+        Under several processes all of them call this together: the first one decides whether to read, because
+        `compute` may be collective.
+        """
+        started = time.perf_counter()
+        digest = stage_hash(name, key)
+        if self.folder is None:
+            entry, reused = self._compute(compute), False
+        else:
+            entry, reused = self._shared(name, digest, key, compute)
+        for part, (inner, seconds) in entry.parts.items():
+            self._use(StageUse(name=inner, hash=part, reused=True, seconds=seconds))
+        self._use(StageUse(name=name, hash=digest, reused=reused, seconds=entry.seconds))
+        if self._frames:
+            self._frames[-1].inside += time.perf_counter() - started
+        return entry.arrays
+
+    def _shared(self, name: str, digest: str, key: Mapping[str, Any], compute) -> tuple[_Entry, bool]:
+        """The entry and whether it was found; computed by one process (group) at a time."""
+        path = self.path(name, digest)
+        seen = signature(path)
+        entry = self._find(path, digest)
+        found = device.decided_by_first_process(entry is not None)
+        if not found:
+            with self._lock(path):
+                if signature(path) != seen:  # another process has computed it meanwhile
+                    entry = self._find(path, digest)
+                found = device.decided_by_first_process(entry is not None)
+                if not found:
+                    entry = self._compute(compute)
+                    if device.is_first_process():
+                        self._write(path, name, key, entry)
+                    device.wait_for_all()
+        entry = entry or self._wait_for(path)
+        self._remember(digest, entry)
+        return entry, found
+
+    def path(self, name: str, digest: str) -> Path:
+        """Where an entry lies."""
+        return self.folder / slug(name) / f"{digest[:32]}.safetensors"
+
+    def _compute(self, compute: Callable[[], Arrays]) -> _Entry:
+        frame = _Frame()
+        self._frames.append(frame)
+        started = time.perf_counter()
+        try:
+            arrays = {part: np.ascontiguousarray(array) for part, array in compute().items()}
+        finally:
+            self._frames.pop()
+        own = time.perf_counter() - started - frame.inside
+        return _Entry(_read_only(arrays), max(own, 0.0), frame.parts)
+
+    def _use(self, use: StageUse) -> None:
+        if self._frames:
+            self._frames[-1].parts[use.hash] = (use.name, use.seconds)
+        if all(known.hash != use.hash for known in self.uses):
+            self.uses.append(use)
+
+    @contextlib.contextmanager
+    def _lock(self, path: Path) -> Iterator[None]:
+        """Held while an entry is computed, so that others wait for it instead of computing it too."""
+        with contextlib.ExitStack() as held:
+            if device.is_first_process():
+                with contextlib.suppress(OSError):  # a folder that cannot be written to: reading still helps
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    held.callback(Taker(lock_path(path)).wait().release)
+            yield
+
+    def _find(self, path: Path, digest: str) -> _Entry | None:
+        """The entry in memory or on disk. Its file's time of change says when it was used last."""
+        entry = self._memory.get(digest) or self._read(path)
+        if entry is not None:
+            with contextlib.suppress(OSError):
+                os.utime(path)
+        return entry
+
+    def _read(self, path: Path) -> _Entry | None:
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as file:
+                facts = json.loads(file.metadata()["bench"])
+                arrays = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
+            parts = {part: (inner, float(seconds)) for part, (inner, seconds) in facts["parts"].items()}
+            if facts.get("crc32") not in (None, _checksum(arrays)):  # None: written before there was one
+                raise ValueError("its bytes do not match its checksum")
+            entry = _Entry(_read_only(arrays), float(facts["seconds"]), parts)
+        except Exception as error:
+            log.warning("stage %s is damaged (%s): computing it again", path.name, error)
+            return None
+        return entry
+
+    def _wait_for(self, path: Path) -> _Entry:
+        for _ in range(600):
+            found = self._read(path)
+            if found is not None:
+                return found
+            time.sleep(0.1)
+        raise TimeoutError(f"stage {path} was found by the first process but cannot be read by this one")
+
+    def _write(self, path: Path, name: str, key: Mapping[str, Any], entry: _Entry) -> None:
+        facts = {"name": name, "key": key, "seconds": entry.seconds, "parts": entry.parts}
+        facts["crc32"] = _checksum(entry.arrays)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            os.close(handle)
+            try:
+                save_file(entry.arrays, temporary, metadata={"bench": json.dumps(facts, sort_keys=True)})
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, path)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
+        except (OSError, SafetensorError) as error:
+            log.warning("stage %s could not be kept (%s): the grid goes on without it", name, error)
+
+    def _remember(self, digest: str, entry: _Entry) -> None:
+        self._memory[digest] = entry
+        self._memory.move_to_end(digest)
+        while len(self._memory) > 1 and self._bytes() > MEMORY_BYTES:
+            self._memory.popitem(last=False)
+
+    def _bytes(self) -> int:
+        return sum(array.nbytes for entry in self._memory.values() for array in entry.arrays.values())

@@ -1,0 +1,52 @@
+"""What the harness lends a method for one cell: trainer, encoder, stages, named generators, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from bench.core.seeds import named_generator, named_seed
+from bench.training.encoders import Encoder
+from bench.training.recipe import Recipe
+from bench.training.stages import StageStore
+from bench.training.trainer import Trainer
+
+
+def _silent(phase: str, done: int, total: int) -> None:
+    """No one waits."""
+
+
+@dataclass
+class CellTools:
+    """The implementation of `methods.base.Tools`. `axes` name the data (task, noise source), never the method."""
+
+    encoder: Encoder
+    sentence_encoder: Encoder
+    recipe: Recipe
+    stages: StageStore
+    seed: int
+    axes: tuple[str, ...] = ()
+    oracle_noise_rate: float | None = None
+    progress: Callable[[str, int, int], None] = _silent
+    track: Callable[[dict[str, float], int], None] | None = None  # gets the loss of every step
+    trainer: Trainer = field(init=False)
+
+    def __post_init__(self) -> None:
+        axes = (*self.axes, self.seed)
+        self.trainer = Trainer(self.encoder, self.recipe, axes, lambda *at: self.progress(*at), track=self.track)
+
+    def generator(self, *axes: str | int) -> np.random.Generator:
+        """A numpy generator named by this cell's data, seed and `axes` (equal axes, equal draws)."""
+        return named_generator(*self.axes, self.seed, *axes)
+
+    def torch_generator(self, *axes: str | int) -> torch.Generator:
+        """A CPU torch generator named the same way."""
+        return torch.Generator().manual_seed(named_seed(*self.axes, self.seed, *axes))
+
+    def fill(self, labels: np.ndarray, split: str, num_classes: int) -> np.ndarray:
+        """`labels` int64[N] with every -1 (no answer) replaced by a seeded uniform class, equal for all methods."""
+        drawn = self.generator("no answer", split).integers(0, num_classes, len(labels))
+        return np.where(labels < 0, drawn, labels).astype(np.int64)

@@ -1,0 +1,374 @@
+"""The command line as a user sees it: what is printed where, exit codes, sources of options, a user's own data."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from bench.store.records import read_arrays
+from tests.command import files_under
+from tests.conftest import records, review_rows, write_csv
+
+
+@pytest.fixture
+def run(bench, reviews, instant, tiny_bert):
+    """`bench run` of the instant method on the small CSV; options as keywords, plain words as they are."""
+    good = {"methods": "./instant.py", "tasks": "reviews.csv", "llms": "ann", "seeds": "1,2"}
+
+    def call(*words, command="run", **options):
+        given = good | {"encoder": f"{tiny_bert}:frozen"} | options
+        pairs = [(f"--{name}", value) for name, value in given.items() if value is not None]
+        return bench(command, *(word for pair in pairs for word in pair), *words)
+
+    return call
+
+
+def statuses(answer) -> list[str]:
+    """The status of every finished cell, in the order of the lines printed."""
+    return re.findall(r"^\d+/\d+ +(\w+) ", answer.stdout, re.M)
+
+
+def events(answer) -> list[dict]:
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+def test_a_run_prints_a_line_a_cell_and_what_to_do_next(run):
+    answer = run()
+    assert answer.exit_code == 0, answer.stderr
+    assert statuses(answer) == ["done", "done"]
+    assert "reviews · ann · instant" in answer.stdout
+    assert answer.stdout.splitlines()[-1] == "2 done. Next: bench report --results results"
+    assert answer.stderr == ""
+    last = records()[0].scores.last
+    assert f"accuracy {100 * last.accuracy:.1f} · ECE {100 * last.ece:.1f}" in answer.stdout
+
+
+def test_a_command_given_again_reads_what_is_done(run):
+    run(seeds="1")
+    assert statuses(run()) == ["cached", "done"]
+    assert statuses(run()) == ["cached", "cached"]
+    assert statuses(run("--force")) == ["done", "done"]
+
+
+def test_a_failed_cell_gives_exit_code_1_a_reason_and_another_try(run, tmp_path):
+    run(seeds="1", methods="./instant.py[trap=trap]")
+    (tmp_path / "trap").touch()
+    answer = run(methods="./instant.py[trap=trap]")
+    assert answer.exit_code == 1
+    assert statuses(answer) == ["cached", "failed"]
+    assert "RuntimeError: the trap snapped" in answer.stdout
+    assert "Traceback" not in answer.output
+    failed = next(record for record in records() if record.status == "failed")
+    assert "the trap snapped" in next(Path("results").rglob("*.traceback.txt")).read_text()
+    assert failed.error.type == "RuntimeError"
+    (tmp_path / "trap").unlink()
+    again = run(methods="./instant.py[trap=trap]")
+    assert again.exit_code == 0
+    assert statuses(again) == ["cached", "done"]
+    assert not list(Path("results").rglob("*.traceback.txt"))
+
+
+def test_a_dry_run_shows_statuses_and_writes_nothing(run):
+    before = files_under(Path())
+    answer = run("--dry-run")
+    assert answer.exit_code == 0
+    assert "not run (1, 2)" in answer.stdout
+    assert answer.stdout.splitlines()[-1] == "2 of 2 cells would run; nothing was run"
+    assert files_under(Path()) == before
+    run(seeds="1")
+    before = files_under(Path())
+    assert "1 of 2 cells would run" in run("--dry-run").stdout
+    assert files_under(Path()) == before
+
+
+def test_json_lines_are_all_that_stdout_holds(run):
+    answer = run("--log-json", seeds="1")
+    started, finished = events(answer)
+    assert (started["event"], started["status"]) == ("started", "running")
+    assert (finished["event"], finished["status"]) == ("finished", "done")
+    (record,) = records()
+    assert started["hash"] == finished["hash"] == record.hash
+    assert finished["accuracy"] == pytest.approx(record.scores.last.accuracy, abs=5e-5)
+    assert finished["ece"] == pytest.approx(record.scores.last.ece, abs=5e-5)
+    assert [event["status"] for event in events(run("--log-json", seeds="1"))] == ["cached"]
+    assert all(isinstance(line, dict) for line in events(run("--log-json", "--dry-run")))
+
+
+def test_status_tells_done_failed_skipped_and_not_run(run, bench, tmp_path):
+    (tmp_path / "trap").touch()
+    run(seeds="1")
+    run(seeds="1", methods="./instant.py[trap=trap]")
+    answer = run(command="status", methods="./instant.py,./instant.py[trap=trap],plain[]", noise="weak")
+    assert answer.exit_code == 0
+    assert "done (1) · not run (2)" in answer.stdout
+    assert "failed (1) · not run (2)" in answer.stdout
+    assert "RuntimeError: the trap snapped" in answer.stdout
+    assert "skipped (1, 2)" in answer.stdout
+    assert "weak" in answer.stdout
+    folder = bench("status")
+    assert "done (1)" in folder.stdout
+    assert "failed (1)" in folder.stdout
+    assert "not run" not in folder.stdout
+
+
+def test_status_shows_a_method_as_it_is_named_on_the_command_line(run):
+    answer = run(command="status", methods="gce[q=0.5]+ts,plain")
+    assert " gce[q=0.5]+ts " in answer.stdout
+    assert " plain " in answer.stdout
+
+
+def test_a_damaged_record_is_run_again_with_a_warning(run, caplog):
+    run()
+    path = sorted(Path("results").rglob("seed-1-*.json"))[0]
+    path.write_text(path.read_text()[:100])
+    assert statuses(run()) == ["done", "cached"]
+    assert f"record {path.name} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["hash", "path"])
+def test_show_prints_one_cell_with_the_command_that_makes_it_again(run, bench, where):
+    run()
+    record = records()[0]
+    path = record.key.path(Path("results"))
+    answer = bench("show", record.hash[:8] if where == "hash" else path)
+    assert answer.exit_code == 0
+    assert f"{100 * record.scores.last.accuracy:.1f} %" in answer.stdout
+    assert "diagnostic" in answer.stdout, "the oracle-best column must say what it is"
+    command = re.search(r"^again +(bench .*)$", answer.stdout, re.M).group(1)
+    again = bench(*shlex.split(command)[1:])
+    assert statuses(again) == ["cached"]
+    assert f"seed {record.key.seed}" in again.stdout
+
+
+def test_show_refuses_a_beginning_that_several_hashes_share(run, bench):
+    run(seeds=",".join(map(str, range(1, 18))))  # more than 16 hashes: two begin alike
+    first = [record.hash[0] for record in records()]
+    shared = next(digit for digit in first if first.count(digit) > 1)
+    answer = bench("show", shared)
+    assert answer.exit_code == 2
+    assert f"'{shared}' fits {first.count(shared)} records" in answer.stderr
+
+
+def test_options_come_from_command_line_over_environment_over_file_over_preset(bench, reviews, tiny_bert):
+    Path("grid.yaml").write_text(
+        f"tasks: reviews.csv\nllms: [ann]\nseeds: [5, 6]\nencoder: {tiny_bert}:frozen\nnoise:\n"
+    )
+
+    def seeds_of(*words, **environment):
+        answer = bench("status", *words, env=environment or None)
+        assert answer.exit_code == 0, answer.stderr
+        return set(re.findall(r"not run \(([\d, ]+)\)", answer.stdout))
+
+    preset = ("--preset", "quickstart")
+    assert seeds_of(*preset, "--config", "grid.yaml") == {"5, 6"}
+    assert seeds_of(*preset, "--config", "grid.yaml", BENCH_SEEDS="7") == {"7"}
+    assert seeds_of(*preset, "--config", "grid.yaml", "--seeds", "8", BENCH_SEEDS="7") == {"8"}
+    assert seeds_of(BENCH_CONFIG="grid.yaml", BENCH_METHODS="plain") == {"5, 6"}
+    methods = bench("status", *preset, "--config", "grid.yaml").stdout
+    assert "co-teaching" in methods, "what the file leaves open comes from the preset"
+
+
+@pytest.mark.parametrize(
+    "text", ["batch-size: 16\nlabel-columns: ann, bob", "batch_size: 16\nlabel_columns: [ann, bob]"]
+)
+def test_yaml_keys_are_option_names_with_dashes_or_underscores(run, text):
+    Path("grid.yaml").write_text(text)
+    run("--config", "grid.yaml", seeds="1", llms=None)
+    assert {record.key.recipe["batch_size"] for record in records()} == {16}
+    assert {record.key.noise for record in records()} == {"ann", "bob"}
+
+
+def test_a_limit_is_the_same_choice_for_all_and_part_of_the_key(run):
+    run(seeds="1,2")
+    run(seeds="1,2", limit=8)
+    small = [record for record in records() if record.key.limit == 8]
+    assert len(small) == 2
+    assert {(r.data.n_train, r.data.n_valid, r.data.n_test) for r in small} == {(8, 8, 8)}
+    assert len({record.data.fingerprint for record in small}) == 1
+
+
+def test_two_workers_run_every_cell_once(run):
+    answer = run("--jobs", "2", methods="./instant.py[log=log.txt]", llms="ann,bob", seeds="1,2,3")
+    assert answer.exit_code == 0, answer.stderr
+    assert statuses(answer) == ["done"] * 6
+    ran = Path("log.txt").read_text().splitlines()
+    assert sorted(ran) == [f"{noise} {seed}" for noise in ("ann", "bob") for seed in (1, 2, 3)]
+    assert statuses(run("--jobs", "2", methods="./instant.py[log=log.txt]", llms="ann,bob")) == ["cached"] * 4
+
+
+# a user's own data
+
+
+def check_recomputed(record) -> None:
+    """Every score of a record is that of the arrays beside it, by scikit-learn and a slow loop."""
+    arrays = read_arrays(record.key.path(Path("results")))
+    gold = arrays["gold"]
+    for rule in ("last", "noisy_valid", "oracle_best"):
+        values = arrays[f"test_{rule}"].astype(np.float64)
+        values /= values.sum(1, keepdims=True)
+        scores = getattr(record.scores, rule)
+        predicted = values.argmax(1)
+        assert scores.accuracy == pytest.approx(accuracy_score(gold, predicted), abs=1e-9)
+        assert scores.macro_f1 == pytest.approx(f1_score(gold, predicted, average="macro"), abs=1e-9)
+        assert scores.nll == pytest.approx(-np.log(values[np.arange(len(gold)), gold]).mean(), abs=1e-6)
+        assert scores.brier == pytest.approx(((values - np.eye(values.shape[1])[gold]) ** 2).sum(1).mean(), abs=1e-6)
+        gap, confidence = 0.0, values.max(1)
+        for low in range(15):
+            inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
+            if inside.any():
+                gap += inside.mean() * abs(confidence[inside].mean() - (predicted == gold)[inside].mean())
+        assert scores.ece == pytest.approx(gap, abs=1e-6)
+
+
+def test_a_users_csv_with_two_noisy_columns_and_gold(run):
+    answer = run(llms=None, methods="plain,./instant.py", epochs=2, seeds="1")
+    assert answer.exit_code == 0, answer.stderr
+    found = records()
+    assert {(record.key.noise, record.key.method) for record in found} == {
+        (noise, method) for noise in ("ann", "bob") for method in ("plain", "instant")
+    }
+    rows = [row for row in review_rows() if row["split"] == "train"]
+    for record in found:
+        wrong = np.mean([row[record.key.noise] != row["gold"] for row in rows])
+        assert record.noise.rate_train == pytest.approx(wrong)
+        assert record.noise.kind == "column"
+        check_recomputed(record)
+
+
+def test_jsonl_is_read_as_csv_is(run):
+    Path("lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in review_rows()))
+    run(seeds="1")
+    run(tasks="lines.jsonl", seeds="1")
+    one, other = records()
+    assert one.key.task != other.key.task
+    assert one.data.fingerprint == other.data.fingerprint
+    assert one.scores == other.scores
+
+
+def test_without_gold_predictions_are_written_and_the_report_says_so(run, bench):
+    write_csv(Path("reviews.csv"), [{k: v for k, v in row.items() if k != "gold"} for row in review_rows()])
+    answer = run(seeds="1")
+    assert answer.exit_code == 0, answer.stderr
+    assert "no gold: predictions written, no scores" in answer.stdout
+    (record,) = records()
+    assert record.scores is None
+    assert record.noise.rate_train is None
+    arrays = read_arrays(record.key.path(Path("results")))
+    assert arrays["test_last"].shape == (16, 2)
+    assert "gold" not in arrays
+    report = bench("report", "--format", "md,html")
+    assert report.exit_code == 0, report.stderr
+    assert "no gold" in Path("results/report/report.md").read_text()
+    assert "no gold" in Path("results/report/index.html").read_text()
+
+
+def wrench_folder(folder: Path) -> Path:
+    """The small CSV as a WRENCH folder: two labelling functions of which the second sometimes abstains."""
+    folder.mkdir()
+    (folder / "label.json").write_text(json.dumps({"0": "negative", "1": "positive"}))
+    names = ("negative", "positive")
+    for split in ("train", "valid", "test"):
+        rows = [row for row in review_rows() if row["split"] == split]
+        content = {
+            str(number): {
+                "label": names.index(row["gold"]),
+                "weak_labels": [names.index(row["ann"]), names.index(row["bob"]) if number % 3 else -1],
+                "data": {"text": row["text"]},
+            }
+            for number, row in enumerate(rows)
+        }
+        (folder / f"{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_a_wrench_folder_is_read_as_it_is(run, tmp_path):
+    wrench_folder(tmp_path / "reviews-wrench")
+    answer = run(tasks="./reviews-wrench", llms=None, noise="weak,sn@0.3", seeds="1")
+    assert answer.exit_code == 0, answer.stderr
+    assert {record.key.noise for record in records()} == {"weak", "sn@0.3"}
+    assert {record.data.n_train for record in records()} == {64}
+
+
+def test_a_users_method_file_takes_parameters_and_its_edit_is_a_new_cell(run, instant):
+    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["done"]
+    assert records()[0].key.config["strength"] == 2
+    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["cached"]
+    instant.write_text(instant.read_text() + "\n# edited\n")
+    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["done"]
+    assert len(records()) == 2
+
+
+# the other commands
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("tasks", ["trec", "semeval", "numclaim", "20news", "tweets", "reuters-r8"]),
+        ("methods", ["plain", "co-teaching", "sidyp", "npc", "dygen", "METHOD+ts"]),
+        ("encoders", ["bert-base-uncased", "minilm", ":frozen"]),
+        ("llms", ["smollm2"]),
+    ],
+)
+def test_list_names_what_there_is(bench, kind, named):
+    answer = bench("list", kind)
+    assert answer.exit_code == 0
+    for name in named:
+        assert name in answer.stdout
+
+
+def test_mixtral_is_short_for_the_published_labels(bench, data_dir, tiny_bert):
+    words = ["--llms", "mixtral", "--methods", "plain", "--data-dir", data_dir, "--encoder", f"{tiny_bert}:frozen"]
+    answer = bench("run", *words, "--seeds", "1", "--dry-run")
+    assert answer.exit_code == 0, answer.stderr
+    assert "mixtral-8x22b" in answer.stdout
+    assert "semeval" in answer.stdout
+
+
+def test_doctor_says_what_there_is_and_what_is_missing_with_the_way_out(bench):
+    answer = bench("doctor")
+    assert answer.exit_code == 0, answer.stdout
+    assert re.search(r"^ +ok torch: \d", answer.stdout, re.M)
+    assert re.search(r"^ +ok task tweets: 2892/400/800 texts", answer.stdout, re.M)
+    assert re.search(r"^ absent encoder bert-base-uncased: .*--encoder minilm", answer.stdout, re.M)
+    assert "can be written" in answer.stdout
+    missing = bench("doctor", "--data-dir", "gone")
+    assert missing.exit_code == 1
+    assert "missing data folder: 'gone' does not exist" in missing.stdout
+
+
+def test_check_passes_a_good_method_and_names_what_a_bad_one_breaks(bench, instant):
+    good = bench("check", "./instant.py")
+    assert good.exit_code == 0, good.stdout
+    assert "passed" in good.stdout
+    bad = Path("bad.py")
+    bad.write_text(
+        instant.read_text().replace("astype(np.float32)", "astype(np.float64)").replace('"instant"', '"bad"')
+    )
+    answer = bench("check", "./bad.py")
+    assert answer.exit_code == 1
+    assert "failed" in answer.stdout
+    assert "float64" in answer.stdout
+
+
+def test_help_names_every_command_and_every_option_its_variable(bench):
+    text = bench("--help").stdout
+    for command in ("run", "report", "status", "label", "list", "show", "check", "doctor"):
+        assert re.search(rf"\b{command}\b", text)
+    options = bench("run", "--help").stdout
+    for name in ("METHODS", "LLMS", "TASKS", "SEEDS", "CONFIG", "PRESET", "RESULTS", "DATA_DIR", "EPOCHS"):
+        assert f"BENCH_{name}" in options
+
+
+def test_results_can_be_moved_and_read_elsewhere(run, bench):
+    run()
+    shutil.move("results", "elsewhere")
+    assert "done (1, 2)" in bench("status", "--results", "elsewhere").stdout
+    assert statuses(run(results="elsewhere")) == ["cached", "cached"]

@@ -1,0 +1,63 @@
+"""The terminal's view of label sets: narrow, in percent, with nothing cut."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench.cli import labels as labels_view
+from llm_labels.study import Study
+
+
+def study(gold=True):
+    sizes = {"task": "tweets", "labels": "gemma3-270m/few", "split": "train", "texts": 9999, "asked": 2892}
+    sizes |= {"no_answer_rate": 0.01, "noise_rate": 0.283 if gold else np.nan, "noise_low": 0.267, "noise_high": 0.3}
+    sizes |= {"accuracy": 0.71 if gold else np.nan, "requests": 4096, "tokens_in": 1_011_000, "usd": 0.0}
+    kind = {"task": "tweets", "labels": "gemma3-270m/few", "texts": 2892, "noise_rate_estimate": 0.1}
+    if gold:
+        kind |= {"noise_rate": 0.283, "symmetric_p": 0.001, "instance_p": 0.005, "noise": "instance-dependent"}
+    agreement = {"task": "tweets", "labellers": "gemma3-270m/few · [red]", "texts": 9, "agreement": 0.7, "kappa": 0.5}
+    agreement |= {"statistic": "Cohen"}
+    confusion = pd.DataFrame(
+        {
+            "task": "tweets",
+            "labels": "gemma3-270m/few",
+            "split": "train",
+            "gold": ["a", "a", "a", "b", "b", "b"],
+            "label": ["a", "b", "(no answer)"] * 2,
+            "count": [6, 3, 1, 0, 5, 0],
+            "share": [0.6, 0.3, 0.1, 0, 1, 0],
+        }
+    )
+    frames = [pd.DataFrame([row]) for row in (sizes, kind)]
+    return Study(*frames, confusion if gold else pd.DataFrame(), pd.DataFrame([agreement]))
+
+
+def printed(found):
+    console = Console(width=80)
+    with console.capture() as text:
+        for table in labels_view.tables(found):
+            console.print(table)
+    return text.get()
+
+
+def test_everything_fits_into_eighty_columns_and_nothing_is_cut():
+    text = printed(study())
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    for expected in ("28.3 (26.7–30.0)", "2892 of 9999", "instance-dependent", "[red]", "1,011,000", "0.50 Cohen"):
+        assert expected in " ".join(text.split()), text
+
+
+def test_a_class_shows_what_it_is_mostly_taken_for():
+    found = labels_view.mistakes(study().confusion)
+    assert found[["gold", "texts", "right", "label", "wrong"]].values.tolist() == [
+        ["a", 10, pytest.approx(0.6), "b", pytest.approx(0.3)],
+        ["b", 5, pytest.approx(1.0), "a", 0.0],
+    ]
+
+
+def test_without_gold_its_columns_are_empty():
+    text = printed(study(gold=False))
+    assert "28.3" not in text
+    assert "–" in text

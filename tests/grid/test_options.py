@@ -1,0 +1,170 @@
+"""Options of a grid: option > environment > file > preset > default, and errors that name option, value, way out."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import yaml
+
+from bench.cli import app as cli
+from bench.cli import options as cli_options
+from bench.core.errors import UsageError
+from bench.grid.options import PRESETS, GridOptions, load_options
+from bench.running.executors.local import dump_options
+
+
+def test_defaults_are_those_of_the_model():
+    assert load_options({}) == GridOptions()
+
+
+@pytest.mark.parametrize(
+    "value", ["plain, co-teaching[tau=0.2,ramp=1],npc", ["plain", "co-teaching[tau=0.2,ramp=1]", "npc"]]
+)
+def test_lists_are_comma_strings_or_lists_and_brackets_hold_together(value):
+    assert load_options({"methods": value}).methods == ["plain", "co-teaching[tau=0.2,ramp=1]", "npc"]
+
+
+def test_a_repeated_entry_counts_once():
+    assert load_options({"seeds": "3,1,3", "tasks": "a,b,a"}).seeds == [3, 1]
+
+
+@pytest.mark.parametrize("seeds", ["seeds: 1, 2", "seeds: [1, 2]", "seeds:\n- 1\n- 2", "seeds: '1,2'"])
+def test_yaml_takes_every_way_to_write_a_list(tmp_path, seeds):
+    path = tmp_path / "grid.yaml"
+    path.write_text(seeds, encoding="utf-8")
+    assert load_options({}, path).seeds == [1, 2]
+
+
+@pytest.mark.parametrize("key", ["learning-rate", "learning_rate"])
+def test_yaml_keys_are_option_names_with_dashes_or_underscores(tmp_path, key):
+    path = tmp_path / "grid.yaml"
+    path.write_text(f"{key}: 0.01\nseeds: 4", encoding="utf-8-sig")
+    options = load_options({}, path)
+    assert (options.learning_rate, options.seeds) == (0.01, [4])
+
+
+def test_given_wins_over_file_wins_over_preset_wins_over_default(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text("seeds: 7\nnoise: weak", encoding="utf-8")
+    options = load_options({"noise": "sn@0.1", "epochs": None}, path, "quickstart")
+    preset = yaml.safe_load((PRESETS / "quickstart.yaml").read_text(encoding="utf-8"))
+    assert options.noise == ["sn@0.1"]  # given, over the file and the preset
+    assert options.seeds == [7]  # the file, over the preset
+    assert options.tasks == [preset["tasks"]]  # the preset, over the default
+    assert options.epochs is None  # the default: an option that was not given overrides nothing
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_loads_by_a_beginning_of_its_name(path):
+    assert load_options({}, None, path.stem[:4]).methods[0] == "plain"
+
+
+def test_an_empty_file_changes_nothing(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text("# nothing yet\n", encoding="utf-8")
+    assert load_options({}, path) == GridOptions()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("methods: [plain\ntasks: x", ["line 2"]),
+        ("- plain", ["`option: value`", "list"]),
+        ("method: plain", ["unknown option 'method'", "did you mean methods?"]),
+        ("frobnicate: 1", ["unknown option 'frobnicate'", "known: methods, tasks"]),
+        ("epochs: yes", ["epochs cannot be true"]),
+        ("results: [a]", ["results must be a path", "['a']"]),
+        ("limit: many", ["--limit", "'many'", "valid integer"]),
+        ("methods:", ["--methods", "None"]),
+        ("seeds: [[1, x]]", ["--seeds"]),
+        ("a" * 3 + ": " + "[" * 50_000, ["not YAML"]),
+    ],
+)
+def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, content, said):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        load_options({}, path)
+    for words in said:
+        assert words in str(caught.value)
+
+
+def test_a_file_that_is_absent_a_folder_or_not_utf8_is_named(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"tasks: caf\xe9.csv")
+    for path, said in (
+        (tmp_path / "no.yaml", "does not exist"),
+        (tmp_path, "cannot be read"),
+        (tmp_path / "latin.yaml", "utf-8"),
+    ):
+        with pytest.raises(UsageError, match=said) as caught:
+            load_options({}, path)
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"methods": "a,,b"}, "--methods = 'a,,b'.*empty entry"),
+        ({"methods": "a[b"}, "--methods = 'a.b'.*not closed"),
+        ({"noise": ""}, "--noise = ''"),
+        ({"seeds": "1,x"}, "--seeds = 'x'.*integer"),
+        ({"max_length": "0"}, "--max-length = '0'.*greater than or equal to 2"),
+        ({"limit": "1"}, "--limit = '1'.*greater than or equal to 2"),
+        ({"jobs": "0"}, "--jobs = '0'.*greater than or equal to 1"),
+        ({"pooling": "max"}, "--pooling = 'max'.*'auto', 'cls' or 'mean'"),
+        ({"precision": "fp8"}, "--precision = 'fp8'.*'bf16'"),
+        ({"uncovered": "keep"}, "--uncovered = 'keep'.*'uniform' or 'drop'"),
+        ({"prompting": "many"}, "unknown prompting 'many'.*few, zero"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_option_and_what_is_allowed(given, said):
+    with pytest.raises(UsageError, match=said):
+        load_options(given)
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="unknown preset 'quickstrat': did you mean quickstart"):
+        load_options({}, None, "quickstrat")
+
+
+def test_what_workers_are_given_reads_back_to_the_same_grid(tmp_path):
+    given = {
+        "methods": "co-teaching[tau=0.2,ramp=0.5],plain+ts",
+        "tasks": "./caf\u00e9.csv,tweets",
+        "prompting": "few",
+        "learning_rate": "1e-3",
+        "results": "some/where",
+        "label_columns": "ann",
+        "jobs": "2",
+        "stages": False,
+    }
+    options = load_options(given)
+    path = tmp_path / "grid.yaml"
+    path.write_text(dump_options(options), encoding="utf-8")
+    assert load_options({}, path) == options.model_copy(update={"jobs": 1})
+
+
+def test_every_option_of_a_grid_is_an_option_of_run_and_status():
+    for command, not_there in (
+        (cli.run, set()),
+        (cli.status, {"jobs", "executor", "processes_per_cell", "stages", "timeout", "retry", "track"}),
+    ):
+        names = set(inspect.signature(command).parameters) - set(cli_options.NOT_IN_GRID)
+        assert names == set(GridOptions.model_fields) - not_there
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_preset_names_tasks_and_methods_that_exist(path):
+    from bench.data.tasks import known
+    from bench.grid.cells import choose_method
+
+    options = load_options({}, path)
+    assert all(choose_method(method).name for method in options.methods)
+    assert set(options.tasks) <= set(known())
+
+
+@pytest.mark.parametrize("given", [{"methods": {"plain": 1}}, {"seeds": [None]}, {"tasks": [["a", "b"]]}])
+def test_a_list_holds_names_or_numbers_and_nothing_nested(given):
+    with pytest.raises(UsageError, match=f"--{next(iter(given))} .* must be a comma list"):
+        load_options(given)

@@ -1,0 +1,115 @@
+"""Finding label sets: the user's folder first, then the project's own, then the authors' published files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from bench.core.errors import Unavailable
+from bench.data.load import load_task
+from bench.data.tasks import Repository, known
+from bench.noise.draw import sources_for
+from bench.noise.label_sets import PUBLISHED, find_label_sets, labellers, labelling_cost, read_labels
+from llm_labels.labelsets import SETS, read_card
+
+SPLITS = ("train", "valid", "test")
+
+
+@pytest.fixture
+def task(tmp_path):
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    for split in SPLITS:
+        rows = "".join(f"{split} {i},{'no' if i % 2 else 'yes'}\n" for i in range(6))
+        (folder / f"{split}.csv").write_text("text,label\n" + rows)
+    return load_task(str(folder))
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        folder = root / name
+        folder.mkdir(parents=True)
+        (folder / "train.csv").touch()
+    return root
+
+
+def test_the_users_folder_wins_and_nothing_else_in_it_is_a_label_set(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.noise.label_sets.PUBLISHED", {})
+    own = touch(tmp_path / "sets", "gpt/zero/toy", "gpt/few/toy")
+    monkeypatch.setattr("llm_labels.labelsets.SETS", own)
+    users = touch(tmp_path / "data" / "llm_labels", "gpt/zeroshot/toy", "phi/few/toy", "notes/old/toy")
+    (users / "phi" / "few" / "empty").mkdir()
+    found = {(ref.labeller, ref.prompting): ref.place for ref in find_label_sets(tmp_path / "data")}
+    assert found == {
+        ("gpt", "zero"): users / "gpt" / "zeroshot" / "toy",
+        ("gpt", "few"): own / "gpt" / "few" / "toy",
+        ("phi", "few"): users / "phi" / "few" / "toy",
+    }
+    assert labellers(None) == {"gpt": (("few", "toy"), ("zero", "toy"))}
+    assert find_label_sets(tmp_path / "data", "other") == []
+
+
+def test_published_sets_are_pinned_and_belong_to_known_tasks():
+    for (_, prompting, task), repository in PUBLISHED.items():
+        assert prompting in ("zero", "few")
+        assert task in known()
+        assert len(repository.commit) == 40
+        assert all(len(sha256) == 64 for _, sha256 in repository.files.values())
+
+
+@pytest.fixture
+def published(task, tmp_path, monkeypatch):
+    """One published set, served from this disk."""
+    files = {}
+    for split in SPLITS:
+        rows = "".join(f"?,{text},{i % 2}\n" for i, text in enumerate(task.texts(split).texts))
+        path = tmp_path / f"published_{split}.csv"
+        path.write_text("true_label,original_sent,noisy_label\n" + rows)
+        files[split] = (str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(Repository, "url", lambda self, split: f"file://{self.files[split][0]}")
+    monkeypatch.setattr("llm_labels.labelsets.SETS", tmp_path / "none")
+    monkeypatch.setattr(
+        "bench.noise.label_sets.PUBLISHED", {("big", "few", "toy"): Repository("owner/name", "0" * 40, files)}
+    )
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("HF_HUB_OFFLINE", "BENCH_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_a_published_set_is_fetched_checked_and_kept(task, published):
+    [ref] = find_label_sets()
+    assert read_labels(ref, task)["train"].labels.tolist() == [0, 1] * 3
+    for path in published.glob("published_*.csv"):
+        path.unlink()
+    assert read_labels(ref, task)["test"].labels.tolist() == [0, 1] * 3
+
+
+def test_a_published_set_out_of_reach_is_a_skip_that_says_what_to_do(task, published):
+    for path in published.glob("published_*.csv"):
+        path.unlink()
+    [(source, why)] = sources_for(task, llms=["big"])
+    assert source.id == "big/few"
+    assert "cannot be reached" in why
+    assert "put them into llm_labels/big/few/toy" in why
+    with pytest.raises(Unavailable):
+        read_labels(find_label_sets()[0], task)
+
+
+def test_the_cost_of_label_sets_is_the_sum_of_their_cards():
+    refs = [ref for ref in find_label_sets(task="trec") if ref.labeller == "smollm2"]
+    assert len(refs) == 2
+    cards = [read_card(SETS / "smollm2" / prompting / "trec") for prompting in ("few", "zero")]
+    cost = labelling_cost(refs)
+    assert cost["texts"] == sum(part.asked for card in cards for part in card.splits.values())
+    assert cost["seconds"] == pytest.approx(sum(card.cost["seconds"] for card in cards))
+    assert labelling_cost(find_label_sets(task="trec")[:1])["texts"] > 0
+
+
+def test_the_authors_labels_have_no_known_cost(tmp_path):
+    ref = next(ref for ref in find_label_sets() if ref.labeller == "mixtral-8x22b")
+    assert isinstance(ref.place, Repository)
+    assert labelling_cost([ref]) == {}
+    assert labelling_cost([ref, *find_label_sets(task="trec")]) == {}

@@ -1,0 +1,185 @@
+"""One cell: the contract of predictions, and scores that anyone can compute again from the stored arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+from bench.data.load import Gold
+from bench.running import cell
+from bench.running.cell import (
+    ContractError,
+    check_predictions,
+    curve_point,
+    last_best,
+    run_method,
+    score_steps,
+    train_arrays,
+)
+from methods.base import NoisyTask, Predictions, Texts
+
+CLASSES = 3
+
+
+def texts(size):
+    return Texts(tuple(map(str, range(size))), tuple(f"text {i}" for i in range(size)))
+
+
+def noisy_task(sizes=(6, 4, 5)):
+    labels = [np.arange(size) % CLASSES for size in sizes[:2]]
+    return NoisyTask("t", ("a", "b", "c"), *map(texts, sizes), *labels)
+
+
+def rows(size, seed=0):
+    return np.random.default_rng(seed).dirichlet(np.ones(CLASSES), size).astype(np.float32)
+
+
+def predictions(step=1, **changes):
+    return Predictions(**({"step": step, "valid": rows(4, step), "test": rows(5, step + 9)} | changes))
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"test": rows(4)}, r"test: shape \(4, 3\), expected \(5, 3\)"),
+        ({"valid": rows(4)[:, :2]}, r"valid: shape \(4, 2\), expected \(4, 3\)"),
+        ({"test": rows(5).astype(np.float64)}, "test: dtype float64, expected float32"),
+        ({"test": rows(5).tolist()}, "test: shape None"),
+        ({"test": np.where(np.arange(15).reshape(5, 3) == 4, np.nan, rows(5))}, "test: 1 values are not finite"),
+        ({"test": rows(5) * np.float32(1.01)}, "test: rows are not probabilities"),
+        ({"test": np.tile(np.float32([1.5, -0.5, 0]), (5, 1))}, "test: rows are not probabilities"),
+        ({"train": rows(5)}, r"train: shape \(5, 3\), expected \(6, 3\)"),
+    ],
+)
+def test_what_is_no_prediction_is_refused_with_the_place(bad, said):
+    with pytest.raises(ContractError, match=f"mine, step 3, {said}"):
+        check_predictions(predictions(3, **bad), noisy_task(), "mine")
+
+
+def test_unvisited_training_rows_may_be_nan():
+    train = rows(6)
+    train[2] = np.nan
+    check_predictions(predictions(train=train), noisy_task(), "mine")
+
+
+@dataclasses.dataclass
+class Yields:
+    """A method that yields what it was given."""
+
+    steps: list
+    name = "mine"
+
+    def run(self, task, tools):
+        yield from self.steps
+
+
+def test_steps_must_rise_and_there_must_be_one():
+    with pytest.raises(ContractError, match="yielded no predictions"):
+        run_method(Yields([]), noisy_task(), None)
+    with pytest.raises(ContractError, match="steps must rise: 1 came after 2"):
+        run_method(Yields([predictions(2), predictions(1)]), noisy_task(), None)
+    with pytest.raises(ContractError, match="mine yielded a dict, not Predictions"):
+        run_method(Yields([{"test": 1}]), noisy_task(), None)
+
+
+def test_of_equal_values_the_last_wins():
+    assert last_best([1, 3, 3, 2]) == 2
+    assert last_best([5.0]) == 0
+
+
+def scored(gold_test=True, gold_train=True):
+    draw = np.random.default_rng(5)
+    gold = Gold(
+        train=draw.integers(0, CLASSES, 60) if gold_train else None,
+        valid=None,
+        test=draw.integers(0, CLASSES, 200) if gold_test else None,
+    )
+    steps = [
+        Predictions(step, draw.dirichlet(np.ones(CLASSES), 40).astype(np.float32),
+                    draw.dirichlet(np.ones(CLASSES), 200).astype(np.float32),
+                    train=draw.dirichlet(np.ones(CLASSES), 60).astype(np.float32))
+        for step in (2, 4, 6, 8)
+    ]  # fmt: skip
+    noisy_valid, noisy_train = draw.integers(-1, CLASSES, 40), draw.integers(-1, CLASSES, 60)
+    return steps, noisy_valid, noisy_train, gold, score_steps(steps, noisy_valid, noisy_train, gold)
+
+
+def test_scores_are_those_of_the_stored_arrays_by_other_libraries():
+    _, _, _, gold, (scores, _, arrays) = scored()
+    kept = {"last": "test_last", "noisy_valid": "test_noisy_valid", "oracle_best": "test_oracle_best"}
+    for rule, name in kept.items():
+        assert arrays[name].dtype == np.float16
+        p = arrays[name].astype(np.float64)
+        p /= p.sum(1, keepdims=True)
+        found = getattr(scores, rule)
+        assert found.accuracy == pytest.approx(accuracy_score(gold.test, p.argmax(1)))
+        assert found.macro_f1 == pytest.approx(f1_score(gold.test, p.argmax(1), average="macro"))
+        assert found.nll == pytest.approx(log_loss(gold.test, p, labels=range(CLASSES)), rel=1e-6)
+    np.testing.assert_array_equal(arrays["gold"], gold.test)
+    assert scores.last.step == 8
+
+
+def test_the_steps_are_chosen_by_noisy_valid_and_by_test():
+    steps, noisy_valid, _, gold, (scores, curve, _) = scored()
+    answered = noisy_valid >= 0
+    agreement = [float((s.valid.argmax(1) == noisy_valid)[answered].mean()) for s in steps]
+    accuracy = [float((s.test.astype(np.float16).argmax(1) == gold.test).mean()) for s in steps]
+    assert [point.noisy_valid_accuracy for point in curve] == pytest.approx(agreement)
+    assert [point.test_accuracy for point in curve] == pytest.approx(accuracy)
+    by_step = {s.step: i for i, s in enumerate(steps)}
+    assert agreement[by_step[scores.noisy_valid.step]] == max(agreement)
+    assert accuracy[by_step[scores.oracle_best.step]] == max(accuracy)
+
+
+def test_the_memorisation_curve_counts_only_answered_and_visited_texts():
+    steps, noisy_valid, noisy_train, gold, _ = scored()
+    train = steps[0].train.copy()
+    train[:10] = np.nan
+    point = curve_point(dataclasses.replace(steps[0], train=train), steps[0].test, noisy_valid, noisy_train, gold)
+    fit = {"right": [], "wrong": [], "recovered": []}
+    for i in range(10, 60):
+        if noisy_train[i] < 0:
+            continue
+        guess = int(train[i].argmax())
+        if noisy_train[i] == gold.train[i]:
+            fit["right"].append(guess == noisy_train[i])
+        else:
+            fit["wrong"].append(guess == noisy_train[i])
+            fit["recovered"].append(guess == gold.train[i])
+    assert point.fit_correct == pytest.approx(np.mean(fit["right"]))
+    assert point.fit_wrong == pytest.approx(np.mean(fit["wrong"]))
+    assert point.recovered_wrong == pytest.approx(np.mean(fit["recovered"]))
+
+
+def test_without_gold_there_are_predictions_and_no_scores():
+    *_, (scores, curve, arrays) = scored(gold_test=False)
+    assert scores is None
+    assert set(arrays) == {"test_last", "test_noisy_valid"}
+    assert all(point.test_accuracy is None for point in curve)
+    *_, (scores, curve, _) = scored(gold_train=False)
+    assert scores is not None
+    assert all(point.fit_wrong is None for point in curve)
+
+
+def test_versions_and_code_version_name_the_code():
+    assert {"python", "torch", "numpy"} <= set(cell.versions())
+    assert cell.code_version()
+
+
+def test_a_record_says_why_its_precision_was_chosen():
+    from bench.training import device
+
+    assert device.reason_for("no") == device.choose_precision("auto")
+    assert device.reason_for("bf16") == device.Precision("bf16", "asked for")
+
+
+def test_the_labels_of_train_are_kept_and_gold_only_where_it_is_known():
+    noisy = np.array([0, -1, 2])
+    known = train_arrays(noisy, Gold(np.array([0, 1, 1]), None, None))
+    assert known["train_labels"].tolist() == [0, -1, 2]
+    assert known["train_gold"].tolist() == [0, 1, 1]
+    assert {array.dtype for array in known.values()} == {np.dtype(np.int16)}
+    assert set(train_arrays(noisy, Gold(None, None, None))) == {"train_labels"}

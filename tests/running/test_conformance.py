@@ -1,0 +1,245 @@
+"""The conformance suite passes every method of this package and fails methods that break one rule each."""
+
+import functools
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from bench.running.conformance import CHECKS, make_case, permuted_gold, predict, relabelled, run_checks, same
+from methods import registry
+from methods.base import Predictions, config
+
+SELECTORS = [*registry.available(), "plain+ts", "co-teaching+ts"]
+
+
+@functools.cache
+def outcomes(selector):
+    return {outcome.check: outcome for outcome in run_checks(selector)}
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_every_method_passes_every_check(selector):
+    found = outcomes(selector)
+    assert list(found) == list(CHECKS)
+    assert {check: outcome.problem for check, outcome in found.items() if outcome.problem} == {}
+    assert all(outcome.why for outcome in found.values())
+
+
+@pytest.mark.parametrize("selector", ["oracle", "co-teaching[tau=oracle]"])
+def test_what_sees_gold_by_its_name_is_not_checked_for_it(selector):
+    assert "not for this method: sees gold by its name" in outcomes(selector)["gold permutation"].why
+    assert all(outcome.problem is None for outcome in outcomes(selector).values())
+
+
+def test_the_true_rate_is_that_of_the_labels_that_methods_learn_from():
+    """A label that was not given is filled in, and what is filled in is mostly wrong."""
+    case = make_case()
+    labels = case.labels.train.copy()
+    labels[::2] = -1
+    method = registry.build(registry.find("co-teaching"), {"tau": "oracle"})
+    tau = predict(method, relabelled(case, labels), epochs=1)[-1].diagnostics["noise_rate_estimate"]
+    answered = labels >= 0
+    of_answers = (labels != case.task.gold.train)[answered].mean()
+    chance = 1 - 1 / len(case.task.label_names)
+    expected = of_answers * answered.mean() + chance * (~answered).mean()
+    assert abs(tau - expected) < 0.1
+    assert tau > of_answers + 0.05
+
+
+def uniform(size, classes):
+    return np.full((size, classes), 1 / classes, np.float32)
+
+
+def honest(task, tools):
+    """Class shares of the noisy training labels, the same for every text."""
+    shares = np.bincount(task.train_labels[task.train_labels >= 0], minlength=task.num_classes) + 1.0
+    row = (shares / shares.sum()).astype(np.float32)
+    return np.tile(row, (len(task.valid), 1)), np.tile(row, (len(task.test), 1))
+
+
+def wrong_dtype(task, tools):
+    return tuple(p.astype(np.float64) for p in honest(task, tools))
+
+
+def wrong_shape(task, tools):
+    valid, test = honest(task, tools)
+    return valid, test[:-1]
+
+
+def rows_not_one(task, tools):
+    valid, test = honest(task, tools)
+    return valid, test * np.float32(0.9)
+
+
+def negative(task, tools):
+    valid, test = honest(task, tools)
+    test[0] = 0
+    test[0, :2] = (1.5, -0.5)
+    return valid, test
+
+
+def not_finite(task, tools):
+    valid, test = honest(task, tools)
+    valid[0, 0] = np.nan
+    return valid, test
+
+
+def a_list(task, tools):
+    valid, test = honest(task, tools)
+    return valid.tolist(), test
+
+
+def global_numpy(task, tools):
+    return uniform(len(task.valid), task.num_classes), np.random.dirichlet(
+        np.ones(task.num_classes), len(task.test)
+    ).astype(np.float32)
+
+
+def global_torch(task, tools):
+    logits = torch.randn(len(task.test), task.num_classes)
+    return uniform(len(task.valid), task.num_classes), logits.softmax(1).numpy()
+
+
+def reads_gold(task, tools):
+    import sys
+
+    frame = sys._getframe()
+    while "case" not in frame.f_locals:
+        frame = frame.f_back
+    gold = frame.f_locals["case"].task.gold.test
+    return uniform(len(task.valid), task.num_classes), np.eye(task.num_classes, dtype=np.float32)[gold]
+
+
+def poor_stage_key(task, tools):
+    """The stage depends on a draw that its key does not name, so a second run without a store differs from it."""
+    stored = tools.stages.get("test stage", {"version": 1}, lambda: {"draw": np.random.rand(1)})
+    valid, test = honest(task, tools)
+    test[:] = (1 - stored["draw"][0]) / (task.num_classes - 1)
+    test[:, 0] = stored["draw"][0]
+    return valid, test.astype(np.float32)
+
+
+def needs_every_class(task, tools):
+    assert set(task.train_labels.tolist()) >= set(range(task.num_classes)), "a class is missing"
+    return honest(task, tools)
+
+
+def needs_all_answers(task, tools):
+    np.bincount(task.train_labels)  # refuses -1
+    return honest(task, tools)
+
+
+def needs_an_answer(task, tools):
+    assert (task.train_labels >= 0).any(), "no label at all"
+    return honest(task, tools)
+
+
+def needs_many_texts(task, tools):
+    assert len(task.train) >= 10, "too few texts"
+    return honest(task, tools)
+
+
+def needs_two_classes(task, tools):
+    assert len(np.unique(task.train_labels[task.train_labels >= 0])) != 1, "one class only"
+    return honest(task, tools)
+
+
+def needs_full_batches(task, tools):
+    assert len(task.train) % tools.recipe.batch_size != 1, "batch statistics of one row"
+    return honest(task, tools)
+
+
+def needs_two_epochs(task, tools):
+    1 / (tools.recipe.epochs - 1)
+    return honest(task, tools)
+
+
+BAD = [
+    (wrong_dtype, "shapes", "dtype float64, expected float32"),
+    (wrong_shape, "shapes", "shape (29, 3), expected (30, 3)"),
+    (rows_not_one, "shapes", "must be >= 0 and sum to 1"),
+    (negative, "shapes", "must be >= 0 and sum to 1"),
+    (not_finite, "shapes", "1 values are not finite"),
+    (a_list, "shapes", "expected (24, 3)"),
+    (global_numpy, "determinism by seed", "different predictions"),
+    (global_torch, "determinism by seed", "different predictions"),
+    (reads_gold, "gold permutation", "the method sees gold"),
+    (poor_stage_key, "stage store", "with and without the stage store"),
+    (needs_every_class, "class absent from the noisy labels", "a class is missing"),
+    (needs_an_answer, "every label no answer", "no label at all"),
+    (needs_all_answers, "some labels no answer", "negative"),
+    (needs_many_texts, "two texts", "too few texts"),
+    (needs_two_classes, "one class", "one class only"),
+    (needs_full_batches, "a last batch of one", "batch statistics of one row"),
+    (needs_two_epochs, "one epoch", "ZeroDivisionError"),
+]
+
+
+@pytest.fixture
+def check_method(monkeypatch):
+    """The outcomes of the suite for a method whose predictions a function gives; forgotten afterwards."""
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+
+    def check(predict, steps=(1,)):
+        @registry.register
+        class Given:
+            """Predicts what the test's function says."""
+
+            name = predict.__name__.replace("_", "-")
+
+            @config
+            class Config:
+                """No parameters."""
+
+            def __init__(self, config):
+                self.config = config
+
+            def run(self, task, tools):
+                for step in steps:
+                    yield Predictions(step, *predict(task, tools))
+
+        return {outcome.check: outcome.problem for outcome in run_checks(Given.name)}
+
+    return check
+
+
+def test_an_honest_constant_passes(check_method):
+    assert set(check_method(honest).values()) == {None}
+
+
+@pytest.mark.parametrize(("predict", "check", "says"), BAD, ids=[f"{check}: {p.__name__}" for p, check, _ in BAD])
+def test_a_method_that_breaks_a_rule_fails_its_check(predict, check, says, check_method):
+    problems = check_method(predict)
+    assert problems[check] is not None
+    assert says in problems[check]
+
+
+def test_every_check_is_broken_by_some_method():
+    assert {check for _, check, _ in BAD} == set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"), [((), "yielded no predictions"), ((2, 1), "steps must rise: 1 came after 2")]
+)
+def test_steps_must_exist_and_rise(steps, says, check_method):
+    assert says in check_method(honest, steps)["shapes"]
+
+
+def test_the_case_has_the_noise_and_gold_it_says():
+    case, swapped = make_case((600, 24, 30)), permuted_gold(make_case((600, 24, 30)))
+    wrong = (case.labels.train != case.task.gold.train).mean()
+    assert abs(wrong - 0.3) < 0.06
+    for split in ("train", "valid", "test"):
+        assert not np.array_equal(case.task.gold.of(split), swapped.task.gold.of(split))
+        assert sorted(case.task.gold.of(split)) == sorted(swapped.task.gold.of(split))
+    np.testing.assert_array_equal(case.labels.train, swapped.labels.train)
+
+
+def test_two_runs_are_the_same_only_bit_by_bit():
+    step = Predictions(1, uniform(2, 3), uniform(4, 3))
+    assert same([step], [Predictions(**asdict(step))])
+    assert not same([step], [step, step])
+    assert not same([step], [Predictions(2, step.valid, step.test)])
+    assert not same([step], [Predictions(1, step.valid, np.nextafter(step.test, np.float32(1)))])

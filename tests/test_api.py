@@ -1,0 +1,91 @@
+"""Grids from Python: `bench.run_grid` and `bench.open_cells`, with the options of the command line."""
+
+import numpy as np
+import pytest
+
+import bench
+from bench.core.errors import Skip, UsageError
+from tests.conftest import CLASSES, review_rows, write_csv
+from tests.conftest import records as stored
+
+
+@pytest.fixture(autouse=True)
+def _own_methods():
+    """A user's file is known to the test that named it, and to no other."""
+    from methods import registry
+
+    yield
+    registry._forget("bench_user_method_")
+
+
+@pytest.fixture
+def options(tmp_path, reviews, tiny_bert):
+    """A small task of one's own, a tiny frozen encoder, a results folder of its own."""
+    return {"tasks": str(reviews), "encoder": f"{tiny_bert}:frozen", "seeds": "1,2", "results": str(tmp_path / "out")}
+
+
+def test_a_grid_runs_and_comes_back_loaded(options, instant, tmp_path):
+    heard = []
+    results = bench.run_grid(methods=str(instant), label_columns="ann,bob", listen=heard.append, **options)
+    assert sorted(zip(results.cells["noise"], results.cells["seed"], strict=True)) == [
+        ("ann", 1), ("ann", 2), ("bob", 1), ("bob", 2),
+    ]  # fmt: skip
+    assert set(results.cells["status"]) == {"done"}
+    assert len([event for event in heard if event.kind == "finished"]) == 4
+    assert len(stored(tmp_path / "out")) == 4
+
+
+def test_finished_cells_are_read_and_not_run_again(options, instant, tmp_path):
+    log = tmp_path / "runs.txt"
+    for _ in range(2):
+        bench.run_grid(methods=f"{instant}[log={log}]", label_columns="ann", **options)
+    assert len(log.read_text().splitlines()) == 2
+
+
+def test_an_open_cell_shows_what_the_method_sees_and_which_labels_are_wrong(options):
+    cells = bench.open_cells(label_columns="ann", **options)
+    assert [cell.tools.seed for cell in cells] == [1, 2]
+    cell, rows = cells[0], [row for row in review_rows() if row["split"] == "train"]
+    assert list(cell.task.train.texts) == [row["text"] for row in rows]
+    assert cell.task.train_labels.tolist() == [CLASSES.index(row["ann"]) for row in rows]
+    assert cell.wrong.tolist() == [row["ann"] != row["gold"] for row in rows]
+    assert not hasattr(cell.task, "gold")
+
+
+def test_its_predictions_are_those_of_a_run(options, tmp_path):
+    from bench.store.records import read_arrays
+
+    options |= {"methods": "plain", "label_columns": "ann", "epochs": 2, "seeds": "1"}
+    bench.run_grid(**options)
+    (record,) = stored(tmp_path / "out")
+    (cell,) = bench.open_cells(**options)
+    last = list(cell.predictions())[-1]
+    arrays = read_arrays(record.key.path(tmp_path / "out"))
+    np.testing.assert_array_equal(arrays["test_last"], last.test.astype(np.float16))
+    assert {split: len(vectors) for split, vectors in cell.embeddings().items()} == {
+        "train": record.data.n_train, "valid": record.data.n_valid, "test": record.data.n_test,
+    }  # fmt: skip
+
+
+def test_without_gold_nobody_can_say_what_is_wrong(options, tmp_path):
+    rows = [{name: value for name, value in row.items() if name != "gold"} for row in review_rows()]
+    path = write_csv(tmp_path / "blind.csv", rows)
+    cell, _ = bench.open_cells(label_columns="ann", **(options | {"tasks": str(path)}))
+    with pytest.raises(UsageError, match="no gold labels"):
+        _ = cell.wrong
+
+
+def test_a_cell_that_cannot_run_and_a_wrong_option_say_so(options):
+    with pytest.raises(Skip, match="weak"):
+        bench.open_cells(noise="weak", **options)
+    with pytest.raises(UsageError, match="--method"):
+        bench.run_grid(method="plain", **options)
+
+
+def test_importing_bench_loads_neither_torch_nor_pandas():
+    import subprocess
+    import sys
+
+    code = "import sys, bench; print(sorted({'torch', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

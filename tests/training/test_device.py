@@ -1,0 +1,113 @@
+"""Precision with its reason, one accelerator, and what a single process says of itself."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.core.errors import UsageError
+from bench.training import device
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """Pretend that there is a CUDA device, with or without bf16."""
+
+    def pretend(bf16):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+
+    return pretend
+
+
+@pytest.fixture
+def no_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def test_a_cpu_trains_in_float32_and_says_why(no_cuda):
+    chosen = device.choose_precision()
+    assert chosen.mode == "no"
+    assert chosen.reason.startswith("CPU: float32")
+
+
+@pytest.mark.parametrize(
+    ("bf16", "mode", "reason"),
+    [(True, "bf16", "Some GPU supports bf16"), (False, "fp16", "Some GPU has no bf16")],
+)
+def test_a_gpu_trains_in_the_best_it_has_and_says_why(cuda, bf16, mode, reason):
+    cuda(bf16)
+    assert device.choose_precision("auto") == (mode, reason)
+
+
+def test_a_run_that_is_kept_off_the_gpu_is_one_of_the_cpu(cuda, monkeypatch):
+    """BENCH_CPU=1: no mixed precision is chosen for a device that is not used."""
+    cuda(True)
+    monkeypatch.setenv("BENCH_CPU", "1")
+    assert device.choose_precision().mode == "no"
+    with pytest.raises(UsageError, match="needs a CUDA device"):
+        device.choose_precision("fp16")
+    assert device.device_type() == "cpu"
+    assert device.describe(device.Precision("no", ""))["type"] == "cpu"
+
+
+@pytest.mark.parametrize("asked", ["no", "bf16"])
+def test_what_is_asked_for_is_taken(no_cuda, asked):
+    assert device.choose_precision(asked) == (asked, "asked for")
+
+
+@pytest.mark.parametrize("asked", ["fp8", "", "float32", "BF16"])
+def test_an_unknown_precision_is_refused_with_the_known(asked):
+    with pytest.raises(UsageError, match=f"precision '{asked}': allowed are auto, no, bf16, fp16"):
+        device.choose_precision(asked)
+
+
+def test_fp16_without_cuda_is_refused_with_the_way_out(no_cuda):
+    with pytest.raises(UsageError, match="precision 'fp16' needs a CUDA device: use auto, no or bf16"):
+        device.choose_precision("fp16")
+
+
+def test_one_accelerator_a_precision_and_a_new_one_for_another():
+    """A notebook may run two grids of different precision in one process."""
+    plain = device.accelerator("no")
+    assert device.accelerator("no") is plain
+    assert device.accelerator("bf16").mixed_precision == "bf16"
+    assert device.accelerator("no").mixed_precision == "no"
+
+
+def test_a_single_process_is_the_first_decides_alone_and_sums_to_itself():
+    assert (device.processes(), device.rank(), device.is_first_process()) == (1, 0, True)
+    value, array = object(), np.arange(3, dtype=np.float32)
+    assert device.decided_by_first_process(value) is value
+    assert device.sum_over_processes(array) is array
+    device.wait_for_all()
+
+
+def test_the_launcher_says_how_many_there_are(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("RANK", "2")
+    assert (device.processes(), device.rank(), device.is_first_process()) == (3, 2, False)
+
+
+def test_seeding_the_global_stream_is_torchs_own():
+    device.seed_global(7)
+    drawn = torch.rand(3)
+    torch.manual_seed(7)
+    assert torch.equal(drawn, torch.rand(3))
+
+
+def test_a_record_can_tell_the_device():
+    facts = device.describe(device.Precision("no", "a reason"))
+    assert facts["name"]
+    assert facts["precision_reason"] == "a reason"
+    assert facts["threads"] == torch.get_num_threads()
+    assert facts["processes"] == 1
+    assert facts["type"] in ("cpu", "cuda")
+
+
+def test_peak_memory_is_of_this_process_in_mebibytes(no_cuda):
+    before = device.peak_memory_mb()
+    held = np.ones(64 * 2**20 // 8)  # 64 MiB, touched
+    after = device.peak_memory_mb()
+    assert 50 < before <= after < 10**6
+    assert held.sum() > 0

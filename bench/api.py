@@ -17,7 +17,8 @@ from bench.grid.cells import Cell, plan
 from bench.grid.options import load_options
 from bench.noise.draw import NoisyLabels, draw
 from bench.running.cell import noisy_view
-from bench.running.runner import Event, run
+from bench.running.events import Event
+from bench.running.runner import run
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
 from methods import shared

@@ -26,7 +26,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, first_problem
 from bench.data.readers.tables import read_table
 from bench.store.records import write_atomically
 from methods.base import Texts
@@ -130,8 +130,8 @@ def read_card(folder: Path) -> Card:
     except OSError as error:
         raise UsageError(f"label set {folder} has no readable card.json ({error.strerror})") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{path}: field {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        problem = first_problem(error)
+        raise UsageError(f"{path}: field {problem.where}: {problem.why}") from None
     except ValueError as error:
         raise UsageError(f"{path} is no JSON: {error}") from None
 

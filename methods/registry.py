@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import methods
-from bench.core.errors import UsageError, resolve, shown, unknown
+from bench.core.errors import UsageError, first_problem, resolve, shown, unknown
 
 log = logging.getLogger("bench.methods")
 
@@ -76,13 +76,12 @@ def build(cls: type, parameters: dict[str, Any]) -> Any:
     except TypeError as error:
         raise UsageError(f"method {cls.name} cannot be built: {error}: give it __init__(self, config)") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "configuration"
-        value = f" = {shown(first['input'])}" if first["loc"] else ""
-        why = first["msg"]
-        if first["type"] == "string_pattern_mismatch":  # a pattern tells people less than the field's description
-            why = f"it must be: {cls.Config.__pydantic_fields__[first['loc'][0]].description}"
-        raise UsageError(f"method {cls.name}: {where}{value}: {why}") from None
+        problem = first_problem(error)
+        if problem.kind == "string_pattern_mismatch":  # a pattern tells people less than the field's description
+            meant = cls.Config.__pydantic_fields__[problem.where].description
+            problem = problem._replace(why=f"it must be: {meant}")
+        where = "" if problem.where else "configuration: "
+        raise UsageError(f"method {cls.name}: {where}{problem}") from None
 
 
 def _refuse_word_for_number(cls: type, parameter: str, value: Any) -> None:

@@ -84,7 +84,10 @@ def _plan(given: dict):
     grid = {name: value for name, value in given.items() if name not in opt.NOT_IN_GRID}
     options = load_options(grid, given.get("config"), given.get("preset"))
     from bench.grid.cells import plan
+    from bench.running.executors.base import executor_of
     from bench.running.outcomes import check_results_folder
+
+    executor_of(options.executor)
 
     check_results_folder(options.results)
     return plan(options)
@@ -173,14 +176,16 @@ def _run_plan(plan, *, force: bool, log_json: bool) -> None:
 
 
 def _show_dry_run(plan, *, as_json: bool) -> None:
-    from bench.cli.display import planned_json, status_table
+    from bench.cli.display import status_table
+    from bench.running.events import Planned
     from bench.running.outcomes import status_of
 
     statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
     shown = [(cell, "cached" if status == "done" else status, reason) for cell, status, reason in statuses]
     if as_json:
-        for each in shown:
-            typer.echo(planned_json(*each))
+        for cell, status, reason in shown:
+            line = Planned(status=status, hash=cell.key.hash, cell=cell.label, reason=reason or None).line
+            typer.echo(line)
         return
     for note in plan.notes:
         out.print(f"[dim]{escape(note)}[/]", highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,62 +13,31 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from bench.running.events import Finished, Message, Progress, Started, Text
+
 if TYPE_CHECKING:
     from bench.grid.cells import Cell
-    from bench.running.runner import Event
     from bench.store.records import CellKey
 
 STYLES = {"done": "green", "cached": "cyan", "running": "blue", "failed": "bold red", "skipped": "yellow"}
 
 
-def event_json(event: Event) -> str | None:
-    """One JSON line for an event; None for progress within a cell."""
-    if event.kind == "progress":
-        return None
-    facts = {"event": event.kind, "status": event.status, "hash": event.cell.key.hash, "cell": event.cell.label}
-    if event.reason:
-        facts["reason"] = event.reason
-    if event.record is not None and event.kind == "finished":
-        facts["seconds"] = round(event.record.seconds.get("total", 0.0), 3)
-        if event.record.scores is not None:
-            last = event.record.scores.last
-            facts |= {"accuracy": round(last.accuracy, 6), "ece": round(last.ece, 6)}
-    return json.dumps(facts, ensure_ascii=False)
-
-
-def planned_json(cell: Cell, status: str, reason: str = "") -> str:
-    """One JSON line for a cell of a plan and its status on disk."""
-    facts = {"event": "planned", "status": status, "hash": cell.key.hash, "cell": cell.label}
-    return json.dumps(facts | ({"reason": reason} if reason else {}), ensure_ascii=False)
-
-
-def finished_line(facts: dict, number: int, total: int) -> str:
-    """One line of rich markup for a finished cell, from the facts of `event_json`."""
-    status = facts["status"]
-    text = f"[{STYLES.get(status, 'white')}]{status:>7}[/] {escape(facts['cell'])}"
+def finished_line(message: Finished, number: int, total: int) -> str:
+    """One line of rich markup for a finished cell."""
+    status = message.status
+    text = f"[{STYLES.get(status, 'white')}]{status:>7}[/] {escape(message.cell)}"
     if status == "done":
-        text += f"  [dim]{facts['seconds']:.1f} s[/]"
+        text += f"  [dim]{message.seconds:.1f} s[/]"
     if status in ("done", "cached"):
-        if "accuracy" in facts:
-            text += f"  accuracy [bold]{100 * facts['accuracy']:.1f}[/] · ECE {100 * facts['ece']:.1f}"
+        if message.accuracy is not None:
+            text += f"  accuracy [bold]{100 * message.accuracy:.1f}[/] · ECE {100 * message.ece:.1f}"
         else:
             text += "  no gold: predictions written, no scores"
     if status != "skipped":
-        text += f"  [dim]{facts['hash'][:8]}[/]"
-    if facts.get("reason"):
-        text += f"  {escape(facts['reason'])}"
+        text += f"  [dim]{message.hash[:8]}[/]"
+    if message.reason:
+        text += f"  {escape(message.reason)}"
     return f"[dim]{number:>{len(str(total))}}/{total}[/] {text}"
-
-
-def progress_facts(event: Event) -> dict:
-    """How far a running cell is, as workers send it."""
-    return {
-        "event": "progress",
-        "hash": event.cell.key.hash,
-        "phase": event.phase,
-        "done": event.done,
-        "total": event.total,
-    }
 
 
 @dataclass
@@ -85,7 +53,7 @@ class _Running:
 
 
 class GridDisplay:
-    """Shows events; use as a context manager and give `listen` (or, for workers, `facts`) to what runs the cells.
+    """Shows messages; use as a context manager and give it to what runs the cells.
 
     On a terminal a live table stands below the finished cells: a line a running cell with its phase, then how many
     are done, running and left, the rate and the time left.
@@ -125,40 +93,33 @@ class GridDisplay:
         """Cells that have ended."""
         return sum(self.counts.values())
 
-    def listen(self, event: Event) -> None:
-        """Take one event of this process's runner."""
-        if event.kind != "progress":
-            self.facts(json.loads(event_json(event)))
-        elif self.live:
-            self.facts(progress_facts(event))
-
-    def facts(self, facts: dict) -> None:
-        """Take one event in the form of `event_json`, as workers send it."""
-        kind, now = facts["event"], time.monotonic()
-        if kind == "message":
+    def __call__(self, message: Message) -> None:
+        """Take one message of what runs the cells."""
+        now = time.monotonic()
+        if isinstance(message, Text):
             (self.console if self.live else self.messages).print(
-                facts["text"], markup=False, highlight=False, soft_wrap=True
+                message.text, markup=False, highlight=False, soft_wrap=True
             )
-        elif kind == "progress":
-            if cell := self.running.get(facts["hash"]):
-                cell.phase, cell.done, cell.total = facts["phase"], facts["done"], facts["total"]
-        else:
-            if kind == "started":
-                self.first = self.first or now
-                self.running[facts["hash"]] = _Running(facts["cell"], facts.get("worker", 0), now)
-            else:
-                self.running.pop(facts["hash"], None)
-                self.counts[facts["status"]] = self.counts.get(facts["status"], 0) + 1
-            self._print(facts)
+        elif isinstance(message, Progress):
+            if cell := self.running.get(message.hash):
+                cell.phase, cell.done, cell.total = message.phase, message.done, message.total
+        elif isinstance(message, Started):
+            self.first = self.first or now
+            self.running[message.hash] = _Running(message.cell, message.worker or 0, now)
+            self._print(message)
+        elif isinstance(message, Finished):
+            self.running.pop(message.hash, None)
+            self.counts[message.status] = self.counts.get(message.status, 0) + 1
+            self._print(message)
 
-    def _print(self, facts: dict) -> None:
+    def _print(self, message: Started | Finished) -> None:
         if self.quiet:
             return
         if self.as_json:
-            self.console.file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+            self.console.file.write(message.line + "\n")
             self.console.file.flush()
-        elif facts["event"] == "finished":
-            line = finished_line(facts, self.number, self.total)
+        elif isinstance(message, Finished):
+            line = finished_line(message, self.number, self.total)
             self.console.print(line, highlight=False, soft_wrap=True)
 
     def _table(self) -> Group:

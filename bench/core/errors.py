@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 SHOWN = 200  # characters of a value in an error
 
@@ -41,6 +44,30 @@ def shown(value: Any) -> str:
         return text if len(text) <= SHOWN + 2 else f"{text[:SHOWN]}..."
     except ValueError:  # Python does not write integers of thousands of digits
         return f"a {type(value).__name__} too large to show"
+
+
+class Problem(NamedTuple):
+    """One thing that pydantic found wrong; as text it is `where = value: why`."""
+
+    where: str  # the field, dotted where it lies deeper; "" for the whole
+    value: str  # as a person reads it
+    why: str
+    kind: str  # pydantic's name of the error
+
+    def __str__(self) -> str:
+        return f"{self.where} = {self.value}: {self.why}" if self.where else self.why
+
+    @property
+    def option(self) -> str:
+        """The problem in terms of the command line: `--batch-size = 0: why`."""
+        return f"--{self.where.partition('.')[0].replace('_', '-')} = {self.value}: {self.why}"
+
+
+def first_problem(error: ValidationError) -> Problem:
+    """The first of the problems in a pydantic error."""
+    first = error.errors()[0]
+    why = first["msg"].removeprefix("Value error, ")
+    return Problem(".".join(map(str, first["loc"])), shown(first["input"]), why, first["type"])
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from bench.core.errors import UsageError, is_unicode, resolve, shown
+from bench.core.errors import UsageError, first_problem, is_unicode, resolve, shown
 from bench.core.selectors import NOT_YAML, split_list
-from bench.grid.engines import executor_of
 
 PRESETS = Path(__file__).parent / "presets"
 RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
@@ -102,15 +101,6 @@ class GridOptions(BaseModel):
     def _track(cls, value: list[str] | None) -> list[str] | None:
         return value and [resolve("tracker", part, TRACKERS) for part in value]
 
-    @field_validator("executor")
-    @classmethod
-    def _executor(cls, value: str) -> str:
-        try:
-            executor_of(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return value
-
 
 def load_options(given: Mapping[str, Any], config: Path | None = None, preset: str | None = None) -> GridOptions:
     """The options of a grid: `given` (command line, environment) over the YAML file over the preset over defaults.
@@ -132,9 +122,7 @@ def load_options(given: Mapping[str, Any], config: Path | None = None, preset: s
     try:
         return GridOptions(**merged)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{option} = {shown(first['input'])}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise UsageError(first_problem(error).option) from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

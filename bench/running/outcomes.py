@@ -8,18 +8,17 @@ import tempfile
 import traceback
 import zipfile
 from pathlib import Path
-from typing import Literal
 
 from bench.core.deadline import CellTimeout
 from bench.core.errors import BenchError, UsageError
 from bench.grid.cells import Cell
 from bench.running.cell import code_version, data_facts, utc_now, versions
+from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
 from bench.store.prune import refuse_links, remove_leftovers
 from bench.store.records import SCHEMA, Damaged, ErrorFacts, Record, read_record, write_atomically, write_record
 from bench.training import device
 
-CellStatus = Literal["done", "cached", "running", "failed", "skipped", "not run"]
 TRACEBACK = ".traceback.txt"
 
 
@@ -117,23 +116,21 @@ def not_kept(results: Path, error: OSError) -> str:
     return f"the result could not be written to '{results}': {error.strerror}; what is there is kept"
 
 
-def keep(record: Record, results: Path, arrays: dict | None = None) -> tuple[CellStatus, Record | None, str]:
-    """Write a record; its status, itself and its reason. What cannot be written is a failed cell, and no end."""
+def keep(record: Record, results: Path, arrays: dict | None = None) -> Ended:
+    """Write a record. One that cannot be written is a failed cell; the grid goes on."""
     if not device.is_first_process():
-        return record.status, record, record.reason or ""
+        return Ended(record.status, record, record.reason or "")
     trace = record.key.path(results).with_suffix(TRACEBACK)
     try:
         write_record(record, results, arrays)
         if record.error is None:
             trace.unlink(missing_ok=True)
     except OSError as error:
-        return "failed", None, not_kept(results, error)
-    return record.status, record, record.reason or ""
+        return Ended("failed", reason=not_kept(results, error))
+    return Ended(record.status, record, record.reason or "")
 
 
-def keep_failure(
-    cell: Cell, results: Path, error: BaseException, trace: str | None = None
-) -> tuple[CellStatus, Record | None, str]:
+def keep_failure(cell: Cell, results: Path, error: BaseException, trace: str | None = None) -> Ended:
     """Write the record of a cell that failed, with the traceback (or `trace`) in a file beside it; see `keep`."""
     record = without_result(cell, "failed", reason_of(error))
     path = cell.key.path(results).with_suffix(TRACEBACK)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from filelock import SoftFileLease
 
@@ -19,7 +18,8 @@ from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
 from bench.noise.draw import NoisyLabels, draw
 from bench.running.cell import Result, run_cell
-from bench.running.outcomes import CellStatus, existing, keep, keep_failure, not_kept, prepare_results, without_result
+from bench.running.events import CellStatus, Ended, Event, Listener, Summary
+from bench.running.outcomes import existing, keep, keep_failure, not_kept, prepare_results, without_result
 from bench.running.tracking import Tracked
 from bench.store.claims import Claims
 from bench.store.records import Damaged, Record, signature
@@ -31,41 +31,6 @@ from methods import shared
 log = logging.getLogger("bench.runner")
 
 WAIT_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a cell."""
-
-    kind: Literal["started", "progress", "metrics", "finished"]
-    cell: Cell
-    status: CellStatus
-    reason: str = ""
-    record: Record | None = None
-    phase: str = ""
-    done: int = 0  # steps of the phase
-    total: int = 0
-    values: Mapping[str, float] = field(default_factory=dict)  # what trackers are told of a step
-
-
-@dataclass
-class Summary:
-    """How many cells ended how."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    stopped: bool = False  # on request, before every cell had its turn
-
-    def add(self, status: CellStatus) -> None:
-        """Count one more cell."""
-        self.counts[status] = self.counts.get(status, 0) + 1
-
-    @property
-    def failed(self) -> int:
-        """Cells that failed."""
-        return self.counts.get("failed", 0)
-
-
-Listener = Callable[[Event], None]
 
 
 Before = Mapping[str, tuple[int, int, int]]
@@ -146,7 +111,7 @@ def run(
     return summary
 
 
-def settled(cell: Cell, session: Session) -> tuple[CellStatus, str, Record] | None:
+def settled(cell: Cell, session: Session) -> Ended | None:
     """How a cell that needs no run ended, by its record; None when it is to be run."""
     record = existing(cell, session.results)
     if isinstance(record, Damaged):
@@ -156,25 +121,25 @@ def settled(cell: Cell, session: Session) -> tuple[CellStatus, str, Record] | No
     # A record that came after this run began is another process's result of now: nothing to run again.
     ours = signature(cell.key.path(session.results)) != session.before.get(cell.key.hash)
     if record.status == "done" and (ours or not session.force):
-        return "cached", "", record
+        return Ended("cached", record)
     if record.status == "failed" and (ours or session.options.retry == "none"):
-        return "failed", record.reason or "", record
+        return Ended("failed", record, record.reason or "")
     if record.status == "skipped" and (ours or record.reason == cell.skip):
-        return "skipped", record.reason or "", record
+        return Ended("skipped", record, record.reason or "")
     return None
 
 
 def run_one(cell: Cell, session: Session) -> CellStatus | None:
     """The status that a cell ended with; None when another process holds it."""
 
-    def finished(status: CellStatus, record: Record | None, reason: str = "") -> CellStatus:
-        session.listen(Event("finished", cell, status, reason, record))
-        return status
+    def finished(how: Ended) -> CellStatus:
+        session.listen(Event.ended(cell, how))
+        return how.status
 
     def ended() -> CellStatus | None:
         known = settled(cell, session) if device.is_first_process() else None
-        verdict = device.decided_by_first_process(known and known[:2])
-        return finished(verdict[0], known and known[2], verdict[1]) if verdict else None
+        verdict = device.decided_by_first_process(known and (known.status, known.reason))
+        return finished(Ended(verdict[0], known and known.record, verdict[1])) if verdict else None
 
     path = cell.key.path(session.results)
     seen = signature(path)
@@ -188,19 +153,19 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
             if changed and (status := ended()):
                 return status
             if cell.skip:
-                return finished(*keep(without_result(cell, "skipped", cell.skip), session.results))
+                return finished(keep(without_result(cell, "skipped", cell.skip), session.results))
             session.listen(Event("started", cell, "running"))
             try:
                 result = _result(cell, session)
             except Skip as skip:
-                return finished(*keep(without_result(cell, "skipped", str(skip)), session.results))
+                return finished(keep(without_result(cell, "skipped", str(skip)), session.results))
             except (Exception, CellTimeout) as error:
-                return finished(*keep_failure(cell, session.results, error))
+                return finished(keep_failure(cell, session.results, error))
             if lease is not None and lease.compromise and (known := settled(cell, session)):
-                return finished(known[0], known[2], known[1])  # this process was away: another has done it meanwhile
-            return finished(*keep(result.record, session.results, result.arrays))
+                return finished(known)  # this process was away: another has done it meanwhile
+            return finished(keep(result.record, session.results, result.arrays))
     except _Unwritable as error:  # not even the claim could be written
-        return finished("failed", None, str(error))
+        return finished(Ended("failed", reason=str(error)))
 
 
 def _result(cell: Cell, session: Session) -> Result:

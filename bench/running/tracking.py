@@ -18,7 +18,7 @@ from bench.training import device
 
 if TYPE_CHECKING:
     from bench.grid.cells import Cell
-    from bench.running.runner import Event
+    from bench.running.events import Event
 
 log = logging.getLogger("bench.tracking")
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, first_problem
 
 SCHEMA = 1
 """Version of the record format; a folder with a higher one is refused, not guessed at."""
@@ -267,8 +267,8 @@ def read_record(path: Path) -> Record | Damaged:
     try:
         record = Record.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        return Damaged(path, f"field {'.'.join(map(str, first['loc']))}: {first['msg']}")
+        problem = first_problem(error)
+        return Damaged(path, f"field {problem.where}: {problem.why}")
     if record.hash != record.key.hash:
         return Damaged(path, "its key does not match its hash: it was edited or torn")
     return record

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, first_problem
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -45,6 +45,4 @@ def make_recipe(mode: str, encoder: str = "", **asked) -> Recipe:
     try:
         return Recipe(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{option} = {first['input']!r}: {first['msg']}") from None
+        raise UsageError(first_problem(error).option) from None

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, first_problem
 
 __all__ = ["Example", "Prompt", "Shown", "completion_body", "completion_prefix", "find_prompt", "message", "shown"]
 
@@ -113,10 +113,8 @@ def find_prompt(task: str, label_names: Sequence[str], path: Path | None = None)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"prompt file {source} cannot be read: {str(error)[:300]}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"prompt file {source}: {'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
-        ) from None
+        problem = first_problem(error)
+        raise UsageError(f"prompt file {source}: {problem.where or 'file'}: {problem.why}") from None
     by_name = {label.name: label for label in prompt.labels}
     if set(by_name) != set(label_names):
         raise UsageError(f"prompt file {source} has the labels {sorted(by_name)}, the task has {sorted(label_names)}")

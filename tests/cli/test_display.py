@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.cli import display
-from bench.cli.display import GridDisplay, event_json, finished_line, planned_json, status_table, statuses_by_row
+from bench.cli.display import GridDisplay, finished_line, status_table, statuses_by_row
 from bench.grid.cells import plan
 from bench.grid.options import load_options
-from bench.running.runner import Event
+from bench.running.events import Event, Planned
+from bench.running.events import Text as Line
 from tests.factories import cell_key, done_record
 
 
@@ -36,10 +37,10 @@ def console():
 
 def test_a_finished_cell_is_one_line_with_its_numbers(cells):
     event = finished(cells[0])
-    facts = json.loads(event_json(event))
+    message = event.message
     last = event.record.scores.last
-    assert facts["accuracy"] == pytest.approx(last.accuracy, abs=1e-4)
-    line = Text.from_markup(finished_line(facts, 3, 12)).plain
+    assert message.accuracy == pytest.approx(last.accuracy, abs=1e-4)
+    line = Text.from_markup(finished_line(message, 3, 12)).plain
     assert line == (
         f" 3/12    done reviews · ann · co-teaching · tiny-bert:frozen · seed 1  {event.record.seconds['total']:.1f} s"
         f"  accuracy {100 * last.accuracy:.1f} · ECE {100 * last.ece:.1f}  {cells[0].key.hash[:8]}"
@@ -47,14 +48,14 @@ def test_a_finished_cell_is_one_line_with_its_numbers(cells):
 
 
 def test_no_gold_is_said(cells):
-    facts = json.loads(event_json(finished(cells[0], scores=None)))
-    assert "accuracy" not in facts
-    assert "no gold: predictions written, no scores" in finished_line(facts, 1, 1)
+    message = finished(cells[0], scores=None).message
+    assert "accuracy" not in json.loads(message.line)
+    assert "no gold: predictions written, no scores" in finished_line(message, 1, 1)
 
 
 def test_text_from_outside_is_no_markup(cells):
     event = Event("finished", cells[0], "failed", reason="[red]boom[/] \u2014 caf\u00e9")
-    line = Text.from_markup(finished_line(json.loads(event_json(event)), 1, 1)).plain
+    line = Text.from_markup(finished_line(event.message, 1, 1)).plain
     assert "[red]boom[/] \u2014 caf\u00e9" in line
 
 
@@ -63,7 +64,7 @@ def test_json_is_one_parseable_line_an_event_and_nothing_for_progress(cells):
     events = [Event("started", cells[0], "running"), Event("progress", cells[0], "running", phase="train", total=4)]
     with GridDisplay(screen, 4, as_json=True) as shown:
         for event in [*events, finished(cells[0])]:
-            shown.listen(event)
+            shown(event.message)
     lines = [json.loads(line) for line in screen.file.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["started", "finished"]
     assert {line["hash"] for line in lines} == {cells[0].key.hash}
@@ -72,7 +73,7 @@ def test_json_is_one_parseable_line_an_event_and_nothing_for_progress(cells):
 def test_quiet_shows_nothing_and_counts_on(cells):
     screen = console()
     with GridDisplay(screen, 4, quiet=True) as shown:
-        shown.listen(finished(cells[0]))
+        shown(finished(cells[0]).message)
         assert shown.number == 1
     assert screen.file.getvalue() == ""
 
@@ -84,10 +85,10 @@ def test_a_terminal_gets_a_live_table_with_what_runs_and_what_is_left(cells, mon
     with GridDisplay(screen, 10) as shown:
         now[0] += 60  # starting up
         for cell in cells[:3:2]:
-            shown.listen(Event("started", cell, "running"))
-        shown.listen(Event("progress", cells[2], "running", phase="fine-tuning", done=2, total=8))
+            shown(Event("started", cell, "running").message)
+        shown(Event("progress", cells[2], "running", phase="fine-tuning", done=2, total=8).message)
         now[0] += 30
-        shown.listen(finished(cells[0]))
+        shown(finished(cells[0]).message)
         frame = console()
         frame.print(shown._table())
     text = frame.file.getvalue()
@@ -101,14 +102,14 @@ def test_a_terminal_gets_a_live_table_with_what_runs_and_what_is_left(cells, mon
 def test_messages_of_workers_go_to_standard_error(cells):
     screen, errors = console(), console()
     with GridDisplay(screen, 1, messages=errors) as shown:
-        shown.facts({"event": "message", "text": "WARNING [bold]x"})
+        shown(Line(text="WARNING [bold]x"))
     assert errors.file.getvalue() == "WARNING [bold]x\n"
     assert screen.file.getvalue() == ""
 
 
 def test_a_planned_cell_as_json(cells):
-    facts = json.loads(planned_json(cells[0], "skipped", "why"))
-    assert facts == {
+    planned = Planned(status="skipped", hash=cells[0].key.hash, cell=cells[0].label, reason="why")
+    assert json.loads(planned.line) == {
         "event": "planned",
         "status": "skipped",
         "hash": cells[0].key.hash,

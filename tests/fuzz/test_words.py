@@ -10,9 +10,9 @@ from bench.core.errors import BenchError, UsageError
 from bench.core.selectors import Selector, parse, split_list
 from bench.data.load import load_task
 from bench.grid.cells import choose_method
-from bench.grid.engines import executor_of
 from bench.grid.options import GridOptions, load_options
 from bench.noise.select import parse_noise, sources_for
+from bench.running.executors.base import executor_of
 from bench.training.encoders import locate, split_mode
 from tests.fuzz.strategies import WORD, hostile, values
 

@@ -52,8 +52,8 @@ def test_two_workers_run_every_cell_once(make, force):
     else:
         assert summary.counts == {"cached": 2, "done": 2, "failed": 4}
         assert ran == ["ann 2", "bob 2"]
-    ended = [facts for facts in shown if facts["event"] == "finished"]
-    assert sorted(facts["hash"] for facts in ended) == sorted(cell.key.hash for cell in grid.cells)
+    ended = [facts for facts in shown if facts.event == "finished"]
+    assert sorted(facts.hash for facts in ended) == sorted(cell.key.hash for cell in grid.cells)
     assert sorted(record.status for record in records()) == ["done"] * 4 + ["failed"] * 4
     assert not list(Path("results").rglob("*.lease"))
 
@@ -119,7 +119,7 @@ def test_a_cell_that_kills_or_hangs_its_worker_is_a_failed_row_and_the_others_fi
     assert (failed.key.seed, failed.reason) == (2, reason)
     trace = failed.key.path(Path("results")).with_name(failed.error.traceback_file).read_text(encoding="utf-8")
     assert ("time.sleep(600)" in trace) == (how == "sleep"), "a traceback where Python could still give one"
-    assert [facts["reason"] for facts in shown if facts.get("status") == "failed"] == [reason]
+    assert [facts.reason for facts in shown if getattr(facts, "status", "") == "failed"] == [reason]
 
 
 def test_failed_cells_run_again_or_stay_as_they_are(make):
@@ -147,8 +147,8 @@ def test_a_stop_finishes_what_is_in_hand_and_starts_nothing_more(make):
     started = []
 
     def show(facts):
-        if facts["event"] == "started":
-            started.append(facts["hash"])
+        if facts.event == "started":
+            started.append(facts.hash)
 
     summary = run_workers(grid, show, stop=lambda: len(started) >= 2)
     assert summary.stopped
@@ -160,7 +160,7 @@ def test_an_interrupt_ends_the_workers_at_once(make):
     grid = make(methods="./instant.py[log=log.txt,seconds=300]")
 
     def interrupt(facts):
-        if facts["event"] == "started":
+        if facts.event == "started":
             raise KeyboardInterrupt
 
     begun = time.monotonic()

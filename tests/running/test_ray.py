@@ -9,8 +9,8 @@ import pytest
 
 from bench.core.errors import Unavailable
 from bench.grid.cells import plan
-from bench.grid.engines import executor_of
 from bench.grid.options import load_options
+from bench.running.executors.base import executor_of
 from tests.conftest import records
 
 
@@ -44,28 +44,26 @@ def two_nodes(monkeypatch):
 
 
 def test_the_grid_finishes_when_a_node_dies_in_the_middle(make, two_nodes):
-    from bench.running.executors.ray import run_on_ray
-
     cluster, second = two_nodes
     Path("trap").touch()
     seeds = "1,2,3,4,5"
     methods = "./instant.py[log=log.txt,seconds=0.4],./instant.py[trap=trap]"
-    before = run_on_ray(make(seeds="1"), executor_of(f"ray[address='{cluster.address}']"), lambda facts: None)
+    before = executor_of(f"ray[address='{cluster.address}']").run(make(seeds="1"), lambda facts: None)
     assert before.counts == {"done": 2}
     shown, at_death = [], []
 
     def show(facts):
         shown.append(facts)
-        if facts["status"] == "done" and not at_death:
+        if facts.status == "done" and not at_death:
             at_death.extend(record.hash for record in records() if record.status == "done")
             cluster.remove_node(second, allow_graceful=False)
 
     grid = make(seeds=seeds, methods=f"{methods},./instant.py[log=log.txt]")
     stamps = lambda: {path: path.stat().st_mtime_ns for path in Path("results/cells").rglob("seed*.json")}  # noqa: E731
     old = stamps()
-    summary = run_on_ray(grid, executor_of(f"ray[address='{cluster.address}',gpus=0]"), show)
+    summary = executor_of(f"ray[address='{cluster.address}',gpus=0]").run(grid, show)
     assert summary.counts == {"cached": 2, "done": 18, "failed": 10}
-    assert sorted(facts["hash"] for facts in shown) == sorted(cell.key.hash for cell in grid.cells)
+    assert sorted(facts.hash for facts in shown) == sorted(cell.key.hash for cell in grid.cells)
     assert sorted(record.status for record in records()) == ["done"] * 20 + ["failed"] * 10
     assert at_death
     assert {path: stamps()[path] for path in old} == old  # what was finished was not written again
@@ -73,15 +71,13 @@ def test_the_grid_finishes_when_a_node_dies_in_the_middle(make, two_nodes):
 
 def test_a_worker_that_dies_each_time_is_a_failed_row_and_the_others_go_on(make, tmp_path):
     pytest.importorskip("ray", reason="the package ray is not installed: pip install 'noisy-label-bench[ray]'")
-    from bench.running.executors.ray import run_on_ray
-
     deadly = Path("instant.py").read_text(encoding="utf-8").replace(
         'raise RuntimeError("the trap snapped")', "__import__('os')._exit(9)"
     )  # fmt: skip
     Path("instant.py").write_text(deadly, encoding="utf-8")
     Path("trap").touch()
     grid = make(methods="./instant.py[trap=trap,log=log.txt],./instant.py", seeds="1")
-    summary = run_on_ray(grid, executor_of("ray[retries=1]"), lambda facts: None)
+    summary = executor_of("ray[retries=1]").run(grid, lambda facts: None)
     assert summary.counts == {"done": 2, "failed": 2}
     assert len(Path("log.txt").read_text(encoding="utf-8").splitlines()) == 4  # two cells, each tried twice
     reasons = {record.reason for record in records() if record.status == "failed"}
@@ -89,16 +85,12 @@ def test_a_worker_that_dies_each_time_is_a_failed_row_and_the_others_go_on(make,
 
 
 def test_without_the_package_the_error_names_it(make, monkeypatch):
-    from bench.running.executors.ray import run_on_ray
-
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(Unavailable, match=r"--executor ray needs the package ray: pip install .*\[ray\]"):
-        run_on_ray(make(), executor_of("ray"), lambda facts: None)
+        executor_of("ray").run(make(), lambda facts: None)
 
 
 def test_a_cluster_that_is_not_there_is_said(make):
     pytest.importorskip("ray", reason="the package ray is not installed: pip install 'noisy-label-bench[ray]'")
-    from bench.running.executors.ray import run_on_ray
-
     with pytest.raises(Unavailable, match=r"no Ray cluster at '127.0.0.1:9' .*`ray start --head`, or leave address"):
-        run_on_ray(make(), executor_of("ray[address='127.0.0.1:9']"), lambda facts: None)
+        executor_of("ray[address='127.0.0.1:9']").run(make(), lambda facts: None)

@@ -14,8 +14,8 @@ import pytest
 
 from bench.core.errors import BenchError, Unavailable, UsageError
 from bench.grid.cells import plan
-from bench.grid.engines import executor_of
 from bench.grid.options import load_options
+from bench.running.executors.base import executor_of
 from bench.running.executors.slurm_jobs import JOBS_FILE, job_lines
 from tests.conftest import records
 
@@ -45,21 +45,19 @@ def submitit():
 
 
 def test_jobs_run_every_cell_once_and_the_logs_are_named(make, submitit):
-    from bench.running.executors.slurm import run_on_slurm
-
     Path("trap").touch()
     grid = make(methods="./instant.py[log=log.txt],./instant.py[trap=trap]")
     shown = []
-    summary = run_on_slurm(grid, executor_of("slurm[cluster=local]"), shown.append)
+    summary = executor_of("slurm[cluster=local]").run(grid, shown.append)
     assert summary.counts == {"done": 6, "failed": 6}
-    assert sorted(facts["hash"] for facts in shown) == sorted(cell.key.hash for cell in grid.cells)
+    assert sorted(facts.hash for facts in shown) == sorted(cell.key.hash for cell in grid.cells)
     assert sorted(Path("log.txt").read_text(encoding="utf-8").splitlines()) == [
         f"{who} {seed}" for who in ("ann", "bob") for seed in (1, 2, 3)
     ]
     lines = job_lines(Path("results"))
     assert len(lines) == 2
     assert all(Path(line.partition("; log ")[2]).exists() for line in lines)
-    again = run_on_slurm(make(), executor_of("slurm[cluster=local]"), lambda facts: None)
+    again = executor_of("slurm[cluster=local]").run(make(), lambda facts: None)
     assert again.counts == {"cached": 6}  # and no job was submitted for nothing
     assert len(list(Path("results/slurm").iterdir())) == 1
 
@@ -69,13 +67,11 @@ def test_jobs_that_end_early_are_said_with_what_is_left(make, submitit, monkeypa
 
     monkeypatch.setattr(executor_slurm, "launcher", lambda processes: [sys.executable, "-c", "raise SystemExit(3)"])
     with pytest.raises(BenchError, match=r"the jobs ended with 6 cells left \(logs: .*\): run it again"):
-        executor_slurm.run_on_slurm(make(jobs="1"), executor_of("slurm[cluster=local]"), lambda facts: None)
+        executor_of("slurm[cluster=local]").run(make(jobs="1"), lambda facts: None)
 
 
 def test_without_waiting_the_jobs_are_only_queued(make, submitit):
-    from bench.running.executors.slurm import run_on_slurm
-
-    summary = run_on_slurm(make(jobs="1"), executor_of("slurm[cluster=local,wait=false]"), lambda facts: None)
+    summary = executor_of("slurm[cluster=local,wait=false]").run(make(jobs="1"), lambda facts: None)
     assert summary.counts == {"queued": 6}
     deadline = time.monotonic() + 120
     while len(records()) < 6:
@@ -85,21 +81,17 @@ def test_without_waiting_the_jobs_are_only_queued(make, submitit):
 
 
 def test_force_is_refused(make):
-    from bench.running.executors.slurm import run_on_slurm
-
     with pytest.raises(UsageError, match=r"--force is for --executor local and ray: .* another folder with --results"):
-        run_on_slurm(make(), executor_of("slurm"), lambda facts: None, force=True)
+        executor_of("slurm").run(make(), lambda facts: None, force=True)
 
 
 def test_without_the_package_or_slurm_the_error_says_what_to_do(make, submitit, monkeypatch):
-    from bench.running.executors.slurm import run_on_slurm
-
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Unavailable, match=r"Slurm is not here .*where `sbatch` works, or use --executor local"):
-        run_on_slurm(make(), executor_of("slurm"), lambda facts: None)
+        executor_of("slurm").run(make(), lambda facts: None)
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(Unavailable, match=r"--executor slurm needs the package submitit: pip install .*\[slurm\]"):
-        run_on_slurm(make(), executor_of("slurm"), lambda facts: None)
+        executor_of("slurm").run(make(), lambda facts: None)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"jobs": [{}]}', b'{"jobs": 3}', b"\xff", b'{"jobs": [{"id": 1}]}'])
@@ -130,8 +122,6 @@ def slurm(tmp_path_factory, submitit):
 
 def test_a_real_slurm_runs_the_grid_and_a_job_that_is_cut_off_goes_on(make, slurm, monkeypatch):
     """The warning that comes before a time limit is sent by hand: the job is queued again and finishes the grid."""
-    from bench.running.executors.slurm import run_on_slurm
-
     monkeypatch.setenv("SLURM_CONF", str(slurm / "slurm.conf"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     grid = make(methods="./instant.py[log=log.txt,seconds=1]", jobs="1", seeds="1,2,3,4")
@@ -144,9 +134,9 @@ def test_a_real_slurm_runs_the_grid_and_a_job_that_is_cut_off_goes_on(make, slur
             job = json.loads(next(Path("results/slurm").rglob(JOBS_FILE)).read_bytes())["jobs"][0]["id"]
             subprocess.run(["scancel", "--signal=USR2", job], check=True)
 
-    summary = run_on_slurm(grid, executor_of("slurm[hours=1,requeues=2]"), show)
+    summary = executor_of("slurm[hours=1,requeues=2]").run(grid, show)
     assert summary.counts == {"done": 8}
-    assert sorted(facts["hash"] for facts in shown) == sorted(cell.key.hash for cell in grid.cells)
+    assert sorted(facts.hash for facts in shown) == sorted(cell.key.hash for cell in grid.cells)
     assert [record.status for record in records()] == ["done"] * 8
     assert "running, at reviews · " in status[0]
     log = Path(status[0].partition("; log ")[2])

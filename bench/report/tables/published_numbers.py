@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, first_problem
 from bench.report.tables.model import pick
 
 FOLDER = Path(__file__).parent / "published"
@@ -96,8 +96,8 @@ def read_published(name: str) -> Published:
     try:
         return Published.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        problem = first_problem(error)
         raise UsageError(
-            f"published numbers '{path}': {where}: {first['msg']} (the form is that of {FOLDER / 'paper.yaml'})"
+            f"published numbers '{path}': {problem.where or 'the file'}: {problem.why} "
+            f"(the form is that of {FOLDER / 'paper.yaml'})"
         ) from None

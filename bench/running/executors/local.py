@@ -1,8 +1,8 @@
 """Where cells run: in this process, or in several worker processes on this machine.
 
-Workers are `bench run --worker` processes (bench.running.executors.worker) on the same plan and the same results
-folder. This process deals cells out one by one, so it alone decides what runs when: a worker that dies costs the cell in its hand, which
-becomes a failed row, and is replaced.
+Workers are `bench run --worker` processes (see the module `worker`) on the same plan and the same results folder.
+This process deals cells out one by one, so it alone decides what runs when: a worker that dies costs the cell in its
+hand, which becomes a failed row, and is replaced.
 """
 
 from __future__ import annotations
@@ -21,22 +21,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-import yaml
-
-from bench.cli.display import event_json
 from bench.core.deadline import shown
 from bench.core.errors import BenchError
 from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
+from bench.running.events import (
+    Event,
+    Finished,
+    Held,
+    Message,
+    Progress,
+    Ready,
+    Started,
+    Summary,
+    Tell,
+    Text,
+    Unknown,
+    parse_message,
+)
+from bench.running.executors.base import Executor, dump_options, register, worker_environment
 from bench.running.executors.launch import gpu_groups, launcher, threads_each, visible_gpus
 from bench.running.executors.queue import Gpu, Memory, Queue, find_gpus, group_of
 from bench.running.outcomes import keep_failure, prepare_results
-from bench.running.runner import WAIT_SECONDS, Event, Session, Summary, records_before, run_one, settled
+from bench.running.runner import WAIT_SECONDS, Session, records_before, run, run_one, settled
 from bench.store.claims import Claims
 from bench.store.records import read_record
 from bench.training import device
 
-Facts = Callable[[dict], None]
 GRACE_SECONDS = 30.0
 """How long after --timeout a worker may take to give a cell up by itself before it is killed."""
 
@@ -61,18 +72,34 @@ class Worker:
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=200))  # the last lines of its standard error
 
 
-def run_workers(plan: Plan, show: Facts, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
+@register
+class Local(Executor):
+    """This machine: one process, or `--jobs` workers."""
+
+    name = "local"
+    drains = True
+
+    def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
+        """See `Executor.run`. A time limit needs a worker too: it can be killed."""
+        options = plan.options
+        several = options.jobs > 1 or options.processes_per_cell > 1 or options.timeout is not None
+        if several and device.processes() == 1:
+            return run_workers(plan, tell, force=force, stop=stop)
+        return run(plan, lambda event: tell(event.message), force=force, stop=stop)
+
+
+def run_workers(plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
     """Run a plan in `plan.options.jobs` workers, each of `processes_per_cell` processes.
 
-    `show` gets every cell's facts once (see display.event_json).
+    `tell` gets one `Finished` per cell, and what the workers say meanwhile.
     When `stop()` is true no further cell starts, and those in hand are finished. Raises BenchError when workers
     cannot be started. KeyboardInterrupt ends the workers at once.
     """
     prepare_results(plan.options.results)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "grid.yaml")
-        config.write_text(dump_options(plan.options), encoding="utf-8")
-        pool = Pool(plan, config, show, force)
+        config.write_text(dump_options(plan), encoding="utf-8")
+        pool = Pool(plan, config, tell, force)
         try:
             pool.run(stop)
         finally:
@@ -83,8 +110,8 @@ def run_workers(plan: Plan, show: Facts, *, force: bool = False, stop: Callable[
 class Pool:
     """The dealer of `run_workers`."""
 
-    def __init__(self, plan: Plan, config: Path, show: Facts, force: bool) -> None:
-        self.plan, self.config, self.show = plan, config, show
+    def __init__(self, plan: Plan, config: Path, tell: Tell, force: bool) -> None:
+        self.plan, self.config, self.tell = plan, config, tell
         self.session = Session(plan.options, self._listen, records_before(plan), force)
         self.summary = Summary()
         self.events: SimpleQueue = SimpleQueue()
@@ -113,8 +140,8 @@ class Pool:
                 if worker.ready and worker.cell is None:
                     self._deal(worker, stopped)
             with contextlib.suppress(Empty):
-                worker, facts = self.events.get(timeout=0.2)
-                self._take(worker, facts)
+                worker, message = self.events.get(timeout=0.2)
+                self._take(worker, message)
             self._check_time()
         self.summary.stopped = self.summary.stopped and bool(len(self.queue) or self.held)
 
@@ -135,14 +162,14 @@ class Pool:
             return run_one(cell, self.session) is not None
         if known is None:
             return False
-        self.memory.learn(known[2])
-        self._listen(Event("finished", cell, known[0], known[1], known[2]))
+        self.memory.learn(known.record)
+        self._listen(Event.ended(cell, known))
         return True
 
     def _listen(self, event: Event) -> None:
         if event.kind == "finished":
             self.summary.add(event.status)
-        self.show(json.loads(event_json(event)))
+        self.tell(event.message)
 
     def _start(self, number: int) -> None:
         gpu = min(self.gpus, key=lambda gpu: (sum(w.gpu is gpu for w in self.workers), -gpu.free), default=None)
@@ -173,24 +200,29 @@ class Pool:
             worker.process.stdin.write(json.dumps(order) + "\n")
             worker.process.stdin.flush()
 
-    def _take(self, worker: Worker, facts: dict | None) -> None:
-        """One event of a worker; None is its end."""
-        if facts is None:
-            self._ended(worker)
-        elif facts["event"] == "ready":
-            worker.ready = True
-        elif facts["event"] == "held":
-            self.held.append(self._free(worker))
-        elif facts["event"] == "unknown":
-            self._fail(self._free(worker), WorkerDied("the data or the methods changed while workers were starting"))
-        elif facts["event"] == "finished":
-            cell = self._free(worker)
-            if worker.gpu and facts["status"] == "done":
-                self._learn(cell)
-            self.summary.add(facts["status"])
-            self.show(facts | {"worker": worker.number})
-        elif not worker.leaving:
-            self.show(facts | {"worker": worker.number})
+    def _take(self, worker: Worker, message: Message | None) -> None:
+        """One message of a worker; None is its end."""
+        match message:
+            case None:
+                self._ended(worker)
+            case Ready():
+                worker.ready = True
+            case Held():
+                self.held.append(self._free(worker))
+            case Unknown():
+                self._fail(
+                    self._free(worker), WorkerDied("the data or the methods changed while workers were starting")
+                )
+            case Finished():
+                cell = self._free(worker)
+                if worker.gpu and message.status == "done":
+                    self._learn(cell)
+                self.summary.add(message.status)
+                self.tell(message.model_copy(update={"worker": worker.number}))
+            case Started() | Progress() if not worker.leaving:
+                self.tell(message.model_copy(update={"worker": worker.number}))
+            case Text() if not worker.leaving:
+                self.tell(message)
 
     def _learn(self, cell: Cell) -> None:
         record = read_record(cell.key.path(self.plan.options.results))
@@ -227,8 +259,8 @@ class Pool:
         with claim:
             if self._known(cell):
                 return
-            status, record, reason = keep_failure(cell, self.plan.options.results, error, trace or f"{error}\n")
-        self._listen(Event("finished", cell, status, reason, record))
+            how = keep_failure(cell, self.plan.options.results, error, trace or f"{error}\n")
+        self._listen(Event.ended(cell, how))
 
     def _look_again(self) -> None:
         """Cells that another run held: done by now, or to be tried again."""
@@ -238,7 +270,7 @@ class Pool:
             self.told = True
             holder = self.session.claims.holder(tried[0].key.hash) or ""
             text = f"waiting for what another run is running: {len(tried)} cells, the first {holder}"
-            self.show({"event": "message", "text": text})
+            self.tell(Text(text=text))
         for cell in tried:
             if not self._known(cell):
                 self.queue.add(cell)
@@ -274,18 +306,9 @@ def last_words(worker: Worker) -> str:
     return "".join(list(worker.errors)[-5:]).strip() or "it wrote nothing to its standard error"
 
 
-def dump_options(options: GridOptions) -> str:
-    """The options as a YAML file that `--config` reads back to the same grid, for one worker."""
-    values = options.model_dump(mode="json", exclude_none=True)
-    values |= {"jobs": 1, "processes_per_cell": 1, "executor": "local"}
-    return yaml.safe_dump(values, allow_unicode=True)
-
-
 def start_worker(config: Path, options: GridOptions, gpus: str) -> subprocess.Popen:
     """A worker with its share of the CPU threads and its GPUs (as CUDA_VISIBLE_DEVICES takes them; "": all)."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BENCH_")}
-    kept = {name: os.environ[name] for name in ("BENCH_CPU",) if name in os.environ}
-    environment |= kept | threads_each(options.jobs * options.processes_per_cell)
+    environment = worker_environment() | threads_each(options.jobs * options.processes_per_cell)
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus
     command = [*launcher(options.processes_per_cell), "run", "--config", str(config), "--worker"]
@@ -298,14 +321,12 @@ def start_worker(config: Path, options: GridOptions, gpus: str) -> subprocess.Po
 
 def _read_events(worker: Worker, events: SimpleQueue) -> None:
     for line in worker.process.stdout:
-        with contextlib.suppress(ValueError):
-            facts = json.loads(line)
-            if isinstance(facts, dict) and "event" in facts:
-                events.put((worker, facts))
+        if (message := parse_message(line)) is not None:
+            events.put((worker, message))
     events.put((worker, None))
 
 
 def _read_errors(worker: Worker, events: SimpleQueue) -> None:
     for line in worker.process.stderr:
         worker.errors.append(line)
-        events.put((worker, {"event": "message", "text": line.rstrip("\n")}))
+        events.put((worker, Text(text=line.rstrip("\n"))))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -17,18 +16,22 @@ from itertools import islice
 from types import ModuleType
 from typing import Any
 
-from bench.cli.display import event_json
-from bench.core.errors import BenchError, Unavailable
+from bench.core.errors import BenchError, Unavailable, UsageError
 from bench.grid.cells import Cell, Plan
-from bench.grid.engines import Ray
 from bench.grid.options import load_options
-from bench.running.executors.local import dump_options
-from bench.running.outcomes import existing, keep_failure, prepare_results, status_of
-from bench.running.runner import Event, Summary, run
+from bench.running.events import Event, Finished, Summary, Tell, parse_message
+from bench.running.executors.base import (
+    PASSED_ON,
+    EngineOptions,
+    Executor,
+    Field,
+    dump_options,
+    left_to_do,
+    register,
+)
+from bench.running.outcomes import keep_failure, prepare_results
+from bench.running.runner import run
 
-Facts = Callable[[dict], None]
-PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
-"""Environment variables that workers need as they are here."""
 ROOM = 64
 """At least so many tasks are handed over ahead of their turn, so that no node waits for this process."""
 
@@ -48,34 +51,52 @@ class _Job:
     force: bool
 
 
-def run_on_ray(plan: Plan, engine: Ray, show: Facts, *, force: bool = False) -> Summary:
-    """Run a plan on Ray; `show` gets every cell's facts once (see display.event_json).
+@register
+class Ray(Executor):
+    """A Ray cluster; each cell is a task, and `--jobs` above 1 bounds how many are under way at once."""
 
-    Raises Unavailable without Ray or without the named cluster, BenchError when workers cannot make the plan.
-    KeyboardInterrupt cancels what is under way.
-    """
-    ray = _ray()
-    prepare_results(plan.options.results)
-    summary = Summary()
+    name = "ray"
 
-    def tell(event: Event | dict) -> None:
-        facts = event if isinstance(event, dict) else json.loads(event_json(event))
-        summary.add(facts["status"])
-        show(facts)
+    class Options(EngineOptions):
+        """Parameters of `ray[...]`."""
 
-    left = []
-    for cell in plan.cells:
-        if not force and status_of(cell, plan.options.results)[0] == "done":
-            tell(Event("finished", cell, "cached", record=existing(cell, plan.options.results)))
-        else:
-            left.append(cell)
-    if left:
-        with _connected(ray, engine):
-            _run_tasks(ray, _task(ray, engine), _job(plan, force), left, plan, tell)
-    return summary
+        address: str | None = Field(
+            None, description="of an existing cluster: auto, HOST:PORT; without it, a local one"
+        )
+        cpus: float = Field(1, gt=0, description="cores per cell")
+        gpus: float | None = Field(
+            None, ge=0, description="GPUs per cell, 0.25 for four cells on one GPU (default: 1 if any)"
+        )
+        memory: float | None = Field(None, gt=0, description="GiB of memory that a cell reserves")
+        retries: int = Field(3, ge=0, le=100, description="how often a cell whose worker or node died is run again")
+
+    def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
+        """See `Executor.run`. KeyboardInterrupt cancels what is under way.
+
+        Raises Unavailable without Ray or without the named cluster, BenchError when workers cannot make the plan.
+        """
+        if plan.options.processes_per_cell > 1:
+            raise UsageError(
+                "--processes-per-cell is for --executor local and slurm: a Ray task is one process. "
+                "Leave it out, or choose another executor"
+            )
+        ray = _ray()
+        prepare_results(plan.options.results)
+        summary = Summary()
+        left = left_to_do(plan, tell, summary, force=force)
+
+        def finished(message: Finished) -> None:
+            summary.add(message.status)
+            tell(message)
+
+        if left:
+            with _connected(ray, self.options):
+                job = _Job(os.getcwd(), dump_options(plan), force)
+                _run_tasks(ray, _task(ray, self.options), job, left, plan, finished)
+        return summary
 
 
-def _run_tasks(ray: ModuleType, task: Any, job: _Job, cells: list[Cell], plan: Plan, tell: Callable) -> None:
+def _run_tasks(ray: ModuleType, task: Any, job: _Job, cells: list[Cell], plan: Plan, tell: Tell) -> None:
     """Hand cells over in the plan's order, a bounded number ahead, and tell how each ended."""
     jobs = plan.options.jobs
     room = jobs if jobs > 1 else max(ROOM, 2 * int(ray.cluster_resources().get("CPU", 1)))
@@ -95,20 +116,18 @@ def _run_tasks(ray: ModuleType, task: Any, job: _Job, cells: list[Cell], plan: P
             ray.cancel(reference, force=True)
 
 
-def _outcome(ray: ModuleType, reference: Any, cell: Cell, plan: Plan) -> dict | Event:
+def _outcome(ray: ModuleType, reference: Any, cell: Cell, plan: Plan) -> Finished:
     try:
-        facts = ray.get(reference)
+        message = parse_message(ray.get(reference))
     except ray.exceptions.RayTaskError as error:  # not the cell, whose own errors are rows: the worker itself
         cause = getattr(error, "cause", None) or error
         raise BenchError(f"a Ray worker could not run {cell.label}: {type(cause).__name__}: {cause}") from None
     except ray.exceptions.RayError as error:
         why = " ".join(str(error).split())[:300]
         lost = WorkerLost(f"its worker was lost each time that it ran: {type(error).__name__}: {why}")
-        status, record, reason = keep_failure(cell, plan.options.results, lost)
-        return Event("finished", cell, status, reason, record)
-    if facts["status"] == "cached":  # it was not when it was handed over: the worker died after its last write
-        facts["status"] = "done"
-    return facts
+        return Event.ended(cell, keep_failure(cell, plan.options.results, lost)).message
+    # It was not cached when it was handed over: then the worker died after its last write.
+    return message.model_copy(update={"status": "done"}) if message.status == "cached" else message
 
 
 def _ray() -> ModuleType:
@@ -122,7 +141,7 @@ def _ray() -> ModuleType:
 
 
 @contextlib.contextmanager
-def _connected(ray: ModuleType, engine: Ray) -> Iterator[None]:
+def _connected(ray: ModuleType, engine: Ray.Options) -> Iterator[None]:
     """A connection to the named cluster, or a cluster on this machine for as long as the grid runs."""
     if ray.is_initialized():
         yield
@@ -157,7 +176,7 @@ def _reach(address: str | None) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
 
 
-def _task(ray: ModuleType, engine: Ray) -> Any:
+def _task(ray: ModuleType, engine: Ray.Options) -> Any:
     """The remote function with the resources of one cell."""
     gpus = engine.gpus
     if gpus is None:
@@ -168,25 +187,19 @@ def _task(ray: ModuleType, engine: Ray) -> Any:
     )
 
 
-def _job(plan: Plan, force: bool) -> _Job:
-    # The precision that was chosen here is asked for there: another one would make other cells.
-    pinned = plan.options.model_copy(update={"precision": plan.cells[0].recipe.precision})
-    return _Job(os.getcwd(), dump_options(pinned), force)
-
-
-def _run_cell(job: _Job, digest: str) -> dict:
-    """On a worker: run one cell of the plan and return its facts."""
+def _run_cell(job: _Job, digest: str) -> str:
+    """On a worker: run one cell of the plan and return the line that says how it ended."""
     os.chdir(job.folder)
     plan, cells = _planned(job.options)
     if digest not in cells:
         raise BenchError(
             f"the plan made on {socket.gethostname()} has no cell {digest[:12]}: code, data or encoder differ there"
         )
-    told: list[dict] = []
+    told: list[str] = []
 
     def listen(event: Event) -> None:
         if event.kind == "finished":
-            told.append(json.loads(event_json(event)))
+            told.append(event.message.line)
 
     run(Plan(plan.options, [cells[digest]]), listen, force=job.force, prepare=False)
     return told[-1]

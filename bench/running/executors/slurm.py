@@ -19,22 +19,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
-import yaml
-
-from bench.cli.display import event_json
 from bench.core.errors import BenchError, Unavailable, UsageError
-from bench.grid.cells import Cell, Plan
-from bench.grid.engines import Slurm
+from bench.grid.cells import Plan
+from bench.running.events import Finished, Message, Summary, Tell, parse_message
+from bench.running.executors.base import (
+    EngineOptions,
+    Executor,
+    Field,
+    dump_options,
+    left_to_do,
+    register,
+    worker_environment,
+)
 from bench.running.executors.launch import launcher
-from bench.running.executors.local import dump_options
 from bench.running.executors.slurm_jobs import JOBS_FILE, in_queue
-from bench.running.outcomes import existing, prepare_results, status_of
-from bench.running.runner import Event, Summary
+from bench.running.outcomes import prepare_results
 from bench.store.records import write_atomically
 
-Facts = Callable[[dict], None]
 POLL_SECONDS = 2.0
 STOP_SECONDS = 20.0
 GRACE_SECONDS = 30.0
@@ -47,15 +50,13 @@ class Worker:
 
     command: list[str]
     folder: str
-    events: str  # file that gets one JSON line an event
+    events: str  # file that gets one JSON line per event
 
     def __call__(self) -> int:
         """Run `bench run` to its end and return its exit code; raises RuntimeError when it broke."""
-        # BENCH_* variables are in the options already; a second reading could only contradict them.
-        environment = {n: v for n, v in os.environ.items() if not n.startswith("BENCH_") or n == "BENCH_CPU"}
         with open(self.events, "ab") as events:
             child = subprocess.Popen(
-                self.command, cwd=self.folder, env=environment, stdout=events, stdin=subprocess.DEVNULL,
+                self.command, cwd=self.folder, env=worker_environment(), stdout=events, stdin=subprocess.DEVNULL,
                 preexec_fn=_deaf,
             )  # fmt: skip
             try:
@@ -80,49 +81,61 @@ def _deaf() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
-def run_on_slurm(plan: Plan, engine: Slurm, show: Facts, *, force: bool = False) -> Summary:
-    """Run a plan as Slurm jobs; `show` gets every cell's facts once (see display.event_json).
+@register
+class Slurm(Executor):
+    """A Slurm cluster, through submitit: an array of `--jobs` jobs; each takes cells until none is left."""
 
-    With `wait=false` it returns once the jobs are queued. Raises Unavailable without submitit or Slurm, BenchError
-    when the jobs ended before the grid was finished. KeyboardInterrupt cancels the jobs.
-    """
-    if force:
-        raise UsageError("--force is for --executor local and ray: with slurm, name another folder with --results")
-    submitit = _submitit()
-    prepare_results(plan.options.results)
-    summary = Summary()
-    left: dict[str, Cell] = {}
-    for cell in plan.cells:
-        if status_of(cell, plan.options.results)[0] == "done":
-            record = existing(cell, plan.options.results)
-            facts = json.loads(event_json(Event("finished", cell, "cached", record=record)))
-            summary.add("cached")
-            show(facts)
-        else:
-            left[cell.key.hash] = cell
-    if not left:
+    name = "slurm"
+
+    class Options(EngineOptions):
+        """Parameters of `slurm[...]`."""
+
+        partition: str | None = Field(None, description="partition of the cluster")
+        account: str | None = Field(None, description="account that is charged")
+        qos: str | None = Field(None, description="quality of service")
+        constraint: str | None = Field(None, description="features that a node must have")
+        hours: float = Field(4, gt=0, description="time limit of a job; it is queued again when that is over")
+        requeues: int = Field(20, ge=0, description="how often a job is queued again after its time limit")
+        cpus: int = Field(1, ge=1, description="cores per job")
+        gpus: int = Field(0, ge=0, description="GPUs per job")
+        memory: float | None = Field(None, gt=0, description="GiB of memory per job")
+        wait: bool = Field(True, description="false: submit and return; `bench status` tells how the jobs are")
+        cluster: Literal["slurm", "local"] = Field("slurm", description="local: plain processes here, to try it out")
+
+    def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
+        """See `Executor.run`. With `wait=false` it returns once the jobs are queued; Ctrl-C cancels the jobs.
+
+        Raises Unavailable without submitit or Slurm, BenchError when the jobs ended before the grid was finished.
+        """
+        if force:
+            raise UsageError("--force is for --executor local and ray: with slurm, name another folder with --results")
+        submitit = _submitit()
+        prepare_results(plan.options.results)
+        summary = Summary()
+        left = {cell.key.hash: cell for cell in left_to_do(plan, tell, summary)}
+        if not left:
+            return summary
+        jobs, folder = _submit(submitit, plan, self.options, min(plan.options.jobs, len(left)))
+        if not self.options.wait:
+            for _ in left:
+                summary.add("queued")
+            return summary
+        try:
+            for message in _finished(jobs, folder, self.options):
+                if left.pop(message.hash, None) is not None:
+                    if message.status == "cached":  # by another job, which was ended before it could say so
+                        message = message.model_copy(update={"status": "done"})
+                    summary.add(message.status)
+                    tell(message)
+                if not left:
+                    break
+        except BaseException:
+            for job in jobs:
+                job.cancel(check=False)
+            raise
+        if left:
+            raise BenchError(f"the jobs ended with {len(left)} cells left (logs: {folder}): run it again")
         return summary
-    jobs, folder = _submit(submitit, plan, engine, min(plan.options.jobs, len(left)))
-    if not engine.wait:
-        for _ in left:
-            summary.add("queued")
-        return summary
-    try:
-        for facts in _finished(jobs, folder, engine):
-            if left.pop(facts["hash"], None) is not None:
-                if facts["status"] == "cached":  # by another job, which was ended before it could say so
-                    facts["status"] = "done"
-                summary.add(facts["status"])
-                show(facts)
-            if not left:
-                break
-    except BaseException:
-        for job in jobs:
-            job.cancel(check=False)
-        raise
-    if left:
-        raise BenchError(f"the jobs ended with {len(left)} cells left (logs: {folder}): run it again")
-    return summary
 
 
 def _submitit() -> ModuleType:
@@ -136,20 +149,18 @@ def _submitit() -> ModuleType:
     return submitit
 
 
-def _submit(submitit: ModuleType, plan: Plan, engine: Slurm, count: int) -> tuple[list, Path]:
+def _submit(submitit: ModuleType, plan: Plan, engine: Slurm.Options, count: int) -> tuple[list, Path]:
     """The jobs of one array and the folder with their logs; the folder also says which jobs they are."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
     folder = (plan.options.results / "slurm" / stamp).absolute()
-    # The precision that was chosen here is asked for there: another one would make other cells.
-    pinned = plan.options.model_copy(update={"precision": plan.cells[0].recipe.precision})
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=engine.cluster, **_requeues(engine))
     except RuntimeError as error:
         raise Unavailable(
             f"Slurm is not here ({error}): run this where `sbatch` works, or use --executor local"
         ) from None
-    values = yaml.safe_load(dump_options(pinned)) | {"processes_per_cell": plan.options.processes_per_cell}
-    write_atomically(folder / "grid.yaml", yaml.safe_dump(values, allow_unicode=True).encode())
+    grid = dump_options(plan, processes_per_cell=plan.options.processes_per_cell)
+    write_atomically(folder / "grid.yaml", grid.encode())
     executor.update_parameters(**_parameters(engine))
     workers = [_worker(folder, number) for number in range(count)]
     try:
@@ -170,12 +181,12 @@ def _array(executor, workers: list[Worker]) -> list:
         return [executor.submit(worker) for worker in workers]
 
 
-def _requeues(engine: Slurm) -> dict:
+def _requeues(engine: Slurm.Options) -> dict:
     name = "slurm_max_num_timeout" if engine.cluster == "slurm" else "local_max_num_timeout"
     return {name: engine.requeues}
 
 
-def _parameters(engine: Slurm) -> dict:
+def _parameters(engine: Slurm.Options) -> dict:
     """The engine's parameters in submitit's words."""
     values = {"timeout_min": max(1, round(engine.hours * 60)), "cpus_per_task": engine.cpus, "name": "bench"}
     if engine.memory is not None:
@@ -195,15 +206,15 @@ def _worker(folder: Path, number: int) -> Worker:
     return Worker(command, os.getcwd(), str(folder / f"events-{number}.jsonl"))
 
 
-def _finished(jobs: list, folder: Path, engine: Slurm) -> Iterator[dict]:
-    """The facts of cells as the jobs report them, until every job has ended."""
+def _finished(jobs: list, folder: Path, engine: Slurm.Options) -> Iterator[Finished]:
+    """How cells ended, as the jobs report it, until every job has ended."""
     read = {path: 0 for path in (folder / f"events-{number}.jsonl" for number in range(len(jobs)))}
     last_seen = time.monotonic()
     while True:
         ended = _all_ended(jobs, engine)
         for path in read:
-            lines, read[path] = _new_lines(path, read[path])
-            yield from (facts for facts in lines if facts.get("event") == "finished" and "hash" in facts)
+            messages, read[path] = _new_messages(path, read[path])
+            yield from (message for message in messages if isinstance(message, Finished))
         if not ended:
             last_seen = time.monotonic()
         elif engine.cluster == "local" or time.monotonic() - last_seen > GRACE_SECONDS:
@@ -211,26 +222,19 @@ def _finished(jobs: list, folder: Path, engine: Slurm) -> Iterator[dict]:
         time.sleep(POLL_SECONDS if engine.cluster == "slurm" else 0.2)
 
 
-def _all_ended(jobs: list, engine: Slurm) -> bool:
+def _all_ended(jobs: list, engine: Slurm.Options) -> bool:
     if engine.cluster == "local":
         return all(job.done() for job in jobs)
     return not in_queue([job.job_id for job in jobs])
 
 
-def _new_lines(path: Path, start: int) -> tuple[list[dict], int]:
-    """The whole JSON lines of a file from a position on, and the position behind them."""
+def _new_messages(path: Path, start: int) -> tuple[list[Message], int]:
+    """The messages in the whole lines of a file from a position on, and the position behind them."""
     if not path.exists():
         return [], start
     with path.open("rb") as file:
         file.seek(start)
         text = file.read()
     whole = text[: text.rfind(b"\n") + 1]
-    lines = []
-    for line in whole.splitlines():
-        try:
-            facts = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(facts, dict):
-            lines.append(facts)
-    return lines, start + len(whole)
+    found = (parse_message(line) for line in whole.splitlines())
+    return [message for message in found if message is not None], start + len(whole)

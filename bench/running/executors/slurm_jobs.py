@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
+
+from bench.running.events import Finished, Started, parse_message
 
 JOBS_FILE = "jobs.json"
 SQUEUE_SECONDS = 30
@@ -51,10 +54,8 @@ def _read(path: Path) -> dict | None:
 def _running(events: Path) -> str:
     """The cell that a job began last and has not finished."""
     cell = ""
-    try:
-        for line in events.read_text(encoding="utf-8", errors="replace").splitlines():
-            facts = json.loads(line)
-            cell = facts["cell"] if facts["event"] == "started" else "" if facts["event"] == "finished" else cell
-    except (OSError, ValueError, KeyError, TypeError):
-        return cell
+    with contextlib.suppress(OSError):
+        for message in map(parse_message, events.read_bytes().splitlines()):
+            if isinstance(message, Started | Finished):
+                cell = message.cell if isinstance(message, Started) else ""
     return cell

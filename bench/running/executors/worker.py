@@ -14,9 +14,9 @@ import time
 from queue import SimpleQueue
 from typing import TextIO
 
-from bench.cli.display import event_json
 from bench.grid.cells import Plan
-from bench.running.runner import Event, Session, run_one
+from bench.running.events import Event, Held, Message, Ready, Unknown
+from bench.running.runner import Session, run_one
 from bench.training import device
 
 PROGRESS_SECONDS = 0.5
@@ -37,16 +37,16 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
     session = Session(plan.options, out.listen, {})
     cells = {cell.key.hash: cell for cell in plan.cells}
     gc.freeze()  # see runner.run
-    out.send({"event": "ready"})
+    out.send(Ready())
     while (order := device.decided_by_first_process(device.is_first_process() and queue.get())) is not None:
         cell = cells.get(order["hash"])
         if cell is None:
-            out.send({"event": "unknown", "hash": order["hash"]})
+            out.send(Unknown(hash=order["hash"]))
             continue
         session.force = order["force"]
         session.before = {order["hash"]: tuple(order["before"])} if order["before"] else {}
         if run_one(cell, session) is None:
-            out.send({"event": "held", "hash": order["hash"]})
+            out.send(Held(hash=order["hash"]))
     device.wait_for_all()
 
 
@@ -79,12 +79,12 @@ class _Events:
         self.file = file
         self.last = 0.0
 
-    def send(self, facts: dict) -> None:
+    def send(self, message: Message) -> None:
         """One line. Where nobody reads any more, this process leaves."""
         if not device.is_first_process():
             return
         try:
-            self.file.write(json.dumps(facts, ensure_ascii=False) + "\n")
+            self.file.write(message.line + "\n")
             self.file.flush()
         except BrokenPipeError:
             raise SystemExit(143) from None
@@ -93,11 +93,7 @@ class _Events:
         """Take one event of the runner."""
         if event.kind == "progress":
             now = time.monotonic()
-            if now - self.last >= PROGRESS_SECONDS:
-                self.last = now
-                cell = event.cell.key.hash
-                self.send(
-                    {"event": "progress", "hash": cell, "phase": event.phase, "done": event.done, "total": event.total}
-                )
-        else:
-            self.send(json.loads(event_json(event)))
+            if now - self.last < PROGRESS_SECONDS:
+                return
+            self.last = now
+        self.send(event.message)

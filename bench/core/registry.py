@@ -1,0 +1,108 @@
+"""Find classes by name: the modules of a package, entry points of other packages, or a user's own file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import pkgutil
+import sys
+from pathlib import Path
+
+from bench.core.errors import UsageError, resolve
+
+log = logging.getLogger("bench.registry")
+
+
+class Registry:
+    """The classes of one kind (methods, noise sources, executors, ...), each known under its `name`.
+
+    Parameters
+    ----------
+    kind : str
+        What they are called in messages: "method".
+    package : str
+        The package whose modules register the built-in ones: "methods".
+    group : str
+        The entry point group of other packages: "bench.methods".
+    """
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        self.kind, self.package, self.group = kind, package, group
+        self.classes: dict[str, type] = {}
+
+    @property
+    def prefix(self) -> str:
+        """How the modules of users' own files begin."""
+        return f"bench_user_{self.kind.replace(' ', '_')}_"
+
+    def add(self, cls: type) -> type:
+        """Make a class known. Raises TypeError where another class has its name."""
+        known = self.classes.get(cls.name)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"two {self.kind}s are named '{cls.name}': {known.__module__} and {cls.__module__}")
+        self.classes[cls.name] = cls
+        return cls
+
+    def available(self) -> dict[str, type]:
+        """Every known class by name, sorted: the package's modules and other packages' entry points."""
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+        for point in importlib.metadata.entry_points(group=self.group):
+            try:
+                point.load()
+            except Exception as error:  # another package's fault must not take every class away
+                log.warning("%ss of %s cannot be loaded: %s: %s", self.kind, point.value, type(error).__name__, error)
+        return dict(sorted(self.classes.items()))
+
+    def find(self, name: str) -> type:
+        """The class for a name, a unique beginning of one, or the path of a Python file. Raises UsageError."""
+        known = self.available()
+        if name.endswith(".py"):
+            return self.from_file(Path(name))
+        return known[resolve(self.kind, name, known)]
+
+    def from_file(self, path: Path) -> type:
+        """The one class that a user's Python file registers; an edited file is read anew. Raises UsageError."""
+        try:
+            there = path.is_file()
+        except OSError:  # a name that is too long for any file
+            there = False
+        if not there:
+            raise UsageError(f"{self.kind} file '{path}' does not exist: name a Python file with one @register class")
+        prefix = self.prefix + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+        module_name = f"{prefix}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        if not self.registered_by(module_name):
+            self.forget(prefix)
+            spec = importlib.util.spec_from_file_location(module_name, path)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[module_name] = module
+            try:
+                spec.loader.exec_module(module)
+            except (Exception, SystemExit) as error:
+                self.forget(prefix)
+                raise UsageError(
+                    f"{self.kind} file '{path}' cannot be imported: {type(error).__name__}: {error}"
+                ) from error
+        found = self.registered_by(module_name)
+        if len(found) != 1:
+            self.forget(prefix)
+            raise UsageError(
+                f"{self.kind} file '{path}' registers {len(found)} {self.kind}s; it must register exactly one"
+            )
+        return found[0]
+
+    def registered_by(self, module_prefix: str) -> list[type]:
+        """The classes that come from modules whose names begin so."""
+        return [cls for cls in self.classes.values() if cls.__module__.startswith(module_prefix)]
+
+    def forget(self, module_prefix: str | None = None) -> None:
+        """Take back all that users' files registered, or one of them."""
+        module_prefix = module_prefix or self.prefix
+        for cls in self.registered_by(module_prefix):
+            del self.classes[cls.name]
+        for name in [name for name in sys.modules if name.startswith(module_prefix)]:
+            del sys.modules[name]

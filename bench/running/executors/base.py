@@ -1,0 +1,140 @@
+"""What an executor is: it runs the cells of a plan somewhere and says of each how it ended.
+
+A new executor is one file in this folder (or any file: `--executor ./mine.py[cpus=4]`):
+
+    @register
+    class Mine(Executor):
+        \"\"\"One line for people.\"\"\"
+
+        name = "mine"
+
+        class Options(EngineOptions):
+            cpus: int = Field(1, ge=1, description="cores per cell")
+
+        def run(self, plan, tell, *, force=False, stop=lambda: False) -> Summary: ...
+"""
+
+from __future__ import annotations
+
+import abc
+import os
+from collections.abc import Callable
+from typing import ClassVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.core.errors import UsageError, first_problem
+from bench.core.registry import Registry
+from bench.core.selectors import parse
+from bench.grid.cells import Cell, Plan
+from bench.grid.options import GridOptions
+from bench.running.events import Ended, Event, Summary, Tell
+from bench.running.outcomes import existing, status_of
+
+__all__ = ["EngineOptions", "Executor", "Field", "executor_of", "register"]
+
+EXECUTORS = Registry("executor", "bench.running.executors", "bench.executors")
+PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
+"""Environment variables that workers elsewhere need as they are here."""
+
+
+class EngineOptions(BaseModel):
+    """The parameters in the brackets of `--executor NAME[parameter=value]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Executor(abc.ABC):
+    """Runs the cells of a plan.
+
+    Attributes
+    ----------
+    name : str
+        What it is called on the command line.
+    drains : bool
+        Whether the first Ctrl-C only sets `stop`; otherwise it raises KeyboardInterrupt in `run`.
+    """
+
+    name: ClassVar[str]
+    drains: ClassVar[bool] = False
+    Options: ClassVar[type[EngineOptions]] = EngineOptions
+
+    def __init__(self, options: EngineOptions | None = None) -> None:
+        self.options = options or self.Options()
+
+    @abc.abstractmethod
+    def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
+        """Run what is not done and return how many cells ended how.
+
+        Parameters
+        ----------
+        plan : Plan
+            The cells in the order in which they should run; those of a group share stages.
+        tell : Callable[[Message], None]
+            Gets one `Finished` per cell (status `cached` for one that was done before), and may get `Started`,
+            `Progress` and `Text`.
+        force : bool
+            Run finished cells again.
+        stop : Callable[[], bool]
+            When true, no further cell starts.
+
+        Raises
+        ------
+        UsageError, Unavailable
+            For options that do not go together, for what is missing here.
+        BenchError
+            When cells could not be run at all; cells that fail are rows.
+        """
+
+
+def register(cls: type[Executor]) -> type[Executor]:
+    """Class decorator: make an executor known under its `name`."""
+    return EXECUTORS.add(cls)
+
+
+def executor_of(text: str) -> Executor:
+    """The executor that a selector names. Raises UsageError naming the parameter, its value and what is allowed."""
+    selector = parse(text)
+    if selector.wrappers:
+        raise UsageError(f"executor '{text}': nothing can be added with '+'")
+    cls = EXECUTORS.find(selector.name)
+    try:
+        return cls(cls.Options(**selector.parameters))
+    except ValidationError as error:
+        problem = first_problem(error)
+        if problem.kind == "extra_forbidden":
+            fields = ", ".join(cls.Options.model_fields) or "none"
+            raise UsageError(f"executor '{cls.name}' has no parameter '{problem.where}': it has {fields}") from None
+        raise UsageError(f"executor '{cls.name}': {problem}") from None
+
+
+def left_to_do(plan: Plan, tell: Tell, summary: Summary, *, force: bool = False) -> list[Cell]:
+    """The cells that need a run; of the others it is told and counted that they are cached."""
+    left = []
+    for cell in plan.cells:
+        if not force and status_of(cell, plan.options.results)[0] == "done":
+            record = existing(cell, plan.options.results)
+            summary.add("cached")
+            tell(Event.ended(cell, Ended("cached", record)).message)
+        else:
+            left.append(cell)
+    return left
+
+
+def dump_options(plan: Plan, **changes: object) -> str:
+    """The options of a plan as a YAML file that `--config` reads back to the same cells, for one worker.
+
+    The precision that was chosen here is asked for there: another one would make other cells.
+    """
+    options: GridOptions = plan.options
+    values = options.model_dump(mode="json", exclude_none=True)
+    if plan.cells:
+        values["precision"] = plan.cells[0].recipe.precision
+    values |= {"jobs": 1, "processes_per_cell": 1, "executor": "local", **changes}
+    return yaml.safe_dump(values, allow_unicode=True)
+
+
+def worker_environment() -> dict[str, str]:
+    """This process's environment without BENCH_* variables, which are in the options already."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("BENCH_") or name == "BENCH_CPU"}

@@ -27,9 +27,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem
+from bench.core.files import write_atomically
+from bench.core.texts import Texts
 from bench.data.readers.tables import read_table
-from bench.store.records import write_atomically
-from methods.base import Texts
 
 __all__ = [
     "SETS",

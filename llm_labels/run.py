@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.core.errors import UsageError
+from bench.core.files import slug, write_atomically
 from bench.core.seeds import named_generator
-from bench.store.records import slug, write_atomically
 from llm_labels.cache import Answer, AnswerCache, answer_key
 from llm_labels.labellers import Labeller, Question
 from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set

@@ -21,7 +21,6 @@ A method is a *generator of predictions*. It sees texts and noisy labels, never 
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -29,6 +28,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from bench.core.texts import Texts
 
 if TYPE_CHECKING:
     import torch
@@ -57,31 +58,6 @@ RATE = Field(
     "(the true rate: an ablation, never a result)",
 )
 """The field `tau` of every method that needs a noise rate."""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The texts of one split, in a fixed order."""
-
-    ids: tuple[str, ...]
-    texts: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.ids) != len(self.texts):
-            raise ValueError(f"{len(self.ids)} ids for {len(self.texts)} texts")
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over all texts in order (hex)."""
-        digest = hashlib.sha256()
-        for text in self.texts:
-            raw = text.encode("utf-8", "surrogatepass")
-            digest.update(len(raw).to_bytes(8, "big"))
-            digest.update(raw)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ import torch
 import torch.nn.functional as F
 
 from bench.core.errors import Skip
+from bench.core.texts import Texts
 from bench.training.encoders import Inputs
 from bench.training.stages import Arrays, hash_arrays
 from bench.training.trainer import Batch, softmax
 from methods import confident, losses
 from methods import noise_rate as estimators
-from methods.base import NoisyTask, Predictions, Texts, Tools
+from methods.base import NoisyTask, Predictions, Tools
 
 SPLITS = ("train", "valid", "test")
 RATE_RANGE = (0.05, 0.6)

@@ -145,10 +145,10 @@ def labels(
     """Study label sets: sizes, refusals, noise rates and kinds, confusion, agreement, estimates without gold."""
     from bench.cli.labels import tables
     from bench.core.errors import Unavailable, UsageError
+    from bench.core.files import write_atomically
     from bench.core.selectors import split_list
     from bench.data.load import load_task
     from bench.noise.label_sets import find_label_sets
-    from bench.store.records import write_atomically
     from llm_labels.study import Study, study
 
     names = split_list(tasks) if tasks else sorted({ref.task for ref in find_label_sets(data_dir)})

@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.core.errors import Unavailable, UsageError, resolve, unknown
 from bench.core.seeds import named_generator
+from bench.core.texts import Texts
 from bench.data.readers import raw as raw_data
 from bench.data.readers.fetch import read_source
 from bench.data.readers.folder import mark_entities, read_folder
@@ -26,7 +27,6 @@ from bench.data.readers.raw import RawTask, read_label_names
 from bench.data.readers.tables import FORMATS, read_table
 from bench.data.readers.tabular import Columns, from_single_table
 from bench.data.tasks import TaskInfo, known
-from methods.base import Texts
 
 __all__ = ["SPLITS", "Gold", "TaskData", "limit_task", "load_task", "restrict", "sample"]
 

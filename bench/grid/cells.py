@@ -227,3 +227,9 @@ def reproduce(options: GridOptions, task: str, source: NoiseSource, method: str,
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             words += ["--" + name.replace("_", "-"), text]
     return shlex.join(words)
+
+
+def group_of(cell: Cell) -> tuple:
+    """Cells of one group share labels and training runs: same data, noise, seed, encoder and recipe."""
+    key = cell.key
+    return (key.data, key.noise, key.seed, key.encoder, key.encoder_mode, tuple(key.recipe.items()))

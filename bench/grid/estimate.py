@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.grid.cells import Cell
-from bench.running.executors.queue import group_of
+from bench.grid.cells import Cell, group_of
 from bench.store.records import Record
 from methods import shared
 

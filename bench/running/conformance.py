@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.core.errors import Skip, UsageError
 from bench.core.seeds import named_generator
+from bench.core.texts import Texts
 from bench.data.load import Gold, TaskData
 from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method
@@ -24,7 +25,7 @@ from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
 from bench.training.toy import ToyEncoder
-from methods.base import Predictions, Texts
+from methods.base import Predictions
 
 CLASSES = 3
 SOURCE = NoiseSource("given", "column", labeller="given", members=("given",))

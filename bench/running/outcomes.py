@@ -11,12 +11,13 @@ from pathlib import Path
 
 from bench.core.deadline import CellTimeout
 from bench.core.errors import BenchError, UsageError
+from bench.core.files import write_atomically
 from bench.grid.cells import Cell
 from bench.running.cell import code_version, data_facts, utc_now, versions
 from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
 from bench.store.prune import refuse_links, remove_leftovers
-from bench.store.records import SCHEMA, Damaged, ErrorFacts, Record, read_record, write_atomically, write_record
+from bench.store.records import SCHEMA, Damaged, ErrorFacts, Record, read_record, write_record
 from bench.training import device
 
 TRACEBACK = ".traceback.txt"

@@ -14,6 +14,7 @@ from filelock import SoftFileLease
 
 from bench.core.deadline import CellTimeout, deadline
 from bench.core.errors import Skip
+from bench.core.files import signature
 from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
 from bench.noise.draw import NoisyLabels, draw
@@ -22,7 +23,7 @@ from bench.running.events import CellStatus, Ended, Event, Listener, Summary
 from bench.running.outcomes import existing, keep, keep_failure, not_kept, prepare_results, without_result
 from bench.running.tracking import Tracked
 from bench.store.claims import Claims
-from bench.store.records import Damaged, Record, signature
+from bench.store.records import Damaged, Record
 from bench.training import device
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools

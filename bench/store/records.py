@@ -6,14 +6,10 @@ classes, so that every metric can be recomputed without training. Nothing here i
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import re
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem
+from bench.core.files import prepared, slug, write_atomically
 
 SCHEMA = 1
 """Version of the record format; a folder with a higher one is refused, not guessed at."""
@@ -184,37 +181,6 @@ class Damaged:
     why: str
 
 
-def slug(text: str) -> str:
-    """`text` as one safe path segment: no separators, no leading dot, at most 80 characters."""
-    safe = re.sub(r"[^A-Za-z0-9@._+=-]+", "-", text).strip("-.") or "x"
-    if safe != text and len(safe) > 80:
-        rest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-        safe = f"{safe[:60]}-{rest}"
-    return safe[:80]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` under a unique temporary name in the same folder, flush to disk, rename. Raises OSError."""
-    with prepared(path, data) as put:
-        put()
-
-
-@contextlib.contextmanager
-def prepared(path: Path, data: bytes) -> Iterator[Callable[[], None]]:
-    """`data` on disk beside `path` under a temporary name; the function yielded renames it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        yield lambda: os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
 def write_record(record: Record, results: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
     """Write the arrays, then the record: a record that exists has its own arrays, whenever this is cut off.
 
@@ -237,18 +203,6 @@ def write_record(record: Record, results: Path, arrays: dict[str, np.ndarray] | 
         put_arrays()
         put_record()
     return path
-
-
-def signature(path: Path) -> tuple[int, int, int] | None:
-    """What tells one version of a file from the next without reading it; None where there is none.
-
-    Every write makes a new file, so this holds even when the clock jumps back.
-    """
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 def read_record(path: Path) -> Record | Damaged:

@@ -25,8 +25,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from bench.core.files import signature, slug
 from bench.store.claims import Taker
-from bench.store.records import StageUse, signature, slug
+from bench.store.records import StageUse
 from bench.training import device
 
 log = logging.getLogger("bench.stages")

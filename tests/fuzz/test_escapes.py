@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 
 from bench.core.errors import UsageError
+from bench.core.files import slug
 from bench.store.prune import PARTS, prune, refuse_links
-from bench.store.records import slug
 from tests.conftest import review_rows, tree, write_csv
 from tests.factories import cell_key
 from tests.fuzz.strategies import hostile

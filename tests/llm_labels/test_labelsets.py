@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.core.errors import UsageError
+from bench.core.texts import Texts
 from llm_labels.labelsets import MAX_ANSWER, Card, SplitCounts, SplitLabels, read_card, read_label_set, write_label_set
-from methods.base import Texts
 
 NAMES = ("no", "yes")
 TEXTS = Texts(("0", "1", "2", "3"), ("a", "b", "c", "d"))

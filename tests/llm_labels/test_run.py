@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UsageError
+from bench.core.texts import Texts
 from bench.data.load import Gold, limit_task
 from llm_labels.cache import Answer, AnswerCache
 from llm_labels.labellers.local import LocalLabeller
@@ -21,7 +22,6 @@ from llm_labels.labellers.openai_server import OpenAILabeller, Prices
 from llm_labels.labelsets import read_card, read_label_set
 from llm_labels.run import label_task
 from llm_labels.sanitise import printable
-from methods.base import Texts
 from tests.llm_labels.tiny import chat_server, prompt_file, reply, tiny_model, tiny_task
 
 TASK = tiny_task()

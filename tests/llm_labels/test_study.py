@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from bench.core.texts import Texts
 from bench.data.load import Gold
 from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance_dependence, symmetric_departure
 from llm_labels.study import Study, estimate_noise_rate, study_labels, text_features
-from methods.base import Texts
 from tests.llm_labels.tiny import tiny_task
 
 N, C = 1200, 4

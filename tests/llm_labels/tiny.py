@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.core.texts import Texts
 from bench.data.load import Gold, TaskData
 from bench.data.tasks import TaskInfo
 from llm_labels.prompts import text_hash
-from methods.base import Texts
 
 NAMES = ("negative", "positive")
 WORDS = ("good", "bad", "lovely", "awful", "rain", "sun", "tea", "bus", "late", "early")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from methods.base import RATE, Field, NoisyTask, Predictions, Texts, config
+from bench.core.texts import Texts
+from methods.base import RATE, Field, NoisyTask, Predictions, config
 
 
 def texts(*values):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bench.core.errors import UsageError
+from bench.core.texts import Texts
 from methods import npc, registry, selfmix, shared
-from methods.base import Texts
 from tests.methods.toy import accuracy, run, toy_task, toy_tools
 
 LOSSES = ["label-smoothing", "gce", "elr", "mixup", "jocor", "selfmix", "cleanlab", "knn-vote"]

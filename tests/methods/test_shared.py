@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from scipy.stats import chisquare
 
 from bench.core.errors import Skip
+from bench.core.texts import Texts
 from bench.training.encoders import load_encoder
 from bench.training.stages import StageStore, stage_hash
 from bench.training.tools import CellTools
 from methods import confident, shared
-from methods.base import Texts
 from tests.methods.toy import toy_task, toy_tools
 
 

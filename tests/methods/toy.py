@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from bench.core.texts import Texts
 from bench.training.encoders import Encoder
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
 from methods import registry
-from methods.base import NoisyTask, Texts
+from methods.base import NoisyTask
 
 WIDTH = 6
 

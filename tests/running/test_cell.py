@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
+from bench.core.texts import Texts
 from bench.data.load import Gold
 from bench.running import cell
 from bench.running.cell import (
@@ -19,7 +20,7 @@ from bench.running.cell import (
     score_steps,
     train_arrays,
 )
-from methods.base import NoisyTask, Predictions, Texts
+from methods.base import NoisyTask, Predictions
 
 CLASSES = 3
 

@@ -303,8 +303,8 @@ def test_a_record_is_whole_or_absent_wherever_its_writing_is_cut_off(tmp_path, m
         store.write_record(old, tmp_path, old_arrays)
         calls.update(count=0, last=last)
         with monkeypatch.context() as patch:
-            patch.setattr(store.os, "replace", counted(os.replace))
-            patch.setattr(store.os, "fsync", counted(os.fsync))
+            patch.setattr(os, "replace", counted(os.replace))
+            patch.setattr(os, "fsync", counted(os.fsync))
             patch.setattr(Path, "unlink", counted(Path.unlink))
             try:
                 store.write_record(new, tmp_path, new_arrays)

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.files import signature
 from bench.store.claims import holder
 from bench.store.prune import remove_leftovers
-from bench.store.records import Damaged, read_records, signature
+from bench.store.records import Damaged, read_records
 from tests.conftest import review_rows, write_csv
 from tests.running import kill_target
 

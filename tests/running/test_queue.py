@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.running.executors.queue import CONTEXT_MB, HEADROOM, Gpu, Memory, Queue, find_gpus, group_of
+from bench.grid.cells import group_of
+from bench.running.executors.queue import CONTEXT_MB, HEADROOM, Gpu, Memory, Queue, find_gpus
 from tests.factories import cell_key, done_record
 
 

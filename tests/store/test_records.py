@@ -11,17 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import UsageError
+from bench.core.files import slug, write_atomically
 from bench.store import records as store
-from bench.store.records import (
-    Damaged,
-    Record,
-    read_arrays,
-    read_record,
-    read_records,
-    slug,
-    write_atomically,
-    write_record,
-)
+from bench.store.records import Damaged, Record, read_arrays, read_record, read_records, write_record
 from tests.factories import cell_key, done_record, write_done
 
 OTHER = {
@@ -83,7 +75,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
     def refuse(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(store.os, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"

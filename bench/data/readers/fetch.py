@@ -14,13 +14,13 @@ import urllib.request
 from pathlib import Path
 
 from bench.core.errors import Unavailable
+from bench.core.files import write_atomically
 from bench.core.network import hub_reachable, offline
 from bench.data.readers.folder import read_folder, read_wrench
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid
 from bench.data.readers.tables import read_table
 from bench.data.readers.tabular import Columns
 from bench.data.tasks import Hub, PackageFiles, Repository, Shipped, Source, TaskInfo
-from bench.store.records import write_atomically
 
 __all__ = ["cache_dir", "download", "read_source"]
 

@@ -10,10 +10,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bench.core.errors import UsageError
+from bench.core.files import write_atomically
 from bench.report.compare.match import ALPHA, COMPARED, Comparison, Line, Outcome
 from bench.report.output import render
 from bench.report.tables.model import METRICS, Entry, Head, Row, Table, number
-from bench.store.records import Record, write_atomically
+from bench.store.records import Record
 
 FORMATS = ("md", "latex", "csv")
 TITLE = "Two runs compared"

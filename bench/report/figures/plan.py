@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.store.records import slug
+from bench.core.files import slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from bench.store.records import write_atomically
+from bench.core.files import write_atomically
 
 MANIFEST = "report-files.json"
 """Names and hashes of what a report wrote, so that the next one can remove what it no longer has."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from bench.core.errors import UsageError, nearest
-from bench.store.records import slug as safe_name
+from bench.core.files import slug as safe_name
 
 
 class Metric(NamedTuple):

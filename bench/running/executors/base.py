@@ -34,7 +34,7 @@ from bench.running.outcomes import existing, status_of
 
 __all__ = ["EngineOptions", "Executor", "Field", "executor_of", "register"]
 
-EXECUTORS = Registry("executor", "bench.running.executors", "bench.executors")
+EXECUTORS = Registry("executor", "bench.running.executors", "bench.running.executors.local")
 PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
 """Environment variables that workers elsewhere need as they are here."""
 

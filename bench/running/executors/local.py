@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 
 from bench.core.deadline import shown
 from bench.core.errors import BenchError
-from bench.grid.cells import Cell, Plan
+from bench.grid.cells import Cell, Plan, group_of
 from bench.grid.options import GridOptions
 from bench.running.events import (
     Event,
@@ -41,7 +41,7 @@ from bench.running.events import (
 )
 from bench.running.executors.base import Executor, dump_options, register, worker_environment
 from bench.running.executors.launch import gpu_groups, launcher, threads_each, visible_gpus
-from bench.running.executors.queue import Gpu, Memory, Queue, find_gpus, group_of
+from bench.running.executors.queue import Gpu, Memory, Queue, find_gpus
 from bench.running.outcomes import keep_failure, prepare_results
 from bench.running.runner import WAIT_SECONDS, Session, records_before, run, run_one, settled
 from bench.store.claims import Claims

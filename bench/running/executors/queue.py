@@ -7,19 +7,13 @@ import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from bench.grid.cells import Cell
+from bench.grid.cells import Cell, group_of
 from bench.store.records import CellKey, Record
 
 CONTEXT_MB = 600.0  # what a process takes of a GPU before its first tensor
 HEADROOM = 1.15  # the allocator's cache and fragmentation beyond the measured peak
 USABLE = 0.95  # share of a GPU's free memory that is dealt out
 UNKNOWN_SHARE = 0.5  # of a GPU, for a kind of cell that no record has measured yet
-
-
-def group_of(cell: Cell) -> tuple:
-    """Cells of one group share labels and training runs: same data, noise, seed, encoder and recipe."""
-    key = cell.key
-    return (key.data, key.noise, key.seed, key.encoder, key.encoder_mode, tuple(key.recipe.items()))
 
 
 class Queue:

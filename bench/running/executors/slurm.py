@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from bench.core.errors import BenchError, Unavailable, UsageError
+from bench.core.files import write_atomically
 from bench.grid.cells import Plan
 from bench.running.events import Finished, Message, Summary, Tell, parse_message
 from bench.running.executors.base import (
@@ -36,7 +37,6 @@ from bench.running.executors.base import (
 from bench.running.executors.launch import launcher
 from bench.running.executors.slurm_jobs import JOBS_FILE, in_queue
 from bench.running.outcomes import prepare_results
-from bench.store.records import write_atomically
 
 POLL_SECONDS = 2.0
 STOP_SECONDS = 20.0

@@ -1,0 +1,54 @@
+"""Names that a file system takes, and writes that leave a whole file or none."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+def slug(text: str) -> str:
+    """`text` as one safe path segment: no separators, no leading dot, at most 80 characters."""
+    safe = re.sub(r"[^A-Za-z0-9@._+=-]+", "-", text).strip("-.") or "x"
+    if safe != text and len(safe) > 80:
+        rest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        safe = f"{safe[:60]}-{rest}"
+    return safe[:80]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` under a unique temporary name in the same folder, flush to disk, rename. Raises OSError."""
+    with prepared(path, data) as put:
+        put()
+
+
+@contextlib.contextmanager
+def prepared(path: Path, data: bytes) -> Iterator[Callable[[], None]]:
+    """`data` on disk beside `path` under a temporary name; the function yielded renames it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        yield lambda: os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def signature(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a file from the next without reading it; None where there is none.
+
+    Every write makes a new file, so this holds even when the clock jumps back.
+    """
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size

@@ -1,0 +1,32 @@
+"""The texts of a split."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of one split, in a fixed order."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.texts):
+            raise ValueError(f"{len(self.ids)} ids for {len(self.texts)} texts")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over all texts in order (hex)."""
+        digest = hashlib.sha256()
+        for text in self.texts:
+            raw = text.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(8, "big"))
+            digest.update(raw)
+        return digest.hexdigest()

@@ -1,0 +1,261 @@
+"""One run of the training loop: networks side by side, their optimiser, schedule and order of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from accelerate.utils import find_executable_batch_size
+from accelerate.utils.memory import should_reduce_batch_size
+from torch import nn
+from transformers import get_linear_schedule_with_warmup
+
+from bench.core.seeds import named_generator, named_seed
+from bench.training import device
+from bench.training.batch import Batch, Loss, PerExample
+from bench.training.batches import epoch_batches, sequential_batches
+from bench.training.encoders import Classifier, Inputs, Output
+
+if TYPE_CHECKING:
+    from bench.training.trainer import Trainer
+
+MakeBatch = Callable[..., tuple[dict[str, torch.Tensor], Batch]]
+
+
+class _Side(nn.Module):
+    """Networks side by side as one module, so that one wrapper serves DDP, clipping and the optimiser."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, **inputs: torch.Tensor) -> list[Output]:
+        return [network(**inputs) for network in self.networks]
+
+
+class Fit:
+    """The state of one `Trainer.fit`; its arguments are described there."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        networks: Sequence[Classifier],
+        inputs: Inputs,
+        loss: Loss,
+        targets: Mapping[str, np.ndarray],
+        rows: np.ndarray,
+        *,
+        name: str,
+        epochs: int,
+        shuffle: bool,
+        restarts: bool,
+    ) -> None:
+        self.trainer, self.inputs, self.loss, self.targets, self.rows = trainer, inputs, loss, targets, rows
+        self.name, self.shuffle, self.restarts = name, shuffle, restarts
+        self.recipe, self.accelerator = trainer.recipe, trainer.accelerator
+        self.classes = networks[0].head.out_features
+        self.lengths = None if inputs.lengths is None else inputs.lengths[rows]
+        self.steps = -(-len(rows) // self.recipe.batch_size)  # per epoch
+        self.total = self.steps * epochs
+        side = _Side(networks)
+        trainer.parameters = sum(p.numel() for p in side.parameters() if p.requires_grad)
+        adam = torch.optim.AdamW if self.recipe.weight_decay else torch.optim.Adam
+        self.raw_optimiser = adam(
+            side.parameters(),
+            lr=self.recipe.learning_rate,
+            eps=self.recipe.adam_epsilon,
+            weight_decay=self.recipe.weight_decay,
+            fused=True,
+        )
+        self.schedule = self._linear_schedule()
+        # Precision and device only: gradients are summed over processes in `device.share_gradients`.
+        self.side = self.accelerator.prepare_model(side, evaluation_mode=True)
+        self.optimiser = self.accelerator.prepare_optimizer(self.raw_optimiser)
+        self.networks = self.accelerator.unwrap_model(self.side).networks
+
+    def close(self) -> None:
+        """Let go of the networks: the schedule makes the optimiser a cycle, which would hold them."""
+        self.raw_optimiser.state.clear()
+        self.raw_optimiser.param_groups.clear()
+        device.release(self.accelerator)
+
+    def epoch(self, number: int) -> tuple[float, np.ndarray]:
+        """One pass over the rows, `number` from 0.
+
+        Returns
+        -------
+        loss : float
+            The mean training loss.
+        running : float32[N_train, C]
+            The mean of the networks' probabilities as this process visited each text; 0 for rows that it did not.
+
+        Raises
+        ------
+        FloatingPointError
+            When the loss is not finite.
+        """
+        running = np.zeros((len(self.inputs), self.classes), np.float32)
+        if self.restarts and number:
+            self.schedule = self._linear_schedule()
+        losses = []
+        self.side.train()
+        for within, chosen in enumerate(self._order(number)):
+            value, seen, probabilities = self._step(number, number * self.steps + within, self.rows[chosen])
+            running[seen] = probabilities
+            losses.append(value)
+        mean = float(np.mean(losses))
+        if not np.isfinite(mean):
+            raise FloatingPointError(
+                f"the training loss became {mean} in epoch {number + 1}: lower --learning-rate "
+                f"(now {self.recipe.learning_rate:g})"
+            )
+        return mean, running
+
+    def _linear_schedule(self) -> torch.optim.lr_scheduler.LambdaLR:
+        for group in self.raw_optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate
+            group.pop("initial_lr", None)
+        return get_linear_schedule_with_warmup(self.raw_optimiser, round(self.recipe.warmup * self.total), self.total)
+
+    def _order(self, epoch: int) -> Iterator[np.ndarray]:
+        if not self.shuffle:
+            return sequential_batches(len(self.rows), self.recipe.batch_size)
+        draws = named_generator(*self.trainer.axes, self.name, "order", epoch)
+        return epoch_batches(self.lengths, len(self.rows), self.recipe.batch_size, draws)
+
+    def _step(self, epoch: int, step: int, rows: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """One optimiser step: the loss, the rows that this process visited and their probabilities."""
+        value, seen, probabilities = self._gradients(self._batch_maker(epoch, step), rows)
+        self.accelerator.unscale_gradients(self.optimiser)  # once per step: fp16's scaler refuses a second time
+        for network in self.networks:
+            nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.trainer.track is not None:
+            rate = self.raw_optimiser.param_groups[0]["lr"]
+            self.trainer.track({f"{self.name}/loss": value, f"{self.name}/learning_rate": rate}, step + 1)
+        self.trainer.progress(self.name, step + 1, self.total)
+        return value, seen, probabilities
+
+    def _batch_maker(self, epoch: int, step: int) -> MakeBatch:
+        """A function rows -> (input tensors, Batch): micro-batches of one step share everything else.
+
+        With `fresh`, the step's random draws start from their beginning.
+        """
+        target = self.accelerator.device
+        generator = torch.Generator()
+
+        def make(rows: np.ndarray, *, fresh: bool) -> tuple[dict[str, torch.Tensor], Batch]:
+            if fresh:
+                axes = self.trainer.axes
+                generator.manual_seed(named_seed(*axes, self.name, "loss", step))
+                # Dropout draws from torch's global stream: named at each step, so that no other run shifts it.
+                device.seed_global(named_seed(*axes, self.name, "dropout", step, device.rank()))
+            batch = Batch(
+                indices=torch.from_numpy(rows),
+                targets={key: torch.as_tensor(values[rows], device=target) for key, values in self.targets.items()},
+                networks=self.networks,
+                epoch=epoch,
+                step=step,
+                total_steps=self.total,
+                generator=generator,
+                gather=gather,
+            )
+            return to_device(self.inputs.batch(rows), target), batch
+
+        return make
+
+    def _gradients(self, make: MakeBatch, rows: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Forward and backward of one batch, in smaller micro-batches once memory has run out.
+
+        Each term is normalised within its micro-batch, and micro-batches count by their size, so losses that weigh
+        rows equally get the gradient of the whole batch; small-loss selection works within the micro-batch.
+        Returns the loss, the rows that this process visited and their probabilities (mean over networks).
+        """
+        count = device.processes()
+        mine = rows[device.rank() :: count]
+        share = -(-len(rows) // count)  # rows of the process that has most: all of them make equally many passes
+
+        def run(size: int) -> tuple[float, np.ndarray]:
+            self.optimiser.zero_grad(set_to_none=True)
+            total, probabilities = 0.0, []
+            for start in range(0, share, size):
+                piece, say = mine[start : start + size], 1.0
+                if not len(piece):  # more processes than rows: repeat one row with no say in the total
+                    piece, say = rows[:1], 0.0
+                tensors, batch = make(piece, fresh=start == 0)
+                with self.accelerator.autocast():
+                    outputs = self.side(**tensors)
+                terms = _as_terms(self.loss(outputs, batch))
+                weights = terms.weights * say
+                part = len(rows[start * count : (start + size) * count]) / len(rows)  # over all processes
+                value = ((weights * terms.losses).sum(1) / _total_mass(weights)).sum() * part
+                self.accelerator.backward(value)
+                total += float(value.detach())
+                with torch.no_grad():
+                    stacked = torch.stack([torch.softmax(output.logits, -1) for output in outputs])
+                    probabilities.append(stacked.mean(0).float().cpu().numpy()[: int(say) * len(piece)])
+            device.share_gradients(self.side.parameters())
+            return total, np.concatenate(probabilities)
+
+        value, probabilities = self._within_memory(run, min(self.trainer.micro_batch or share, share))
+        value = float(device.sum_over_processes(np.array([value], np.float32))[0])
+        return value, mine, probabilities
+
+    def _within_memory(self, run: Callable[[int], tuple[float, np.ndarray]], size: int) -> tuple[float, np.ndarray]:
+        """`run(size)`, and again with ever smaller micro-batches where memory runs out."""
+
+        def attempt(size: int) -> tuple[float, np.ndarray]:
+            """`run`, whose want of memory the other processes are told, so that they repeat the step with this one."""
+            try:
+                return run(size)
+            except device.PeerOutOfMemory:
+                raise
+            except RuntimeError as error:
+                if should_reduce_batch_size(error):
+                    device.out_of_memory_here()
+                raise
+
+        def shrunk(batch_size: int) -> tuple[float, np.ndarray]:
+            result = attempt(batch_size)
+            self.trainer.micro_batch = batch_size
+            self.trainer.notes.append(f"out of memory: micro-batches of {batch_size}, gradients accumulated")
+            return result
+
+        try:
+            return attempt(size)
+        except RuntimeError as error:
+            if size == 1 or not should_reduce_batch_size(error):
+                raise
+        # outside of `except`, whose traceback keeps what the failed pass had allocated
+        return find_executable_batch_size(shrunk, starting_batch_size=size // 2)()
+
+
+def gather(rows: torch.Tensor) -> tuple[torch.Tensor, slice]:
+    """All processes' rows of a tensor [B, ...] without gradient, and the slice of them that is this process's own."""
+    rows = rows.detach()
+    if device.processes() == 1:
+        return rows, slice(0, len(rows))
+    parts = device.gather_rows(rows)
+    start = sum(map(len, parts[: device.rank()]))
+    return torch.cat(parts), slice(start, start + len(rows))
+
+
+def to_device(tensors: dict[str, torch.Tensor], target: torch.device) -> dict[str, torch.Tensor]:
+    """Tensors by name on a device."""
+    return {name: tensor.to(target, non_blocking=True) for name, tensor in tensors.items()}
+
+
+def _total_mass(weights: torch.Tensor) -> torch.Tensor:
+    """Σ_i w_ki over the rows of all processes, [K], at least a tiny number."""
+    return device.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)
+
+
+def _as_terms(value: torch.Tensor | PerExample) -> PerExample:
+    if isinstance(value, PerExample):
+        return value
+    losses = value if value.dim() == 2 else value.unsqueeze(0)
+    return PerExample(losses, torch.ones_like(losses))

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import logging
 import pkgutil
 import sys
@@ -95,6 +96,12 @@ class Registry:
             )
         return found[0]
 
+    def version(self, cls: type) -> int:
+        """The version of a class for cell keys: its own, or the content of the user's file that it comes from."""
+        if cls.__module__.startswith(self.prefix):  # an edited file is another version
+            return int(cls.__module__.rpartition("_")[2], 16)
+        return cls.version
+
     def registered_by(self, module_prefix: str) -> list[type]:
         """The classes that come from modules whose names begin so."""
         return [cls for cls in self.classes.values() if cls.__module__.startswith(module_prefix)]
@@ -106,3 +113,8 @@ class Registry:
             del self.classes[cls.name]
         for name in [name for name in sys.modules if name.startswith(module_prefix)]:
             del sys.modules[name]
+
+
+def describe(cls: type) -> str:
+    """The first line of a class's docstring."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0]

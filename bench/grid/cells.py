@@ -16,14 +16,12 @@ from bench.grid.options import RECIPE_OPTIONS, RUNNING_OPTIONS, GridOptions
 from bench.noise.draw import covered, draw
 from bench.noise.label_sets import find_label_sets
 from bench.noise.select import NoiseSource, sources_for
+from bench.noise.synthetic.base import NOISES
 from bench.store.records import CellKey
 from bench.training import encoders
 from bench.training.device import choose_precision
 from bench.training.recipe import Recipe, make_recipe
 from methods import registry, wrappers
-
-SYNTHETIC_VERSION = 1
-"""Bump it when synthetic noise is drawn differently: old records are then not reused."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ def _narrowed(selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | N
 def _data_fingerprint(source: NoiseSource, task: TaskData, seed: int, options: GridOptions) -> str:
     """Texts, gold and labels. Synthetic noise is a function of these, its name and its code version."""
     if source.kind == "synthetic":
-        return f"{task.fingerprint}-{source.id}-v{SYNTHETIC_VERSION}"
+        return f"{task.fingerprint}-{source.id}-v{NOISES.version(source.noise)}"
     return f"{task.fingerprint}-{draw(source, task, seed, uncovered=options.uncovered).fingerprint}"
 
 

@@ -21,15 +21,8 @@ from bench.core.seeds import named_generator
 from bench.data.load import SPLITS, Gold, TaskData, limit_task, restrict
 from bench.noise.label_sets import LabelSetRef, labellers, labelling_cost, read_labels
 from bench.noise.select import NoiseSource, parse_noise, sources_for, why_not
-from bench.noise.synthetic import (
-    asymmetric,
-    idn_probabilities,
-    idn_rates,
-    idn_weights,
-    instance_dependent,
-    majority_vote,
-    symmetric,
-)
+from bench.noise.synthetic.base import Drawn, Rng
+from bench.noise.votes import majority_vote
 from bench.store.records import NoiseFacts
 
 __all__ = [
@@ -46,6 +39,7 @@ __all__ = [
 ]
 
 UNCOVERED = ("uniform", "drop")
+Embeddings = Callable[[], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -97,14 +91,14 @@ def draw(
     source: NoiseSource,
     task: TaskData,
     seed: int,
-    embeddings: Callable[[], Mapping[str, np.ndarray]] | None = None,
+    embeddings: Embeddings | None = None,
     uncovered: str = "uniform",
 ) -> NoisyLabels:
     """The noisy labels of a task for one seed.
 
-    `embeddings()` gives float[n, F] by split, in the order of the task's texts; called for IDN only. `uncovered`
-    says what a text without any weak vote gets: a `uniform` class, or -1 (`drop`). Raises Skip where the source does
-    not apply to the task, UsageError for labels that do not fit it.
+    `embeddings()` gives float[n, F] by split, in the order of the task's texts; called only for noise that needs it.
+    `uncovered` says what a text without any weak vote gets: a `uniform` class, or -1 (`drop`). Raises Skip where the
+    source does not apply to the task, UsageError for labels that do not fit it.
     """
     if uncovered not in UNCOVERED:
         raise unknown("value of uncovered", uncovered, UNCOVERED)
@@ -165,23 +159,16 @@ def wrong_share(labels: np.ndarray, gold: np.ndarray | None) -> float | None:
     return float((labels != gold)[labels >= 0].mean())
 
 
-def _synthetic(source: NoiseSource, task: TaskData, rng: Callable, embeddings: Callable | None) -> tuple[dict, dict]:
-    kind, num_classes = source.id.partition("@")[0], len(task.label_names)
-    golds = {"train": task.gold.train, "valid": task.gold.valid}
-    if kind != "idn":
-        flip = symmetric if kind == "sn" else asymmetric
-        return {split: flip(gold, num_classes, source.rate, rng(split)) for split, gold in golds.items()}, {}
-    if embeddings is None:
-        raise UsageError(f"{source.id} depends on the texts: it needs sentence embeddings, and none were given")
-    vectors = embeddings()
-    weights = idn_weights(num_classes, vectors["train"].shape[1], rng("weights"))
-    labels, facts = {}, {}
-    for split, gold in golds.items():
-        generator = rng(split)
-        rates = idn_rates(len(gold), source.rate, generator)
-        labels[split] = instance_dependent(idn_probabilities(gold, vectors[split], weights, rates), generator)
-        facts[f"mean_rate_{split}"] = float(rates.mean())
-    return labels, facts
+def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embeddings | None) -> Drawn:
+    if source.noise is None or source.rate is None:
+        raise UsageError(f"{source.id} is not a synthetic noise")
+    vectors = None
+    if source.noise.needs_embeddings:
+        if embeddings is None:
+            raise UsageError(f"{source.id} depends on the texts: it needs sentence embeddings, and none were given")
+        vectors = embeddings()
+    gold = {"train": task.gold.train, "valid": task.gold.valid}
+    return source.noise().draw(gold, len(task.label_names), source.rate, rng, vectors)
 
 
 def _answers(source: NoiseSource, task: TaskData) -> dict[str, np.ndarray]:

@@ -1,29 +1,27 @@
 """Sources of noisy labels by name: which there are for a task, and why one that was asked for cannot be used.
 
-Names: `weak`, `sn@RATE`, `asn@RATE`, `idn@RATE`, a user's column, an LLM by (a unique beginning of) its name, `all`
-(every label set and column of the task), and ensembles of LLMs or columns, `vote(a,b)` and `dawid-skene(a,b)`.
+Names: `weak`, synthetic noise (`sn@RATE`, `asn@RATE`, `idn@RATE`, `FILE.py@RATE`), a user's column, an LLM by (a unique
+beginning of) its name, `all` (every label set and column of the task), and ensembles of LLMs or columns, `vote(a,b)`
+and `dawid-skene(a,b)`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bench.core.errors import Unavailable, UsageError, resolve, unknown
+from bench.core.registry import describe
 from bench.data.load import TaskData
 from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
+from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
 from llm_labels.labelsets import OtherTexts
 
 __all__ = ["NoiseSource", "Selection", "parse_noise", "sources_for", "why_not"]
 
-SYNTHETIC = {
-    "sn": "symmetric: wrong labels uniform over the other classes",
-    "asn": "asymmetric: wrong labels are the next class",
-    "idn": "instance-dependent: wrong labels depend on the text",
-}
 PROMPTINGS = ("zero", "few")
 RULES = ("vote", "dawid-skene")
 
@@ -37,7 +35,7 @@ class NoiseSource:
     labeller: str | None = None
     prompting: str | None = None  # "zero" | "few"
     rate: float | None = None  # synthetic only: P(noisy ≠ gold) asked for
-    options: dict[str, Any] = field(default_factory=dict)
+    noise: type[SyntheticNoise] | None = None  # synthetic only
     members: tuple[LabelSetRef | str, ...] = ()  # label sets, or names of a user's columns; several in an ensemble
     rule: Literal["single", "vote", "dawid-skene"] = "single"  # how the members become one label
 
@@ -47,15 +45,11 @@ Selection = NoiseSource | tuple[NoiseSource, str]
 
 
 def parse_noise(text: str) -> NoiseSource:
-    """The source for `weak`, `sn@RATE`, `asn@RATE` or `idn@RATE`. Raises UsageError with the allowed range."""
-    name, at, rate = (part.strip().lower() for part in text.partition("@"))
-    if name == "weak" and not at:
+    """The source for `weak`, `NAME@RATE` or `FILE.py@RATE`. Raises UsageError with the allowed range."""
+    if text.strip().lower() == "weak":
         return NoiseSource("weak", "weak")
-    if name not in SYNTHETIC:
-        raise unknown("noise", text, ["weak", *(f"{kind}@RATE" for kind in SYNTHETIC)])
-    if not re.fullmatch(r"\d*\.?\d+(e-\d+)?", rate) or not 0 <= float(rate) <= 1:
-        raise UsageError(f"noise '{text}': the rate must be a number from 0 to 1, like {name}@0.3")
-    return NoiseSource(f"{name}@{float(rate):g}", "synthetic", rate=float(rate))
+    kind, rate = parse_synthetic(text)
+    return NoiseSource(f"{kind.name}@{rate:g}", "synthetic", rate=rate, noise=kind)
 
 
 def why_not(source: NoiseSource, task: TaskData) -> str | None:
@@ -65,14 +59,15 @@ def why_not(source: NoiseSource, task: TaskData) -> str | None:
     if source.kind == "column":
         missing = [name for name in source.members if name not in task.columns]
         return f"task {task.name} has no column '{missing[0]}'" if missing else None
-    if source.kind != "synthetic":
+    if source.noise is None or source.rate is None:
         return None
     unknown_gold = [split for split in ("train", "valid") if task.gold.of(split) is None]
     if unknown_gold:
         return f"{source.id} is made from gold labels, and task {task.name} has none for {unknown_gold[0]}"
-    most = 1 - 1 / len(task.label_names)
-    if source.id.startswith("sn@") and source.rate > most + 1e-9:
-        return f"{source.id}: with {len(task.label_names)} classes the symmetric rate is at most {most:.3g}"
+    most = source.noise().most(len(task.label_names))
+    if source.rate > most + 1e-9:
+        title = describe(source.noise).partition(":")[0]
+        return f"{source.id}: with {len(task.label_names)} classes the {title} rate is at most {most:.3g}"
     return None
 
 

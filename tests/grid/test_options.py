@@ -10,8 +10,9 @@ import yaml
 from bench.cli import app as cli
 from bench.cli import options as cli_options
 from bench.core.errors import UsageError
+from bench.grid.cells import Plan
 from bench.grid.options import PRESETS, GridOptions, load_options
-from bench.running.executors.local import dump_options
+from bench.running.executors.base import dump_options
 
 
 def test_defaults_are_those_of_the_model():
@@ -141,7 +142,7 @@ def test_what_workers_are_given_reads_back_to_the_same_grid(tmp_path):
     }
     options = load_options(given)
     path = tmp_path / "grid.yaml"
-    path.write_text(dump_options(options), encoding="utf-8")
+    path.write_text(dump_options(Plan(options, [])), encoding="utf-8")
     assert load_options({}, path) == options.model_copy(update={"jobs": 1})
 
 

@@ -7,15 +7,10 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import chisquare, truncnorm
 
-from bench.noise.synthetic import (
-    asymmetric,
-    idn_probabilities,
-    idn_rates,
-    idn_weights,
-    instance_dependent,
-    majority_vote,
-    symmetric,
-)
+from bench.noise.synthetic.asymmetric import asymmetric
+from bench.noise.synthetic.instance_dependent import idn_probabilities, idn_rates, idn_weights, instance_dependent
+from bench.noise.synthetic.symmetric import symmetric
+from bench.noise.votes import majority_vote
 
 N = 20_000
 

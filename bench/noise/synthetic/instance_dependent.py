@@ -1,32 +1,44 @@
-"""Synthetic label noise and vote aggregation as pure functions of arrays and a generator.
-
-Symmetric (SN) and asymmetric (ASN) noise; instance-dependent noise (IDN) after Xia et al. 2020, Part-dependent label
-noise: towards instance-dependent label noise, NeurIPS. Equations: the methods specification, section 1.
-"""
+"""Instance-dependent label noise after Xia et al. 2020, Part-dependent label noise: towards instance-dependent label
+noise, NeurIPS."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-__all__ = ["asymmetric", "idn_probabilities", "idn_weights", "instance_dependent", "majority_vote", "symmetric"]
+from bench.noise.synthetic.base import Drawn, Rng, SyntheticNoise, register
 
 IDN_RATE_SD = 0.1  # sd of the per-text flip rate (norm_std of the reference generator)
 IDN_SCALE = 5.0  # length of the scaled embedding: larger makes flips depend more on the text
 
 
-def symmetric(gold: np.ndarray, num_classes: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """SN: with probability rate·C/(C−1) redraw uniformly from all C classes, so P(noisy ≠ gold) = rate exactly.
+@register
+class InstanceDependent(SyntheticNoise):
+    """instance-dependent: wrong labels depend on the text"""
 
-    `gold` int64[n] -> int64[n]. Needs rate ≤ (C−1)/C, where labels carry no information any more.
-    """
-    redrawn = rng.random(len(gold)) < rate * num_classes / (num_classes - 1)
-    return np.where(redrawn, rng.integers(num_classes, size=len(gold)), gold)
+    name = "idn"
+    needs_embeddings = True
 
-
-def asymmetric(gold: np.ndarray, num_classes: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """ASN: with probability `rate` the label becomes (gold + 1) mod C. int64[n] -> int64[n]."""
-    flipped = rng.random(len(gold)) < rate
-    return np.where(flipped, (gold + 1) % num_classes, gold)
+    def draw(
+        self,
+        gold: Mapping[str, np.ndarray],
+        num_classes: int,
+        rate: float,
+        rng: Rng,
+        embeddings: Mapping[str, np.ndarray] | None = None,
+    ) -> Drawn:
+        """See `SyntheticNoise.draw`; the facts hold the mean flip rate by split."""
+        assert embeddings is not None
+        weights = idn_weights(num_classes, embeddings["train"].shape[1], rng("weights"))
+        labels, facts = {}, {}
+        for split, classes in gold.items():
+            generator = rng(split)
+            rates = idn_rates(len(classes), rate, generator)
+            probabilities = idn_probabilities(classes, embeddings[split], weights, rates)
+            labels[split] = instance_dependent(probabilities, generator)
+            facts[f"mean_rate_{split}"] = float(rates.mean())
+        return labels, facts
 
 
 def idn_weights(num_classes: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -72,16 +84,3 @@ def instance_dependent(probabilities: np.ndarray, rng: np.random.Generator) -> n
     cumulative = probabilities.cumsum(axis=1)
     drawn = rng.random((len(probabilities), 1)) * cumulative[:, -1:]
     return (drawn >= cumulative).sum(axis=1).clip(max=probabilities.shape[1] - 1).astype(np.int64)
-
-
-def majority_vote(votes: np.ndarray, num_classes: int, rng: np.random.Generator, uncovered: str) -> np.ndarray:
-    """The class with most votes, int64[n, F] -> int64[n]; -1 is no vote; ties fall to a uniform choice among the best.
-
-    A row without any vote gets a uniform class (`uncovered="uniform"`) or -1 (`"drop"`).
-    """
-    rows, voters = np.nonzero(votes >= 0)
-    flat = rows * num_classes + votes[rows, voters]
-    counts = np.bincount(flat, minlength=len(votes) * num_classes).reshape(len(votes), num_classes)
-    # counts are whole numbers: a uniform addend below 1 orders equal counts at random and nothing else
-    winners = (counts + rng.random(counts.shape)).argmax(axis=1)
-    return np.where(counts.any(axis=1) | (uncovered == "uniform"), winners, -1)

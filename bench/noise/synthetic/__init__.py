@@ -1,0 +1,1 @@
+"""Synthetic label noise, one file per kind; `base` says what a kind is."""

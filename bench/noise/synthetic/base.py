@@ -1,0 +1,101 @@
+"""What a kind of synthetic noise is: it turns gold labels into noisy ones at a given rate.
+
+A new kind is one file in this folder (or any file: `--noise ./mine.py@0.3`):
+
+    @register
+    class Mine(SyntheticNoise):
+        \"\"\"One line: what wrong labels look like.\"\"\"
+
+        name = "mine"
+
+        def draw(self, gold, num_classes, rate, rng, embeddings=None):
+            return {split: ... for split, labels in gold.items()}, {}
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bench.core.errors import UsageError, unknown
+from bench.core.registry import Registry
+
+__all__ = ["Drawn", "Rng", "SyntheticNoise", "parse_synthetic", "register"]
+
+NOISES = Registry("noise", "bench.noise.synthetic", "bench.noise")
+Rng = Callable[[str], np.random.Generator]
+Drawn = tuple[dict[str, np.ndarray], dict[str, Any]]
+
+
+class SyntheticNoise(abc.ABC):
+    """A kind of synthetic noise.
+
+    Attributes
+    ----------
+    name : str
+        Its short name: `sn` in `sn@0.3`.
+    version : int
+        Raised when a change alters labels; old records are then not reused.
+    needs_embeddings : bool
+        Whether `draw` needs sentence embeddings of the texts.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    needs_embeddings: ClassVar[bool] = False
+
+    def most(self, num_classes: int) -> float:
+        """The highest rate that makes sense for so many classes."""
+        return 1.0
+
+    @abc.abstractmethod
+    def draw(
+        self,
+        gold: Mapping[str, np.ndarray],
+        num_classes: int,
+        rate: float,
+        rng: Rng,
+        embeddings: Mapping[str, np.ndarray] | None = None,
+    ) -> Drawn:
+        """Noisy labels for gold labels.
+
+        Parameters
+        ----------
+        gold : {split: int64[n]}
+            Gold classes of train and valid.
+        num_classes : int
+            C.
+        rate : float
+            The share of labels that should be wrong, in [0, 1].
+        rng : Callable[[str], Generator]
+            A generator per name, seeded by task, source, seed and that name; use the split's name for its draws.
+        embeddings : {split: float[n, F]}, optional
+            Sentence embeddings, only where `needs_embeddings`.
+
+        Returns
+        -------
+        labels : {split: int64[n]}
+        facts : dict
+            Small facts for the record, e.g. the rate that was really drawn.
+        """
+
+
+def register(cls: type[SyntheticNoise]) -> type[SyntheticNoise]:
+    """Class decorator: make a kind of noise known under its `name`."""
+    return NOISES.add(cls)
+
+
+def parse_synthetic(text: str) -> tuple[type[SyntheticNoise], float]:
+    """The kind and the rate of `NAME@RATE` or `FILE.py@RATE`. Raises UsageError with the allowed range."""
+    name, _, rate = (part.strip() for part in text.rpartition("@")) if "@" in text else (text.strip(), "", "")
+    if name.endswith(".py"):
+        kind = NOISES.find(name)
+    elif (kind := NOISES.available().get(name.lower())) is None:
+        raise unknown("noise", text, ["weak", *(f"{known}@RATE" for known in NOISES.available())])
+    if not re.fullmatch(r"\d*\.?\d+(e-\d+)?", rate.lower()) or not 0 <= float(rate) <= 1:
+        raise UsageError(f"noise '{text}': the rate must be a number from 0 to 1, like {kind.name}@0.3")
+    return kind, float(rate)

@@ -209,4 +209,4 @@ def test_workers_see_the_options_and_not_the_environment(make, monkeypatch):
     assert seen["env"]["OMP_NUM_THREADS"] == "3"
     assert seen["env"]["CUDA_VISIBLE_DEVICES"] == "GPU-1"
     assert seen["command"][1:4] == ["-m", "bench", "run"]
-    assert "jobs: 1" in dump_options(grid.options)
+    assert "jobs: 1" in dump_options(grid)

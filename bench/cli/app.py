@@ -122,6 +122,7 @@ def run(
     text_column: opt.TextColumn = None,
     gold_column: opt.GoldColumn = None,
     label_columns: opt.LabelColumns = None,
+    no_answer: opt.NoAnswer = None,
     uncovered: opt.Uncovered = None,
     results: opt.Results = None,
     executor: opt.Executor = None,
@@ -156,7 +157,7 @@ def _run_plan(plan, *, force: bool, log_json: bool) -> None:
     options, first = plan.options, device.is_first_process()
     if first and not log_json:
         for note in plan.notes:
-            out.print(f"[dim]{escape(note)}[/]", highlight=False)
+            _print_note(note)
         cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
         out.print(f"{cells} → {escape(str(options.results))}", highlight=False, soft_wrap=True)
 
@@ -175,6 +176,10 @@ def _run_plan(plan, *, force: bool, log_json: bool) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
+def _print_note(note: str) -> None:
+    out.print(f"[dim]{escape(_printable(note))}[/]", highlight=False, soft_wrap=True)
+
+
 def _show_dry_run(plan, *, as_json: bool) -> None:
     from bench.cli.display import status_table
     from bench.running.events import Planned
@@ -188,7 +193,7 @@ def _show_dry_run(plan, *, as_json: bool) -> None:
             typer.echo(line)
         return
     for note in plan.notes:
-        out.print(f"[dim]{escape(note)}[/]", highlight=False)
+        _print_note(note)
     _print_statuses(*status_table(shown), shown)
     from bench.cli.display import duration
     from bench.grid.estimate import sentences
@@ -241,6 +246,7 @@ def status(
     text_column: opt.TextColumn = None,
     gold_column: opt.GoldColumn = None,
     label_columns: opt.LabelColumns = None,
+    no_answer: opt.NoAnswer = None,
     uncovered: opt.Uncovered = None,
     results: opt.Results = None,
 ) -> None:

@@ -140,6 +140,7 @@ def _show_made(made, data) -> None:
 def labels(
     tasks: opt.Tasks = None,
     data_dir: opt.DataDir = None,
+    no_answer: opt.NoAnswer = None,
     out_dir: Annotated[Path | None, Option("--out", help="also write the tables as CSV into this folder")] = None,
 ) -> None:
     """Study label sets: sizes, refusals, noise rates and kinds, confusion, agreement, estimates without gold."""
@@ -155,7 +156,7 @@ def labels(
     studies = []
     for name in names:
         try:
-            data = load_task(name, data_dir=data_dir)
+            data = load_task(name, data_dir=data_dir, no_answer=split_list(no_answer or []))
             sets = find_label_sets(data_dir, data.info.name)
             if not sets:
                 raise UsageError(f"there is no label set for task {name}: make one with `bench label --task {name}`")

@@ -50,6 +50,7 @@ DataDir = Annotated[Path | None, _option("data-dir", "folder with a sub-folder a
 TextColumn = Annotated[str | None, _option("text-column", "a CSV's column of texts (default text)", "Data")]
 GoldColumn = Annotated[str | None, _option("gold-column", "a CSV's column of gold labels", "Data")]
 LabelColumns = Annotated[str | None, _option("label-columns", "a CSV's columns of noisy labels", "Data")]
+NoAnswer = Annotated[str | None, _option("no-answer", "values that mean no answer: -1,abstain", "Data")]
 Uncovered = Annotated[str | None, _option("uncovered", "texts without weak votes: uniform or drop", "Data")]
 
 Results = Annotated[Path | None, _option("results", "folder of results (default results)", "Running")]

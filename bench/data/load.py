@@ -64,6 +64,8 @@ class TaskData:
     limit: int | None = None
     whole: TaskData | None = field(default=None, repr=False)  # the task before `limit`; None: this is it
     origin: str = ""  # where it was read from, for people
+    notes: tuple[str, ...] = ()  # what was understood of a user's own data, a sentence each
+    ignored: tuple[tuple[str, str], ...] = ()  # columns of a user's own table that are not used, with the reason
 
     def texts(self, split: str) -> Texts:
         """The texts of one split."""
@@ -92,12 +94,14 @@ def load_task(
     text_column: str | None = None,
     gold_column: str | None = None,
     label_columns: Sequence[str] | None = None,
+    no_answer: Sequence[str] = (),
 ) -> TaskData:
     """The task that `selector` names.
 
     A selector is a known name or a unique beginning of one (`trec`, `20`), with parameters in brackets
     (`semeval[mark_entities=false]`), or the path of a CSV, TSV, JSONL or JSON file or of a folder. The column
-    options say how to read a user's own file or folder (see `bench.data.readers.tabular`); known tasks ignore them.
+    options and `no_answer` (values that mean it) say how to read a user's own file or folder (see
+    `bench.data.readers.tabular`); known tasks ignore them.
     `limit`: at most so many texts a split, see `limit_task`.
 
     Raises UsageError for a wrong name or file, Unavailable (naming every way) for a known task that is nowhere.
@@ -108,11 +112,11 @@ def load_task(
     if data_dir is not None and not Path(data_dir).is_dir():
         raise UsageError(f"data folder '{data_dir}' does not exist: name a folder with --data-dir")
     if _is_path(base):
-        columns = Columns(text_column, gold_column, label_columns)
+        columns = Columns(text_column, gold_column, label_columns, tuple(no_answer))
         raw, info = _from_path(Path(base), columns)
     else:
         info = known()[_known_name(base)]
-        raw = _find(info, None if data_dir is None else Path(data_dir))
+        raw = replace(_find(info, None if data_dir is None else Path(data_dir)), notes=())
     raw_data.check(raw)
     task = _assemble(raw, info, parameters)
     return task if limit is None else limit_task(task, limit)
@@ -254,4 +258,6 @@ def _assemble(raw: RawTask, info: TaskInfo, parameters: dict[str, bool]) -> Task
         rows={split: np.arange(len(part.texts)) for split, part in splits.items()},
         full_fingerprint={split: texts.fingerprint for split, texts in plain.items()},
         origin=raw.origin,
+        notes=raw.notes,
+        ignored=raw.ignored,
     )

@@ -13,7 +13,7 @@ from bench.core.errors import Skip, Unavailable, UsageError, resolve
 from bench.core.selectors import parse
 from bench.data.load import TaskData, load_task
 from bench.grid.options import RECIPE_OPTIONS, RUNNING_OPTIONS, GridOptions
-from bench.noise.draw import covered, draw
+from bench.noise.draw import covered, draw, no_answer_share
 from bench.noise.label_sets import find_label_sets
 from bench.noise.select import NoiseSource, sources_for
 from bench.noise.synthetic.base import NOISES
@@ -77,6 +77,7 @@ def plan(options: GridOptions) -> Plan:
     notes.append(f"precision {precision.mode}: {precision.reason}")
     encoder_modes = [(text, *encoders.split_mode(text)) for text in options.encoder]
     tasks = _load_all(task_names, options, notes)
+    notes += [f"{task.name}: {note}" for _, task in tasks for note in task.notes]
     columns = sorted({column for _, task in tasks for column in task.columns})
     cells: list[Cell] = []
     for task_name, whole in tasks:
@@ -89,6 +90,7 @@ def plan(options: GridOptions) -> Plan:
             also_known=columns,
         )
         usable = [_narrowed(selection, whole) for selection in found]
+        notes += _no_answer_notes(usable)
         for text, name, mode in encoder_modes:
             recipe = _recipe(options, name, mode, whole, precision.mode)
             pooling = options.pooling
@@ -183,6 +185,7 @@ def _load(name: str, options: GridOptions) -> TaskData:
         text_column=options.text_column,
         gold_column=options.gold_column,
         label_columns=options.label_columns,
+        no_answer=options.no_answer or (),
     )
 
 
@@ -200,6 +203,14 @@ def _narrowed(selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | N
         return selection, covered(selection, task), None
     except Skip as skip:
         return selection, task, str(skip)
+
+
+def _no_answer_notes(usable: list[tuple[NoiseSource, TaskData, str | None]]) -> list[str]:
+    """How many train labels of the sources of one task are no answer, in one sentence; none where all answered."""
+    shares = [(source, task, no_answer_share(source, task)) for source, task, skip in usable if not skip]
+    listed = ", ".join(f"{source.id} {100 * share:.1f} %" for source, _, share in shares if share)
+    name = usable[0][1].name if usable else ""
+    return [f"{name}: no answer in train, so a class drawn uniformly at random: {listed}"] if listed else []
 
 
 def _data_fingerprint(source: NoiseSource, task: TaskData, seed: int, options: GridOptions) -> str:

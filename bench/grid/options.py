@@ -18,7 +18,7 @@ PRESETS = Path(__file__).parent / "presets"
 RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
 RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages", "timeout", "retry", "track")
 """Options that say where and how cells run, and change no number."""
-LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns", "track")
+LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns", "no_answer", "track")
 PROMPTING = ("zero", "few")
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 
@@ -51,6 +51,7 @@ class GridOptions(BaseModel):
     text_column: str | None = None
     gold_column: str | None = None
     label_columns: list[str] | None = None
+    no_answer: list[str] | None = None
     limit: int | None = Field(None, ge=2)
     data_dir: Path | None = None
     results: Path = Path("results")

@@ -31,6 +31,7 @@ __all__ = [
     "covered",
     "draw",
     "labellers",
+    "no_answer_share",
     "noise_facts",
     "parse_noise",
     "sources_for",
@@ -114,7 +115,8 @@ def draw(
         return NoisyLabels(**labels, test=None, source=source, facts=facts)
     if source.kind == "weak":
         labels = {s: majority_vote(task.votes[s], num_classes, rng(s), uncovered) for s in ("train", "valid")}
-        return NoisyLabels(**labels, test=None, source=source)
+        share = no_answer_share(source, task)
+        return NoisyLabels(**labels, test=None, source=source, facts={"without_votes_train": share} if share else {})
     answers = _answers(source, task)
     if source.rule == "dawid-skene":
         labels = _dawid_skene(answers, num_classes)
@@ -127,6 +129,14 @@ def draw(
     return NoisyLabels(labels["train"], labels["valid"], labels.get("test"), source, facts)
 
 
+def no_answer_share(source: NoiseSource, task: TaskData) -> float:
+    """The share of train texts for which no member of a source has an answer: methods get a uniform class there."""
+    if source.kind == "synthetic":
+        return 0.0
+    votes = task.votes["train"] if source.kind == "weak" else _answers(source, task)["train"]
+    return float((votes < 0).all(axis=1).mean())
+
+
 def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts:
     """The labels described against gold: rates, share without an answer, confusion, the labeller's own accuracy."""
     source = labels.source
@@ -136,7 +146,7 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts
         answered = labels.train >= 0
         flat = gold.train[answered] * num_classes + labels.train[answered]
         confusion = np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes).tolist()
-    if labels.test is not None and gold.test is not None:
+    if labels.test is not None and gold.test is not None and (labels.test >= 0).any():
         accuracy = float((labels.test == gold.test).mean())
     return NoiseFacts(
         kind=source.kind,

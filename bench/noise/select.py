@@ -16,6 +16,7 @@ from typing import Literal
 from bench.core.errors import Unavailable, UsageError, resolve, unknown
 from bench.core.registry import describe
 from bench.data.load import TaskData
+from bench.data.readers.columns import ROW_NUMBERS
 from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
 from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
 from llm_labels.labelsets import OtherTexts
@@ -23,6 +24,7 @@ from llm_labels.labelsets import OtherTexts
 __all__ = ["NoiseSource", "Selection", "parse_noise", "sources_for", "why_not"]
 
 PROMPTINGS = ("zero", "few")
+MAX_SHOWN = 1000  # characters of a list of columns
 RULES = ("vote", "dawid-skene")
 
 
@@ -58,7 +60,11 @@ def why_not(source: NoiseSource, task: TaskData) -> str | None:
         return f"task {task.name} has no weak votes: use a data set in the WRENCH layout, or another noise source"
     if source.kind == "column":
         missing = [name for name in source.members if name not in task.columns]
-        return f"task {task.name} has no column '{missing[0]}'" if missing else None
+        if missing:
+            return f"task {task.name} has no column '{missing[0]}'"
+        if all((task.columns[name]["train"] < 0).all() for name in source.members):
+            return f"{source.id} has no answer for any train text of task {task.name}: fill it in or leave it out"
+        return None
     if source.noise is None or source.rate is None:
         return None
     unknown_gold = [split for split in ("train", "valid") if task.gold.of(split) is None]
@@ -145,6 +151,13 @@ class _Finder:
         found += [self.checked(_column(name)) for name in self.task.columns]
         if found:
             return found
+        unused = [f"{name} ({why})" for name, why in self.task.ignored if why != ROW_NUMBERS]
+        if unused:
+            raise UsageError(
+                f"task {self.task.name}: no column is taken for a labeller's: {', '.join(unused)[:MAX_SHOWN]}; name "
+                "the labellers' columns with --label-columns, add noise with --noise, or make a label set with "
+                f"`bench label --llm NAME --task {self.task.info.name}`"
+            )
         how = f"make one with `bench label --llm NAME --task {self.task.info.name}`, or add noise with --noise"
         return [(NoiseSource("all", "llm"), f"there is no label set for task {self.task.name}: {how}")]
 
@@ -154,6 +167,11 @@ class _Finder:
         if not slash or wanted not in PROMPTINGS:
             base, wanted = name, None
         known = {ref.labeller for ref in self.sets}.union(self.task.columns, self.also_known)
+        if base.strip() not in known and (why := dict(self.task.ignored).get(base.strip())):
+            raise UsageError(
+                f"column '{base.strip()}' of task {self.task.name} is not taken for a labeller's: {why}; "
+                "name it with --label-columns if it is one"
+            )
         return resolve("llm", base.strip(), known), wanted
 
     def wanted(self, prompting: str) -> bool:

@@ -212,6 +212,7 @@ def data_facts(task: TaskData) -> DataFacts:
         n_valid=len(task.valid),
         n_test=len(task.test),
         has_gold=task.gold.test is not None,
+        notes=list(task.notes),
     )
 
 

@@ -72,6 +72,7 @@ class DataFacts(Strict):
     n_valid: int
     n_test: int
     has_gold: bool  # False: no gold in the test split, so there are no scores
+    notes: list[str] = []  # what was understood of a user's own data: gold, labellers, columns left out
 
 
 class Scores(Strict):

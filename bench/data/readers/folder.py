@@ -14,7 +14,7 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid, read_label_names
 from bench.data.readers.tables import as_string, load_json, read_table
-from bench.data.readers.tabular import Columns, finished, from_tables
+from bench.data.readers.tabular import Columns, from_tables
 
 __all__ = ["mark_entities", "read_folder", "read_wrench"]
 
@@ -40,7 +40,7 @@ def read_folder(folder: Path, label_names: tuple[str, ...] | None, columns: Colu
         if label_names is None:
             raise UsageError(f"{folder} has no label.json: a WRENCH folder needs one, like {{'0': 'no', '1': 'yes'}}")
         return read_wrench(files, label_names, str(folder))
-    return finished(from_tables({s: read_table(path) for s, path in files.items()}, label_names, columns, str(folder)))
+    return from_tables({s: read_table(path) for s, path in files.items()}, label_names, columns, str(folder))
 
 
 def read_wrench(files: dict[str, Path], label_names: tuple[str, ...], origin: str) -> RawTask:
@@ -104,10 +104,26 @@ def _wrench_split(path: Path, label_names: tuple[str, ...]) -> RawSplit:
 
 
 def _gold(path: Path, rows: list[dict], label_names: tuple[str, ...]) -> np.ndarray | None:
+    if all(type(row.get("label")) is int for row in rows):
+        return _gold_ids(path, [row["label"] for row in rows], label_names)
     values = [as_string(row.get("label"), path, f"row {number}") for number, row in enumerate(rows, 1)]
     gold = encode(values, label_names, str(path))
-    if (gold < 0).all():
-        return None
+    return None if (gold < 0).all() else _complete(gold, path)
+
+
+def _gold_ids(path: Path, ids: list[int], label_names: tuple[str, ...]) -> np.ndarray | None:
+    """In this layout a whole number is a class id, even where class names are numbers; -1 = not known."""
+    for row, value in enumerate(ids, 1):
+        if not -1 <= value < len(label_names):
+            raise UsageError(
+                f"{path}, row {row}: label '{value}' is outside the label set: class ids are 0..{len(label_names) - 1} "
+                "(-1 = not known); write the names of classes as text"
+            )
+    gold = np.array(ids, dtype=np.int64)
+    return None if (gold < 0).all() else _complete(gold, path)
+
+
+def _complete(gold: np.ndarray, path: Path) -> np.ndarray:
     if (gold < 0).any():
         raise UsageError(f"{path}, row {int(np.flatnonzero(gold < 0)[0]) + 1}: no label while others have one")
     return gold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import UsageError, is_unicode
+from bench.data.readers.label_values import LabelSet, complaint, read
 from bench.data.readers.tables import load_json
 
 __all__ = [
@@ -57,6 +59,8 @@ class RawTask:
     label_names: tuple[str, ...]
     splits: Mapping[str, RawSplit]
     origin: str  # where it came from, for messages
+    notes: tuple[str, ...] = ()  # what was understood, filled or left out, a sentence each
+    ignored: tuple[tuple[str, str], ...] = ()  # columns of a user's table that are not used, with the reason
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:
@@ -75,25 +79,16 @@ def read_label_names(path: Path) -> tuple[str, ...]:
 
 
 def encode(values: Sequence[str], label_names: Sequence[str], where: str) -> np.ndarray:
-    """Class ids int64[n] of values that are class names or class ids; "" and "-1" give -1.
+    """Class ids int64[n] of values that are class names, or all of them class ids; missing values and "-1" give -1.
 
     Raises UsageError naming the first row with a value outside the label set.
     """
-    ids = {str(position): position for position in range(len(label_names))}
-    ids |= {name: position for position, name in enumerate(label_names)}  # a name wins over a number
-    ids.setdefault("-1", -1)
-    ids[""] = -1
-    found = [ids.get(value.strip(), -2) for value in values]
-    encoded = np.array(found, dtype=np.int64)
-    outside = np.flatnonzero(encoded == -2)
-    if outside.size:
-        row = outside[0]
-        shown = ", ".join(label_names[:30]) + (", ..." if len(label_names) > 30 else "")
-        raise UsageError(
-            f"{where}, row {row + 1}: label {values[row][:80]!r} is outside the label set ({shown}); "
-            "correct the row, or list all classes in a label.json beside the file"
-        )
-    return encoded
+    labels = LabelSet(tuple(label_names), declared=True)
+    reading = read(Counter(values), labels)
+    if wrong := complaint(reading, labels):
+        row = next((row for row, value in enumerate(values, 1) if value.strip() in reading.outside), 1)
+        raise UsageError(f"{where}, row {row}: label {wrong}")
+    return np.array([reading.ids[value.strip()] for value in values], dtype=np.int64)
 
 
 def check(task: RawTask) -> None:
@@ -113,6 +108,13 @@ def check(task: RawTask) -> None:
     if gold is not None and len(np.unique(gold)) < 2:
         name = task.label_names[gold[0]]
         raise UsageError(f"{task.origin}: every train text has the gold class '{name}'; at least two are needed")
+    test = task.splits["test"].gold
+    if gold is not None and test is not None and not np.intersect1d(gold, test).size:
+        only = [task.label_names[position] for position in np.unique(test)[:3]]
+        raise UsageError(
+            f"{task.origin}: no gold class of test ({', '.join(only)}) occurs in train: are the classes written in two "
+            "ways?"
+        )
 
 
 def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:

@@ -1,188 +1,240 @@
-"""A task from tables: a user's own file, or a folder with one table a split.
+"""A task from tables: a user's own file, or a folder with one table per split.
 
-Columns
-- text: the one named by `text_column`, else the first of TEXT_COLUMNS that is there;
-- gold: the one named by `gold_column` ("none": there is no gold), else the first of GOLD_COLUMNS that is there;
-- labellers: those named by `label_columns`, else every column that is neither text, gold, `id` nor `split` and
-  whose values lie in the label set ("" or -1 = no answer);
-- `id`: unique names of the rows; without it the row number;
-- `split`: train, valid (or dev, val, validation) and test. Without it the rows of a single file are split
-  70/10/20 at random, the same way for every file of that many rows.
-
-Label set: label.json beside the file, else the values of gold and of the columns named by `label_columns`, sorted.
-With neither gold nor named columns: of all columns with 2 to 50 different values that are no decimal numbers.
+Beside this module, `columns` tells which column is what, `labellers` which of them are labellers', and `label_values` what
+a value means. The label set is label.json's, else the values of gold, else those of the labellers' columns. Without a
+split column the rows of a single file are split 70/10/20 at random, the same way for every file of that many rows. What
+was understood is a sentence in the task's notes.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
-from bench.data.readers.raw import RawSplit, RawTask, check_rows, encode, hold_out_valid
+from bench.data.readers.columns import SPLIT_NAMES, Columns, Roles, cleaned, roles
+from bench.data.readers.label_values import LabelSet, Reading, complaint, inferred, is_number, key, read, silent
+from bench.data.readers.labellers import Found, chosen, chosen_without_gold
+from bench.data.readers.raw import RawSplit, RawTask, check_rows, hold_out_valid
 from bench.data.readers.tables import Table
+from bench.data.readers.understood import sentence
 
 __all__ = ["Columns", "from_single_table", "from_tables"]
-
-TEXT_COLUMNS = ("text", "sentence", "original_sent", "content")
-GOLD_COLUMNS = ("gold", "gold_label", "true_label", "label")
-SPLIT_NAMES = {"train": "train", "test": "test", **dict.fromkeys(("valid", "validation", "val", "dev"), "valid")}
-MAX_INFERRED_CLASSES = 50
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns mean what; None = found by name."""
-
-    text: str | None = None
-    gold: str | None = None
-    labellers: Sequence[str] | None = None
 
 
 def from_single_table(table: Table, label_names: tuple[str, ...] | None, columns: Columns) -> RawTask:
     """A task from one table with all splits in it. Raises UsageError."""
-    whole = from_tables({"train": table}, label_names, columns, str(table.path))
+    where = str(table.path)
+    tables = cleaned({"train": table}, where)
+    table = tables["train"]
+    found = roles(tables, columns, where)
+    ids = table.columns.get(found.id or "", [str(row) for row in range(len(table))])
     # before the split: a message then names the row of the file
-    check_rows(str(table.path), whole.splits["train"].ids, whole.splits["train"].texts)
-    rows = _rows_by_split(table)
-    splits = {split: whole.splits["train"].take(chosen) for split, chosen in rows.items()}
-    splits = {name: _without_absent_gold(f"{table.path}, {name}", split) for name, split in splits.items()}
-    return RawTask(whole.label_names, hold_out_valid(splits, str(table.path)), str(table.path))
+    check_rows(where, ids, table.column(found.text))
+    rows = _rows_by_split(table, found.split)
+    parts = list(rows.values()) if found.split else [np.arange(len(table))]
+    whole, silent_gold = _understand(tables, found, label_names, columns, where, parts)
+    splits = {split: whole.splits["train"].take(chosen_rows) for split, chosen_rows in rows.items()}
+    return _finished(dataclasses.replace(whole, splits=splits), silent_gold)
 
 
 def from_tables(
     tables: Mapping[str, Table], label_names: tuple[str, ...] | None, columns: Columns, origin: str
 ) -> RawTask:
-    """The splits that there are tables for, with one label set for all. Gold may still have gaps, as -1."""
-    present = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
-    text = _named(present, columns.text, TEXT_COLUMNS, "text", origin)
-    if text is None and len(present) == 1 and any(mark in present[0] for mark in ";\t|"):
-        raise UsageError(f"{origin}: one column only, '{present[0][:80]}'; save the file with commas, or tabs as .tsv")
-    if text is None:
-        raise UsageError(f"{origin}: no text column; name one of {', '.join(present)} with --text-column")
-    gold = None if columns.gold == "none" else _gold_column(present, columns, origin)
-    others = [name for name in present if name not in (text, gold, "id", "split")]
-    if columns.labellers is not None:
-        missing = [name for name in columns.labellers if name not in present]
-        if missing:
-            raise UsageError(f"{origin} has no column '{missing[0]}'; it has: {', '.join(present)}")
-        others = list(columns.labellers)
-    values = {name: _all_values(tables, name) for name in others}
-    names = label_names or _inferred_names(tables, gold, values, columns.labellers is not None)
-    if columns.labellers is None:
-        values = {name: seen for name, seen in values.items() if _is_labeller(name, seen, names, origin)}
-    if len(names) < 2 and not gold and not values:
+    """The task of a folder's tables by split, with one label set for all. Raises UsageError."""
+    tables = cleaned(tables, origin)
+    found = roles(tables, columns, origin)
+    for split, table in tables.items():
+        for row, value in enumerate(table.columns.get(found.split or "", ()), 1):
+            if SPLIT_NAMES.get(value.strip().lower()) != split:
+                raise UsageError(
+                    f"{table.path}, row {row}: the column '{found.split}' says {value[:80]!r} in the file of {split}; "
+                    "correct one of them, or rename the column"
+                )
+    ends = np.cumsum([len(table) for table in tables.values()])
+    parts = np.split(np.arange(ends[-1]), ends[:-1])
+    return _finished(*_understand(tables, found, label_names, columns, origin, parts))
+
+
+def _finished(raw: RawTask, silent_gold: Sequence[str]) -> RawTask:
+    """The task with gold complete or absent in every split, which its note tells, and with a validation split."""
+    where, splits = raw.origin, raw.splits
+    splits = {name: _without_absent_gold(f"{where}, {name}", part, silent_gold) for name, part in splits.items()}
+    splits = hold_out_valid(splits, where)
+    golds = {name: part.gold for name, part in splits.items()}
+    (note,) = raw.notes
+    if len(unknown := [name for name, gold in golds.items() if gold is None]) < len(golds) and unknown:
+        note += f"; gold is unknown in {', '.join(unknown)}"
+    if golds["train"] is not None:
+        known = [gold for gold in golds.values() if gold is not None]
+        unseen = sorted(set(np.concatenate(known).tolist()) - set(golds["train"].tolist()))
+        if unseen:
+            note += f"; no train text is {', '.join(raw.label_names[each] for each in unseen[:10])}"
+    return dataclasses.replace(raw, splits=splits, notes=(note,))
+
+
+def _understand(
+    tables: Mapping[str, Table],
+    found: Roles,
+    label_names: tuple[str, ...] | None,
+    columns: Columns,
+    origin: str,
+    parts: Sequence[np.ndarray],
+) -> tuple[RawTask, list[str]]:
+    """The splits with classes for values, and the values of gold that are read as missing. Gold may have gaps, as -1.
+
+    `parts`: the rows of every split, of all tables one after the other.
+    """
+    named, no_answer = columns.labellers is not None, frozenset(key(value) for value in columns.no_answer)
+
+    def joined(column: str) -> list[str]:
+        return [v for table in tables.values() for v in table.columns.get(column, [""] * len(table))]
+
+    def place(column: str, row: int) -> str:
+        for table in tables.values():
+            if row < len(table):
+                return f"{table.path}, column {column}, row {row + 1}"
+            row -= len(table)
+        return f"{origin}, column {column}"
+
+    if label_names and (clash := [name for name in label_names if key(name) in no_answer]):
+        raise UsageError(f"{origin}: '{clash[0]}' is a class in label.json, and no answer by --no-answer: drop one")
+    values = {name: joined(name) for name in found.others}
+    gold, gold_reading, gold_ids, labels = found.gold, None, None, None
+    if gold is not None and all(silent(value, no_answer) for value in set(joined(gold))):
+        found.ignored[gold] = "gold without any value"
+        gold = None
+    if gold is not None:
+        gold_values = joined(gold)
+        labels, gold_reading = _gold(gold_values, values, label_names, no_answer, parts, lambda row: place(gold, row))
+        gold_ids = _encoded(gold_values, gold_reading)
+    elif label_names:
+        labels = LabelSet(label_names, True, no_answer)
+    if labels is not None:
+        labellers = chosen(values, labels, gold_ids, named, place)
+    else:
+        labels, labellers = chosen_without_gold(values, no_answer, named, origin, place)
+    if labels is None:
+        present = ", ".join(dict.fromkeys(name for table in tables.values() for name in table.columns))
+        why = "".join(f"; {name}: {reason}" for name, reason in (found.ignored | labellers.ignored).items())
         raise UsageError(
-            f"{origin}: neither gold nor a labeller's column was found among {', '.join(present)}; "
-            "name them with --gold-column and --label-columns"
+            f"{origin}: neither gold nor a labeller's column was found among {present}; "
+            f"name them with --gold-column and --label-columns{why}"
         )
-    splits = {split: _split(table, text, gold, list(values), names) for split, table in tables.items()}
-    return RawTask(names, splits, origin)
+    labellers = Found(labellers.readings, found.ignored | labellers.ignored)
+    splits: dict[str, RawSplit] = {}
+    for split, table in tables.items():
+        blank = [""] * len(table)
+        splits[split] = RawSplit(
+            ids=tuple(table.columns.get(found.id or "", [str(row) for row in range(len(table))])),
+            texts=tuple(table.column(found.text)),
+            gold=None if gold_reading is None else _encoded(table.columns.get(gold, blank), gold_reading),
+            columns={name: _encoded(table.columns.get(name, blank), each) for name, each in labellers.readings.items()},
+        )
+    note = sentence(tables, found, gold, gold_reading, labels, labellers)
+    silent_gold = [value for value in (gold_reading.silent if gold_reading else ()) if value]
+    return RawTask(labels.names, splits, origin, (note,), tuple(labellers.ignored.items())), silent_gold
 
 
-def finished(raw: RawTask) -> RawTask:
-    """Tables of a folder: gold complete or absent in every split."""
-    splits = {name: _without_absent_gold(f"{raw.origin}, {name}", split) for name, split in raw.splits.items()}
-    return RawTask(raw.label_names, hold_out_valid(splits, raw.origin), raw.origin)
+def _encoded(values: Sequence[str], reading: Reading) -> np.ndarray:
+    return np.array([reading.ids[value.strip()] for value in values], dtype=np.int64)
 
 
-def _named(present: list[str], wanted: str | None, usual: Sequence[str], what: str, origin: str) -> str | None:
-    if wanted is not None and wanted not in present:
-        raise UsageError(f"{origin} has no column '{wanted}' for the {what}; it has: {', '.join(present)}")
-    return wanted or next((name for name in usual if name in present), None)
+def _gold(
+    values: list[str],
+    others: Mapping[str, list[str]],
+    label_names: tuple[str, ...] | None,
+    no_answer: frozenset[str],
+    parts: Sequence[np.ndarray],
+    place,
+) -> tuple[LabelSet, Reading]:
+    """The label set, and what gold's values mean. Raises UsageError for values that are not classes."""
+    counts = Counter(values)
+    if label_names:
+        labels = LabelSet(label_names, True, no_answer)
+        reading = read(counts, labels)
+        if wrong := complaint(reading, labels):
+            row = next((row for row, value in enumerate(values) if value.strip() in reading.outside), 0)
+            raise UsageError(f"{place(row)}: label {wrong}")
+        return labels, reading
+    where = place(0).rpartition(", row ")[0]
+    missing = no_answer | ({"-1"} if _minus_one_is_missing(values, others, no_answer, parts, where) else set())
+    labels = inferred(counts, missing, where)
+    reading = read(counts, labels)
+    if reading.doubt:
+        raise UsageError(f"{where}: {reading.doubt}")
+    return dataclasses.replace(labels, no_answer=no_answer), reading
 
 
-def _gold_column(present: list[str], columns: Columns, origin: str) -> str | None:
-    usual = [name for name in GOLD_COLUMNS if name not in (columns.labellers or ())]
-    return _named(present, columns.gold, usual, "gold", origin)
+def _minus_one_is_missing(
+    values: list[str],
+    others: Mapping[str, list[str]],
+    no_answer: frozenset[str],
+    parts: Sequence[np.ndarray],
+    where: str,
+) -> bool:
+    """Whether -1 in gold is a missing value rather than a class. Raises UsageError where it may be either.
 
-
-def _all_values(tables: Mapping[str, Table], column: str) -> set[str]:
-    """The different values of a column over all splits, without those that mean 'no answer'."""
-    found = {value.strip() for table in tables.values() for value in table.columns.get(column, ())}
-    return found - {"", "-1"}
-
-
-def _inferred_names(
-    tables: Mapping[str, Table], gold: str | None, values: Mapping[str, set[str]], named: bool
-) -> tuple[str, ...]:
-    found = set() if gold is None else _all_values(tables, gold)
-    if named:
-        found = found.union(*values.values()) if values else found
-    elif gold is None:
-        likely = [seen for seen in values.values() if 2 <= len(seen) <= MAX_INFERRED_CLASSES and not _decimals(seen)]
-        found = set().union(*likely)
-    try:
-        return tuple(sorted(found, key=int))
-    except ValueError:
-        return tuple(sorted(found))
-
-
-def _decimals(values: set[str]) -> bool:
-    """Whether these are measurements, such as confidences, rather than classes."""
-    try:
-        return any(not float(value).is_integer() for value in values)
-    except (ValueError, OverflowError):
+    It is missing among words, and where it fills splits. It is a class beside other negative numbers, where there is
+    one other class only, and where a labeller answers -1 in most of its rows.
+    """
+    here = {value: key(value) for value in set(values)}
+    classes = {here[value] for value in here if not silent(value, no_answer)}
+    if "-1" not in classes:
         return False
-
-
-def _is_labeller(name: str, seen: set[str], names: tuple[str, ...], origin: str) -> bool:
-    allowed = {*names, *map(str, range(len(names)))}
-    outside = seen - allowed
-    if seen and not outside:
+    rest = classes - {"-1"}
+    if not all(is_number(each) for each in rest):
         return True
-    if outside and len(seen & allowed) >= 2 and len(outside) < len(seen & allowed):
-        raise UsageError(
-            f"{origin}: column '{name}' looks like a labeller's, but {min(outside)[:80]!r} is outside the label set "
-            f"({', '.join(names[:30])}); correct it, or choose the columns with --label-columns"
-        )
-    return False
-
-
-def _split(table: Table, text: str, gold: str | None, labellers: list[str], names: tuple[str, ...]) -> RawSplit:
-    def encoded(column: str) -> np.ndarray:
-        values = table.columns.get(column, [""] * len(table))
-        return encode(values, names, f"{table.path}, column {column}")
-
-    ids = table.columns.get("id", [str(row) for row in range(len(table))])
-    return RawSplit(
-        ids=tuple(ids),
-        texts=tuple(table.column(text)),
-        gold=None if gold is None else encoded(gold),
-        columns={name: encoded(name) for name in labellers},
+    minus = np.array([here[value] == "-1" for value in values])
+    if rest and all(minus[part].all() or not minus[part].any() for part in parts) and not minus.all():
+        return True
+    if len(rest) < 2 or any(each.startswith("-") for each in rest):
+        return False
+    for column in others.values():
+        said = np.array([key(value) == "-1" for value in column])
+        if (said & minus).sum() * 2 > max(said.sum(), minus.sum()):
+            return False
+    raise UsageError(
+        f"{where}: gold is -1 in {int(minus.sum())} of {len(minus)} rows: if -1 is a class, list the classes in a "
+        'label.json beside the file, like ["-1", "0", "1"]; if it means that gold is unknown, fill it in, or leave '
+        "gold out with --gold-column none"
     )
 
 
-def _without_absent_gold(where: str, split: RawSplit) -> RawSplit:
+def _without_absent_gold(where: str, split: RawSplit, silent_gold: Sequence[str]) -> RawSplit:
     """Gold of a split is known for all its rows or for none."""
     if split.gold is None or (split.gold >= 0).all():
         return split
     if (split.gold < 0).all():
-        return RawSplit(split.ids, split.texts, None, split.votes, split.columns, split.entities)
+        return dataclasses.replace(split, gold=None)
     row = int(np.flatnonzero(split.gold < 0)[0])
+    read_so = (
+        f" ({', '.join(silent_gold)} means missing, unless a label.json lists it as a class)" if silent_gold else ""
+    )
     raise UsageError(
-        f"{where}: the text with id '{split.ids[row][:80]}' has no gold label while others have; "
+        f"{where}: the text with id '{split.ids[row][:80]}' has no gold label while others have{read_so}; "
         "fill it in, or leave gold out with --gold-column none"
     )
 
 
-def _rows_by_split(table: Table) -> dict[str, np.ndarray]:
+def _rows_by_split(table: Table, column: str | None) -> dict[str, np.ndarray]:
     count = len(table)
-    if "split" not in table.columns:
+    if column is None:
         if count < 3:
             raise UsageError(f"{table.path}: {count} rows; at least 3 are needed to split them into train/valid/test")
         order = named_generator("split", count).permutation(count)
         n_test, n_valid = max(1, round(0.2 * count)), max(1, round(0.1 * count))
         parts = np.split(order, [count - n_test - n_valid, count - n_test])
         return {split: np.sort(part) for split, part in zip(("train", "valid", "test"), parts, strict=True)}
-    given = [SPLIT_NAMES.get(value.strip().lower()) for value in table.column("split")]
+    given = [SPLIT_NAMES.get(value.strip().lower()) for value in table.column(column)]
     if None in given:
         row = given.index(None)
         raise UsageError(
-            f"{table.path}, row {row + 1}: split {table.column('split')[row][:80]!r}; it must be train, valid or test"
+            f"{table.path}, row {row + 1}: split {table.column(column)[row][:80]!r}; it must be train, valid or test"
         )
     assigned = np.array(given)
     for needed in ("train", "test"):

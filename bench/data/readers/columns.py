@@ -1,0 +1,188 @@
+"""Which column of a user's table is what, by its header; headers match without regard to case and outer space.
+
+- text: the one named by `text_column`, else the first of TEXT_COLUMNS that is there;
+- gold: the one named by `gold_column` ("none": there is no gold), else the first of GOLD_COLUMNS that is there;
+- `id`: unique names of the rows; without it the row number;
+- split: `split`, or any other column that holds train and test and nothing but names of splits;
+- the others may be labellers' (see `bench.data.readers.labellers`), but for the index that pandas writes.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.core.errors import UsageError
+from bench.data.readers.label_values import quoted
+from bench.data.readers.tables import Table
+
+__all__ = [
+    "ROW_NUMBERS",
+    "SPLIT_NAMES",
+    "Columns",
+    "Roles",
+    "cleaned",
+    "is_labellers_header",
+    "is_metadata_header",
+    "roles",
+]
+
+TEXT_COLUMNS = ("text", "sentence", "original_sent", "content")
+GOLD_COLUMNS = ("gold", "gold_label", "true_label", "label")
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("valid", "validation", "val", "dev"), "valid"),
+}
+ROW_NUMBERS = "row numbers"
+INDEX_HEADERS = re.compile(r"|index|level_0|unnamed:?_\d+")
+METADATA = frozenset((
+    "year", "yr", "month", "day", "hour", "week", "weekday", "date", "time", "timestamp", "age", "fold", "folds",
+    "index", "idx", "row", "rows", "rowid", "number", "num", "nr", "count", "counts", "n", "len", "length", "size",
+    "words", "tokens", "chars", "likes", "retweets", "shares", "replies", "views", "stars", "score", "scores",
+    "confidence", "conf", "prob", "probs", "probability", "logprob", "logprobs", "weight", "weights", "rank", "flag",
+    "flags", "is", "has", "was", "url", "link", "user", "author", "lang", "language", "source", "platform", "device",
+    "country", "region", "gender", "sex", "verified", "retweet", "reply", "duplicate", "dup", "seed", "batch",
+    "group", "cluster", "page", "chapter", "version", "offset", "checked", "reviewed", "done", "active", "deleted",
+    "selected", "seconds", "cost", "price",
+))  # fmt: skip
+LABELLERS = re.compile(
+    r"(chat)?gpt.*|.*llms?|llm.*|mix|mi[sx]tral.*|llama.*|claude.*|gemini.*|gemma.*|qwen.*|phi\d*|palm\d*|bard|deepseek.*"
+    r"|smollm.*|falcon.*|bert|.*bert|bloom.*|vicuna.*|alpaca.*|cohere|grok.*|yi|zephyr.*|flan|t5|model.*|ann\d*"
+    r"|annot.*|raters?\d*|coders?\d*|workers?\d*|judges?\d*|crowd.*|experts?\d*|humans?\d*|label.*|noisy|weak|lf\d*"
+    r"|pred.*|votes?\d*|answers?\d*"
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns mean what; None = found by name."""
+
+    text: str | None = None
+    gold: str | None = None
+    labellers: Sequence[str] | None = None
+    no_answer: Sequence[str] = ()  # values that mean no answer, in every column of labels
+
+
+@dataclass
+class Roles:
+    """What the columns of a table, or of a folder's tables, are."""
+
+    text: str
+    gold: str | None
+    id: str | None
+    split: str | None
+    others: list[str]  # those that may be labellers'
+    ignored: dict[str, str] = field(default_factory=dict)  # column -> why it is not even looked at
+
+
+def folded(header: str) -> str:
+    """A header without regard to case, outer space, and how its words are joined."""
+    return re.sub(r"[\s-]+", "_", unicodedata.normalize("NFKC", header).strip().casefold())
+
+
+def is_metadata_header(header: str) -> bool:
+    """Whether a header reads like a fact about the text (a year, a flag, a score) rather than like a labeller."""
+    return not METADATA.isdisjoint(_words(header))
+
+
+def is_labellers_header(header: str) -> bool:
+    """Whether a header reads like a model or a person who labels."""
+    return not is_metadata_header(header) and any(LABELLERS.fullmatch(word) for word in _words(header))
+
+
+def _words(header: str) -> set[str]:
+    parts = re.sub(r"([a-z])([A-Z])", r"\1 \2", header)
+    return set(re.split(r"[^0-9a-z]+", parts.casefold())) | {folded(header)}
+
+
+def cleaned(tables: Mapping[str, Table], origin: str) -> dict[str, Table]:
+    """The tables with headers without outer space, spelt alike in all of them. Raises UsageError for one name twice."""
+    spelt: dict[str, str] = {}
+    found = {}
+    for split, table in tables.items():
+        columns: dict[str, list[str]] = {}
+        for header, values in table.columns.items():
+            name = spelt.setdefault(header.strip().casefold(), header.strip())
+            if name in columns:
+                raise UsageError(f"{origin} has two columns named '{name}', but for case and outer space: rename one")
+            columns[name] = values
+        found[split] = Table(table.path, columns)
+    return found
+
+
+def one_of(present: Iterable[str], wanted: str, what: str, origin: str) -> str:
+    """The column that an option names. Raises UsageError listing those that there are."""
+    present = list(present)
+    fits = [name for name in present if name == wanted.strip()]
+    fits = fits or [name for name in present if folded(name) == folded(wanted)]
+    if len(fits) != 1:
+        raise UsageError(f"{origin} has no column '{wanted}'{what}; it has: {', '.join(present)}")
+    return fits[0]
+
+
+def first_of(present: Iterable[str], usual: Sequence[str], origin: str) -> str | None:
+    """The first usual name that a column has. Raises UsageError where two columns have it."""
+    for name in usual:
+        fits = [column for column in present if folded(column) == name]
+        if len(fits) > 1:
+            raise UsageError(f"{origin}: the columns {quoted(fits)} may all be '{name}': rename one")
+        if fits:
+            return fits[0]
+    return None
+
+
+def roles(tables: Mapping[str, Table], columns: Columns, origin: str) -> Roles:
+    """What each column is. `tables` are `cleaned`. Raises UsageError where that cannot be told."""
+    present = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
+    named = [one_of(present, name, "", origin) for name in columns.labellers or ()]
+    free = [name for name in present if name not in named]
+    if columns.text is not None:
+        text = one_of(present, columns.text, " for the text", origin)
+    else:
+        text = first_of(free, TEXT_COLUMNS, origin)
+    if text is None and len(present) == 1 and any(mark in present[0] for mark in ";\t|"):
+        raise UsageError(f"{origin}: one column only, '{present[0][:80]}'; save the file with commas, or tabs as .tsv")
+    if text is None:
+        raise UsageError(f"{origin}: no text column; name one of {', '.join(present)} with --text-column")
+    free = [name for name in free if name != text]
+    ignored: dict[str, str] = {}
+    usual = first_of(free, GOLD_COLUMNS, origin) if columns.gold in (None, "none") else None
+    gold = usual if columns.gold is None else None
+    if columns.gold == "none" and usual:
+        ignored[usual] = "--gold-column none"
+    if columns.gold not in (None, "none"):
+        gold = one_of(present, columns.gold, " for the gold", origin)
+    if text == gold or text in named:
+        raise UsageError(f"{origin}: '{text}' holds the texts and cannot hold labels too: check the column options")
+    free = [name for name in free if name not in (gold, *ignored)]
+    row_id = first_of(free, ("id",), origin)
+    split = _split_column(tables, [name for name in free if name != row_id], origin)
+    others = [name for name in free if name not in (row_id, split)]
+    ignored |= {name: ROW_NUMBERS for name in others if INDEX_HEADERS.fullmatch(folded(name))}
+    others = named if columns.labellers is not None else [name for name in others if name not in ignored]
+    if columns.labellers is not None:
+        ignored |= {name: "not in --label-columns" for name in free if name not in (row_id, split, *ignored)}
+    return Roles(text, gold, row_id, split, others, ignored)
+
+
+def _split_column(tables: Mapping[str, Table], free: list[str], origin: str) -> str | None:
+    """The column that says which split a row is in, by its header or by its values."""
+    if found := first_of(free, ("split",), origin):
+        return found
+    fits = []
+    for name in free:
+        values = {value.strip().lower() for table in tables.values() for value in table.columns.get(name, ())}
+        if values <= SPLIT_NAMES.keys() and {"train", "test"} <= {SPLIT_NAMES[value] for value in values}:
+            fits.append(name)
+        elif folded(name) in ("set", "fold") and {"train", "test"} <= values:
+            wrong = sorted(values - SPLIT_NAMES.keys())
+            raise UsageError(
+                f"{origin}: column '{name}' holds train and test, but also {quoted(wrong)}: "
+                "write train, valid or test in every row, or rename the column"
+            )
+    if len(fits) > 1:
+        raise UsageError(f"{origin}: the columns {quoted(fits)} all hold train and test: rename one to 'split'")
+    return fits[0] if fits else None

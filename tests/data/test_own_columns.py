@@ -1,0 +1,409 @@
+"""Which columns of a user's table are labellers', and that nothing is re-read, dropped or filled in silence."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.core.errors import UsageError
+from bench.data.load import SPLITS, load_task
+from bench.data.readers.columns import is_labellers_header, is_metadata_header
+from bench.grid.options import GridOptions, load_options
+from bench.noise.draw import draw, noise_facts
+from bench.noise.select import NoiseSource, sources_for
+from bench.running.cell import data_facts
+
+N = 60
+NAMES = ("negative", "neutral", "positive")
+GOLD = [row % 3 for row in range(N)]
+GUESS = [(gold + (row % 5 == 0)) % 3 for row, gold in enumerate(GOLD)]  # one of five is wrong, by one class
+COIN = [row // 3 % 2 for row in range(N)]  # says nothing about gold
+EVERY_SEVENTH = range(0, N, 7)
+
+
+def named(ids):
+    return [NAMES[each] for each in ids]
+
+
+def with_some(values, other):
+    """The values with `other` in every seventh row."""
+    return [other if row in EVERY_SEVENTH else value for row, value in enumerate(values)]
+
+
+@pytest.fixture
+def task(tmp_path):
+    """A task from columns of values; `labels`: the content of label.json."""
+
+    def load(columns: dict, labels=None, name="mine.csv", **options):
+        if labels is not None:
+            (tmp_path / "label.json").write_text(json.dumps(labels))
+        write(tmp_path / name, columns)
+        return load_task(str(tmp_path / name), **options)
+
+    return load
+
+
+def write(path: Path, columns: dict) -> Path:
+    rows = len(next(iter(columns.values())))
+    columns = columns if any(name.strip().lower() == "text" for name in columns) else {"text": None} | columns
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        for row in range(rows):
+            table.writerow([f"text {row}" if values is None else values[row] for values in columns.values()])
+    return path
+
+
+def answers(task, name):
+    """A column's answers by row of the file, as class names; None = no answer."""
+    found = {}
+    for split in SPLITS:
+        for row, answer in zip(task.texts(split).ids, task.columns[name][split], strict=True):
+            found[int(row)] = None if answer < 0 else task.label_names[answer]
+    return [found[row] for row in range(N)]
+
+
+def gold(task):
+    found = {int(row): c for s in SPLITS for row, c in zip(task.texts(s).ids, task.gold.of(s), strict=True)}
+    return [task.label_names[found[row]] for row in range(N)]
+
+
+def note(task) -> str:
+    (sentence,) = task.notes
+    return sentence
+
+
+def refused(load, *parts, **options):
+    with pytest.raises(UsageError) as raised:
+        load(**options)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert all(part in message for part in ("mine.csv", *parts)), message
+
+
+# values
+
+
+@pytest.mark.parametrize(
+    "spelt", [str.upper, str.title, lambda name: f' "{name}" ', lambda name: name.replace("a", "\uff41")]
+)
+@pytest.mark.parametrize("who", ["gpt", "gold"])
+def test_other_spellings_are_the_same_class_and_it_is_said(task, spelt, who):
+    columns = {"gold": named(GOLD), "gpt": named(GUESS)}
+    columns[who] = [spelt(name) if row % 4 == 0 else name for row, name in enumerate(columns[who])]
+    read = task(columns)
+    assert gold(read) == named(GOLD)
+    assert answers(read, "gpt") == named(GUESS)
+    others = sum(
+        value != name for value, name in zip(columns[who], named(GOLD if who == "gold" else GUESS), strict=True)
+    )
+    assert f"{who} ({others} spelt otherwise, such as " in note(read)
+
+
+@pytest.mark.parametrize("chosen", [None, ["gpt"]])
+def test_pandas_floats_are_the_integers_that_they_were(task, chosen):
+    read = task({"gold": GOLD, "gpt": with_some([float(each) for each in GUESS], "")}, label_columns=chosen)
+    assert read.label_names == ("0", "1", "2")
+    assert answers(read, "gpt") == with_some([str(each) for each in GUESS], None)
+    assert "gpt (15 % no answer; 51 spelt otherwise, such as '2.0' = 2)" in note(read)
+
+
+def test_gold_in_floats_is_sorted_as_numbers_and_equals_the_integers(task):
+    classes = [row % 12 for row in range(N)]
+    read = task({"gold": [f"{each}.0" for each in classes], "gpt4": classes})
+    assert read.label_names == tuple(map(str, range(12)))
+    assert answers(read, "gpt4") == gold(read) == list(map(str, classes))
+
+
+@pytest.mark.parametrize("chosen", [None, ["gpt"]])
+@pytest.mark.parametrize("word", ["abstain", "Unknown", "none", "-", "I cannot answer that."])
+def test_an_answer_that_gold_never_has_is_refused_and_never_a_class(task, word, chosen):
+    columns = {"gold": named(GOLD), "gpt": with_some(named(GUESS), word)}
+    refused(lambda: task(columns, label_columns=chosen), "column gpt, row 1", f"'{word}'", "--no-answer", "9 of 60")
+    read = task(columns, label_columns=chosen, no_answer=[word.upper()])
+    assert answers(read, "gpt") == with_some(named(GUESS), None)
+    assert f"15 % no answer: '{word}'" in note(read)
+
+
+def test_a_word_for_no_answer_is_a_class_where_gold_has_it(task):
+    names = ["unknown" if name == "neutral" else name for name in named(GOLD)]
+    read = task({"gold": names, "gpt": names})
+    assert answers(read, "gpt") == names
+    assert "'unknown' is a class" in note(read)
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan", "NA", "N/A", "null", "None", "<NA>"])
+def test_missing_values_are_missing_in_gold_and_no_answer_in_a_labellers_column(task, word):
+    full = {"gold": named(GOLD), "gpt": named(GUESS)}
+    read = task(full | {"gpt": with_some(named(GUESS), word)})
+    assert answers(read, "gpt") == with_some(named(GUESS), None)
+    broken = full | {"gold": with_some(named(GOLD), word)}
+    refused(lambda: task(broken), "has no gold label", f"({word} means missing", "label.json")
+    declared = task(broken, labels=[word, *NAMES])
+    assert gold(declared) == with_some(named(GOLD), word)
+
+
+def test_minus_one_in_gold(task):
+    signs = [each - 1 for each in GOLD]
+    guess = [each - 1 for each in GUESS]
+    read = task({"gold": signs, "gpt": guess})
+    assert gold(read) == list(map(str, signs))
+    assert answers(read, "gpt") == list(map(str, guess))
+    assert "'-1' is a class" in note(read)
+    binary = task({"gold": [2 * each - 1 for each in COIN], "gpt": [f"{2 * each - 1:+d}" for each in COIN]})
+    assert answers(binary, "gpt") == gold(binary) == [str(2 * each - 1) for each in COIN]
+    refused(lambda: task({"gold": signs}), "gold is -1 in 20 of 60 rows", "label.json", "--gold-column none")
+    assert gold(task({"gold": signs}, labels=["-1", "0", "1"])) == list(map(str, signs))
+
+
+def test_gold_of_minus_one_in_whole_splits_is_not_known_there(task):
+    split = ["test" if row < 20 else "train" for row in range(N)]
+    read = task({"gold": [GOLD[row] if row < 20 else -1 for row in range(N)], "gpt": GUESS, "split": split})
+    assert read.gold.train is read.gold.valid is None
+    assert [read.label_names[each] for each in read.gold.test] == list(map(str, GOLD[:20]))
+    assert "gold is unknown in train, valid" in note(read)
+
+
+@pytest.mark.parametrize("columns", [("gpt",), ("gpt", "mix")])
+def test_minus_one_without_gold_is_refused_until_it_is_said_what_it_is(task, columns):
+    signs = {name: [each - 1 for each in GUESS] for name in columns}
+    refused(lambda: task(signs), "'-1'", "may be no answer or a class", "--no-answer -1", "label.json")
+    silent = task(signs, no_answer=["-1"])
+    assert answers(silent, "gpt") == [None if each < 0 else str(each) for each in signs["gpt"]]
+    assert "33 % no answer: '-1'" in note(silent) or "no answer: '-1'" in note(silent)
+    assert answers(task(signs, labels=["-1", "0", "1"]), "gpt") == list(map(str, signs["gpt"]))
+
+
+@pytest.mark.parametrize(
+    ("gold_values", "labels", "parts"),
+    [
+        ([each + 1 for each in GOLD], GUESS, ["'0'", "(1, 2, 3)", "counts the classes from 0"]),
+        ([each + 1 for each in GOLD], with_some([each + 1 for each in GUESS], 0), ["'0'", "--no-answer 0"]),
+        (GOLD, [each - 1 for each in GUESS], ["-1 in ", "--no-answer -1", "label.json"]),
+        (named(GOLD), [each - 1 for each in GUESS], ["-1 in ", "--no-answer -1", "label.json"]),
+        (named(GOLD), [(each + 1) % 3 for each in GUESS], ["0 = positive, 1 = negative, 2 = neutral", "label.json"]),
+        (named(GOLD), [n if r % 2 else NAMES[n] for r, n in enumerate(GUESS)], ["mixed"]),
+    ],
+)
+@pytest.mark.parametrize("chosen", [None, ["gpt"]])
+def test_labels_that_may_be_shifted_are_refused(task, gold_values, labels, parts, chosen):
+    refused(lambda: task({"gold": gold_values, "gpt": labels}, label_columns=chosen), "column gpt", *parts)
+
+
+def test_ids_are_shown_with_their_names(task):
+    read = task({"gold": named(GOLD), "gpt": GUESS})
+    assert answers(read, "gpt") == named(GUESS)
+    assert "gpt (0 = negative, 1 = neutral, 2 = positive)" in note(read)
+    other = ["positive", "negative", "neutral"]
+    declared = task({"gold": named(GOLD), "gpt": [other.index(name) for name in named(GUESS)]}, labels=other)
+    assert answers(declared, "gpt") == named(GUESS)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([row / 100 for row in range(N)], "decimal numbers"),
+        ([f"because of {row}" for row in range(N)], "60 different values in 60 rows"),
+        ([NAMES[each] if row < 50 else each for row, each in enumerate(GOLD)], "both names"),
+    ],
+)
+def test_gold_that_makes_no_classes_is_refused(task, values, message):
+    refused(lambda: task({"gold": values, "gpt": COIN}), "column gold", message)
+
+
+def test_numbers_with_a_leading_zero_are_text(task):
+    codes = [f"0{each + 1}" for each in GOLD]
+    read = task({"gold": codes, "gpt": codes, "mix": [each + 1 for each in GOLD]})
+    assert read.label_names == ("01", "02", "03")
+    assert list(read.columns) == ["gpt"]
+    assert "mix (60 of 60 values, such as '1', '2', are not classes)" in note(read)
+
+
+# columns
+
+
+def test_flags_folds_years_and_the_index_are_no_labellers(task):
+    right, flag = [row % 2 for row in range(N)], [row // 2 % 2 for row in range(N)]
+    fits = {"is_reply": flag, "sarcasm": flag, "fold": right, "year": [2020 + each for each in right]}
+    read = task({"gold": right, "gpt": right, "Unnamed: 0": range(N), **fits})
+    assert list(read.columns) == ["gpt"]
+    assert all(f"{name} (" in note(read).partition("ignored:")[2] for name in (*fits, "Unnamed: 0"))
+    assert list(task({"gold": right, "sarcasm": flag}, label_columns=["sarcasm"]).columns) == ["sarcasm"]
+
+
+def test_numbers_under_any_header_are_a_labellers_if_they_agree_with_gold(task):
+    read = task({"gold": GOLD, "anna": GUESS, "x": COIN})
+    assert list(read.columns) == ["anna"]
+    assert "x ('0', '1' fit the classes, but it agrees with gold no more than chance" in note(read)
+
+
+def test_headers_tell_labellers_from_metadata():
+    assert all(map(is_labellers_header, ["gpt4", "GPT-4o", "Mixtral 8x22B", "annotator_1", "label_b", "llm", "rater2"]))
+    assert all(map(is_metadata_header, ["fold", "is_reply", "year", "gpt_confidence", "isReply", "label_count"]))
+    assert not any(is_labellers_header(name) for name in ["topic", "sarcasm", "gpt_score", "x"])
+
+
+def test_every_column_left_out_is_named_with_its_reason(task):
+    odd = {
+        "url": [f"https://x/{row}" for row in range(N)],
+        "llama": [name[:3] for name in named(GUESS)],
+        "empty": [""] * N,
+    }
+    read = task({"gold": named(GOLD), "gpt": named(GUESS), "score": [each / 2 for each in GOLD], **odd})
+    assert list(read.columns) == ["gpt"]
+    ignored = note(read).partition("ignored: ")[2]
+    assert "url (60 different values, such as 'https://x/0')" in ignored
+    assert "llama (60 of 60 values, such as 'neg', 'neu', are not classes)" in ignored
+    assert "empty (no values)" in ignored
+    assert "score (decimal numbers" in ignored
+
+
+def test_explanations_among_the_answers_are_refused_with_examples(task):
+    explained = [f"{name} - because {row}" if row % 3 == 0 else name for row, name in enumerate(named(GUESS))]
+    columns = {"gold": named(GOLD), "gpt": explained, "mix": named(GUESS)}
+    refused(lambda: task(columns), "column gpt, row 1", "20 of 60", "because 12", "--label-columns")
+    read = task(columns, label_columns=["mix"])
+    assert "gpt (not in --label-columns)" in note(read)
+
+
+def test_a_run_that_finds_no_labeller_is_refused_with_the_columns(task):
+    read = task({"gold": named(GOLD), "llama": [name[:3] for name in named(GUESS)]})
+    with pytest.raises(UsageError, match=r"no column is taken for a labeller's: llama \(60 of 60.*--label-columns"):
+        sources_for(read)
+    with pytest.raises(UsageError, match="column 'llama' of task mine is not taken for a labeller's: 60 of 60"):
+        sources_for(read, llms=["llama"])
+    assert [source.id for source in sources_for(read, noise=["sn@0.2"])] == ["sn@0.2"]
+
+
+def test_without_gold_the_classes_are_those_of_the_columns_that_overlap(task):
+    platform = [("web", "app")[each] for each in COIN]
+    read = task({"gpt4": named(GUESS), "mixtral": named(GOLD), "platform": platform})
+    assert read.label_names == NAMES
+    assert list(read.columns) == ["gpt4", "mixtral"]
+    assert "platform ('app', 'web': no value in common with gpt4, mixtral)" in note(read)
+    for columns in ({"gpt": named(GUESS), "source": platform, "lang": named(COIN)}, {"source": platform}):
+        columns = columns | ({"lang": [("de", "en")[each] for each in COIN]} if "lang" in columns else {})
+        refused(lambda columns=columns: task(columns), "source", "'app', 'web'", "--label-columns")
+    chosen = task({"gpt": named(GUESS), "source": platform}, label_columns=["gpt"])
+    assert chosen.label_names == NAMES
+    both = {"gpt": named(GUESS), "source": platform}
+    refused(lambda: task(both, label_columns=["gpt", "source"]), "share no value", "label.json")
+    refused(lambda: task({"gpt": with_some(named(GUESS), "unsure")}), "'unsure' in 9 of 60", "--no-answer unsure")
+
+
+def test_gold_that_is_declined_is_not_taken_for_a_labeller(task):
+    read = task({"gold": named(GOLD), "gpt": named(GUESS), "mix": named(GUESS)}, gold_column="none")
+    assert read.gold.test is None
+    assert list(read.columns) == ["gpt", "mix"]
+    assert "gold (--gold-column none)" in note(read)
+
+
+@pytest.mark.parametrize(
+    "headers", [("Text", "Gold", "Split"), (" TEXT ", " gold", "set"), ("text", "Gold Label", "fold")]
+)
+def test_headers_match_without_regard_to_case_and_space(task, headers):
+    split = [("train", "train", "Test")[row % 3] for row in range(N)]
+    columns = dict(zip((*headers, " gpt"), ([f"t{r}" for r in range(N)], named(COIN), split, named(COIN)), strict=True))
+    read = task(columns)
+    assert read.test.texts == tuple(f"t{row}" for row in range(N) if row % 3 == 2)
+    assert read.gold.train is not None
+    assert list(read.columns) == ["gpt"]
+    assert f"split = {headers[2].strip()}" in note(read)
+
+
+def test_a_split_column_that_is_only_half_one_is_refused(task):
+    half = [("train", "test", "holdout")[row % 3] for row in range(N)]
+    refused(lambda: task({"gold": named(GOLD), "fold": half}), "column 'fold' holds train and test, but also 'holdout'")
+    two = {name: [("train", "test")[each] for each in COIN] for name in ("part", "phase")}
+    refused(lambda: task({"gold": named(GOLD), **two}), "'part', 'phase' all hold train and test")
+    refused(lambda: task({"gold": named(GOLD), "Gold": named(GOLD)}), "two columns named 'gold', but for case")
+
+
+# folders
+
+
+def folder(path: Path, **tables: dict) -> str:
+    path.mkdir()
+    for split, columns in tables.items():
+        write(path / f"{split}.csv", columns)
+    return str(path)
+
+
+def test_names_in_one_file_and_numbers_in_another_are_refused(tmp_path):
+    tables = {"train": {"label": named(GOLD)}, "test": {"label": GOLD}}
+    with pytest.raises(UsageError, match=r"both names \('negative', .* and numbers \('0', '1', '2'\)"):
+        load_task(folder(tmp_path / "a", **tables))
+    tables = {"train": {"label": named(GOLD), "gpt": named(GOLD)}, "test": {"label": named(GOLD), "gpt": GOLD}}
+    with pytest.raises(UsageError, match=r"test\.csv, column gpt, row 1: .*'0', '1', '2' are outside.* mixed"):
+        load_task(folder(tmp_path / "b", **tables))
+    tables = {"train": {"label": named(GOLD)}, "test": {"label": ["bad", "good"]}}
+    with pytest.raises(UsageError, match=r"no gold class of test \(bad, good\) occurs in train"):
+        load_task(folder(tmp_path / "c", **tables))
+
+
+def test_a_labeller_without_test_answers_has_no_accuracy(tmp_path):
+    tables = {s: {"gold": named(GOLD), "gpt": named(GUESS)} for s in ("train", "valid")} | {
+        "test": {"gold": named(GOLD)}
+    }
+    read = load_task(folder(tmp_path / "mine", **tables))
+    (source,) = sources_for(read)
+    facts = noise_facts(draw(source, read, 1), read.gold, 3)
+    assert facts.labeller_test_accuracy is None
+    assert facts.labeller_test_no_answer == 1
+    assert facts.rate_train == pytest.approx(np.mean(np.array(GOLD) != np.array(GUESS)))
+    assert "gpt (not in test)" in note(read)
+
+
+def test_a_labeller_without_train_answers_is_a_skipped_row(tmp_path):
+    tables = {"train": {"gold": named(GOLD), "gpt": [""] * N}, "test": {"gold": named(GOLD), "gpt": named(GUESS)}}
+    (selection,) = sources_for(load_task(folder(tmp_path / "mine", **tables)))
+    source, why = selection
+    assert isinstance(source, NoiseSource)
+    assert "gpt has no answer for any train text" in why
+
+
+def test_whole_numbers_of_a_wrench_folder_are_ids_even_where_class_names_are_numbers(tmp_path):
+    (tmp_path / "label.json").write_text('{"0": "1", "1": "2"}')
+    for split in ("train", "test"):
+        rows = {f"{split}{row}": {"label": row % 2, "data": {"text": f"{split} {row}"}} for row in range(10)}
+        (tmp_path / f"{split}.json").write_text(json.dumps(rows))
+    assert load_task(str(tmp_path)).gold.test.tolist() == [0, 1] * 5
+
+
+# what is told
+
+
+def test_the_record_keeps_what_was_understood(task):
+    read = task({"gold": named(GOLD), "gpt": with_some(named(GUESS), "")})
+    assert data_facts(read).notes == [note(read)]
+    assert note(read) == (
+        "gold = gold, 3 classes: negative, neutral, positive; split 70/10/20 at random; labellers: gpt (15 % no answer)"
+    )
+
+
+def test_a_plan_says_what_was_understood_and_how_many_labels_are_drawn_at_random(tmp_path, tiny_bert):
+    from bench.grid.cells import plan
+
+    sparse = [name if row % 10 == 0 else "" for row, name in enumerate(named(GOLD))]
+    path = write(tmp_path / "mine.csv", {"gold": named(GOLD), "a0": sparse})
+    given = {"tasks": str(path), "encoder": f"{tiny_bert}:frozen", "seeds": "1", "results": str(tmp_path / "r")}
+    made = plan(load_options(given))
+    share = np.mean([row % 10 != 0 for row in map(int, made.cells[0].task.train.ids)])
+    assert any(line.startswith("mine: gold = gold, 3 classes") and "a0 (90 % no answer)" in line for line in made.notes)
+    assert f"mine: no answer in train, so a class drawn uniformly at random: a0 {100 * share:.1f} %" in made.notes
+
+
+def test_no_answer_is_a_list_and_part_of_the_command_that_makes_a_cell_again(tmp_path, tiny_bert):
+    from bench.grid.cells import plan
+
+    assert load_options({"no_answer": "-1,abstain"}).no_answer == ["-1", "abstain"]
+    assert load_options({"no_answer": -1}).no_answer == ["-1"]
+    assert GridOptions().no_answer is None
+    path = write(tmp_path / "mine.csv", {"gold": named(GOLD), "gpt": with_some(named(GUESS), "abstain")})
+    given = {"tasks": str(path), "encoder": f"{tiny_bert}:frozen", "seeds": "1", "no_answer": "abstain"}
+    (cell,) = plan(load_options(given)).cells
+    assert "--no-answer abstain" in cell.command

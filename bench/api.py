@@ -15,8 +15,8 @@ from bench.core.errors import Skip, UsageError
 from bench.data.load import TaskData
 from bench.grid.cells import Cell, plan
 from bench.grid.options import load_options
-from bench.noise.draw import NoisyLabels, draw
-from bench.running.cell import noisy_view
+from bench.noise.draw import NoisyLabels
+from bench.running.cell import labels_for, opened, tools_for
 from bench.running.events import Event
 from bench.running.runner import run
 from bench.training.stages import StageStore
@@ -33,7 +33,7 @@ class OpenCell:
     """One cell of a grid, not run: what its method would see, and for the person who studies it also gold."""
 
     name: str
-    task: NoisyTask  # texts and noisy labels: all that a method may know
+    task: NoisyTask  # texts and noisy labels: all that a method may know (gold training labels for oracle)
     method: Any
     tools: CellTools
     data: TaskData  # the same texts with gold
@@ -44,7 +44,7 @@ class OpenCell:
         """bool[N_train]: which training labels differ from gold; no answer counts as wrong. Raises UsageError."""
         if self.data.gold.train is None:
             raise UsageError(f"task {self.task.name} has no gold labels: nobody can say which labels are wrong")
-        return self.task.train_labels != self.data.gold.train
+        return self.labels.train != self.data.gold.train
 
     def embeddings(self) -> dict[str, np.ndarray]:
         """Sentence embeddings of train, valid and test, float32[N, D], unit length."""
@@ -69,21 +69,9 @@ def open_cells(**options: Any) -> list[OpenCell]:
 def _opened(cell: Cell, store: StageStore) -> OpenCell:
     if cell.skip:
         raise Skip(f"{cell.label}: {cell.skip}")
-    tools = CellTools(
-        encoder=cell.encoder,
-        sentence_encoder=cell.sentence_encoder,
-        recipe=cell.recipe,
-        stages=store,
-        seed=cell.key.seed,
-        axes=(cell.task.name, cell.source.id),
-    )
-
-    def embeddings() -> dict[str, np.ndarray]:
-        return {s: shared.embed_texts(cell.task.texts(s), cell.sentence_encoder, store) for s in shared.SPLITS}
-
-    uncovered = cell.key.options.get("uncovered", "uniform")
-    labels = draw(cell.source, cell.task, cell.key.seed, embeddings, uncovered)
-    return OpenCell(cell.label, noisy_view(cell.task, labels), cell.method, tools, cell.task, labels)
+    tools, labels = tools_for(cell, store), labels_for(cell, store)
+    view, _ = opened(cell.method, cell.task, labels, tools)
+    return OpenCell(cell.label, view, cell.method, tools, cell.task, labels)
 
 
 def run_grid(*, listen: Callable[[Event], None] | None = None, baseline: str = "plain", **options: Any) -> Loaded:

@@ -125,7 +125,7 @@ class Method(Protocol):
     """A method that learns from noisy labels."""
 
     name: ClassVar[str]
-    sees_gold: ClassVar[bool]  # True only for `oracle`: the harness gives it gold as its training labels
+    sees_gold: ClassVar[bool]  # set by `@register(reference=True)`, as for `oracle`: it is given gold training labels
     version: ClassVar[int]  # bump it when a change alters predictions: old records are then not reused
     Config: ClassVar[type]
     config: Any

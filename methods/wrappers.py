@@ -22,6 +22,7 @@ class TemperatureScaling:
         self.config = inner.config
         self.name = f"{inner.name}+{self.suffix}"
         self.sees_gold = getattr(inner, "sees_gold", False)
+        self.opened_files = getattr(inner, "opened_files", set())
 
     def shared_stages(self, epochs: int) -> dict[str, dict]:
         """Those of the wrapped method."""

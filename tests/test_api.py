@@ -15,7 +15,7 @@ def _own_methods():
     from methods import registry
 
     yield
-    registry._forget("bench_user_method_")
+    registry.METHODS.forget()
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ def finished_line(message: Finished, number: int, total: int) -> str:
         text += f"  [dim]{message.hash[:8]}[/]"
     if message.reason:
         text += f"  {escape(message.reason)}"
+    if message.warning:
+        text += f"  [bold yellow]warning:[/] {escape(message.warning)}"
     return f"[dim]{number:>{len(str(total))}}/{total}[/] {text}"
 
 

@@ -51,6 +51,10 @@ def record_view(path: Path, record: Record) -> Group:
     add("cell", f"{key.task} · {key.noise} · {key.method} · {key.encoder} ({key.encoder_mode}) · seed {key.seed}")
     facts.add_row("status", f"[{STYLES.get(record.status, 'white')}]{record.status}[/] {escape(record.reason or '')}")
     add("method", ", ".join(f"{name}={value}" for name, value in key.config.items()) or "no parameters of its own")
+    if record.is_reference:
+        add("reference", "it was told gold labels or the true noise rate, so it never competes")
+    if record.opened_files:
+        add("warning", f"it opened data files by itself, so it does not compete: {', '.join(record.opened_files)}")
     add("recipe", ", ".join(f"{name}={value}" for name, value in key.recipe.items()))
     if record.data:
         add("texts", f"{record.data.n_train} train, {record.data.n_valid} valid, {record.data.n_test} test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -10,11 +11,13 @@ import inspect
 import logging
 import pkgutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.core.errors import UsageError, resolve
 
 log = logging.getLogger("bench.registry")
+Importing = Callable[[], contextlib.AbstractContextManager]
 
 
 class Registry:
@@ -28,10 +31,12 @@ class Registry:
         The package whose modules register the built-in ones: "methods".
     group : str
         The entry point group of other packages: "bench.methods".
+    importing : Callable[[], ContextManager]
+        Entered around the import of code that is not part of this project.
     """
 
-    def __init__(self, kind: str, package: str, group: str) -> None:
-        self.kind, self.package, self.group = kind, package, group
+    def __init__(self, kind: str, package: str, group: str, importing: Importing = contextlib.nullcontext) -> None:
+        self.kind, self.package, self.group, self.importing = kind, package, group, importing
         self.classes: dict[str, type] = {}
 
     @property
@@ -54,7 +59,8 @@ class Registry:
             importlib.import_module(f"{self.package}.{module.name}")
         for point in importlib.metadata.entry_points(group=self.group):
             try:
-                point.load()
+                with self.importing():
+                    point.load()
             except Exception as error:  # another package's fault must not take every class away
                 log.warning("%ss of %s cannot be loaded: %s: %s", self.kind, point.value, type(error).__name__, error)
         return dict(sorted(self.classes.items()))
@@ -82,7 +88,8 @@ class Registry:
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
             try:
-                spec.loader.exec_module(module)
+                with self.importing():
+                    spec.loader.exec_module(module)
             except (Exception, SystemExit) as error:
                 self.forget(prefix)
                 raise UsageError(

@@ -21,6 +21,7 @@ from bench.report.output.folder import write_report
 from bench.report.output.page import KINDS, html_page
 from bench.report.tables.against import against_sentences, against_tables
 from bench.report.tables.bootstrap import MOST_CELLS, Draws, draw
+from bench.report.tables.doubts import doubt_sentences
 from bench.report.tables.gains import gain_table
 from bench.report.tables.model import Table, pick, slug
 from bench.report.tables.published_numbers import read_published
@@ -105,6 +106,7 @@ def _build(read: Results, out: Path, formats, baseline: str, rule: str, publishe
         tables += against_tables(read, parts, published, rule)
     gaps = find_gaps(read.cells, parts)
     lead = [words.count_sentence(read), *(words.headline(block, rule, named) for block in parts if block.columns)]
+    lead += doubt_sentences(read.cells, parts, rule)
     lead += [sentence] if (sentence := words.unscored_sentence(read)) else []
     if published is not None:
         lead += against_sentences(read, parts, published, rule)

@@ -8,6 +8,7 @@ import importlib.metadata
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,17 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import BenchError, Skip
-from bench.data.load import Gold, TaskData
+from bench.core.guard import Watch
+from bench.data.load import SPLITS, Gold, TaskData
 from bench.grid.cells import Cell
-from bench.noise.draw import NoisyLabels, noise_facts, wrong_share
+from bench.noise.draw import NoisyLabels, draw, noise_facts, wrong_share
+from bench.running.data_files import Place, names_of
 from bench.store import metrics
 from bench.store.records import CurvePoint, DataFacts, Record, ScoreSet
 from bench.training import device
+from bench.training.stages import StageStore
 from bench.training.tools import CellTools
+from methods import shared
 from methods.base import NoisyTask, Predictions
 
 TOLERANCE = 1e-4
@@ -49,33 +54,71 @@ class Result:
     arrays: dict[str, np.ndarray]
 
 
-def noisy_view(task: TaskData, labels: NoisyLabels) -> NoisyTask:
-    """All that a method may know of a task."""
-    return NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, labels.train, labels.valid)
+def sees_gold(method: Any) -> bool:
+    """Whether a method asks for something of gold: `oracle` and other references, and `tau=oracle`."""
+    return _trains_on_gold(method) or _wants_true_rate(method)
 
 
-def gold_view(task: TaskData, labels: NoisyLabels) -> NoisyTask:
-    """What `oracle`, and nothing else, is given: gold training labels in place of the noisy ones."""
-    if task.gold.train is None:
-        raise Skip("oracle trains on gold labels, and this task has none: leave oracle out")
-    return NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, task.gold.train, labels.valid)
+def _trains_on_gold(method: Any) -> bool:
+    return bool(getattr(method, "sees_gold", False))
 
 
-def lend_true_rate(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -> None:
-    """Tell a method that asks for it (`tau=oracle`) the rate of wrong labels among those that it learns from."""
-    if getattr(method.config, "tau", None) == "oracle":
+def _wants_true_rate(method: Any) -> bool:
+    return getattr(method.config, "tau", None) == "oracle"
+
+
+def opened(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -> tuple[NoisyTask, bool]:
+    """All that a method may know of a task, and whether any of it is gold.
+
+    That is texts and noisy labels. A reference gets gold training labels in their place, and `tau=oracle` is lent the
+    rate of wrong labels among those that it learns from (`tools.oracle_noise_rate`). Raises Skip for a reference where
+    the task has no gold.
+    """
+    train, on_gold, with_rate = labels.train, _trains_on_gold(method), _wants_true_rate(method)
+    if with_rate:
         filled = tools.fill(labels.train, "train", len(task.label_names))
         tools.oracle_noise_rate = wrong_share(filled, task.gold.train)
+    if on_gold:
+        if task.gold.train is None:
+            raise Skip(f"{method.name} trains on gold labels, and this task has none: leave {method.name} out")
+        train = task.gold.train
+    view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, labels.valid)
+    return view, on_gold or with_rate
 
 
-def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools) -> Result:
-    """Run and score one cell. Raises Skip, BenchError, or whatever the method raises."""
+def tools_for(cell: Cell, stages: StageStore, **callbacks: Any) -> CellTools:
+    """What the harness lends the method of a cell; `callbacks` are `progress` and `track` of CellTools."""
+    return CellTools(
+        encoder=cell.encoder,
+        sentence_encoder=cell.sentence_encoder,
+        recipe=cell.recipe,
+        stages=stages,
+        seed=cell.key.seed,
+        axes=(cell.task.name, cell.source.id),
+        **callbacks,
+    )
+
+
+def labels_for(cell: Cell, stages: StageStore) -> NoisyLabels:
+    """The noisy labels of a cell; noise that depends on the texts takes their embeddings from `stages`."""
+
+    def embeddings() -> dict[str, np.ndarray]:
+        return {split: shared.embed_texts(cell.task.texts(split), cell.sentence_encoder, stages) for split in SPLITS}
+
+    uncovered = cell.key.options.get("uncovered", "uniform")
+    return draw(cell.source, cell.task, cell.key.seed, embeddings, uncovered)
+
+
+def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence[Place] = ()) -> Result:
+    """Run and score one cell; its record names what the method opened in `places`, where the task's data lie.
+
+    Raises Skip, BenchError, or whatever the method raises.
+    """
     started = time.perf_counter()
     uses = tools.stages.begin()
     task = cell.task
-    see = gold_view if getattr(cell.method, "sees_gold", False) else noisy_view
-    lend_true_rate(cell.method, task, labels, tools)
-    steps = run_method(cell.method, see(task, labels), tools)
+    view, with_gold = opened(cell.method, task, labels, tools)
+    steps = run_method(cell.method, view, tools)
     trained = time.perf_counter()
     valid = labels.valid
     scores, curve, arrays = score_steps(steps, valid, labels.train, task.gold)
@@ -85,6 +128,8 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools) -> Result:
         hash=cell.key.hash,
         key=cell.key,
         status="done",
+        sees_gold=with_gold,
+        opened_files=names_of(files_of(cell.method), places),
         data=data_facts(task),
         noise=noise_facts(labels, task.gold, len(task.label_names)),
         scores=scores,
@@ -103,10 +148,15 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools) -> Result:
     return Result(record, arrays)
 
 
+def files_of(method: Any) -> set[str]:
+    """The files that a method has opened by itself in this process: when imported, when built, in any cell."""
+    return getattr(method, "opened_files", set())
+
+
 def run_method(method: Any, task: NoisyTask, tools: CellTools) -> list[Predictions]:
-    """All steps of a method, each checked against the contract. Raises ContractError."""
+    """All steps of a method, each checked against the contract; what it opens is noted. Raises ContractError."""
     steps = []
-    for step in method.run(task, tools):
+    for step in Watch(files_of(method)).steps(lambda: method.run(task, tools)):
         check_predictions(step, task, getattr(method, "name", type(method).__name__))
         if steps and step.step <= steps[-1].step:
             raise ContractError(f"steps must rise: {step.step} came after {steps[-1].step}")

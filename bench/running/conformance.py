@@ -5,8 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
+import json
+import os
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +20,13 @@ import numpy as np
 from bench.core.errors import Skip, UsageError
 from bench.core.seeds import named_generator
 from bench.core.texts import Texts
-from bench.data.load import Gold, TaskData
+from bench.data.load import SPLITS, Gold, TaskData, load_task
 from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method
 from bench.noise.draw import NoisyLabels, noise_facts
 from bench.noise.select import NoiseSource
-from bench.running.cell import gold_view, lend_true_rate, noisy_view, run_method
+from bench.running.cell import files_of, opened, run_method, sees_gold
+from bench.running.data_files import data_places, names_of
 from bench.store.records import NoiseFacts
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
@@ -86,9 +93,8 @@ def predict(
     encoder = ToyEncoder()
     recipe = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=3e-3)
     tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
-    lend_true_rate(method, case.task, case.labels, tools)
-    see = gold_view if getattr(method, "sees_gold", False) else noisy_view
-    return run_method(method, see(case.task, case.labels), tools)
+    view, _ = opened(method, case.task, case.labels, tools)
+    return run_method(method, view, tools)
 
 
 def facts(case: Case) -> NoiseFacts:
@@ -101,6 +107,38 @@ def permuted_gold(case: Case, seed: int = 7) -> Case:
     generator = named_generator("permuted gold", seed)
     gold = {split: generator.permutation(case.task.gold.of(split)) for split in ("train", "valid", "test")}
     return Case(dataclasses.replace(case.task, gold=Gold(**gold)), case.labels)
+
+
+@contextlib.contextmanager
+def on_disk() -> Iterator[Callable[[Case], Case]]:
+    """A function that writes a case to the same files each time, and reads it back as a run reads a user's folder.
+
+    They are the folder `conformance` of the data folder that BENCH_DATA_DIR names meanwhile, as it may in a run.
+    """
+    before = os.environ.get("BENCH_DATA_DIR")
+    with tempfile.TemporaryDirectory() as data_dir:
+        os.environ["BENCH_DATA_DIR"] = data_dir
+        try:
+            yield lambda case: _stored(case, Path(data_dir) / "conformance")
+        finally:
+            os.environ.pop("BENCH_DATA_DIR")
+            if before is not None:
+                os.environ["BENCH_DATA_DIR"] = before
+
+
+def _stored(case: Case, folder: Path) -> Case:
+    folder.mkdir(exist_ok=True)
+    names, given = case.task.label_names, {"train": case.labels.train, "valid": case.labels.valid}
+    (folder / "label.json").write_text(json.dumps(names), encoding="utf-8")
+    for split in SPLITS:
+        texts, gold, noisy = case.task.texts(split), case.task.gold.of(split), given.get(split, case.labels.test)
+        with (folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(("id", "text", "gold", "given"))
+            for *row, label in zip(texts.ids, texts.texts, [names[g] for g in gold], noisy, strict=True):
+                rows.writerow((*row, names[label] if label >= 0 else ""))
+    task = load_task(str(folder), label_columns=["given"])
+    return Case(task, NoisyLabels(*(task.columns["given"][split] for split in SPLITS), SOURCE))
 
 
 def relabelled(case: Case, train: np.ndarray, valid: np.ndarray | None = None) -> Case:
@@ -130,18 +168,27 @@ def _seeded(method: Any) -> str | None:
 
 
 def _no_gold(method: Any) -> str | None:
-    if getattr(method, "sees_gold", False) or getattr(method.config, "tau", None) == "oracle":
-        raise Skip("sees gold by its name")
+    if sees_gold(method):
+        raise Skip("a reference, which is told gold and never competes")
     case = make_case()
-    if not same(predict(method, case), predict(method, permuted_gold(case))):
-        return "permuting the gold labels changed its predictions: the method sees gold"
+    with on_disk() as stored:
+        first, second = (predict(method, stored(each)) for each in (case, permuted_gold(case)))
+    if not same(first, second):
+        return "permuting the gold labels, in memory and in the task's files, changed its predictions: it sees gold"
+    return None
+
+
+def _data_files(method: Any) -> str | None:
+    with on_disk() as stored:
+        case = stored(make_case())
+        predict(method, case)
+        found = names_of(files_of(method), data_places(case.task, Path(os.environ["BENCH_DATA_DIR"])))
+    if found:
+        return f"it opened data files by itself ({', '.join(found)}): what it may know is in `task`"
     return None
 
 
 def _shared_stages(method: Any) -> str | None:
-    import tempfile
-    from pathlib import Path
-
     case = make_case()
     with tempfile.TemporaryDirectory() as folder:
         first = predict(method, case, store=StageStore(Path(folder)))
@@ -195,7 +242,8 @@ def _one_epoch(method: Any) -> str | None:
 CHECKS: dict[str, tuple[Callable[[Any], str | None], str]] = {
     "shapes": (_shapes, "float32 probabilities [N, C] for valid and test at every step"),
     "determinism by seed": (_seeded, "the same seed gives the same bits"),
-    "gold permutation": (_no_gold, "gold labels of no split may matter"),
+    "gold permutation": (_no_gold, "gold labels of no split may matter, neither in memory nor on disk"),
+    "data files": (_data_files, "a method knows of the data what it is handed, and opens none of their files"),
     "stage store": (_shared_stages, "with and without shared stages the bits are the same"),
     "class absent from the noisy labels": (_absent_class, "an LLM may never use a class"),
     "every label no answer": (_no_answers, "an LLM may refuse everything"),

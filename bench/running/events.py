@@ -50,11 +50,14 @@ class Event:
             return Progress(hash=key, phase=self.phase, done=self.done, total=self.total)
         if self.kind == "started":
             return Started(hash=key, cell=self.cell.label)
-        seconds = accuracy = ece = None
+        seconds = accuracy = ece = warning = None
         if self.record is not None:
             seconds = round(self.record.seconds.get("total", 0.0), 3)
             if self.record.scores is not None:
                 accuracy, ece = round(self.record.scores.last.accuracy, 6), round(self.record.scores.last.ece, 6)
+            if self.record.opened_files:
+                listed = ", ".join(self.record.opened_files)
+                warning = f"the method opened data files of the task by itself, so it does not compete: {listed}"
         return Finished(
             status=self.status,
             hash=key,
@@ -63,6 +66,7 @@ class Event:
             seconds=seconds,
             accuracy=accuracy,
             ece=ece,
+            warning=warning,
         )
 
 
@@ -111,6 +115,7 @@ class Finished(_Message):
     seconds: float | None = None
     accuracy: float | None = None
     ece: float | None = None
+    warning: str | None = None
     worker: int | None = None
 
 

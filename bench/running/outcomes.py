@@ -13,7 +13,7 @@ from bench.core.deadline import CellTimeout
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import write_atomically
 from bench.grid.cells import Cell
-from bench.running.cell import code_version, data_facts, utc_now, versions
+from bench.running.cell import code_version, data_facts, sees_gold, utc_now, versions
 from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
 from bench.store.prune import refuse_links, remove_leftovers
@@ -104,6 +104,7 @@ def without_result(cell: Cell, status: str, reason: str) -> Record:
         key=cell.key,
         status=status,
         reason=reason,
+        sees_gold=sees_gold(cell.method),
         data=data_facts(cell.task),
         versions=versions(),
         code_version=code_version(),

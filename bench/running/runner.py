@@ -17,8 +17,9 @@ from bench.core.errors import Skip
 from bench.core.files import signature
 from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
-from bench.noise.draw import NoisyLabels, draw
-from bench.running.cell import Result, run_cell
+from bench.noise.draw import NoisyLabels
+from bench.running.cell import Result, labels_for, run_cell, tools_for
+from bench.running.data_files import data_places
 from bench.running.events import CellStatus, Ended, Event, Listener, Summary
 from bench.running.outcomes import existing, keep, keep_failure, not_kept, prepare_results, without_result
 from bench.running.tracking import Tracked
@@ -27,7 +28,6 @@ from bench.store.records import Damaged, Record
 from bench.training import device
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
-from methods import shared
 
 log = logging.getLogger("bench.runner")
 
@@ -173,7 +173,8 @@ def _result(cell: Cell, session: Session) -> Result:
     """The result of a cell, in time; processes that train it together leave it together."""
 
     def compute() -> Result:
-        return run_cell(cell, session.labels.get(cell), _tools(cell, session))
+        places = data_places(cell.task, session.options.data_dir, session.results)
+        return run_cell(cell, session.labels.get(cell), _tools(cell, session), places)
 
     if device.processes() > 1:
         return device.together(compute, session.options.timeout)
@@ -209,16 +210,7 @@ def _tools(cell: Cell, session: Session) -> CellTools:
     def track(values: dict[str, float], step: int) -> None:
         session.listen(Event("metrics", cell, "running", done=step, values=values))
 
-    return CellTools(
-        encoder=cell.encoder,
-        sentence_encoder=cell.sentence_encoder,
-        recipe=cell.recipe,
-        stages=session.stages,
-        seed=cell.key.seed,
-        axes=(cell.task.name, cell.source.id),
-        progress=progress,
-        track=track if session.options.track else None,
-    )
+    return tools_for(cell, session.stages, progress=progress, track=track if session.options.track else None)
 
 
 @dataclass
@@ -233,16 +225,6 @@ class LabelCache:
         """The labels of a cell, drawn when they are not those of the cell before."""
         key = (cell.key.data, cell.key.noise, cell.key.seed, cell.key.sentence_encoder)
         if key != self.key:
-            self.value = draw(
-                cell.source,
-                cell.task,
-                cell.key.seed,
-                embeddings=lambda: self._embeddings(cell),
-                uncovered=cell.key.options.get("uncovered", "uniform"),
-            )
+            self.value = labels_for(cell, self.store)
             self.key = key
         return self.value
-
-    def _embeddings(self, cell: Cell) -> dict:
-        splits = {split: cell.task.texts(split) for split in shared.SPLITS}
-        return {split: shared.embed_texts(texts, cell.sentence_encoder, self.store) for split, texts in splits.items()}

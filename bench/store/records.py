@@ -150,6 +150,8 @@ class Record(Strict):
     key: CellKey
     status: Status
     reason: str | None = None  # why skipped or failed, for people
+    sees_gold: bool | None = None  # told gold training labels or the true noise rate; None: an old record, see below
+    opened_files: list[str] = []  # data files of the task that the method opened by itself: it then does not compete
     data: DataFacts | None = None
     noise: NoiseFacts | None = None
     scores: ScoreSet | None = None
@@ -167,6 +169,18 @@ class Record(Strict):
     error: ErrorFacts | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the method was told gold labels or the true noise rate: shown, but never compared."""
+        if self.sees_gold is None:  # written before records said it: then only names told
+            return "oracle" in self.key.method or "oracle" in self.key.config.values()
+        return self.sees_gold
+
+    @property
+    def competes(self) -> bool:
+        """Whether its scores may be compared with others': those of no reference, and of none that opened data."""
+        return not self.is_reference and not self.opened_files
 
     @property
     def stand_alone_seconds(self) -> float:

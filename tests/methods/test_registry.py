@@ -37,7 +37,7 @@ class Mine:
 def own_registry(monkeypatch):
     """What a test registers is forgotten after it."""
     registry.available()
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(registry.METHODS, "classes", dict(registry.METHODS.classes))
 
 
 def method_class(name="made-up", **changes):

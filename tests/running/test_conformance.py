@@ -1,13 +1,15 @@
 """The conformance suite passes every method of this package and fails methods that break one rule each."""
 
 import functools
+import os
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from bench.running.conformance import CHECKS, make_case, permuted_gold, predict, relabelled, run_checks, same
+from bench.running.conformance import CHECKS, make_case, on_disk, permuted_gold, predict, relabelled, run_checks, same
 from methods import registry
 from methods.base import Predictions, config
 
@@ -28,8 +30,8 @@ def test_every_method_passes_every_check(selector):
 
 
 @pytest.mark.parametrize("selector", ["oracle", "co-teaching[tau=oracle]"])
-def test_what_sees_gold_by_its_name_is_not_checked_for_it(selector):
-    assert "not for this method: sees gold by its name" in outcomes(selector)["gold permutation"].why
+def test_what_is_told_gold_is_not_checked_for_it(selector):
+    assert "not for this method: a reference, which is told gold" in outcomes(selector)["gold permutation"].why
     assert all(outcome.problem is None for outcome in outcomes(selector).values())
 
 
@@ -112,6 +114,31 @@ def reads_gold(task, tools):
     return uniform(len(task.valid), task.num_classes), np.eye(task.num_classes, dtype=np.float32)[gold]
 
 
+def reads_the_files(task, tools):
+    """By a way that tells no audit hook: compiled code opens the file."""
+    import pyarrow
+    import pyarrow.csv
+
+    path = os.path.join(os.environ["BENCH_DATA_DIR"], task.name, "test.csv")
+    with pyarrow.memory_map(path) as file:
+        gold = pyarrow.csv.read_csv(file).column("gold").to_pylist()
+    classes = [task.label_names.index(name) for name in gold]
+    return uniform(len(task.valid), task.num_classes), np.eye(task.num_classes, dtype=np.float32)[classes]
+
+
+def opens_the_files(task, tools):
+    """Whatever it is for, nothing follows from it."""
+    Path(os.environ["BENCH_DATA_DIR"], task.name, "train.csv").read_bytes()
+    return honest(task, tools)
+
+
+def opens_the_shipped_data(task, tools):
+    import bench
+
+    (Path(bench.__file__).parent / "data" / "tweets" / "test.csv").open().close()
+    return honest(task, tools)
+
+
 def poor_stage_key(task, tools):
     """The stage depends on a draw that its key does not name, so a second run without a store differs from it."""
     stored = tools.stages.get("test stage", {"version": 1}, lambda: {"draw": np.random.rand(1)})
@@ -165,7 +192,10 @@ BAD = [
     (a_list, "shapes", "expected (24, 3)"),
     (global_numpy, "determinism by seed", "different predictions"),
     (global_torch, "determinism by seed", "different predictions"),
-    (reads_gold, "gold permutation", "the method sees gold"),
+    (reads_gold, "gold permutation", "in memory and in the task's files, changed its predictions: it sees gold"),
+    (reads_the_files, "gold permutation", "in memory and in the task's files, changed its predictions: it sees gold"),
+    (opens_the_files, "data files", "by itself (conformance/train.csv)"),
+    (opens_the_shipped_data, "data files", "by itself (bench/data/tweets/test.csv)"),
     (poor_stage_key, "stage store", "with and without the stage store"),
     (needs_every_class, "class absent from the noisy labels", "a class is missing"),
     (needs_an_answer, "every label no answer", "no label at all"),
@@ -180,7 +210,7 @@ BAD = [
 @pytest.fixture
 def check_method(monkeypatch):
     """The outcomes of the suite for a method whose predictions a function gives; forgotten afterwards."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(registry.METHODS, "classes", dict(registry.METHODS.classes))
 
     def check(predict, steps=(1,)):
         @registry.register
@@ -243,3 +273,20 @@ def test_two_runs_are_the_same_only_bit_by_bit():
     assert not same([step], [step, step])
     assert not same([step], [Predictions(2, step.valid, step.test)])
     assert not same([step], [Predictions(1, step.valid, np.nextafter(step.test, np.float32(1)))])
+
+
+def test_a_case_on_disk_is_the_same_case():
+    case = make_case()
+    labels = relabelled(case, np.where(np.arange(60) % 7 == 0, -1, case.labels.train))
+    with on_disk() as stored:
+        read = stored(labels)
+        assert Path(os.environ["BENCH_DATA_DIR"], read.task.name, "test.csv").is_file()
+        permuted = stored(permuted_gold(labels))
+    assert "BENCH_DATA_DIR" not in os.environ
+    assert read.task.label_names == case.task.label_names
+    for split in ("train", "valid", "test"):
+        assert read.task.texts(split) == case.task.texts(split)
+        np.testing.assert_array_equal(read.task.gold.of(split), case.task.gold.of(split))
+        np.testing.assert_array_equal(permuted.task.gold.of(split), permuted_gold(case).task.gold.of(split))
+        for again in (read, permuted):
+            np.testing.assert_array_equal(getattr(again.labels, split), getattr(labels.labels, split))

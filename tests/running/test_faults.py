@@ -42,7 +42,7 @@ def make(tmp_path, monkeypatch, reviews, instant, tiny_bert):
         return plan(load_options(given | {"encoder": f"{tiny_bert}:frozen"} | options))
 
     yield plan_of
-    registry._forget("bench_user_method_")
+    registry.METHODS.forget()
 
 
 @pytest.fixture

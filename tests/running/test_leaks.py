@@ -12,7 +12,7 @@ from bench.grid.cells import choose_method, plan
 from bench.grid.options import load_options
 from bench.noise.draw import draw
 from bench.noise.select import sources_for
-from bench.running.cell import noisy_view
+from bench.running.cell import opened
 from bench.running.runner import run
 from methods import registry
 from tests.conftest import review_rows, write_csv
@@ -112,8 +112,14 @@ LEAKS = {
     """,
     "loads the task": """
         import os
-        from bench.sources import load_task
+        from bench.data.load import load_task
         return load_task(os.environ["LEAKED_FILE"]).gold.test
+    """,
+    "walks the garbage collector": """
+        import gc
+        gc.unfreeze()
+        found = [each for each in gc.get_objects() if type(each).__name__ == "TaskData" and each.test is task.test]
+        return found[0].gold.test
     """,
     "looks up the stack": """
         import sys
@@ -160,7 +166,7 @@ class Leaky:
 @pytest.mark.parametrize("how", LEAKS)
 def test_a_method_that_goes_behind_the_harness_is_caught(how, twins, tiny_bert, tmp_path, monkeypatch):
     body = textwrap.indent(textwrap.dedent(LEAKS[how]).strip("\n"), "    ")
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))  # what is registered here ends here
+    monkeypatch.setattr(registry.METHODS, "classes", dict(registry.METHODS.classes))
     file = tmp_path / "leaky.py"
     file.write_text(METHOD.format(body=body, name=how.replace(" ", "-")), encoding="utf-8")
     assert leaks(twins, tiny_bert, str(file), monkeypatch)
@@ -169,7 +175,9 @@ def test_a_method_that_goes_behind_the_harness_is_caught(how, twins, tiny_bert, 
 def test_a_method_is_handed_no_gold(twins):
     """Nothing that a task hands to a method holds gold (that the type has no field for it: methods/test_base.py)."""
     task = load_task(str(twins[0]))
-    view = noisy_view(task, draw(sources_for(task, llms=["ann"])[0], task, 1))
+    labels = draw(sources_for(task, llms=["ann"])[0], task, 1)
+    view, with_gold = opened(choose_method("plain").method, task, labels, None)
+    assert not with_gold
     for field in dataclasses.fields(view):
         value = getattr(view, field.name)
         assert not hasattr(value, "gold")

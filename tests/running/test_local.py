@@ -33,7 +33,7 @@ def make(reviews, instant, tiny_bert, tmp_path, monkeypatch):
         return plan(load_options(given | {"encoder": f"{tiny_bert}:frozen"} | options))
 
     yield plan_of
-    registry._forget("bench_user_method_")
+    registry.METHODS.forget()
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -39,7 +39,7 @@ def make(folder, instant, tiny_bert):
         return plan(load_options(given | {"encoder": f"{tiny_bert}:frozen"} | options))
 
     yield plan_of
-    registry._forget("bench_user_method_")
+    registry.METHODS.forget()
 
 
 def go(grid, **options):

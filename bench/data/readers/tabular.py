@@ -1,9 +1,9 @@
 """A task from tables: a user's own file, or a folder with one table per split.
 
-Beside this module, `columns` tells which column is what, `labellers` which of them are labellers', `label_values` what a
-value means. The label set is label.json's, else the values of gold, else those of the labellers' columns. Without a
-split column the rows of a single file are split 70/10/20 at random, the same way for every file of that many rows. What
-was understood is a sentence in the task's notes.
+Beside this module, `columns` tells which column is what, `labellers` which of them are labellers', `label_values` what
+a value means. The label set is label.json's, else the values of gold, else those of the labellers' columns. Without a
+split column the rows of a single file are split 70/10/20 at random, the same way for every file of that many rows.
+What was understood is a sentence in the task's notes.
 """
 
 from __future__ import annotations

@@ -152,10 +152,10 @@ def _lines(pairs: list[Pair], rule: str) -> tuple[list[Line], list[Line]]:
     columns: dict[tuple[str, str], list[tuple]] = defaultdict(list)
     for where in grouped:
         columns[where[0], where[3]].append(where)
-    sees_gold = {where[3] for where, by_seed in grouped.items() if any(map(_sees_gold, by_seed.values()))}
-    lines = [_line(where, each, 1, where[3] in sees_gold) for where, each in values.items()]
+    references = {where[3] for where, by_seed in grouped.items() if not all(map(_competes, by_seed.values()))}
+    lines = [_line(where, each, 1, where[3] in references) for where, each in values.items()]
     means = [
-        _line((setup, "", "", method), _averaged([values[each] for each in found]), len(found), method in sees_gold)
+        _line((setup, "", "", method), _averaged([values[each] for each in found]), len(found), method in references)
         for (setup, method), found in columns.items()
     ]
     return _adjusted(sorted(lines, key=_order)), _adjusted(sorted(means, key=_order))
@@ -174,8 +174,8 @@ def _names(pairs: list[Pair]) -> tuple[list[str], list[str], list[str], list[str
     return labels.setup_labels(keys), [key.task for key in keys], labels.noise_labels(keys)[0], named
 
 
-def _sees_gold(pair: Pair) -> bool:
-    return "oracle" in pair.after.key.method or "oracle" in pair.after.key.config.values()
+def _competes(pair: Pair) -> bool:
+    return pair.before.competes and pair.after.competes
 
 
 def _values(by_seed: dict[int, Pair], metric: str, rule: str) -> dict[int, tuple[float, float]]:

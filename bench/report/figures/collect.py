@@ -92,7 +92,7 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
 
     where = f"{task}, {block.setup}"
     interval = "Points: means over seeds with 95 % t-intervals (cut at the frame); small points: single seeds. "
-    marks = "Square and dashed line: the baseline. Hollow: references that see gold."
+    marks = "Square and dashed line: the baseline. Hollow: references, which do not compete."
     made = [
         make_plan(
             metric,

@@ -244,8 +244,8 @@ def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
                 block.setup,
                 f"Accuracy against cost: {block.setup}",
                 f"Means over {columns} columns. The line and the bold names: methods that no other one beats at "
-                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references that "
-                "see gold.",
+                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references, "
+                "which do not compete.",
                 lambda: pareto(costs, block),
             )
         )

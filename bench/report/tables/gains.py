@@ -16,6 +16,7 @@ from bench.report.tables.result import (
     common_columns,
     difference,
     entry,
+    reference_sentences,
     row_kind,
 )
 
@@ -62,7 +63,7 @@ def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) 
             f"Bold: the interval excludes 0 and lies {better} it (at least {stats.MIN_SEEDS} shared seeds); each entry "
             "by itself, not corrected for their number: the table of significance is.",
             *average_sentences(block.columns, shared, left_out),
-            *([f"{', '.join(sorted(block.references))}: sees gold, a reference."] if block.references else []),
+            *reference_sentences(block, methods),
         ),
         seeds=max((each.n for row in rows for each in row.entries), default=0),
         higher_is_better=metric.higher_is_better,

@@ -34,7 +34,7 @@ METRICS = {
 }
 
 Kind = Literal["method", "baseline", "reference"]
-"""What a row is; a reference never competes for being the best."""
+"""What a row is; a reference never competes for being the best: it was told gold, or opened data by itself."""
 
 State = Literal["value", "text", "no gold", "failed", "skipped", "not run", "empty"]
 

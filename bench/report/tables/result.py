@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ class Block:
 
     setup: str
     methods: list[str]  # baseline first, references last
-    references: frozenset[str]
+    references: frozenset[str]  # do not compete: told gold, or among `readers`
+    readers: frozenset[str]  # opened data files of the task by themselves
     columns: list[Column]
     kinds: dict[Column, str | None]  # llm, weak, synthetic, column
     rows: dict[tuple[str, Column], list[dict]] = field(repr=False)  # (method, column) -> cells
@@ -76,6 +78,7 @@ def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
     """One block a set-up, the largest first. Columns in which nothing could be scored for want of gold are left out."""
     names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
     names += ["labeller_test_accuracy", "noise_rate_train", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
+    names.append("opened_files")
     names += ["peak_memory_mb", "parameters", "device", *(name for name in cells.columns if "labelling_" in name)]
     names += [name for name in cells.columns if name.rsplit("_", 1)[0] in METRICS or "_noisy_valid" in name]
     names += [name for name in cells.columns if name.endswith("_oracle_best")]
@@ -97,13 +100,14 @@ def _block(setup: str, rows: list[dict], baseline: str | None) -> Block:
         scored[column] |= row["has_gold"] is not False
         kinds[column] = min(kinds.get(column, len(KINDS)), KINDS.index(row["noise_kind"]))
     columns = sorted((c for c in scored if scored[c]), key=lambda c: (c[0], kinds[c], natural(c[1])))
-    references = frozenset(row["method_label"] for row in rows if row["sees_gold"])
+    readers = frozenset(row["method_label"] for row in rows if row["opened_files"])
+    references = readers | {row["method_label"] for row in rows if row["sees_gold"]}
     methods = sorted(
         {method for method, column in index if scored[column]},
         key=lambda name: (name in references, name != baseline, natural(name)),
     )
     named = {column: KINDS[kinds[column]] for column in columns}
-    return Block(setup, methods, references, columns, named, dict(index))
+    return Block(setup, methods, references, readers, columns, named, dict(index))
 
 
 def entry(block: Block, method: str, column: Column, name: str, metric: Metric) -> Entry:
@@ -191,8 +195,7 @@ def result_table(
     ]
     if baseline in methods:
         sentences.append(f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval.")
-    if seen := sorted(block.references & set(methods)):
-        sentences.append(f"{', '.join(seen)}: sees gold, a reference that does not compete.")
+    sentences += reference_sentences(block, methods)
     if labeller := _labeller_row(block, columns, shared, average.get(baseline), len(heads)):
         if metric_name not in HARD:
             labeller = dataclasses.replace(labeller, entries=(Entry("empty"),) * len(heads))
@@ -222,6 +225,15 @@ HARD = ("accuracy",)
 def row_kind(block: Block, method: str, baseline: str | None) -> Kind:
     """Whether a row is the baseline, a reference that is no contender, or a method."""
     return "reference" if method in block.references else "baseline" if method == baseline else "method"
+
+
+def reference_sentences(block: Block, methods: Iterable[str]) -> list[str]:
+    """Which of the methods do not compete, and why."""
+    why = {
+        "sees gold, a reference that does not compete.": block.references - block.readers,
+        "opened data files of the task by itself, so it does not compete.": block.readers,
+    }
+    return [f"{', '.join(sorted(named & set(methods)))}: {text}" for text, named in why.items() if named & set(methods)]
 
 
 def mark_best(grid: dict[str, list[Entry]], position: int, scores: dict, metric: Metric) -> None:

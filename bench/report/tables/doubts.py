@@ -1,0 +1,65 @@
+"""Warnings about methods that may know more than they were handed: opened data files, scores above the oracle's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.report.tables import stats
+from bench.report.tables.model import number
+from bench.report.tables.result import Block
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_NAMED = 5
+"""Files or columns that one sentence names."""
+
+
+def doubt_sentences(cells: pd.DataFrame, blocks: list[Block], rule: str) -> list[str]:
+    """One sentence per method and set-up for each doubt; `cells` is the tidy frame that `blocks` are made from."""
+    ceilings = set(cells.loc[(cells["method"] == "oracle") & cells["sees_gold"], "method_label"])
+    return [
+        sentence for block in blocks for sentence in [*_opened(block), *_above(block, ceilings, f"accuracy_{rule}")]
+    ]
+
+
+def _opened(block: Block) -> list[str]:
+    """Methods that opened data files of their task by themselves."""
+    made = []
+    for method in sorted(block.readers):
+        found = [row["opened_files"] for (name, _), rows in block.rows.items() if name == method for row in rows]
+        files = sorted({file for each in found if each for file in each.split("; ")})
+        count = sum(bool(each) for each in found)
+        made.append(
+            f"Warning, {block.setup}: {method} opened data files of the task by itself, in {count} of its "
+            f"{len(found)} cells ({_listed(files)}). Its scores are shown, but it does not compete."
+        )
+    return made
+
+
+def _above(block: Block, ceilings: set[str], name: str) -> list[str]:
+    """Competing methods whose mean lies above the oracle's interval over seeds, with the columns where it does."""
+    found: dict[str, list[str]] = {}
+    for column in block.columns:
+        for ceiling in ceilings & set(block.methods):
+            most = stats.mean_interval(list(block.values(ceiling, column, name, 100).values()))
+            for method in block.methods:
+                ours = stats.mean_interval(list(block.values(method, column, name, 100).values()))
+                if method not in block.references and ours.mean > most.mean + most.half:  # never of NaN
+                    numbers = f"{_percent(ours)} against {_percent(most)}"
+                    found.setdefault(method, []).append(f"{', '.join(column)}: {numbers}")
+    return [
+        f"Warning, {block.setup}: {method} scores above the oracle's 95 % interval in {_listed(columns, '; ')}. The "
+        "oracle trains on gold labels, so look at what the method reads."
+        for method, columns in found.items()
+    ]
+
+
+def _percent(interval: stats.Interval) -> str:
+    half = "" if interval.half != interval.half else f" ± {number(interval.half, 1)}"
+    return f"{number(interval.mean, 1)}{half} %"
+
+
+def _listed(names: list[str], between: str = ", ") -> str:
+    more = f"{between}and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return between.join(names[:MOST_NAMED]) + more

@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,9 @@ SETS = Path(__file__).parent / "sets"
 
 MAX_ANSWER = 10_000
 """Characters of an answer that are kept; an LLM that rambles on must not fill the disk."""
+
+WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
+"""What fits 64 bits, in ASCII: Python's own rule takes "1_0" and digits of other scripts too."""
 
 AUTHORS_COLUMNS = ("true_label", "original_sent", "noisy_label")
 
@@ -219,11 +223,11 @@ def _check_part(where: str, counts: SplitCounts, part: SplitLabels, num_classes:
 
 
 def _integers(values: list[str], path: Path, column: str) -> np.ndarray:
-    try:
-        return np.array([int(value) for value in values], np.int64)
-    except (ValueError, TypeError, OverflowError):
-        row = next(at for at, value in enumerate(values) if not str(value).strip().lstrip("-").isdigit())
-        raise UsageError(f"{path}, row {row + 1}: column {column} holds {values[row]!r}, not a whole number") from None
+    for row, value in enumerate(values, 1):
+        if not WHOLE.fullmatch(value.strip()):
+            shown = repr(value) if len(value) <= 80 else f"{value[:80]!r}..."
+            raise UsageError(f"{path}, row {row}: column {column} holds {shown}, not a whole number of usual size")
+    return np.array([int(value) for value in values], np.int64)
 
 
 def _class_id(value: str, ids: Mapping[str, int], path: Path, at: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.core.seeds import named_generator, named_seed
+from bench.core.selectors import quoted
 from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance_dependence, symmetric_departure
 
@@ -57,7 +58,7 @@ class Study:
 
 
 def study(task: TaskData, sets: Sequence[LabelSetRef], features: np.ndarray | None = None) -> Study:
-    """The report on the label sets `sets` of a task (see `bench.noise.label_sets.find_label_sets`).
+    """The report on the label sets `sets` of a task (see `bench.noise.label_sets.find_label_sets`) and on its columns.
 
     `features` float[N_train, F]: sentence embeddings of all train texts, if at hand; else TF-IDF is used.
     Raises UsageError for damaged files and sets of other texts, Unavailable where a download fails.
@@ -69,6 +70,9 @@ def study(task: TaskData, sets: Sequence[LabelSetRef], features: np.ndarray | No
 
     task = task.whole or task
     labels = {ref.id: read_labels(ref, task) for ref in sets}
+    for name, values in task.columns.items():
+        whole = {split: SplitLabels(np.arange(len(part)), part) for split, part in values.items()}
+        labels[quoted(name) if name in labels else name] = whole
     costs = {
         ref.id: read_card(ref.place).cost
         for ref in sets

@@ -124,7 +124,8 @@ def test_a_wrong_value_names_the_thing_and_the_way_out(place, tiny_bert, command
         (b"methods: [plain: 1]\n", ["--methods", "comma list"]),
         (b"seeds: [[1, 2], null]\n", ["--seeds", "comma list"]),
         (b"methods: []\n", ["--methods", "names nothing"]),
-        (b"results: 3\n", ["results must be a path"]),
+        (b"results: [3]\n", ["results must be a path"]),
+        (b"seeds: 1\nseeds: 2\n", ["grid.yaml", "line 2", "twice"]),
         (b"methods: \xff\n", ["grid.yaml", "cannot be read"]),
         (b"jobs: !!python/object:os.system {}\n", ["grid.yaml", "line 1"]),
         (b"limit: 1\n", ["--limit", "2"]),
@@ -160,7 +161,10 @@ def good_rows(**changes: dict) -> list[dict]:
         ("nolabels.csv", b"text\n" + b"".join(b"t%d\n" % i for i in range(9)), ["--label-columns"]),
         ("bad.jsonl", b'{"text": "a", "gold": "x"}\n{"text": \n', ["line 2", "malformed JSON"]),
         ("list.jsonl", b'["a", "b"]\n', ["line 1", "expected an object"]),
-        ("table.xlsx", b"PK", ["unknown kind of file '.xlsx'", ".csv"]),
+        ("table.xls", b"\xd0\xcf", ["unknown kind of file '.xls'", ".xlsx", ".csv"]),
+        ("table.xlsx", b"PK", ["not a readable Excel workbook"]),
+        ("table.parquet", b"PAR1", ["not a readable Parquet file"]),
+        ("table.csv.gz", b"text,gold,ann\n", ["not a whole gzip file"]),
     ],
 )
 def test_a_broken_file_is_refused_with_its_name_and_place(place, name, content, parts):

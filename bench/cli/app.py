@@ -334,7 +334,7 @@ def show(
 
     path, record = find_record(cell, results or Path("results"))
     out.print(record_view(path, record))
-    out.print(f"again {record.command}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"again {record.command}", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -141,26 +141,42 @@ def labels(
     tasks: opt.Tasks = None,
     data_dir: opt.DataDir = None,
     no_answer: opt.NoAnswer = None,
+    text_column: opt.TextColumn = None,
+    gold_column: opt.GoldColumn = None,
+    label_columns: opt.LabelColumns = None,
     out_dir: Annotated[Path | None, Option("--out", help="also write the tables as CSV into this folder")] = None,
 ) -> None:
-    """Study label sets: sizes, refusals, noise rates and kinds, confusion, agreement, estimates without gold."""
+    """Study label sets and a file's columns: sizes, refusals, noise, confusion, agreement, estimates without gold."""
     from bench.cli.labels import tables
     from bench.core.errors import Unavailable, UsageError
     from bench.core.files import write_atomically
-    from bench.core.selectors import split_list
+    from bench.core.selectors import unquoted
     from bench.data.load import load_task
+    from bench.grid.options import load_options
     from bench.noise.label_sets import find_label_sets
     from llm_labels.study import Study, study
 
-    names = split_list(tasks) if tasks else sorted({ref.task for ref in find_label_sets(data_dir)})
+    given = load_options({"tasks": tasks, "label_columns": label_columns, "no_answer": no_answer})
+    names = given.tasks or sorted({ref.task for ref in find_label_sets(data_dir)})
+    columns = {
+        "text_column": text_column,
+        "gold_column": gold_column,
+        "label_columns": given.label_columns and [unquoted(name)[0] for name in given.label_columns],
+        "no_answer": given.no_answer or (),
+    }
     studies = []
     for name in names:
         try:
-            data = load_task(name, data_dir=data_dir, no_answer=split_list(no_answer or []))
+            data = load_task(name, data_dir=data_dir, **columns)
             sets = find_label_sets(data_dir, data.info.name)
-            if not sets:
-                raise UsageError(f"there is no label set for task {name}: make one with `bench label --task {name}`")
-            with err.status(f"studying {len(sets)} label sets of {escape(name)}"):
+            if not sets and not data.columns:
+                raise UsageError(
+                    f"there is no label set for task {name}, and no column of labels: make a set with "
+                    f"`bench label --task {name}`, or name columns with --label-columns"
+                )
+            for note in data.notes:
+                err.print(escape(note), highlight=False, soft_wrap=True)
+            with err.status(f"studying {len(sets) + len(data.columns)} sets of labels of {escape(name)}"):
                 studies.append(study(data, sets))
         except Unavailable as error:
             if tasks:

@@ -58,6 +58,8 @@ def record_view(path: Path, record: Record) -> Group:
     add("recipe", ", ".join(f"{name}={value}" for name, value in key.recipe.items()))
     if record.data:
         add("texts", f"{record.data.n_train} train, {record.data.n_valid} valid, {record.data.n_test} test")
+        for note in record.data.notes:
+            add("as read", note)
     if record.noise:
         add("noise", _noise(record))
     if record.status == "done":

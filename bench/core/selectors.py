@@ -1,20 +1,25 @@
-"""The selector language: comma lists of `name[parameter=value,...]+wrapper`, the same everywhere."""
+"""The selector language: comma lists of `name[parameter=value,...]+wrapper`, the same everywhere.
+
+A name that could be misread (of a column, or of a file) is put in double quotes, a quote inside them written twice:
+`"a,b"`. In quotes a name is itself alone: never the beginning of one, a list, an ensemble or a noise.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bench.core.errors import UsageError
+from bench.core.plain_yaml import NOT_YAML, load_values
 
 _OPEN, _CLOSE = "[(", "])"
-NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
-"""What `yaml.safe_load` raises for text that is no YAML, or holds an impossible date or number."""
 _NAME = re.compile(r"^[^\[\]()=]+$")
+_QUOTE = re.compile(r'"[^"]*(?:""[^"]*)*"')
+_QUOTED = re.compile(rf"\A{_QUOTE.pattern}\Z")
+_SAFE = re.compile(r"\A(?!\s)(?!all\Z)[^,\[\]()\"]+(?<!\s)\Z")
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,43 @@ class Selector:
     wrappers: tuple[str, ...] = ()
 
 
+def quoted(name: str) -> str:
+    """A name in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listed(name: str) -> str:
+    """A name as it stands in a comma list: in quotes where it would be misread without."""
+    return name if _SAFE.match(name) else quoted(name)
+
+
+def unquoted(part: str) -> tuple[str, bool]:
+    """The name that a part of a comma list stands for, and whether it was in quotes."""
+    if not _QUOTED.match(part):
+        return part, False
+    return part[1:-1].replace('""', '"'), True
+
+
 def split_list(text: str | Iterable[Any]) -> list[str]:
-    """The parts of a comma list, not split within brackets; a list is taken as it is. Empty parts are refused."""
+    """The parts of a comma list, not split within brackets or quotes; each item of a list is split as well.
+
+    Quotes stay where they are (see `unquoted`). Empty parts are refused.
+    """
     if not isinstance(text, str):
         return [part for item in text for part in split_list(str(item))]
-    parts, depth, current = [], 0, ""
-    for character in text:
+    parts, depth, current, at = [], 0, "", 0
+    first = True  # whether a name begins here: only there is a quotation mark one
+    while at < len(text):
+        character = text[at]
+        if character == '"' and first:
+            first = False
+            if not (name := _QUOTE.match(text, at)):
+                raise UsageError(f"'{text}': a quote is not closed")
+            current += name[0]
+            at = name.end()
+            continue
+        at += 1
+        first = character in ",(" or (first and character.isspace())
         depth += (character in _OPEN) - (character in _CLOSE)
         if depth < 0:
             raise UsageError(f"'{text}': a closing bracket without an opening one")
@@ -46,6 +82,14 @@ def split_list(text: str | Iterable[Any]) -> list[str]:
     if "" in parts:
         raise UsageError(f"'{text}': an empty entry in a comma list")
     return parts
+
+
+def there(path: str | Path) -> bool:
+    """Whether a file or folder of this name exists."""
+    try:
+        return bool(str(path)) and Path(path).exists()
+    except (OSError, ValueError):  # a name that is too long for any file, a folder that may not be looked into
+        return False
 
 
 def parse(text: str) -> Selector:
@@ -82,7 +126,7 @@ def _parameters(text: str, inside: str) -> dict[str, Any]:
         if key in parameters:
             raise UsageError(f"'{text}': parameter '{key}' is given twice")
         try:
-            parameters[key] = yaml.safe_load(value)
+            parameters[key] = load_values(value)
         except NOT_YAML:
             raise UsageError(f"'{text}': the value of '{key}' cannot be read: {value.strip()!r}") from None
     return parameters

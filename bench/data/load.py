@@ -19,12 +19,13 @@ import numpy as np
 
 from bench.core.errors import Unavailable, UsageError, resolve, unknown
 from bench.core.seeds import named_generator
+from bench.core.selectors import there, unquoted
 from bench.core.texts import Texts
 from bench.data.readers import raw as raw_data
 from bench.data.readers.fetch import read_source
-from bench.data.readers.folder import mark_entities, read_folder
+from bench.data.readers.folder import mark_entities, read_folder, refuse_nested
 from bench.data.readers.raw import RawTask, read_label_names
-from bench.data.readers.tables import FORMATS, read_table
+from bench.data.readers.tables import FORMATS, ending, read_table
 from bench.data.readers.tabular import Columns, from_single_table
 from bench.data.tasks import TaskInfo, known
 
@@ -57,7 +58,7 @@ class TaskData:
     valid: Texts
     test: Texts
     gold: Gold
-    votes: dict[str, np.ndarray] | None  # split -> int64[n, F]: weak votes, -1 = abstain
+    votes: dict[str, np.ndarray] | None  # split -> int64[n, F]: weak votes, -1 = abstain; test may have none
     columns: dict[str, dict[str, np.ndarray]]  # labeller -> split -> int64[n], -1 = no answer
     rows: dict[str, np.ndarray]  # split -> int64[n]: row numbers in the original split, ascending
     full_fingerprint: dict[str, str]  # split -> Texts.fingerprint over all raw (unmarked) texts of the split
@@ -173,18 +174,22 @@ def _take(task: TaskData, positions: Mapping[str, np.ndarray]) -> TaskData:
 
 
 def _parse_selector(selector: str) -> tuple[str, dict[str, bool]]:
-    match = re.fullmatch(r"(?P<base>[^\[\]]+)(\[(?P<inside>[^\[\]]*)\])?", selector.strip())
+    text = selector.strip()
+    if text.lower() not in known() and there(text):  # whatever signs its name holds
+        return text, {}
+    match = re.fullmatch(r'(?P<base>"(?:[^"]|"")*"|[^\[\]]+)(\[(?P<inside>[^\[\]]*)\])?', text)
     if match is None:
         raise UsageError(f"task '{selector}': expected a name or a path, with parameters like name[parameter=value]")
+    base, _ = unquoted(match["base"].strip())
     parameters = {}
     for part in filter(None, (match["inside"] or "").split(",")):
         name, _, value = (piece.strip() for piece in part.partition("="))
         if name != "mark_entities":
-            raise unknown(f"parameter of task {match['base']}", name, ["mark_entities"])
+            raise unknown(f"parameter of task {base}", name, ["mark_entities"])
         if value.lower() not in ("true", "false"):
-            raise UsageError(f"task {match['base']}: mark_entities={value}: expected true or false")
+            raise UsageError(f"task {base}: mark_entities={value}: expected true or false")
         parameters[name] = value.lower() == "true"
-    return match["base"].strip(), parameters
+    return base, parameters
 
 
 def _is_path(base: str) -> bool:
@@ -192,14 +197,7 @@ def _is_path(base: str) -> bool:
         return False
     if "/" in base or os.sep in base or base.lower().endswith(FORMATS):
         return True
-    return not any(name.startswith(base.lower()) for name in known()) and _exists(Path(base))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name that is too long for any file, a folder that may not be looked into
-        return False
+    return not any(name.startswith(base.lower()) for name in known()) and there(base)
 
 
 def _known_name(base: str) -> str:
@@ -224,14 +222,17 @@ def _find(info: TaskInfo, data_dir: Path | None) -> RawTask:
 
 
 def _from_path(path: Path, columns: Columns) -> tuple[RawTask, TaskInfo]:
-    if not _exists(path):
+    if not there(path):
         raise UsageError(f"task '{path}' does not exist: name a known task (`bench list tasks`), a file or a folder")
     if path.is_dir():
         raw, name = read_folder(path, None, columns), path.resolve().name
     else:
         beside = path.parent / "label.json"
         names = read_label_names(beside) if beside.is_file() else None
-        raw, name = from_single_table(read_table(path), names, columns), path.stem
+        table = read_table(path)
+        refuse_nested(table, columns)
+        raw, name = from_single_table(table, names, columns), path.name[: -len(ending(path))]
+        raw = replace(raw, notes=table.notes + raw.notes)
     if name.lower() in known():  # never take a user's data for the known task of that name
         name = f"{name}-{'folder' if path.is_dir() else 'file'}"
     note = "a user's own data"
@@ -246,14 +247,14 @@ def _assemble(raw: RawTask, info: TaskInfo, parameters: dict[str, bool]) -> Task
     if wanted:
         shown = {s: Texts(part.ids, mark_entities(part, f"{raw.origin}, {s}")) for s, part in splits.items()}
     changed = wanted != (info.mark_entities or False)
-    has_votes = all(part.votes is not None for part in splits.values())
+    has_votes = all(splits[split].votes is not None for split in ("train", "valid"))
     return TaskData(
         name=f"{info.name}[mark_entities={str(wanted).lower()}]" if changed else info.name,
         info=info,
         label_names=raw.label_names,
         **shown,
         gold=Gold(*(splits[split].gold for split in SPLITS)),
-        votes={split: part.votes for split, part in splits.items()} if has_votes else None,
+        votes={split: part.votes for split, part in splits.items() if part.votes is not None} if has_votes else None,
         columns={name: {s: part.columns[name] for s, part in splits.items()} for name in splits["train"].columns},
         rows={split: np.arange(len(part.texts)) for split, part in splits.items()},
         full_fingerprint={split: texts.fingerprint for split, texts in plain.items()},

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import Skip, Unavailable, UsageError, resolve
-from bench.core.selectors import parse
+from bench.core.selectors import listed, parse, unquoted
 from bench.data.load import TaskData, load_task
 from bench.grid.options import RECIPE_OPTIONS, RUNNING_OPTIONS, GridOptions
 from bench.noise.draw import covered, draw, no_answer_share
 from bench.noise.label_sets import find_label_sets
-from bench.noise.select import NoiseSource, sources_for
+from bench.noise.select import NoiseSource, names_twice, sources_for
 from bench.noise.synthetic.base import NOISES
 from bench.store.records import CellKey
 from bench.training import encoders
@@ -77,7 +77,7 @@ def plan(options: GridOptions) -> Plan:
     notes.append(f"precision {precision.mode}: {precision.reason}")
     encoder_modes = [(text, *encoders.split_mode(text)) for text in options.encoder]
     tasks = _load_all(task_names, options, notes)
-    notes += [f"{task.name}: {note}" for _, task in tasks for note in task.notes]
+    notes += dict.fromkeys(f"{task.name}: {note}" for _, task in tasks for note in task.notes)
     columns = sorted({column for _, task in tasks for column in task.columns})
     cells: list[Cell] = []
     for task_name, whole in tasks:
@@ -89,6 +89,7 @@ def plan(options: GridOptions) -> Plan:
             data_dir=options.data_dir,
             also_known=columns,
         )
+        notes += names_twice(whole, options.noise or [])
         usable = [_narrowed(selection, whole) for selection in found]
         notes += _no_answer_notes(usable)
         for text, name, mode in encoder_modes:
@@ -184,7 +185,7 @@ def _load(name: str, options: GridOptions) -> TaskData:
         limit=options.limit,
         text_column=options.text_column,
         gold_column=options.gold_column,
-        label_columns=options.label_columns,
+        label_columns=options.label_columns and [unquoted(name)[0] for name in options.label_columns],
         no_answer=options.no_answer or (),
     )
 
@@ -224,9 +225,12 @@ def reproduce(options: GridOptions, task: str, source: NoiseSource, method: str,
     """A command line that makes this one cell again."""
     words = ["bench", "run", "--methods", method, "--tasks", task]
     if source.kind in ("llm", "column"):
-        words += ["--llms", source.labeller] + (["--prompting", source.prompting] if source.prompting else [])
+        name = source.labeller or "all"
+        if source.rule == "single" and source.labeller:  # in quotes where the name could mean something else
+            name = source.id if source.kind == "column" and source.id != name else listed(name)
+        words += ["--llms", name] + (["--prompting", source.prompting] if source.prompting else [])
     else:
-        words += ["--noise", source.id]
+        words += ["--noise", source.typed or source.id]
     words += ["--encoder", encoder, "--seeds", str(seed)]
     defaults = GridOptions()
     same = {"methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", *RUNNING_OPTIONS}
@@ -235,7 +239,15 @@ def reproduce(options: GridOptions, task: str, source: NoiseSource, method: str,
         if name not in same and value != getattr(defaults, name):
             text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             words += ["--" + name.replace("_", "-"), text]
-    return shlex.join(words)
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    """A word as a shell reads it back; control characters, which a terminal would change, as bash escapes them."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + "'"
 
 
 def group_of(cell: Cell) -> tuple:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from bench.core.errors import UsageError, first_problem, is_unicode, resolve, shown
-from bench.core.selectors import NOT_YAML, split_list
+from bench.core.plain_yaml import NOT_YAML, load_words
+from bench.core.selectors import listed, quoted, split_list, there
 
 PRESETS = Path(__file__).parent / "presets"
 RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
@@ -20,6 +20,7 @@ RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages"
 """Options that say where and how cells run, and change no number."""
 LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns", "no_answer", "track")
 PROMPTING = ("zero", "few")
+MOST_SEEDS = 1000
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 
 
@@ -73,7 +74,8 @@ class GridOptions(BaseModel):
             raise ValueError("must be a comma list, or a list of names or numbers")
         if isinstance(value, (str, list, tuple)):
             try:
-                parts = split_list(value)
+                parts = task_list(value) if info.field_name == "tasks" else split_list(value)
+                parts = _seeds(parts) if info.field_name == "seeds" else parts
             except UsageError as error:
                 raise ValueError(str(error)) from None
             if not parts:
@@ -87,7 +89,7 @@ class GridOptions(BaseModel):
         """Seconds from 90, "90s", "5m" or "2h"."""
         if not isinstance(value, str):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", value.strip())
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", value.strip(), re.ASCII)
         if not found:
             raise ValueError("a time is a number with s, m or h: 90s, 5m, 2h")
         return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
@@ -101,6 +103,44 @@ class GridOptions(BaseModel):
     @classmethod
     def _track(cls, value: list[str] | None) -> list[str] | None:
         return value and [resolve("tracker", part, TRACKERS) for part in value]
+
+
+def task_list(value: str | Sequence[Any]) -> list[str]:
+    """The parts of a comma list of tasks; a path that exists stays whole, whatever its name, and is put in quotes.
+
+    Raises UsageError where a text is the path of a file and a list of other files too.
+    """
+    if not isinstance(value, str):
+        return [part for item in value for part in task_list(str(item))]
+    pieces, found, at = value.split(","), [], 0
+    while at < len(pieces):
+        for end in range(len(pieces), at, -1):
+            path = ",".join(pieces[at:end]).strip()
+            if listed(path) != path and there(path):
+                if end - at > 1 and all(there(piece.strip()) for piece in pieces[at:end]):
+                    raise UsageError(f"'{path}' is a file, and a list of files: write {quoted(path)} for the one file")
+                found.append(quoted(path))
+                at = end
+                break
+        else:
+            found.append(pieces[at])
+            at += 1
+    return split_list(",".join(found))
+
+
+def _seeds(parts: list[str]) -> list[str]:
+    """Seeds with every range like 1-5 written out, both ends included."""
+    seeds: list[str] = []
+    for part in parts:
+        found = re.fullmatch(r"([0-9]{1,10})\s*-\s*([0-9]{1,10})", part)
+        if not found:
+            seeds.append(part)
+            continue
+        first, last = int(found[1]), int(found[2])
+        if not 0 <= last - first < MOST_SEEDS:
+            raise UsageError(f"'{part}': a range of seeds goes up, over at most {MOST_SEEDS} of them, like 1-5")
+        seeds += map(str, range(first, last + 1))
+    return seeds
 
 
 def load_options(given: Mapping[str, Any], config: Path | None = None, preset: str | None = None) -> GridOptions:
@@ -128,7 +168,7 @@ def load_options(given: Mapping[str, Any], config: Path | None = None, preset: s
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = load_words(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"configuration file '{path}' does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -148,13 +188,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     values = {}
     for key, value in raw.items():
         name = shown(key).strip("'").replace("-", "_")
+        if name in values:
+            raise UsageError(f"configuration file '{path}': {name} is there twice, with a dash and an underscore")
         if name not in GridOptions.model_fields:
             close = difflib.get_close_matches(name, GridOptions.model_fields, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(GridOptions.model_fields)}"
             raise UsageError(f"configuration file '{path}': unknown option '{name}': {hint}")
         if name in ("data_dir", "results") and value is not None and not isinstance(value, str):
             raise UsageError(f"configuration file '{path}': {key} must be a path, it is {shown(value)}")
-        if isinstance(value, bool) and name != "stages":
-            raise UsageError(f"configuration file '{path}': {key} cannot be {str(value).lower()}")
         values[name] = value
     return values

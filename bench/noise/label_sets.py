@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.data.load import TaskData
 from bench.data.readers.fetch import download
@@ -83,14 +85,35 @@ def labellers(data_dir: Path | None = None) -> dict[str, tuple[tuple[str, str], 
 
 
 def read_labels(ref: LabelSetRef, task: TaskData) -> Mapping[str, SplitLabels]:
-    """The labels by split, for the whole original splits of the task.
+    """The labels by split, for the whole original splits of the task. Files that have not changed are read once.
 
     Raises UsageError for files that are damaged or made for other texts, Unavailable where a download fails.
     """
+    prints = tuple(sorted(task.full_fingerprint.items()))
     if isinstance(ref.place, Repository):
-        paths = {split: download(ref.place.url(split), sha256) for split, (_, sha256) in ref.place.files.items()}
-        return read_authors_files(paths, task.label_names, task.full_fingerprint)
-    return read_label_set(ref.place, task.label_names, task.full_fingerprint)
+        files = {split: download(ref.place.url(split), sha256) for split, (_, sha256) in ref.place.files.items()}
+        return _read_once(tuple(sorted(files.items())), _state(files.values()), task.label_names, prints)
+    return _read_once(ref.place, _state(sorted(ref.place.glob("*"))), task.label_names, prints)
+
+
+def _state(paths: Iterable[Path]) -> tuple:
+    """What changes when a file is written anew."""
+    found = [(path.name, path.stat()) for path in paths]
+    return tuple((name, facts.st_mtime_ns, facts.st_size, facts.st_ino) for name, facts in found)
+
+
+@functools.lru_cache(maxsize=256)
+def _read_once(
+    place: Path | tuple[tuple[str, Path], ...], state: tuple, label_names: tuple[str, ...], prints: tuple
+) -> Mapping[str, SplitLabels]:
+    """The labels in a folder, or in the authors' files by split, as they are in this `state`; never to be changed."""
+    if isinstance(place, Path):
+        parts = read_label_set(place, label_names, dict(prints))
+    else:
+        parts = read_authors_files(dict(place), label_names, dict(prints))
+    for part in parts.values():
+        part.rows.flags.writeable = part.labels.flags.writeable = False
+    return MappingProxyType(parts)
 
 
 def labelling_cost(refs: Sequence[LabelSetRef]) -> dict[str, float]:

@@ -3,10 +3,14 @@
 Names: `weak`, synthetic noise (`sn@RATE`, `asn@RATE`, `idn@RATE`, `FILE.py@RATE`), a user's column, an LLM by (a unique
 beginning of) its name, `all` (every label set and column of the task), and ensembles of LLMs or columns, `vote(a,b)`
 and `dawid-skene(a,b)`.
+
+A column's full name always selects it; in double quotes (`"a,b"`, `"gpt/few"`, `"sn@0.3"`) a name is that of a column
+alone. A source of a column has the quotes in its id where the plain name is that of another source.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,17 +19,19 @@ from typing import Literal
 
 from bench.core.errors import Unavailable, UsageError, resolve, unknown
 from bench.core.registry import describe
+from bench.core.selectors import listed, quoted, split_list, unquoted
 from bench.data.load import TaskData
 from bench.data.readers.columns import ROW_NUMBERS
 from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
 from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
 from llm_labels.labelsets import OtherTexts
 
-__all__ = ["NoiseSource", "Selection", "parse_noise", "sources_for", "why_not"]
+__all__ = ["NoiseSource", "Selection", "names_twice", "parse_noise", "sources_for", "why_not"]
 
 PROMPTINGS = ("zero", "few")
 MAX_SHOWN = 1000  # characters of a list of columns
 RULES = ("vote", "dawid-skene")
+ENSEMBLE = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class NoiseSource:
     prompting: str | None = None  # "zero" | "few"
     rate: float | None = None  # synthetic only: P(noisy ≠ gold) asked for
     noise: type[SyntheticNoise] | None = None  # synthetic only
+    typed: str = ""  # how the command line names it, where the id does not: a user's file
     members: tuple[LabelSetRef | str, ...] = ()  # label sets, or names of a user's columns; several in an ensemble
     rule: Literal["single", "vote", "dawid-skene"] = "single"  # how the members become one label
 
@@ -51,7 +58,9 @@ def parse_noise(text: str) -> NoiseSource:
     if text.strip().lower() == "weak":
         return NoiseSource("weak", "weak")
     kind, rate = parse_synthetic(text)
-    return NoiseSource(f"{kind.name}@{rate:g}", "synthetic", rate=rate, noise=kind)
+    file = text.rpartition("@")[0].strip()
+    typed = f"{file}@{rate:g}" if file.endswith(".py") else ""
+    return NoiseSource(f"{kind.name}@{rate:g}", "synthetic", rate=rate, noise=kind, typed=typed)
 
 
 def why_not(source: NoiseSource, task: TaskData) -> str | None:
@@ -124,31 +133,73 @@ class _Finder:
     also_known: tuple[str, ...]
 
     def noise(self, text: str) -> Selection:
-        if text in self.task.columns:
-            return self.checked(_column(text))
-        if text in self.also_known:
-            return _column(text), f"task {self.task.name} has no column '{text}'"
+        name, exact = unquoted(text)
+        if not exact and _is_noise(text):
+            return self.checked(parse_noise(text))
+        if name in self.task.columns or (exact and name not in self.also_known):
+            return self.column(name)
+        if name in self.also_known:
+            return _column(name), f"task {self.task.name} has no column '{name}'"
         return self.checked(parse_noise(text))
 
-    def llm(self, name: str) -> list[Selection]:
-        if name == "all":
+    def llm(self, text: str) -> list[Selection]:
+        name, exact = unquoted(text.strip())
+        if name == "all" and not exact:
             return self.everything()
-        ensemble = re.fullmatch(r"([\w-]+)\((.*)\)", name.strip())
-        if ensemble:
-            return self.ensemble(ensemble[1], [part.strip() for part in ensemble[2].split(",") if part.strip()])
-        full, wanted = self.full_name(name)
-        if wanted is None and full in self.task.columns:
-            return [self.checked(_column(full))]
-        if wanted and not any(ref.labeller == full for ref in self.sets):
-            raise UsageError(f"'{name}': {full} is a column of labels, which has no prompting: write {full}")
-        if full in self.also_known and not any(ref.labeller == full for ref in self.sets):
+        if name in self.task.columns and (exact or not self.means_llm(name)):
+            if not exact and (other := self.other_reading(name)):
+                raise UsageError(
+                    f"'{name}' is a column of task {self.task.name}, and {other[0]}: write '{quoted(name)}' (with the "
+                    f"quotes) for the column, {other[1]} for the other"
+                )
+            return [self.column(name)]
+        ensemble = None if exact else ENSEMBLE.fullmatch(name)
+        if ensemble and name not in self.also_known:
+            return self.ensemble(ensemble[1], split_list(ensemble[2]) if ensemble[2].strip() else [])
+        full, wanted, _ = self.full_name(text)
+        if wanted is None and full in self.task.columns and not self.means_llm(full):
+            return [self.column(full)]
+        if wanted and not self.is_llm(full):
+            raise UsageError(f"'{name}': {full} is a column of labels, which has no prompting: write {listed(full)}")
+        if full in self.also_known and not self.is_llm(full):
             return [(_column(full), f"task {self.task.name} has no column '{full}'")]
         return [self.single(full, prompting) for prompting in ((wanted,) if wanted else self.promptings([full]))]
+
+    def means_llm(self, name: str) -> bool:
+        """Whether the prompting that was asked for says that a column's name is meant as that of an LLM."""
+        return bool(self.prompting) and any(self.get(name, prompting) for prompting in self.prompting)
+
+    def other_reading(self, name: str) -> tuple[str, str] | None:
+        """What else a column's name could mean for this task, and what to write for that; None: nothing."""
+        for ref in filter(self.of, self.sets):
+            if name in (ref.id, ref.labeller):
+                return f"the labels of the LLM {ref.labeller}", f"{ref.labeller} with --prompting {ref.prompting}"
+        ensemble = ENSEMBLE.fullmatch(name)
+        if ensemble and ensemble[1] in RULES:
+            with contextlib.suppress(UsageError):
+                names = split_list(ensemble[2])
+                self.ensemble(ensemble[1], names)
+                return "an ensemble", f"{ensemble[1]}({','.join(reversed(names))})"
+        return None
+
+    def is_llm(self, name: str) -> bool:
+        return any(ref.labeller == name for ref in self.sets)
+
+    def column(self, name: str) -> Selection:
+        """A column of this task; its id is in quotes where the plain name is that of another source."""
+        if name not in self.task.columns:
+            raise unknown(f"column of labels of task {self.task.name}", name, self.task.columns)
+        return self.checked(NoiseSource(self.column_id(name), "column", labeller=name, members=(name,)))
+
+    def column_id(self, name: str) -> str:
+        ensemble = ENSEMBLE.fullmatch(name)
+        taken = any(self.of(ref) and ref.id == name for ref in self.sets) or (ensemble and ensemble[1] in RULES)
+        return quoted(name) if taken or _is_noise(name) or name == "all" or name.startswith('"') else name
 
     def everything(self) -> list[Selection]:
         here = [ref for ref in self.sets if ref.task == self.task.info.name and self.wanted(ref.prompting)]
         found = [self.single(ref.labeller, ref.prompting) for ref in here]
-        found += [self.checked(_column(name)) for name in self.task.columns]
+        found += [self.column(name) for name in self.task.columns]
         if found:
             return found
         unused = [f"{name} ({why})" for name, why in self.task.ignored if why != ROW_NUMBERS]
@@ -161,18 +212,24 @@ class _Finder:
         how = f"make one with `bench label --llm NAME --task {self.task.info.name}`, or add noise with --noise"
         return [(NoiseSource("all", "llm"), f"there is no label set for task {self.task.name}: {how}")]
 
-    def full_name(self, name: str) -> tuple[str, str | None]:
-        """A labeller's or column's full name, and the prompting if `name` ends in /zero or /few."""
+    def full_name(self, text: str) -> tuple[str, str | None, bool]:
+        """A labeller's or column's full name, the prompting if `text` ends in /zero or /few, and if it is a column."""
+        name, exact = unquoted(text.strip())
+        known = {ref.labeller for ref in self.sets}.union(self.task.columns, self.also_known)
+        if exact or name in known:
+            if name not in known:
+                raise unknown("column or llm", name, known)
+            return name, None, name in self.task.columns
         base, slash, wanted = name.rpartition("/")
         if not slash or wanted not in PROMPTINGS:
             base, wanted = name, None
-        known = {ref.labeller for ref in self.sets}.union(self.task.columns, self.also_known)
         if base.strip() not in known and (why := dict(self.task.ignored).get(base.strip())):
             raise UsageError(
                 f"column '{base.strip()}' of task {self.task.name} is not taken for a labeller's: {why}; "
                 "name it with --label-columns if it is one"
             )
-        return resolve("llm", base.strip(), known), wanted
+        full = resolve("llm", base.strip(), known)
+        return full, wanted, wanted is None and full in self.task.columns
 
     def wanted(self, prompting: str) -> bool:
         return not self.prompting or prompting in self.prompting
@@ -212,17 +269,21 @@ class _Finder:
         members = sorted({self.full_name(name) for name in names}, key=lambda member: (member[0], member[1] or ""))
         if len(members) < 2:
             raise UsageError(f"{rule}({','.join(names)}): name at least two different labellers")
-        plain = [name for name, wanted in members if wanted is None and name not in self.task.columns]
+        elsewhere = [name for name, _, column in members if not column and not self.is_llm(name)]
+        if elsewhere:
+            source = NoiseSource(f"{rule}({','.join(names)})", "column", f"{rule}({','.join(names)})", rule=rule)
+            return [(source, f"task {self.task.name} has no column '{elsewhere[0]}'")]
+        plain = [name for name, wanted, column in members if wanted is None and not column]
         if not plain:
             return [self.combined(rule, members, None)]
         return [self.combined(rule, members, prompting) for prompting in self.promptings(plain)]
 
-    def combined(self, rule: str, members: list[tuple[str, str | None]], prompting: str | None) -> Selection:
-        shown = ",".join(name if wanted is None else f"{name}/{wanted}" for name, wanted in members)
+    def combined(self, rule: str, members: list[tuple[str, str | None, bool]], prompting: str | None) -> Selection:
+        shown = ",".join(self.member_id(*member) for member in members)
         refs: list[LabelSetRef | str] = []
         reason = None
-        for name, wanted in members:
-            if wanted is None and name in self.task.columns:
+        for name, wanted, column in members:
+            if column:
                 refs.append(name)
             elif ref := self.get(name, wanted or prompting):
                 refs.append(ref)
@@ -237,6 +298,11 @@ class _Finder:
             rule=rule,
         )
         return (source, reason) if reason else self.checked(source)
+
+    def member_id(self, name: str, wanted: str | None, column: bool) -> str:
+        if column:
+            return quoted(name) if self.other_reading(name) else listed(name)
+        return name if wanted is None else f"{name}/{wanted}"
 
     def checked(self, source: NoiseSource) -> Selection:
         """The source, or why it cannot be used: label sets are read, so that a run does not find out hours later."""
@@ -255,6 +321,24 @@ class _Finder:
             if absent:
                 return source, f"{ref.id} has no {absent[0]} labels for task {self.task.name}: make them first"
         return source
+
+
+def _is_noise(text: str) -> bool:
+    """Whether a text is the name of weak votes or of synthetic noise, with a rate that can be read."""
+    try:
+        parse_noise(text)
+    except UsageError:
+        return False
+    return True
+
+
+def names_twice(task: TaskData, noise: Sequence[str]) -> list[str]:
+    """A sentence on every noise that was asked for whose name is that of a column too: the column is not meant."""
+    return [
+        f"noise {text} is not the column of that name of task {task.name}: that is --llms {listed(text)}"
+        for text in noise
+        if text in task.columns and _is_noise(text)
+    ]
 
 
 def _column(name: str) -> NoiseSource:

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.core.errors import UsageError, first_problem
+from bench.core.plain_yaml import NOT_YAML, load_words
 
 __all__ = ["Example", "Prompt", "Shown", "completion_body", "completion_prefix", "find_prompt", "message", "shown"]
 
@@ -109,9 +109,11 @@ def find_prompt(task: str, label_names: Sequence[str], path: Path | None = None)
             labels=tuple(Label(name=name, word=name) for name in label_names),
         )
     try:
-        prompt = Prompt.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = load_words(source.read_text(encoding="utf-8"))
+    except (OSError, *NOT_YAML) as error:
         raise UsageError(f"prompt file {source} cannot be read: {str(error)[:300]}") from None
+    try:
+        prompt = Prompt.model_validate(content)
     except ValidationError as error:
         problem = first_problem(error)
         raise UsageError(f"prompt file {source}: {problem.where or 'file'}: {problem.why}") from None

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 
+import pandas as pd
 import pytest
 
 from llm_labels.labelsets import read_card
@@ -78,3 +79,51 @@ def test_an_option_of_a_server_is_refused_for_a_local_model(bench):
     answer = bench("label", "--llm", "smollm2", "--task", "tweets", "--temperature", 0.5)
     assert answer.exit_code == 2
     assert "option temperature does not apply to labeller 'smollm2'" in answer.stderr
+
+
+def own_file(path, columns=("gpt", "a,b")):
+    """Texts with gold, a column that is wrong on every fourth, and one that is right but silent on every third."""
+    lines = ["text,gold," + ",".join(f'"{name}"' for name in columns)]
+    for i in range(60):
+        gold = ("no", "yes")[i % 2]
+        wrong = ("yes", "no")[i % 2]
+        silent = "" if i % 3 == 0 else gold
+        lines.append(f"{('red', 'blue', 'old')[i % 3]} text {i},{gold},{wrong if i % 4 == 0 else gold},{silent}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_columns_of_a_file_are_studied(bench, tmp_path):
+    answer = bench("labels", "--tasks", own_file(tmp_path / "my,own.csv"), "--out", "study")
+    assert answer.exit_code == 0, answer.stderr
+    sizes = pd.read_csv(tmp_path / "study" / "sizes.csv")
+    for name, noise, silent in (("gpt", 0.25, 0.0), ("a,b", 0.0, 1 / 3)):
+        own = sizes[sizes["labels"] == name]
+        assert sum(own["texts"]) == 60
+        assert sum(own["texts"] * own["no_answer_rate"]) == pytest.approx(60 * silent)
+        answered = own["texts"] * (1 - own["no_answer_rate"])
+        assert sum(own["noise_rate"] * answered) == pytest.approx(60 * noise)
+    agreement = pd.read_csv(tmp_path / "study" / "agreement.csv")
+    assert agreement["labellers"].tolist() == ["gpt · a,b"]
+    assert set(pd.read_csv(tmp_path / "study" / "confusion.csv")["labels"]) == {"gpt", "a,b"}
+
+
+def test_columns_without_gold_are_studied_as_far_as_they_tell(bench, tmp_path):
+    path = own_file(tmp_path / "mine.csv")
+    words = ("labels", "--tasks", path, "--gold-column", "none", "--label-columns", '"a,b",gpt')
+    answer = bench(*words, "--out", "study")
+    assert answer.exit_code == 0, answer.stderr
+    sizes = pd.read_csv(tmp_path / "study" / "sizes.csv")
+    assert set(sizes["labels"]) == {"a,b", "gpt"}
+    assert sizes["noise_rate"].isna().all() if "noise_rate" in sizes else True
+    assert len(pd.read_csv(tmp_path / "study" / "agreement.csv")) == 1
+    assert "Agreement of labellers" in answer.stdout
+
+
+def test_a_file_without_labels_says_so(bench, tmp_path):
+    path = tmp_path / "bare.csv"
+    path.write_text("text,gold\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(9)))
+    answer = bench("labels", "--tasks", path)
+    assert answer.exit_code == 2
+    assert "no column of labels" in answer.stderr
+    assert "--label-columns" in answer.stderr

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import UsageError
-from bench.core.selectors import Selector, parse, split_list
+from bench.core.selectors import Selector, listed, parse, split_list, unquoted
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,10 @@ from bench.core.selectors import Selector, parse, split_list
         ("vote(a,b),c", ["vote(a,b)", "c"]),
         ("m[x=[1,2],y=3]+ts,n", ["m[x=[1,2],y=3]+ts", "n"]),
         (["a", "b,c", 3], ["a", "b", "c", "3"]),
+        ('"a,b", c', ['"a,b"', "c"]),
+        ('"a(b", "say ""hi""",x', ['"a(b"', '"say ""hi"""', "x"]),
+        ('vote("a,b)",c),d', ['vote("a,b)",c)', "d"]),
+        ('5" screen,x', ['5" screen', "x"]),
         ([], []),
     ],
 )
@@ -31,6 +35,11 @@ def test_splitting_undoes_joining(parts):
     assert split_list(",".join(parts)) == parts
 
 
+@given(st.lists(st.text('ab ,"()[]/@\n', min_size=1), min_size=1))
+def test_any_names_can_be_listed(names):
+    assert [unquoted(part)[0] for part in split_list(",".join(map(listed, names)))] == names
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -39,6 +48,7 @@ def test_splitting_undoes_joining(parts):
         ("a,,b", "an empty entry in a comma list"),
         ("a,", "an empty entry in a comma list"),
         ("", "an empty entry in a comma list"),
+        ('"a,b', "a quote is not closed"),
     ],
 )
 def test_a_malformed_list_is_refused_with_its_text(text, message):
@@ -64,6 +74,12 @@ def test_a_malformed_list_is_refused_with_its_text(text, message):
             Selector("m", {"a": 0.3, "b": True, "c": None, "d": "0.3", "e": "1e-3"}),
         ),
         ("m[layers=[1,2]]", Selector("m", {"layers": [1, 2]})),
+        (
+            "m[a=no,b=010,c=on,d=1:30,e=2020-01-01,f=-3,g=0x10,h=.5]",
+            Selector(
+                "m", {"a": "no", "b": 10, "c": "on", "d": "1:30", "e": "2020-01-01", "f": -3, "g": "0x10", "h": 0.5}
+            ),
+        ),
         ("./mine.py", Selector("./mine.py")),
         ("c++/mine.py+ts", Selector("c++/mine.py", {}, ("ts",))),
         ("./mine.py[strength=2]+ts", Selector("./mine.py", {"strength": 2}, ("ts",))),
@@ -85,6 +101,7 @@ def test_a_selector_is_a_name_parameters_and_wrappers(text, selector):
         ("a[1x=2]", "'1x' is not parameter=value".replace("'1x'", "'1x=2'")),
         ("a[x=1,x=2]", "parameter 'x' is given twice"),
         ("a[x={]", "the value of 'x' cannot be read"),
+        ("a[x={b: 1, b: 2}]", "the value of 'x' cannot be read"),
         ("a[x=1,,y=2]", "an empty entry"),
         ("plain+", "'plain+': no wrapper after '+'"),
         ("plain++ts", "'plain++ts': no wrapper after '+'"),

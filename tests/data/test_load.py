@@ -166,7 +166,7 @@ def test_a_folder_that_lacks_something_says_what(tmp_path):
         load_task(str(folder))
     wrench(folder)
     (folder / "train.csv").write_text("text\nx\n")
-    with pytest.raises(UsageError, match=r"train\.json and train\.csv: keep one"):
+    with pytest.raises(UsageError, match=r"train\.csv and train\.json: keep one"):
         load_task(str(folder))
 
 

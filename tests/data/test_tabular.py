@@ -164,7 +164,7 @@ def appended(row: str):
         (appended("x" * 11_000_000 + ",good,bad"), "row 41: a text of 11000000 characters; the limit is 10 MiB"),
         (appended("x,good,bad,more"), "row 41: 4 fields where the header has 3"),
         (appended("x,good"), "row 41: 2 fields where the header has 3"),
-        (appended('"x,good,bad'), "row 41: 1 fields where the header has 3"),
+        (appended('"x,good,bad'), "row 41: the quote that opens in line 42 is never closed"),
         (appended("x,good,goood"), "column 'gpt' looks like a labeller's, but 'goood' is outside"),
         (appended("x,,good"), "id '40' has no gold label while others have"),
         ("txt,gold\na,b\nc,d\ne,b\n", "no text column; name one of txt, gold with --text-column"),
@@ -191,7 +191,7 @@ def test_a_wrong_csv_is_refused_in_one_sentence(tmp_path, content, message):
     [
         ('{"text": "a", "gold": "b"}\n{"text": \n', "line 2, column 10: malformed JSON"),
         ('{"text": "a", "gold": "b"}\n["a"]\n', "line 2: expected an object"),
-        ('{"text": {"a": 1}, "gold": "b"}\n', "line 1: a field holds a dict"),
+        ('{"text": {"a": 1}, "gold": "b"}\n', "line 1: field 'text' holds a dict"),
         ('{"text": NaN, "gold": "b"}\n{"text": "a", "gold": "c"}\n', "row 1: the text is empty"),
         ('{"text": "\\ud800", "gold": "b"}\n{"text": "a", "gold": "c"}\n', "half a surrogate pair"),
         ("[" * 100_000, "nested too deeply"),
@@ -214,9 +214,9 @@ def test_other_encodings_and_kinds_of_file_are_refused(tmp_path):
     path.write_bytes(appended("café,good,bad").encode("latin-1"))
     with pytest.raises(UsageError, match="line 42: byte 0xe9 is not UTF-8"):
         load_task(str(path))
-    (tmp_path / "mine.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UsageError, match=r"unknown kind of file '\.parquet'"):
-        load_task(str(tmp_path / "mine.parquet"))
+    (tmp_path / "mine.feather").write_bytes(b"ARROW1")
+    with pytest.raises(UsageError, match=r"unknown kind of file '\.feather'"):
+        load_task(str(tmp_path / "mine.feather"))
     with pytest.raises(UsageError, match="does not exist"):
         load_task("none.csv")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
+import subprocess
 
 import pytest
 
 from bench.core.errors import UsageError
+from bench.core.selectors import listed
 from bench.grid.cells import choose_tasks, plan
 from bench.grid.options import GridOptions, load_options
 from tests.conftest import review_rows, write_csv
@@ -186,6 +189,37 @@ def test_the_command_in_a_record_makes_that_cell_and_no_other(make, tiny_bert, b
         assert shown.exit_code == 0
         assert shown.stdout.count("\n") == 1
         assert cell.key.hash in shown.stdout
+
+
+def test_the_command_runs_again_whatever_columns_and_files_are_called(make, tmp_path, bench):
+    odd = [
+        "a,b",
+        "mix[x]",
+        "gpt/few",
+        "sn@0.3",
+        "weak",
+        "all",
+        "it's",
+        'say "hi"',
+        "$HOME",
+        "tab\tx",
+        "back\\slash",
+        "-x",
+    ]
+    rows = [row | {name: row["ann"] for name in odd} for row in review_rows(24)]
+    write_csv(tmp_path / "my,data[1] é.csv", rows)
+    cells = make(
+        tasks="my,data[1] é.csv", llms='all,vote(ann,"a,b")', label_columns=",".join(map(listed, ["ann", *odd]))
+    ).cells
+    assert [cell.key.noise for cell in cells][:4] == ["ann", "a,b", "mix[x]", "gpt/few"]
+    assert len(cells) == len(odd) + 2
+    for cell in cells:
+        printed = ["bash", "-c", f"printf '%s\\0' {cell.command}"]
+        words = subprocess.run(printed, capture_output=True, check=True).stdout.decode().split("\0")[:-1]
+        assert cell.command.isprintable()
+        shown = bench(*words[1:], "--dry-run", "--log-json")
+        assert shown.exit_code == 0, shown.stderr
+        assert [json.loads(line)["hash"] for line in shown.stdout.splitlines()] == [cell.key.hash]
 
 
 def test_no_machine_path_beyond_what_was_typed_is_in_a_key(make, tiny_bert):

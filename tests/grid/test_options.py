@@ -10,6 +10,7 @@ import yaml
 from bench.cli import app as cli
 from bench.cli import options as cli_options
 from bench.core.errors import UsageError
+from bench.core.selectors import unquoted
 from bench.grid.cells import Plan
 from bench.grid.options import PRESETS, GridOptions, load_options
 from bench.running.executors.base import dump_options
@@ -26,6 +27,48 @@ def test_lists_are_comma_strings_or_lists_and_brackets_hold_together(value):
     assert load_options({"methods": value}).methods == ["plain", "co-teaching[tau=0.2,ramp=1]", "npc"]
 
 
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("1-3", [1, 2, 3]), ("7,1-3,2", [7, 1, 2, 3]), ("4-4", [4]), (["0 - 2", 9], [0, 1, 2, 9])],
+)
+def test_seeds_may_be_ranges(text, seeds):
+    assert load_options({"seeds": text}).seeds == seeds
+
+
+@pytest.mark.parametrize("text", ["3-1", "1-", "-1", "1-2-3", "1-9999999999", "a-b", "1.0-2"])
+def test_a_range_that_does_not_go_up_is_refused(text):
+    with pytest.raises(UsageError, match="--seeds"):
+        load_options({"seeds": text})
+
+
+def test_a_path_that_exists_is_found_whatever_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["my,data[1].csv", "a(b.csv", "x[y],z.csv", 'q"q.csv', "plain.csv"]
+    for name in names:
+        (tmp_path / name).touch()
+    for name in names[:-1]:
+        assert [unquoted(part)[0] for part in load_options({"tasks": name}).tasks] == [name]
+        assert [unquoted(part)[0] for part in load_options({"tasks": f"trec,{name}, plain.csv"}).tasks] == [
+            "trec", name, "plain.csv",
+        ]  # fmt: skip
+    assert load_options({"tasks": "semeval[mark_entities=false],plain.csv"}).tasks == [
+        "semeval[mark_entities=false]", "plain.csv",
+    ]  # fmt: skip
+    options = load_options({"tasks": ",".join(names)})
+    path = tmp_path / "grid.yaml"
+    path.write_text(dump_options(Plan(options, [])), encoding="utf-8")
+    assert load_options({}, path).tasks == options.tasks
+
+
+def test_a_path_that_is_a_list_of_paths_too_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "a,b"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match="'a,b' is a file, and a list of files: write \"a,b\" for the one file"):
+        load_options({"tasks": "a,b"})
+    assert load_options({"tasks": '"a,b"'}).tasks == ['"a,b"']
+
+
 def test_a_repeated_entry_counts_once():
     assert load_options({"seeds": "3,1,3", "tasks": "a,b,a"}).seeds == [3, 1]
 
@@ -35,6 +78,20 @@ def test_yaml_takes_every_way_to_write_a_list(tmp_path, seeds):
     path = tmp_path / "grid.yaml"
     path.write_text(seeds, encoding="utf-8")
     assert load_options({}, path).seeds == [1, 2]
+
+
+def test_yaml_means_what_was_typed(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "precision: no\nllms: [no, gpt4, on, 010, 1:30, 2020-01-01, 1_000]\nlabel_columns: yes\nseeds: 010\n"
+        "text_column: 1.0\nresults: 3\nstages: off\nepochs: 3\nlearning_rate: .5\nprompting: null\ntrack: ~\n"
+    )
+    options = load_options({}, path)
+    assert options.precision == "no"
+    assert options.llms == ["no", "gpt4", "on", "010", "1:30", "2020-01-01", "1_000"]
+    assert (options.label_columns, options.text_column, str(options.results)) == (["yes"], "1.0", "3")
+    assert (options.seeds, options.epochs, options.learning_rate) == ([10], 3, 0.5)
+    assert (options.stages, options.prompting, options.track) == (False, None, None)
 
 
 @pytest.mark.parametrize("key", ["learning-rate", "learning_rate"])
@@ -74,12 +131,16 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("- plain", ["`option: value`", "list"]),
         ("method: plain", ["unknown option 'method'", "did you mean methods?"]),
         ("frobnicate: 1", ["unknown option 'frobnicate'", "known: methods, tasks"]),
-        ("epochs: yes", ["epochs cannot be true"]),
+        ("epochs: yes", ["--epochs", "'yes'", "valid integer"]),
         ("results: [a]", ["results must be a path", "['a']"]),
         ("limit: many", ["--limit", "'many'", "valid integer"]),
         ("methods:", ["--methods", "None"]),
         ("seeds: [[1, x]]", ["--seeds"]),
         ("a" * 3 + ": " + "[" * 50_000, ["not YAML"]),
+        ("seeds: 1\ntasks: x\nseeds: 2", ["line 3", "'seeds' is there twice"]),
+        ("max-length: 3\nmax_length: 4", ["max_length is there twice"]),
+        ("precision: off", ["--precision", "'off'", "'no'"]),
+        ("seeds: 0x10", ["--seeds", "'0x10'", "valid integer"]),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, content, said):

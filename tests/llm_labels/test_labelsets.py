@@ -183,3 +183,20 @@ def test_authors_files_that_do_not_fit_are_refused(tmp_path, changes, message):
 def test_a_folder_without_labels_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"neither card\.json nor"):
         read_label_set(tmp_path, NAMES, PRINTS)
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 25, "²", "1.0", "1e3", "", "-", "--1", "1_0", "٣", "x" * 500, "nan"])
+@pytest.mark.parametrize("own", [True, False])
+def test_what_is_not_a_whole_number_is_named_with_file_row_and_value(tmp_path, value, own):
+    if own:
+        path = write(tmp_path) / "train.csv"
+        path.write_text(path.read_text().replace("\n2,", f"\n{value},"))
+    else:
+        path = tmp_path / "train.csv"
+        rows = [f"0,{text},{value if text == 'b' else 1}\n" for text in TEXTS.texts]
+        path.write_text("true_label,original_sent,noisy_label\n" + "".join(rows))
+    with pytest.raises(UsageError, match="not a whole number") as caught:
+        read_label_set(tmp_path, NAMES, PRINTS)
+    column = "id" if own else "noisy_label"
+    assert f"{path}, row 2: column {column} holds {value[:80]!r}" in str(caught.value)
+    assert len(str(caught.value)) < 400 + len(str(path))

@@ -10,8 +10,9 @@ import pytest
 from bench.core.errors import Unavailable
 from bench.data.load import load_task
 from bench.data.tasks import Repository, known
-from bench.noise.draw import sources_for
+from bench.noise.draw import draw, sources_for
 from bench.noise.label_sets import PUBLISHED, find_label_sets, labellers, labelling_cost, read_labels
+from llm_labels import labelsets
 from llm_labels.labelsets import SETS, read_card
 
 SPLITS = ("train", "valid", "test")
@@ -113,3 +114,28 @@ def test_the_authors_labels_have_no_known_cost(tmp_path):
     assert isinstance(ref.place, Repository)
     assert labelling_cost([ref]) == {}
     assert labelling_cost([ref, *find_label_sets(task="trec")]) == {}
+
+
+def test_label_files_are_read_once_until_they_change(task, tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "llm_labels" / "gpt" / "few" / "toy"
+    folder.mkdir(parents=True)
+
+    def write(label: int) -> None:
+        for split in SPLITS:
+            rows = "".join(f"0,{text},{label}\n" for text in task.texts(split).texts)
+            (folder / f"{split}.csv").write_text("true_label,original_sent,noisy_label\n" + rows)
+
+    read = []
+    whole = labelsets.read_table
+    monkeypatch.setattr(labelsets, "read_table", lambda path, **more: read.append(path.name) or whole(path, **more))
+    write(0)
+    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path / "data")
+    first = [draw(source, task, seed).train.tolist() for seed in range(3)]
+    assert first == [[0] * 6] * 3
+    assert sorted(read) == ["test.csv", "train.csv", "valid.csv"]
+    (folder / "train.csv").unlink()
+    write(1)
+    assert draw(source, task, 1).train.tolist() == [1] * 6
+    assert len(read) == 6
+    with pytest.raises(ValueError, match="read-only"):
+        read_labels(source.members[0], task)["train"].labels[0] = 1

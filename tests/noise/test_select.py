@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.core.errors import Skip, UsageError
+from bench.core.selectors import listed, quoted
 from bench.data.load import Gold, TaskData, load_task
 from bench.noise.draw import draw, labellers, parse_noise, sources_for
+from bench.noise.select import names_twice
 from tests.label_set_factory import SPLITS, answer, toy_task
 
 
@@ -156,3 +159,88 @@ def test_ensembles_over_prompting_and_their_errors(task, tmp_path):
         find("vote(x,x)")
     with pytest.raises(UsageError, match="unknown ensemble 'mean'"):
         find("mean(x,y)")
+
+
+# columns with the names of other things
+
+ODD = ("plain", "a,b", "mix[x]", "gpt/few", "sn@0.3", "weak", "all", "vote(plain,gpt4)", "gpt4", "gpt", 'say "hi"', "a)b")
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """A file whose columns are named like everything else."""
+    path = tmp_path / "odd.csv"
+    rows = [["text", "gold", *ODD]]
+    for i in range(40):
+        rows.append([f"text {i}", "ab"[i % 2], *("ab"[(i * (k + 2) // 3) % 2] for k in range(len(ODD)))])
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return load_task(str(path))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_full_name_of_a_column_selects_it(odd, name):
+    for text in {quoted(name), listed(name)} - {"vote(plain,gpt4)"}:
+        [source] = sources_for(odd, llms=[text])
+        assert (source.kind, source.members) == ("column", (name,))
+    assert [source] == sources_for(odd, noise=[quoted(name)])
+
+
+def test_all_columns_are_there_and_no_two_have_one_id(odd):
+    found = sources_for(odd, llms=["all"])
+    assert [source.members for source in found] == [(name,) for name in ODD]
+    shadowed = {"sn@0.3", "weak", "all", "vote(plain,gpt4)"}
+    assert [source.id for source in found] == [quoted(name) if name in shadowed else name for name in ODD]
+
+
+def test_a_name_in_noise_is_the_noise_and_in_llms_the_column(odd):
+    [source] = sources_for(odd, noise=["sn@0.3"])
+    assert (source.id, source.kind) == ("sn@0.3", "synthetic")
+    [source] = sources_for(odd, llms=["sn@0.3"])
+    assert (source.id, source.kind) == ('"sn@0.3"', "column")
+    assert names_twice(odd, ["sn@0.3", "sn@0.2", "plain"]) == [
+        "noise sn@0.3 is not the column of that name of task odd: that is --llms sn@0.3"
+    ]
+
+
+def test_a_column_with_the_name_of_an_ensemble_is_refused_with_both_ways_out(odd):
+    with pytest.raises(UsageError, match="is a column of task odd, and an ensemble"):
+        sources_for(odd, llms=["vote(plain,gpt4)"])
+    [source] = sources_for(odd, llms=["vote(gpt4,plain)"])
+    assert source.rule == "vote"
+    [source] = sources_for(odd, llms=['vote("a,b",plain)'])
+    assert (source.id, source.members) == ('vote("a,b",plain)', ("a,b", "plain"))
+
+
+def test_a_column_with_the_name_of_an_llm_hides_neither(odd, tmp_path):
+    for prompting in ("zero", "few"):
+        answer_odd(odd, tmp_path / "data", "gpt", prompting)
+    find = lambda **asked: sources_for(odd, data_dir=tmp_path / "data", **asked)  # noqa: E731
+    for name, other in (("gpt", "gpt with --prompting few"), ("gpt/few", "gpt with --prompting few")):
+        with pytest.raises(
+            UsageError, match=f"'{name}' is a column of task odd, and the labels of the LLM gpt"
+        ) as raised:
+            find(llms=[name])
+        assert other in str(raised.value)
+        [source] = find(llms=[quoted(name)])
+        assert (source.kind, source.members) == ("column", (name,))
+    assert ids(find(llms=["gpt"], prompting=["few"])) == ["gpt/few"]
+    assert [source.kind for source in find(llms=["gpt"], prompting=["few"])] == ["llm"]
+    found = find(llms=["all"])
+    assert len({source.id for source in found}) == len(found) == len(ODD) + 2
+    assert '"gpt/few"' in [source.id for source in found if source.kind == "column"]
+
+
+def answer_odd(task, data_dir, labeller, prompting):
+    folder = data_dir / "llm_labels" / labeller / prompting / task.info.name
+    folder.mkdir(parents=True)
+    for split in SPLITS:
+        with (folder / f"{split}.csv").open("w", newline="") as file:
+            out = csv.writer(file)
+            out.writerow(("true_label", "original_sent", "noisy_label"))
+            out.writerows((0, text, 1) for text in task.texts(split).texts)
+
+
+def test_an_ensemble_of_columns_of_another_task_is_a_visible_skip(task):
+    [(source, why)] = sources_for(task, llms=["vote(one,two)"], also_known=["one", "two"])
+    assert (source.id, why) == ("vote(one,two)", "task toy has no column 'one'")

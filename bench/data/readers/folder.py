@@ -1,24 +1,27 @@
 """A task from a folder: WRENCH files (label.json, train/valid/test.json), or one table a split.
 
+A split's file is named like the split, validation also `validation`, `val` or `dev`, in any of the formats that
+`bench.data.readers.tables` reads.
+
 A WRENCH file is an object `{id: {"label": 1, "weak_labels": [-1, 0, ...], "data": {"text": "..."}}}`; relation
 sets add `entity1`, `entity2`, `span1`, `span2` (character positions) to the data.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.core.errors import UsageError
+from bench.data.readers.columns import GOLD_COLUMNS, SPLIT_NAMES, TEXT_COLUMNS
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid, read_label_names
-from bench.data.readers.tables import as_string, load_json, read_table
+from bench.data.readers.tables import FORMATS, Table, as_string, decode, ending, load_json, read_table
 from bench.data.readers.tabular import Columns, from_tables
 
-__all__ = ["mark_entities", "read_folder", "read_wrench"]
-
-ENDINGS = (".json", ".csv", ".jsonl", ".tsv")
+__all__ = ["mark_entities", "read_folder", "read_wrench", "refuse_nested"]
 
 
 def read_folder(folder: Path, label_names: tuple[str, ...] | None, columns: Columns) -> RawTask:
@@ -31,22 +34,36 @@ def read_folder(folder: Path, label_names: tuple[str, ...] | None, columns: Colu
                 f"this task has {', '.join(label_names)}, in this order"
             )
         label_names = found
-    files = {split: _split_file(folder, split) for split in ("train", "valid", "test")}
+    files, others = _split_files(folder)
     for needed in ("train", "test"):
-        if files[needed] is None:
-            raise UsageError(f"{folder} has no {needed} file: expected {needed}.json (WRENCH), .csv, .jsonl or .tsv")
-    files = {split: path for split, path in files.items() if path is not None}
-    if all(path.suffix == ".json" and _is_wrench(path) for path in files.values()):
+        if needed not in files:
+            raise UsageError(
+                f"{folder} has no {needed} file: expected {needed}.json (WRENCH), .csv, .jsonl, .tsv, .parquet or .xlsx"
+            )
+    notes = (f"{folder}: not read, as their names are not those of splits: {', '.join(others)}",) if others else ()
+    if all(ending(path) in (".json", ".json.gz") and _is_wrench(path) for path in files.values()):
         if label_names is None:
             raise UsageError(f"{folder} has no label.json: a WRENCH folder needs one, like {{'0': 'no', '1': 'yes'}}")
-        return read_wrench(files, label_names, str(folder))
-    return from_tables({s: read_table(path) for s, path in files.items()}, label_names, columns, str(folder))
+        raw = read_wrench(files, label_names, str(folder))
+        return replace(raw, notes=notes + raw.notes)
+    tables = {split: read_table(path) for split, path in files.items()}
+    for table in tables.values():
+        refuse_nested(table, columns)
+    raw = from_tables(tables, label_names, columns, str(folder))
+    return replace(raw, notes=(*notes, *(note for table in tables.values() for note in table.notes), *raw.notes))
 
 
 def read_wrench(files: dict[str, Path], label_names: tuple[str, ...], origin: str) -> RawTask:
     """The task in WRENCH files by split; without a valid file, 20 % of train are held out. Raises UsageError."""
     splits = {split: _wrench_split(path, label_names) for split, path in files.items()}
-    return RawTask(label_names, hold_out_valid(splits, origin), origin)
+    widths = {split: part.votes.shape[1] for split, part in splits.items() if part.votes is not None}
+    if len(set(widths.values())) > 1:
+        shown = ", ".join(f"{split} {width}" for split, width in widths.items())
+        raise UsageError(f"{origin}: weak_labels differ in length between the splits ({shown})")
+    # train and valid are what methods learn from; the test split needs no votes
+    silent = [split for split in ("train", "valid") if split in splits and split not in widths]
+    notes = (f"{origin}: no weak votes, as {silent[0]} has none while others have",) if widths and silent else ()
+    return RawTask(label_names, hold_out_valid(splits, origin), origin, notes)
 
 
 def mark_entities(split: RawSplit, where: str) -> tuple[str, ...]:
@@ -71,17 +88,37 @@ def _marked(text: str, spans: list[list[int]], where: str) -> str:
     return f"{text[:start]}{first}{text[end:start2]}{second}{text[end2:]}"
 
 
-def _split_file(folder: Path, split: str) -> Path | None:
-    found = [folder / f"{split}{ending}" for ending in ENDINGS if (folder / f"{split}{ending}").is_file()]
-    if len(found) > 1:
-        raise UsageError(f"{folder} has {' and '.join(path.name for path in found)}: keep one of them")
-    return found[0] if found else None
+def refuse_nested(table: Table, columns: Columns) -> None:
+    """Raise UsageError where a field that is needed holds a list or an object; other such fields do not matter."""
+    present = {*table.columns, *table.nested}
+    usual = [] if columns.text else [name for name in TEXT_COLUMNS if name in present][:1]
+    usual += [] if columns.gold else [name for name in GOLD_COLUMNS if name in present][:1]
+    named = [name for name in (columns.text, columns.gold, *(columns.labellers or ())) if name]
+    table.refuse_nested([*named, *usual, "id", "split"])
+
+
+def _split_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The files of the splits that are there, and the names of other tables. Raises UsageError for two of a split."""
+    found: dict[str, list[Path]] = {}
+    others = []
+    for path in sorted(folder.iterdir()):
+        kind = ending(path)
+        if kind not in FORMATS or path.name == "label.json" or not path.is_file():
+            continue
+        split = SPLIT_NAMES.get(path.name[: -len(kind)].lower())
+        if split is None:
+            others.append(path.name)
+        else:
+            found.setdefault(split, []).append(path)
+    for paths in found.values():
+        if len(paths) > 1:
+            raise UsageError(f"{folder} has {' and '.join(path.name for path in paths)}: keep one of them")
+    return {split: found[split][0] for split in ("train", "valid", "test") if split in found}, others
 
 
 def _is_wrench(path: Path) -> bool:
     """Whether a JSON file is one object (WRENCH) rather than a list of rows; anything else fails when parsed."""
-    with path.open("rb") as file:
-        return not file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+    return not decode(path).lstrip().startswith("[")
 
 
 def _wrench_split(path: Path, label_names: tuple[str, ...]) -> RawSplit:

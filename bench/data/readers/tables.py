@@ -1,23 +1,27 @@
-"""Read a table of strings from CSV, TSV, JSONL or JSON, with one clear error for each thing that can be wrong."""
+"""Read a table of strings from CSV, TSV, JSONL, JSON, Parquet or Excel, with one clear error for each wrong thing."""
 
 from __future__ import annotations
 
-import csv
-import io
+import gzip
 import json
-import math
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.csv
-
 from bench.core.errors import UsageError
+from bench.data.readers.binary import excel_rows, parquet_rows
+from bench.data.readers.delimited import parse_delimited
+from bench.data.readers.objects import as_columns, as_string
 
-__all__ = ["Table", "decode", "load_json", "read_table"]
+__all__ = ["FORMATS", "Table", "as_string", "decode", "ending", "load_json", "read_table"]
 
-FORMATS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
+TEXT_FORMATS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
+FORMATS = (*TEXT_FORMATS, *(f"{kind}.gz" for kind in TEXT_FORMATS), ".parquet", ".xlsx")
+BOMS = {
+    b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,30 @@ class Table:
 
     path: Path
     columns: dict[str, list[str]]
+    nested: Mapping[str, str] = field(default_factory=dict)  # fields with lists or objects: where, and of what kind
+    notes: tuple[str, ...] = ()  # what was left out or read in a way that is not plain, for people
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
     def column(self, name: str) -> list[str]:
         """The values of a column. Raises UsageError naming the columns that there are."""
+        self.refuse_nested([name])
         if name not in self.columns:
             raise UsageError(f"{self.path} has no column '{name}'; it has: {', '.join(self.columns) or 'none'}")
         return self.columns[name]
+
+    def refuse_nested(self, names: Iterable[str]) -> None:
+        """Raise UsageError if one of these fields, which are needed, holds a list or an object."""
+        for name in names:
+            if name in self.nested:
+                raise UsageError(f"{self.path}, {self.nested[name]}; only text and numbers are read")
+
+
+def ending(path: Path) -> str:
+    """The ending of a file name that says its format, in lower case: ".csv", ".jsonl.gz"."""
+    last = path.suffix.lower()
+    return path.with_suffix("").suffix.lower() + last if last == ".gz" else last
 
 
 def read_table(path: Path, *, header_rows: int = 1, allow_empty: bool = False) -> Table:
@@ -43,27 +62,55 @@ def read_table(path: Path, *, header_rows: int = 1, allow_empty: bool = False) -
     `header_rows` > 1 skips rows of types and flags below the names (Orange's .tab). Raises UsageError.
     """
     path = Path(path)
-    kind = path.suffix.lower()
+    kind = ending(path)
     if kind not in FORMATS:
-        raise UsageError(f"{path}: unknown kind of file '{kind}'; give one of {', '.join(FORMATS)}, or a folder")
-    text = decode(path)
-    if kind in (".csv", ".tsv", ".tab"):
-        table = Table(path, _parse_delimited(path, text, "," if kind == ".csv" else "\t"))
+        raise UsageError(
+            f"{path}: unknown kind of file '{kind}'; give one of {', '.join(TEXT_FORMATS)} (or these with .gz), "
+            ".parquet, .xlsx, or a folder"
+        )
+    nested: dict[str, str] = {}
+    notes: list[str] = []
+    kind = kind.removesuffix(".gz")
+    if kind in (".parquet", ".xlsx"):
+        rows = (parquet_rows if kind == ".parquet" else excel_rows)(path, _content(path))
+        columns, nested = as_columns(path, rows)
+    elif kind == ".json":
+        columns, nested = _parse_objects(path, decode(path), lines=False)
+    elif kind in (".jsonl", ".ndjson"):
+        columns, nested = _parse_objects(path, _lines(path), lines=True)
     else:
-        table = Table(path, _parse_objects(path, text, lines=kind != ".json"))
+        columns, notes = parse_delimited(path, _lines(path), "," if kind == ".csv" else "\t")
+    if nested:
+        dropped = [f"'{name}'" for name in nested if name not in columns]
+        mixed = [f"'{name}'" for name in nested if name in columns]
+        notes += [f"{path}: {', '.join(dropped)} left out: lists and objects are not read"] if dropped else []
+        notes += [f"{path}: lists and objects in {', '.join(mixed)} are read as their JSON text"] if mixed else []
     if header_rows > 1:
-        table = Table(path, {name: values[header_rows - 1 :] for name, values in table.columns.items()})
-    if not len(table) and not allow_empty:
+        columns = {name: values[header_rows - 1 :] for name, values in columns.items()}
+    table = Table(path, columns, nested, tuple(notes))
+    if not len(table) and not nested and not allow_empty:
         raise UsageError(f"{path} is empty: it needs at least one row of data")
     return table
 
 
-def decode(path: Path) -> str:
-    """The file as text. UTF-8 only, a byte order mark is dropped; UsageError names the line of a wrong byte."""
+def _content(path: Path) -> bytes:
     try:
         raw = Path(path).read_bytes()
+        return gzip.decompress(raw) if Path(path).suffix.lower() == ".gz" else raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UsageError(f"{path} is not a whole gzip file: {error}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def decode(path: Path) -> str:
+    """The file as text. UTF-8 only, a byte order mark is dropped; UsageError names the line of a wrong byte."""
+    raw = _content(path)
+    name = next((name for mark, name in BOMS.items() if raw.startswith(mark)), None)
+    if name is None and raw[:1000].count(0) > len(raw[:1000]) // 4:
+        name = "UTF-16"
+    if name is not None:
+        raise UsageError(f"{path} is {name}; save the file as UTF-8 (for example: iconv -f {name.lower()} -t utf-8)")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -74,106 +121,57 @@ def decode(path: Path) -> str:
         ) from None
 
 
+def _lines(path: Path) -> str:
+    """The text of a file that is read line by line."""
+    text = decode(path)
+    if "\n" not in text and "\r" in text.rstrip("\r"):
+        raise UsageError(
+            f"{path} ends its lines with CR alone, as old Macs did; save it with LF (for example: tr '\\r' '\\n')"
+        )
+    return text
+
+
 def load_json(path: Path, text: str | None = None) -> Any:
     """Parse a JSON file; objects with one key twice are refused. Raises UsageError naming line and column."""
     text = decode(path) if text is None else text
     if not text.strip():
         raise UsageError(f"{path} is empty: it needs at least one row of data")
+    return _load(path, text)
+
+
+def _load(path: Path, text: str, line: int | None = None) -> Any:
+    """A JSON document, which is line `line` of the file, or None if it is all of it."""
+    where = f"{path}, line {line}" if line else str(path)
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _no_duplicates(path, pairs))
+        return json.loads(text, object_pairs_hook=lambda pairs: _no_duplicates(where, pairs))
     except json.JSONDecodeError as error:
-        raise UsageError(f"{path}, line {error.lineno}, column {error.colno}: malformed JSON: {error.msg}") from None
+        raise UsageError(
+            f"{path}, line {line or error.lineno}, column {error.colno}: malformed JSON: {error.msg}"
+        ) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UsageError(f"{where}: malformed JSON: {error}") from None
     except RecursionError:
-        raise UsageError(f"{path}: malformed JSON: nested too deeply") from None
+        raise UsageError(f"{where}: malformed JSON: nested too deeply") from None
 
 
-def _no_duplicates(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_duplicates(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for at, name in enumerate(names) if name in names[:at])
-        raise UsageError(f"{path}: duplicate id or field '{twice}': every one may be there once")
+        raise UsageError(f"{where}: duplicate id or field '{twice}': every one may be there once")
     return content
 
 
-def _parse_delimited(path: Path, text: str, delimiter: str) -> dict[str, list[str]]:
-    """Columns of a delimited file. A row with a wrong number of fields is refused, never filled up."""
-    try:
-        header = next(csv.reader(io.StringIO(text[:100_000]), delimiter=delimiter), [])
-    except csv.Error as error:
-        raise UsageError(f"{path} is malformed, in its header: {error}") from None
-    if not any(name.strip() for name in header):
-        raise UsageError(f"{path} is empty: it needs a line with the column names and at least one row of data")
-    twice = [name for at, name in enumerate(header) if name in header[:at]]
-    if twice:
-        raise UsageError(f"{path} has two columns named '{twice[0]}': rename one")
-    raw = text.encode("utf-8", "surrogatepass")
-    wrong: list[tuple[int, int]] = []
-
-    def note_wrong_row(row: pyarrow.csv.InvalidRow) -> str:
-        wrong.append((row.number or 0, row.actual_columns))
-        return "error"
-
-    try:
-        content = pyarrow.csv.read_csv(
-            pyarrow.BufferReader(raw),
-            # one block: a quoted field of any length is then whole, and rows keep their numbers
-            read_options=pyarrow.csv.ReadOptions(block_size=max(len(raw) + 1, 1 << 16), use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note_wrong_row
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pyarrow.string()), strings_can_be_null=False
-            ),
-        )
-    except pyarrow.ArrowInvalid as error:
-        if wrong:
-            row, fields = wrong[0]
-            raise UsageError(
-                f"{path}, row {row - 1}: {fields} fields where the header has {len(header)}; "
-                "quote fields that hold the delimiter, and close every quote"
-            ) from None
-        raise UsageError(f"{path} is malformed: {str(error)[:200]}") from None
-    return {name: content.column(name).to_pylist() for name in header}
-
-
-def _parse_objects(path: Path, text: str, *, lines: bool) -> dict[str, list[str]]:
+def _parse_objects(path: Path, text: str, *, lines: bool) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Columns of JSON Lines, or of a JSON list of objects."""
     if lines:
-        rows = []
         # only \n ends a line: other Unicode line breaks may stand inside a string
-        for number, line in enumerate(text.split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                rows.append((f"line {number}", json.loads(line)))
-            except json.JSONDecodeError as error:
-                raise UsageError(f"{path}, line {number}, column {error.colno}: malformed JSON: {error.msg}") from None
-            except RecursionError:
-                raise UsageError(f"{path}, line {number}: malformed JSON: nested too deeply") from None
+        filled = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+        rows = [(f"line {number}", _load(path, line, number)) for number, line in filled]
     else:
         content = load_json(path, text)
         if not isinstance(content, list):
             raise UsageError(f"{path}: expected a list of objects; a WRENCH file is read through its folder")
         rows = [(f"row {number}", row) for number, row in enumerate(content, 1)]
-    names: dict[str, None] = {}
-    for where, row in rows:
-        if not isinstance(row, dict):
-            raise UsageError(f"{path}, {where}: expected an object like {{'text': ..., 'label': ...}}")
-        names.update(dict.fromkeys(row))
-    return {name: [as_string(row.get(name), path, where) for where, row in rows] for name in names}
-
-
-def as_string(value: Any, path: Path, where: str) -> str:
-    """A JSON scalar as text; null and NaN become "". Raises UsageError for lists and objects."""
-    if isinstance(value, str):
-        return value
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, int | float):
-        return str(value)
-    raise UsageError(f"{path}, {where}: a field holds a {type(value).__name__}; only text and numbers are read")
+    return as_columns(path, rows)

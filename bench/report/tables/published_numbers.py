@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem
+from bench.core.plain_yaml import NOT_YAML, load_words
 from bench.report.tables.model import pick
 
 FOLDER = Path(__file__).parent / "published"
@@ -80,18 +81,16 @@ def read_published(name: str) -> Published:
 
     Raises UsageError for an unknown name, a file that cannot be read, or a field that is wrong or has no source.
     """
-    import yaml
-
     if name.endswith((".yaml", ".yml")):
         path = Path(name)
     else:
         shipped = sorted(each.stem for each in FOLDER.glob("*.yaml"))
         path = FOLDER / f"{pick('set of published numbers (or a .yaml file)', name, shipped)}.yaml"
     try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
+        raw = load_words(path.read_text("utf-8"))
     except OSError as error:
         raise UsageError(f"published numbers '{path}' cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except NOT_YAML as error:
         raise UsageError(f"published numbers '{path}' are no YAML: {' '.join(str(error).split())}") from None
     try:
         return Published.model_validate(raw)

@@ -172,7 +172,7 @@ def _connected(ray: ModuleType, engine: Ray.Options) -> Iterator[None]:
 def _reach(address: str | None) -> None:
     """Raise OSError when nothing answers at HOST:PORT: Ray itself would try for many minutes."""
     host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
-    if colon and port.isdigit():
+    if colon and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
 
 

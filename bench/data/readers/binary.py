@@ -1,0 +1,86 @@
+"""Rows of files that are not text: Parquet, and Excel workbooks."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UsageError
+
+__all__ = ["excel_rows", "parquet_rows"]
+
+
+def parquet_rows(path: Path, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """(place, values) of every row; the index that pandas stores is left out. Raises UsageError."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw))
+        names = table.column_names
+        if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+            raise UsageError(f"{path} has two columns named '{twice[0]}': rename one")
+        rows = table.select([name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]).to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise UsageError(f"{path} is not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None
+    return [(f"row {number}", row) for number, row in enumerate(rows, 1)]
+
+
+def excel_rows(path: Path, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """(place, values) of every row of the workbook's one sheet with data; the first row holds the names.
+
+    Raises UsageError for several sheets with data, for merged cells, for a formula without its value, for an error
+    value (#N/A), and for a column without a name.
+    """
+    try:
+        import openpyxl
+    except ImportError:
+        raise UsageError(f"{path}: reading Excel files needs the package openpyxl: pip install openpyxl") from None
+    try:
+        values = openpyxl.load_workbook(io.BytesIO(raw), data_only=True)
+        formulas = openpyxl.load_workbook(io.BytesIO(raw))
+    except Exception as error:  # openpyxl raises whatever its parsers raise
+        raise UsageError(
+            f"{path} is not a readable Excel workbook: {type(error).__name__}: {str(error)[:200]}"
+        ) from None
+    full = [sheet for sheet in values.worksheets if any(_filled(sheet))]
+    if len(full) > 1:
+        raise UsageError(
+            f"{path} has {len(full)} sheets with data ({', '.join(s.title for s in full)}): keep one of them"
+        )
+    if not full:
+        return []
+    sheet = full[0]
+    if sheet.merged_cells.ranges:
+        raise UsageError(
+            f"{path}, sheet {sheet.title}: cells {min(map(str, sheet.merged_cells.ranges))} are merged: split them"
+        )
+    for row in formulas[sheet.title].iter_rows():
+        for cell in row:
+            shown = sheet[cell.coordinate]
+            if cell.data_type == "f" and shown.value is None:
+                raise UsageError(f"{path}, cell {cell.coordinate}: a formula without its value: save it in Excel again")
+            if shown.data_type == "e":
+                raise UsageError(f"{path}, cell {cell.coordinate} holds the error {shown.value}: correct it")
+    return list(_rows_of(path, sheet))
+
+
+def _filled(sheet) -> Iterator[bool]:
+    return (value is not None for row in sheet.iter_rows(values_only=True) for value in row)
+
+
+def _rows_of(path: Path, sheet) -> Iterator[tuple[str, dict[str, Any]]]:
+    rows = [(n, row) for n, row in enumerate(sheet.iter_rows(values_only=True), 1) if any(v is not None for v in row)]
+    (first, head), *rest = rows
+    names = ["" if name is None else str(name) for name in head]
+    used = [at for at, name in enumerate(names) if name or any(row[at] is not None for _, row in rest)]
+    for at in used:
+        if not names[at].strip():
+            raise UsageError(f"{path}, row {first}: column {at + 1} has values and no name: name it in its first cell")
+        if names[at] in names[:at]:
+            raise UsageError(f"{path} has two columns named '{names[at]}': rename one")
+    for number, row in rest:
+        yield f"row {number - first}", {names[at]: row[at] for at in used}

@@ -4,7 +4,7 @@ A method is a *generator of predictions*. It sees texts and noisy labels, never 
 `Predictions` after each epoch (or once), and the harness alone scores them.
 
     @register
-    class Mine:
+    class Mine(Method):
         \"\"\"One line. Author et al., venue year, equation.\"\"\"
 
         name = "mine"
@@ -13,13 +13,12 @@ A method is a *generator of predictions*. It sees texts and noisy labels, never 
         class Config:
             strength: float = Field(0.5, gt=0, description="unit; where the default comes from")
 
-        def __init__(self, config): self.config = config
-
         def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]: ...
 """
 
 from __future__ import annotations
 
+import abc
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,15 +29,29 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from bench.core.texts import Texts
+from bench.training.batch import Batch, Loss, PerExample
 
 if TYPE_CHECKING:
     import torch
 
     from bench.training.encoders import Encoder
+    from bench.training.recipe import Recipe
     from bench.training.stages import StageStore
-    from bench.training.trainer import Recipe, Trainer
+    from bench.training.trainer import Trainer
 
-__all__ = ["RATE", "Field", "Method", "NoisyTask", "Predictions", "Texts", "Tools", "config"]
+__all__ = [
+    "RATE",
+    "Batch",
+    "Field",
+    "Loss",
+    "Method",
+    "NoisyTask",
+    "PerExample",
+    "Predictions",
+    "Texts",
+    "Tools",
+    "config",
+]
 
 config = functools.partial(
     pydantic_dataclass,
@@ -117,25 +130,41 @@ class Tools(Protocol):
         ...
 
     def progress(self, phase: str, done: int, total: int) -> None:
-        """Report progress within a phase to the person who waits."""
+        """Report progress within a phase."""
         ...
 
 
-class Method(Protocol):
-    """A method that learns from noisy labels."""
+class Method(abc.ABC):
+    """A method that learns from noisy labels; built-in ones derive from it, any class of this shape will do.
+
+    Attributes
+    ----------
+    name : str
+        What it is called on the command line and in tables.
+    Config : type
+        A `@config` dataclass of its hyper-parameters.
+    version : int
+        Raised when a change alters predictions: old records are then not reused.
+    sees_gold : bool
+        Set by `@register(reference=True)`, as for `oracle`: it is given gold training labels and never competes.
+    """
 
     name: ClassVar[str]
-    sees_gold: ClassVar[bool]  # set by `@register(reference=True)`, as for `oracle`: it is given gold training labels
-    version: ClassVar[int]  # bump it when a change alters predictions: old records are then not reused
     Config: ClassVar[type]
-    config: Any
+    version: ClassVar[int] = 1
+    sees_gold: ClassVar[bool] = False
 
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abc.abstractmethod
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after each step; see `Predictions`."""
-        ...
 
-    # Optional, for planning alone; results do not depend on it:
-    #
-    # def shared_stages(self, epochs: int) -> dict[str, dict]:
-    #     """Name of each training stage of methods.shared that `run` asks for -> settings that differ from its
-    #     defaults (methods.shared.DEFAULTS). `epochs` are those of the recipe."""
+    def shared_stages(self, epochs: int) -> dict[str, dict]:
+        """For the forecast of `--dry-run` alone; results do not depend on it.
+
+        Name of each training stage of `methods.shared` that `run` asks for -> settings that differ from its defaults.
+        `epochs` are those of the recipe.
+        """
+        return {}

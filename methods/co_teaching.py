@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import torch
 
-from bench.training.trainer import Batch, PerExample
 from methods import losses, shared
-from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
+from methods.base import RATE, Batch, Field, Method, NoisyTask, PerExample, Predictions, Tools, config
 from methods.registry import register
 from methods.training import train
 
 
 @register
-class CoTeaching:
+class CoTeaching(Method):
     """Two networks exchange their small-loss examples (Han et al., NeurIPS 2018, algorithm 1).
 
     Heads, batch order and dropout are its own draws, not those of the plain run: its two networks must differ.
@@ -33,11 +32,8 @@ class CoTeaching:
         )
         exponent: float = Field(1.0, gt=0, description="c of the paper: the rise ends at tau**c")
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `methods.base.Method`."""
+        """See `Method.shared_stages`."""
         return shared.rate_stages(self.config.tau)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

@@ -6,19 +6,18 @@ import dataclasses
 from collections.abc import Iterator
 
 from methods import shared
-from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
 from methods.registry import register
 
 
 @register
-class CoRegularisation:
+class CoRegularisation(Method):
     """M networks, cross-entropy + α·KL(mean || each) (Zhou & Chen, EMNLP 2021); stage 1 of DyGen and SiDyP.
 
     Predicts the mean of the branches (the paper: the last one).
     """
 
     name = "cr"
-    version = 1
 
     @config
     class Config:
@@ -30,11 +29,8 @@ class CoRegularisation:
             0.1, ge=0, le=1, description="share of all steps at the start without the agreement term (the paper)"
         )
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `methods.base.Method`."""
+        """See `Method.shared_stages`."""
         return {"branches run": dataclasses.asdict(self.config)}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from methods import dirichlet_vae, shared
-from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
+from methods.base import RATE, Field, Method, NoisyTask, Predictions, Tools, config
 from methods.neighbours import checked_k, unit_length, vote
 from methods.registry import register
 from methods.sidyp.dynamics import Trajectories, centroids, marked_count, noise_markers, noise_scores
 
 
 @register
-class DyGen:
+class DyGen(Method):
     """Dynamics-enhanced generative denoising on co-regularised branches (Zhuang et al., KDD 2023).
 
     p(y | x) = mean_m Σ_j p_m(y | ỹ = j, dynamics)·p_m(ỹ = j | x). The authors' code places the centroids of the
@@ -54,11 +54,8 @@ class DyGen:
         batch_size: int = Field(32, ge=1, description="rows a step (authors)")
         learning_rate: float = Field(1e-4, gt=0, le=1, description="of Adam (authors' script)")
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `methods.base.Method`."""
+        """See `Method.shared_stages`."""
         return {"branches run": self._stage1_settings()} | shared.rate_stages(self.config.tau)
 
     def _stage1_settings(self) -> dict[str, float]:

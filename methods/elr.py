@@ -6,18 +6,16 @@ from collections.abc import Iterator
 
 import torch
 
-from bench.training.trainer import Batch
 from methods import losses, training
-from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.base import Batch, Field, Method, NoisyTask, Predictions, Tools, config
 from methods.registry import register
 
 
 @register
-class EarlyLearningRegularisation:
+class EarlyLearningRegularisation(Method):
     """Cross-entropy + λ·log(1 - <t, p>) with t a running mean of p (Liu et al., NeurIPS 2020, section 4.2)."""
 
     name = "elr"
-    version = 1
 
     @config
     class Config:
@@ -27,9 +25,6 @@ class EarlyLearningRegularisation:
         momentum: float = Field(
             0.7, ge=0, lt=1, description="β, share of the old target kept at each visit (the paper's CIFAR-10 value)"
         )
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.training.trainer import Batch
 from methods import losses, training
-from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.base import Batch, Field, Method, NoisyTask, Predictions, Tools, config
 from methods.registry import register
 
 
 @register
-class GeneralisedCrossEntropy:
+class GeneralisedCrossEntropy(Method):
     """L_q = (1 - p_ỹ^q) / q, which bounds what one wrong label can cost (Zhang & Sabuncu, NeurIPS 2018, eq. 6).
 
     The truncated variant of the paper is not part of this.
     """
 
     name = "gce"
-    version = 1
 
     @config
     class Config:
@@ -31,9 +29,6 @@ class GeneralisedCrossEntropy:
             description="first epochs on plain cross-entropy: from a fresh head p_ỹ is near 1/C, where L_q hardly "
             "has a gradient (our choice)",
         )
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""

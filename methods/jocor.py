@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.training.trainer import Batch, PerExample
 from methods import losses, shared, training
-from methods.base import RATE, Field, NoisyTask, Predictions, Tools, config
+from methods.base import RATE, Batch, Field, Method, NoisyTask, PerExample, Predictions, Tools, config
 from methods.registry import register
 
 
 @register
-class JoCoR:
+class JoCoR(Method):
     """Joint training with co-regularisation on jointly selected small losses (Wei et al., CVPR 2020)."""
 
     name = "jocor"
@@ -30,11 +29,8 @@ class JoCoR:
         )
         exponent: float = Field(1.0, gt=0, description="c: the rise ends at tau**c (1 in the paper)")
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `methods.base.Method`."""
+        """See `Method.shared_stages`."""
         return shared.rate_stages(self.config.tau)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

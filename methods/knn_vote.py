@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bench.training.trainer import Batch
-from methods import losses, shared, training
-from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods import shared, training
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
 from methods.neighbours import checked_k, vote
 from methods.registry import register
 
@@ -17,11 +16,10 @@ SMOOTHING = 1e-3
 
 
 @register
-class NeighbourVote:
+class NeighbourVote(Method):
     """Relabel by the distance-weighted vote of nearest texts, a baseline of our own (after Bahri et al., ICML 2020)."""
 
     name = "knn-vote"
-    version = 1
 
     @config
     class Config:
@@ -36,9 +34,6 @@ class NeighbourVote:
         neighbours_only: bool = Field(
             False, description="train nothing: predict the vote of the training texts nearest to a test text"
         )
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch, or once with `neighbours_only`."""
@@ -59,10 +54,7 @@ class NeighbourVote:
         relabelled = (votes + self.config.own_weight * np.eye(task.num_classes)[labels]).argmax(axis=1)
         facts = {"labels_changed": float((relabelled != labels).mean())}
 
-        def loss(outputs, batch: Batch):
-            return losses.cross_entropy(outputs[0].logits, batch.targets["label"])
-
-        yield from training.train(task, tools, loss, targets={"label": relabelled}, diagnostics=lambda: facts)
+        yield from training.train(task, tools, targets={"label": relabelled}, diagnostics=lambda: facts)
 
 
 def _smoothed(votes: np.ndarray) -> np.ndarray:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.training.trainer import Batch
 from methods import losses, training
-from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.base import Batch, Field, Method, NoisyTask, Predictions, Tools, config
 from methods.registry import register
 
 
 @register
-class Mixup:
+class Mixup(Method):
     """Convex combinations of pooled features and labels within a batch (Zhang et al., ICLR 2018).
 
     Words cannot be mixed; the features behind the pooler can (Sun et al., COLING 2020; Verma et al., ICML 2019).
     """
 
     name = "mixup"
-    version = 1
 
     @config
     class Config:
@@ -27,9 +25,6 @@ class Mixup:
         alpha: float = Field(
             0.2, gt=0, description="α of Beta(α, α), from which each batch draws its λ (0.1 to 0.4 in the paper)"
         )
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from methods import dirichlet_vae, shared
-from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
 from methods.neighbours import checked_k, unit_length, vote
 from methods.registry import register
 from methods.sidyp.dynamics import Trajectories
 
 
 @register
-class NPC:
+class NPC(Method):
     """Noisy prediction calibration of the plain classifier by a Dirichlet VAE (Bae et al., ICML 2022).
 
     p(y | x) = Σ_j p(y | ŷ = j, x)·p(ŷ = j | x). The features are the classifier's own, frozen (the paper fine-tunes a
@@ -54,11 +54,8 @@ class NPC:
         )
         learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam (authors)")
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
     def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `methods.base.Method`."""
+        """See `Method.shared_stages`."""
         return {"plain run": {}}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

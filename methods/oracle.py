@@ -11,4 +11,3 @@ class Oracle(Plain):
     """Plain fine-tuning on gold training labels, an upper line: the harness hands it gold as its labels."""
 
     name = "oracle"
-    version = 1

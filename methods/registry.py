@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bench.core.errors import UsageError, first_problem, shown, unknown
 from bench.core.guard import Watch
 from bench.core.registry import Registry, describe
+from methods.base import Method
 
 __all__ = ["METHODS", "available", "build", "describe", "find", "register"]
 
@@ -49,8 +50,9 @@ def register(cls: type | None = None, *, reference: bool = False) -> type | Call
             raise TypeError(f"method {cls.__qualname__} has no '{attribute}' (see methods/base.py)")
     if not dataclasses.is_dataclass(cls.Config):
         raise TypeError(f"method {cls.__qualname__}: its Config is no dataclass; decorate it with @config")
-    if not hasattr(cls, "version"):
-        cls.version = 1
+    for attribute in ("version", "shared_stages"):  # a class need not derive from Method
+        if not hasattr(cls, attribute):
+            setattr(cls, attribute, getattr(Method, attribute))
     if getattr(cls, "sees_gold", False) and not reference:
         raise TypeError(
             f"method {cls.__qualname__} has sees_gold = True, set or inherited: a method that trains on gold is a "

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.training.trainer import Batch, PerExample, softmax
+from bench.training.trainer import softmax
 from methods import losses, noise_rate, shared
-from methods.base import Field, NoisyTask, Predictions, Tools, config
+from methods.base import Batch, Field, Method, NoisyTask, PerExample, Predictions, Tools, config
 from methods.registry import register
 
 
 @register
-class SelfMix:
+class SelfMix(Method):
     """Mixture over losses, mixup of pooled features, pseudo-labels and consistency (Qiao et al., COLING 2022).
 
     After the warm-up, each epoch keeps the labels of the texts in the low-loss component and replaces the others by
@@ -55,9 +55,6 @@ class SelfMix:
             description="λ_r, weight of the mean divergence between the two readings of a text (authors: 0.3 of the "
             "sum over 16 texts)",
         )
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""

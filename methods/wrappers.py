@@ -21,12 +21,12 @@ class TemperatureScaling:
         self.inner = inner
         self.config = inner.config
         self.name = f"{inner.name}+{self.suffix}"
-        self.sees_gold = getattr(inner, "sees_gold", False)
+        self.sees_gold = inner.sees_gold
         self.opened_files = getattr(inner, "opened_files", set())
 
     def shared_stages(self, epochs: int) -> dict[str, dict]:
         """Those of the wrapped method."""
-        return self.inner.shared_stages(epochs) if hasattr(self.inner, "shared_stages") else {}
+        return self.inner.shared_stages(epochs)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """The wrapped method's predictions, each step with its own temperature; argmax never changes."""

@@ -34,8 +34,8 @@ class SharedStage:
 
 def stages_of(cell: Cell) -> list[Stage]:
     """The training stages that a cell goes through; none for a method that does not declare them."""
-    declared = getattr(cell.method, "shared_stages", lambda epochs: {})(cell.recipe.epochs)
-    labels = "gold" if getattr(cell.method, "sees_gold", False) else "noisy"
+    declared = cell.method.shared_stages(cell.recipe.epochs)
+    labels = "gold" if cell.method.sees_gold else "noisy"
     found = []
     for name, settings in declared.items():
         settings = shared.DEFAULTS[name] | settings

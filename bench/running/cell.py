@@ -157,7 +157,7 @@ def run_method(method: Any, task: NoisyTask, tools: CellTools) -> list[Predictio
     """All steps of a method, each checked against the contract; what it opens is noted. Raises ContractError."""
     steps = []
     for step in Watch(files_of(method)).steps(lambda: method.run(task, tools)):
-        check_predictions(step, task, getattr(method, "name", type(method).__name__))
+        check_predictions(step, task, method.name)
         if steps and step.step <= steps[-1].step:
             raise ContractError(f"steps must rise: {step.step} came after {steps[-1].step}")
         steps.append(step)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from methods.base import NoisyTask, Predictions, Tools
+from methods.base import Method, NoisyTask, Predictions, Tools
 from methods.registry import register
 from methods.sidyp.config import Config as SidypConfig
 
@@ -19,7 +19,7 @@ log = logging.getLogger("bench.sidyp")
 
 
 @register
-class Sidyp:
+class Sidyp(Method):
     """SiDyP: label candidates from neighbours, refined by diffusion on the label simplex (Ye et al., KDD 2025).
 
     P(y | x) = mean over branches m of sum_j q_m(y | label j, x) p_m(j | x): p_m are the classifiers of stage 1,
@@ -31,11 +31,8 @@ class Sidyp:
     version = 3
     Config = SidypConfig
 
-    def __init__(self, config: SidypConfig) -> None:
-        self.config = config
-
     def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `methods.base.Method`."""
+        """See `Method.shared_stages`."""
         from methods import shared
 
         return {"branches run": self._stage1_settings(epochs)} | shared.rate_stages(self.config.tau)

@@ -163,7 +163,10 @@ def test_ensembles_over_prompting_and_their_errors(task, tmp_path):
 
 # columns with the names of other things
 
-ODD = ("plain", "a,b", "mix[x]", "gpt/few", "sn@0.3", "weak", "all", "vote(plain,gpt4)", "gpt4", "gpt", 'say "hi"', "a)b")
+ODD = (
+    *("plain", "a,b", "mix[x]", "gpt/few", "sn@0.3", "weak", "all"),
+    *("vote(plain,gpt4)", "gpt4", "gpt", 'say "hi"', "a)b"),
+)
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from filelock import FileLock, Timeout
 
 from bench.core.errors import UsageError
 
-__all__ = ["Answer", "AnswerCache", "answer_key"]
+__all__ = ["Answer", "AnswerCache", "answer_key", "shortened"]
 
 MAX_RAW = 20_000
-"""Characters of an answer that are kept: a label stands at its beginning, and a runaway answer can have 1 MB."""
+"""Characters of an answer that are kept: a runaway answer can have 1 MB."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Answer:
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0  # until the answer was there; a local model's share of its batch
+    cut: bool = False  # whether the token limit ended the answer
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> Answer:
@@ -40,7 +41,15 @@ class Answer:
         text, scores = entry["text"], tuple(float(score) for score in entry["scores"])
         if not isinstance(text, str):
             raise TypeError("text")
-        return cls(text, scores, int(entry["tokens_in"]), int(entry["tokens_out"]), float(entry["seconds"]))
+        counts = int(entry["tokens_in"]), int(entry["tokens_out"])
+        return cls(text, scores, *counts, float(entry["seconds"]), bool(entry.get("cut", False)))
+
+
+def shortened(text: str, most: int) -> str:
+    """`text`, or of a longer one its beginning and its end (where the label follows a long thought)."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most * 3 // 4]} […] {text[-(most // 4) :]}"
 
 
 def answer_key(**parts: Any) -> str:
@@ -104,7 +113,7 @@ class AnswerCache:
     def put(self, key: str, answer: Answer) -> None:
         """Keep an answer: in memory and, before this returns, in the file."""
         if len(answer.text) > MAX_RAW:
-            answer = replace(answer, text=answer.text[:MAX_RAW])
+            answer = replace(answer, text=shortened(answer.text, MAX_RAW))
         # ASCII JSON: control characters, lone surrogates and line separators are all escaped
         line = json.dumps({"key": key, **asdict(answer)}, ensure_ascii=True, separators=(",", ":"))
         self._file.write(line.encode() + b"\n")

@@ -27,10 +27,11 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.core.errors import UsageError, first_problem
+from bench.core.errors import UsageError, first_problem, listed
 from bench.core.files import write_atomically
 from bench.core.texts import Texts
 from bench.data.readers.tables import read_table
+from llm_labels.cache import shortened
 
 __all__ = [
     "SETS",
@@ -89,6 +90,9 @@ class Card(BaseModel):
     calibration: str = Field("none", description="none | contextual | batch")
     date: str = Field(description="UTC, ISO 8601")
     splits: dict[Literal["train", "valid", "test"], SplitCounts]
+    readings: dict[str, int] = Field(
+        default_factory=dict, description="answers by the rule of llm_labels.decode that read them, or why none did"
+    )
     cost: dict[str, float] = Field(default_factory=dict, description="requests, tokens, usd, seconds: what is known")
     licence: str = Field("", description="terms of the labeller's answers")
     note: str = ""
@@ -167,7 +171,8 @@ def read_authors_files(
 def _read_own(folder: Path, label_names: tuple[str, ...], fingerprints: Mapping[str, str], answers: bool) -> dict:
     card = read_card(folder)
     if set(card.label_names) != set(label_names):
-        raise UsageError(f"label set {folder} has the classes {card.label_names}, the task has {list(label_names)}")
+        theirs, ours = listed(card.label_names), listed(label_names)
+        raise UsageError(f"label set {folder} has the classes {theirs}; the task has {ours}")
     ids = {name: position for position, name in enumerate(label_names)}
     parts = {}
     for split, counts in card.splits.items():
@@ -234,11 +239,10 @@ def _class_id(value: str, ids: Mapping[str, int], path: Path, at: int) -> int:
     if value == "":
         return -1
     if value not in ids:
-        raise UsageError(f"{path}, row {at + 1}: unknown label {value[:80]!r}; the classes are {', '.join(ids)}")
+        raise UsageError(f"{path}, row {at + 1}: unknown label {value[:80]!r}; the classes are {listed(ids)}")
     return ids[value]
 
 
 def _storable(answer: str) -> str:
     """An answer that any CSV reader gives back: valid Unicode, of bounded length."""
-    answer = answer.encode("utf-8", "replace").decode()
-    return answer if len(answer) <= MAX_ANSWER else answer[:MAX_ANSWER] + " […]"
+    return shortened(answer.encode("utf-8", "replace").decode(), MAX_ANSWER)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.core.errors import UsageError
 from bench.core.files import slug, write_atomically
 from bench.core.seeds import named_generator
 from llm_labels.cache import Answer, AnswerCache, answer_key
+from llm_labels.decode import UNFINISHED
 from llm_labels.labellers import Labeller, Question
 from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set
 from llm_labels.prompts import Prompt, Shown, find_prompt, shown, tidy
@@ -128,9 +130,11 @@ def label_task(
 
     paid = {q.key: a for split, qs in questions.items() for q, a in zip(qs, answers[split], strict=True) if a}
     references = [answer for answer in answers.pop("calibration") if answer is not None]
-    labels, probabilities, calibration = _decode(labeller, prompt, rows, answers, references)
+    labels, probabilities, calibration, readings = _decode(labeller, prompt, rows, answers, references)
     cost = _cost(labeller, paid.values())
-    card = _card(task, labeller, prompting, settings, labels, calibration, cost, licence, note)
+    card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost, licence, note)
+    if unfinished := readings.get(UNFINISHED, 0):
+        notes += (f"{unfinished} answers ended within the thought: allow more tokens (--max-tokens)",)
     folder = Path(out) / slug(labeller.name) / prompting / slug(task.info.name)
     write_label_set(folder, card, labels)
     if probabilities:
@@ -210,8 +214,8 @@ def _progress(split: str, counter: _Counter, of: int, to_ask: int, labeller: Lab
 
 
 def _decode(labeller, prompt, rows, answers, references):
-    """(labels, probabilities, calibration): the first two by split."""
-    labels, probabilities, calibration = {}, {}, "none"
+    """(labels, probabilities, calibration, readings): the first two by split, the last how many by rule."""
+    labels, probabilities, calibration, readings = {}, {}, "none", Counter()
     for split, chosen in rows.items():
         known = [at for at, answer in enumerate(answers[split]) if answer is not None]
         decoded = labeller.decode(prompt, [answers[split][at] for at in known], references if known else [])
@@ -219,10 +223,11 @@ def _decode(labeller, prompt, rows, answers, references):
         if decoded.probabilities is not None:
             probabilities[split] = decoded.probabilities
         calibration = decoded.calibration if known else calibration  # the references are the same for all splits
-    return labels, probabilities, calibration
+        readings.update(decoded.rules)
+    return labels, probabilities, calibration, dict(readings.most_common())
 
 
-def _card(task, labeller, prompting, settings, labels, calibration, cost, licence, note) -> Card:
+def _card(task, labeller, prompting, settings, labels, calibration, readings, cost, licence, note) -> Card:
     counts = {
         split: SplitCounts(
             total=len(task.texts(split)),
@@ -243,6 +248,7 @@ def _card(task, labeller, prompting, settings, labels, calibration, cost, licenc
         calibration=calibration,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         splits=counts,
+        readings=readings,
         cost=cost,
         licence=licence or getattr(getattr(labeller, "files", None), "licence", ""),
         note=note,

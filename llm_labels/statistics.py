@@ -8,9 +8,11 @@ Three nested models of noise, each tested against the next:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import xlogy
 
 __all__ = ["Departure", "cohen_kappa", "confusion", "fleiss_kappa", "instance_dependence", "symmetric_departure"]
 
@@ -41,17 +43,15 @@ def symmetric_departure(
     of labels that would have to change class to be symmetric (total variation, Σ|O-E| / 2n). The p-value compares G
     with draws from the fitted symmetric noise, refitted each time, so small counts do no harm. (Sokal & Rohlf 1981.)
     """
-    observed = confusion(gold, labels, num_classes)[:, :num_classes].astype(np.float64)
+    observed = confusion(gold, labels, num_classes)[:, :num_classes]
     totals = observed.sum(axis=1)
-    statistic, expected = _symmetric_g(observed[None], totals)
-    size = float(np.abs(observed - expected[0]).sum() / (2 * max(totals.sum(), 1)))
-    rate = 1 - np.trace(observed) / max(totals.sum(), 1)
+    n = max(int(totals.sum()), 1)
+    rate = 1 - int(np.trace(observed)) / n
     cells = np.where(np.eye(num_classes, dtype=bool), 1 - rate, rate / (num_classes - 1))
-    drawn = np.stack(
-        [rng.multinomial(int(n), row / row.sum(), size=draws) for n, row in zip(totals, cells, strict=True)], axis=1
-    )
-    simulated, _ = _symmetric_g(drawn.astype(np.float64), totals)
-    return Departure(float(statistic[0]), size, _p_value(simulated, statistic[0]))
+    size = float(np.abs(observed - cells * totals[:, None]).sum() / (2 * n))
+    statistic = _symmetric_g((row[None] for row in observed), totals)
+    drawn = (rng.multinomial(n, row / row.sum(), size=draws) for n, row in zip(totals.tolist(), cells, strict=True))
+    return Departure(float(statistic[0]), size, _p_value(_symmetric_g(drawn, totals), statistic[0]))
 
 
 def instance_dependence(
@@ -118,18 +118,20 @@ def fleiss_kappa(votes: np.ndarray, num_classes: int) -> float:
     return float("nan") if chance >= 1 else float((agreement.mean() - chance) / (1 - chance))
 
 
-def _symmetric_g(observed: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """G float64[draws] and expected counts float64[draws, C, C] of tables float64[draws, C, C]."""
-    num_classes = observed.shape[-1]
-    n = max(totals.sum(), 1)
-    rate = 1 - np.trace(observed, axis1=1, axis2=2) / n
-    shares = np.where(
-        np.eye(num_classes, dtype=bool), (1 - rate)[:, None, None], (rate / (num_classes - 1))[:, None, None]
-    )
-    expected = shares * totals[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(observed > 0, observed * np.log(observed / expected), 0.0)
-    return 2 * terms.sum(axis=(1, 2)), expected
+def _symmetric_g(rows: Iterable[np.ndarray], totals: np.ndarray) -> np.ndarray:
+    """G float64[draws] of tables of counts that come row by row, int64[draws, C] each; `totals` int64[C] of the rows.
+
+    G/2 = Σ O ln O - Σ n_y ln n_y - D ln(1-τ) - (n-D) ln(τ/(C-1)) with D the sum of the diagonal and τ = 1 - D/n: no
+    more than a row of the tables is in memory.
+    """
+    num_classes, n = len(totals), max(int(totals.sum()), 1)
+    total, diagonal = 0.0, 0
+    for y, (counts, own) in enumerate(zip(rows, totals.tolist(), strict=True)):
+        weights = xlogy(np.arange(own + 1.0), np.arange(own + 1.0))
+        total = total + weights[counts].sum(axis=1) - weights[own]
+        diagonal = diagonal + counts[:, y]
+    off = n - diagonal
+    return 2 * (total - xlogy(diagonal, diagonal / n) - xlogy(off, off / n / (num_classes - 1)))
 
 
 def _p_value(simulated: np.ndarray, observed: float) -> float:

@@ -27,6 +27,8 @@ __all__ = ["Study", "estimate_noise_rate", "study", "study_labels", "text_featur
 SPLITS = ("train", "valid", "test")
 AT_MOST = 5_000
 """Texts that the tests look at; more would take minutes and change no conclusion."""
+MANY = 100
+"""Classes from which on most pairs of them never occur."""
 ESTIMATED = 2_000
 """Texts that the gold-free estimate looks at: it cross-fits dozens of regressions."""
 
@@ -39,7 +41,8 @@ class Study:
                accuracy (no answer counts as wrong), cost of the whole set
     kind       a row a set (train): noise_rate, noise_rate_estimate (sees no gold), the tests of
                `llm_labels.statistics`, and `noise` in words
-    confusion  a row a set, split, gold class and label: count, share of the gold class
+    confusion  a row a set, split, gold class and label: count, share of the gold class; of more than `MANY` classes
+               only the labels that were given
     agreement  a row a pair of labellers (train): texts, agreement, Cohen's κ; and one
                row for all together with Fleiss' κ (columns both_wrong, same_error: where gold is known)
     """
@@ -159,17 +162,17 @@ def _confusion_frame(task: TaskData, name: str, split: str, part: SplitLabels) -
         return None
     table = confusion(gold[part.rows], part.labels, len(task.label_names))
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    names = task.label_names
-    pairs = list(itertools.product(names, [*names, "(no answer)"]))
+    gold_ids, label_ids = np.nonzero(table if len(table) > MANY else np.ones_like(table))
+    names = np.array([*task.label_names, "(no answer)"], dtype=object)
     return pd.DataFrame(
         {
             "task": task.info.name,
             "labels": name,
             "split": split,
-            "gold": [gold_name for gold_name, _ in pairs],
-            "label": [label for _, label in pairs],
-            "count": table.ravel(),
-            "share": shares.ravel(),
+            "gold": names[gold_ids],
+            "label": names[label_ids],
+            "count": table[gold_ids, label_ids],
+            "share": shares[gold_ids, label_ids],
         }
     )
 
@@ -191,7 +194,8 @@ def _kind(task: TaskData, name: str, part: SplitLabels, features: np.ndarray) ->
         return found
     gold = task.gold.train[rows]
     rng = named_generator("study-tests", task.info.name, name)
-    flat = symmetric_departure(gold, labels, num_classes, rng)
+    draws = 1999 if num_classes <= MANY else 199  # a draw costs time in the square of the classes
+    flat = symmetric_departure(gold, labels, num_classes, rng, draws)
     local = instance_dependence(gold, labels, features[rows], num_classes, rng)
     return found | {
         "noise_rate": float((gold != labels).mean()),

@@ -129,6 +129,9 @@ def _show_made(made, data) -> None:
             agreement = f"{100 * float((part.labels == gold[part.rows]).mean()):.1f} %"
         table.add_row(split, str(len(part.rows)), str(int((part.labels >= 0).sum())), agreement)
     out.print(table)
+    if made.card.readings:
+        read = ", ".join(f"{rule} {count}" for rule, count in made.card.readings.items())
+        out.print(f"how the answers were read: {escape(read)}", highlight=False)
     for note in made.notes:
         out.print(escape(note), highlight=False)
     cost = ", ".join(f"{what} {amount:g}" for what, amount in made.card.cost.items())

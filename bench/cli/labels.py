@@ -8,6 +8,8 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from bench.report.many_classes import MOST_CLASSES
+
 __all__ = ["tables"]
 
 ABSENT = "–"
@@ -15,6 +17,7 @@ ABSENT = "–"
 
 def tables(study) -> list[Table]:
     """Tables of a `llm_labels.study.Study`, each at most 80 columns wide for names of usual length."""
+    by_class, cut = worst(mistakes(study.confusion))
     found = [
         _table(
             "Size and noise (rates in %; noise among answered texts, 95 % Wilson interval)",
@@ -42,8 +45,8 @@ def tables(study) -> list[Table]:
             },
         ),
         _table(
-            "What the labeller makes of each class (train; right and most frequent mistake, % of the class)",
-            mistakes(study.confusion),
+            f"What the labeller makes of each class (train; right and most frequent mistake, % of the class{cut})",
+            by_class,
             {
                 "task": _text("task"),
                 "labels": _text("labels"),
@@ -81,11 +84,22 @@ def mistakes(confusion: pd.DataFrame) -> pd.DataFrame:
     for (task, labels, gold), part in train.groupby(["task", "labels", "gold"], sort=False):
         if not (count := int(part["count"].sum())):
             continue
-        others = part[part["label"] != gold].sort_values("share", ascending=False, kind="stable").iloc[0]
+        others = part[part["label"] != gold].sort_values("share", ascending=False, kind="stable")
         row = {"task": task, "labels": labels, "gold": gold, "texts": count}
         row["right"] = float(part.loc[part["label"] == gold, "share"].sum())
-        rows.append(row | {"label": others["label"], "wrong": float(others["share"])})
+        mistake = (others.iloc[0]["label"], float(others.iloc[0]["share"])) if len(others) else ("", 0.0)
+        rows.append(row | dict(zip(("label", "wrong"), mistake, strict=True)))
     return pd.DataFrame(rows)
+
+
+def worst(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Of each set the `MOST_CLASSES` classes with the most wrong labels, and what to say of the others."""
+    if not len(rows):
+        return rows, ""
+    wrong = ((1 - rows["right"]) * rows["texts"]).round()  # counts, so that equal ones tie
+    place = wrong.groupby([rows["task"], rows["labels"]]).rank(method="first", ascending=False)
+    kept = rows[place <= MOST_CLASSES]
+    return kept, "" if len(kept) == len(rows) else f"; the {MOST_CLASSES} classes with the most wrong labels"
 
 
 def _costs(sizes: pd.DataFrame) -> pd.DataFrame:

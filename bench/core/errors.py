@@ -70,6 +70,13 @@ def first_problem(error: ValidationError) -> Problem:
     return Problem(".".join(map(str, first["loc"])), shown(first["input"]), why, first["type"])
 
 
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names with commas; of many the first ones and how many there are."""
+    names = list(names)
+    more = f", ... ({len(names):,} in all)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Names in `known` that look like `name`, best first; containment counts as likeness."""
     known = list(dict.fromkeys(known))

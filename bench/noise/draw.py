@@ -23,7 +23,7 @@ from bench.noise.label_sets import LabelSetRef, labellers, labelling_cost, read_
 from bench.noise.select import NoiseSource, parse_noise, sources_for, why_not
 from bench.noise.synthetic.base import Drawn, Rng
 from bench.noise.votes import majority_vote
-from bench.store.records import NoiseFacts
+from bench.store.records import NoiseFacts, SparseCounts
 
 __all__ = [
     "NoiseSource",
@@ -144,8 +144,7 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts
     confusion = accuracy = None
     if gold.train is not None:
         answered = labels.train >= 0
-        flat = gold.train[answered] * num_classes + labels.train[answered]
-        confusion = np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes).tolist()
+        confusion = _confusion(gold.train[answered], labels.train[answered], num_classes)
     if labels.test is not None and gold.test is not None and (labels.test >= 0).any():
         accuracy = float((labels.test == gold.test).mean())
     return NoiseFacts(
@@ -160,6 +159,20 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts
         labeller_test_accuracy=accuracy,
         labeller_test_no_answer=None if labels.test is None else float((labels.test < 0).mean()),
     )
+
+
+DENSE_CLASSES = 100
+"""Up to so many classes a record holds the whole table of gold class by noisy label."""
+
+
+def _confusion(gold: np.ndarray, labels: np.ndarray, num_classes: int) -> list[list[int]] | SparseCounts:
+    """Counts by gold class and noisy label, as a record keeps them."""
+    if num_classes <= DENSE_CLASSES:
+        flat = np.bincount(gold * num_classes + labels, minlength=num_classes**2)
+        return flat.reshape(num_classes, num_classes).tolist()
+    pairs, counts = np.unique(gold * num_classes + labels, return_counts=True)
+    rows, columns = np.divmod(pairs, num_classes)
+    return SparseCounts(classes=num_classes, rows=rows.tolist(), columns=columns.tolist(), counts=counts.tolist())
 
 
 def wrong_share(labels: np.ndarray, gold: np.ndarray | None) -> float | None:

@@ -23,11 +23,10 @@ from bench.core.texts import Texts
 from bench.data.load import SPLITS, Gold, TaskData, load_task
 from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method
-from bench.noise.draw import NoisyLabels, noise_facts
+from bench.noise.draw import NoisyLabels
 from bench.noise.select import NoiseSource
 from bench.running.cell import files_of, opened, run_method, sees_gold
 from bench.running.data_files import data_places, names_of
-from bench.store.records import NoiseFacts
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
@@ -95,11 +94,6 @@ def predict(
     tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
     view, _ = opened(method, case.task, case.labels, tools)
     return run_method(method, view, tools)
-
-
-def facts(case: Case) -> NoiseFacts:
-    """The noise of a case, described against its gold."""
-    return noise_facts(case.labels, case.task.gold, len(case.task.label_names))
 
 
 def permuted_gold(case: Case, seed: int = 7) -> Case:

@@ -110,6 +110,15 @@ class CurvePoint(Strict):
     recovered_wrong: float | None = None  # share of wrongly labelled train texts predicted as their gold class
 
 
+class SparseCounts(Strict):
+    """A table of counts int[C, C] by its entries that are not zero: equally long lists of rows, columns, counts."""
+
+    classes: int
+    rows: list[int]
+    columns: list[int]
+    counts: list[int]
+
+
 class NoiseFacts(Strict):
     """The noisy labels of this cell, described by the scorer. None where gold is unknown."""
 
@@ -120,9 +129,19 @@ class NoiseFacts(Strict):
     rate_valid: float | None = None
     no_answer_train: float = 0.0  # share of train texts without an answer
     no_answer_valid: float = 0.0
-    confusion_train: list[list[int]] | None = None  # int[C, C]: rows gold, columns noisy label, answered only
+    # int[C, C]: rows gold, columns noisy label, answered only; sparse where there are many classes
+    confusion_train: list[list[int]] | SparseCounts | None = None
     labeller_test_accuracy: float | None = None  # the labeller itself as a classifier; no answer counts as wrong
     labeller_test_no_answer: float | None = None
+
+    def confusion(self) -> np.ndarray | None:
+        """`confusion_train` as int64[C, C]."""
+        stored = self.confusion_train
+        if not isinstance(stored, SparseCounts):
+            return None if stored is None else np.array(stored, dtype=np.int64)
+        table = np.zeros((stored.classes, stored.classes), dtype=np.int64)
+        table[stored.rows, stored.columns] = stored.counts
+        return table
 
 
 class StageUse(Strict):

@@ -172,15 +172,24 @@ class Encoder:
         return model.eval()
 
     @functools.cached_property
+    def longest(self) -> int:
+        """Tokens at which texts are cut, in either mode: `max_length`, or what tokenizer and model can read if less."""
+        return min(self.max_length, self.tokenizer.model_max_length, self._positions)
+
+    @functools.cached_property
     def _positions(self) -> int:
         """How many tokens the model has positions for; not every tokenizer knows it."""
-        from transformers import AutoConfig
+        from transformers import AutoConfig, AutoModel
 
         facts = _or_unavailable(self.name, lambda: AutoConfig.from_pretrained(self.folder, **_local()))
         positions = getattr(facts, "max_position_embeddings", None) or -1
-        if "roberta" in facts.model_type or facts.model_type == "camembert":  # they count from after the padding's
-            positions -= (facts.pad_token_id or 0) + 1
-        return positions if positions > 0 else self.max_length
+        if positions < 1:
+            return self.max_length
+        with torch.device("meta"):  # no weights are made: only the shapes are looked at
+            model = _or_unavailable(self.name, lambda: AutoModel.from_config(facts))
+        tables = [module for name, module in model.named_modules() if name.endswith("embeddings.position_embeddings")]
+        padding = next((getattr(table, "padding_idx", None) for table in tables), None)
+        return positions if padding is None else positions - padding - 1  # these count from after the padding's
 
     @functools.cached_property
     def sentences(self):
@@ -190,24 +199,27 @@ class Encoder:
         quiet_loading()
         options = {"device": device_type(), "model_kwargs": {"use_safetensors": True}, **_local()}
         embedder = _or_unavailable(self.name, lambda: SentenceTransformer(self.folder, **options))
-        embedder.max_seq_length = min(self.max_length, embedder.max_seq_length or self.max_length)
+        embedder.max_seq_length = min(self.longest, embedder.max_seq_length or self.longest)
+        tokenizer = embedder.tokenizer
+        if tokenizer.pad_token_id is None:  # any token will do, as in `TokenInputs`: padding is masked
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+            tokenizer.padding_side = "right"
         return embedder
 
     def tokenise(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Token ids without padding: `ids` int32[total], `offsets` int64[n + 1].
 
-        Texts are cut at `max_length` tokens, or at what the model can read where that is less.
+        Texts are cut at `longest` tokens.
         """
-        limit = min(self.max_length, self.tokenizer.model_max_length, self._positions)
         # A tokenizer reads all of a text before it cuts: a token has far fewer than 64 characters on average.
-        short = [text[: limit * 64] for text in texts]
-        rows = self.tokenizer(short, truncation=True, max_length=limit, return_attention_mask=False)["input_ids"]
+        short = [text[: self.longest * 64] for text in texts]
+        rows = self.tokenizer(short, truncation=True, max_length=self.longest, return_attention_mask=False)["input_ids"]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         return {"ids": np.fromiter((i for row in rows for i in row), np.int32, int(offsets[-1])), "offsets": offsets}
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Sentence embeddings float32[n, D_e], unit length."""
-        short = [text[: self.max_length * 64] for text in texts]
+        """Sentence embeddings float32[n, D_e], unit length; texts are cut at `longest` tokens."""
+        short = [text[: self.longest * 64] for text in texts]
         with torch.inference_mode():
             return self.sentences.encode(
                 short, batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
@@ -245,11 +257,6 @@ class Encoder:
         nn.init.normal_(net.head.weight, std=0.02, generator=generator)
         nn.init.zeros_(net.head.bias)
         return net
-
-    def release(self) -> None:
-        """Drop loaded weights from memory."""
-        for name in ("model", "sentences"):
-            self.__dict__.pop(name, None)
 
 
 def split_mode(selector: str) -> tuple[str, str]:

@@ -34,6 +34,7 @@ class Decoded:
     answers: tuple[str, ...]  # what to keep of each answer, for people
     probabilities: np.ndarray | None = None  # float32[N, C] where the labeller has them
     calibration: str = "none"  # the one that was used: none, contextual or batch
+    rules: tuple[str, ...] = ()  # how each answer in words was read, or why it gives no label
 
 
 @dataclass

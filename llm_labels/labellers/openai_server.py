@@ -22,7 +22,7 @@ import numpy as np
 from bench.core.errors import Unavailable, UsageError
 from bench.core.seeds import named_seed
 from llm_labels.cache import Answer
-from llm_labels.decode import DECODERS, Decoder, decode
+from llm_labels.decode import DECODERS, Decoder, read
 from llm_labels.labellers import Decoded, Question, Usage
 from llm_labels.prompts import Prompt, message
 from llm_labels.sanitise import printable
@@ -133,8 +133,11 @@ class OpenAILabeller:
 
     def decode(self, prompt: Prompt, answers: Sequence[Answer], references: Sequence[Answer]) -> Decoded:
         """Labels read from the answers' text."""
-        labels = [decode(answer.text, prompt.labels, self.decoder) for answer in answers]
-        return Decoded(np.array(labels, dtype=np.int64), tuple(answer.text for answer in answers))
+        names = {"answer_name": prompt.answer_name, "text_name": prompt.text_name}
+        readings = [read(answer.text, prompt.labels, self.decoder, cut=answer.cut, **names) for answer in answers]
+        labels = np.array([reading.label for reading in readings], dtype=np.int64)
+        rules = tuple(reading.rule for reading in readings)
+        return Decoded(labels, tuple(answer.text for answer in answers), rules=rules)
 
     async def _ask(self, prompt: Prompt, waiting: list[Question], store, stop) -> None:
         from openai import AsyncOpenAI
@@ -224,7 +227,8 @@ def _read(reply: Any, seconds: float) -> Answer:
     choice = reply.choices[0]
     text = choice.message.content
     if text is None:
-        text = getattr(choice.message, "refusal", None)
+        refusal = getattr(choice.message, "refusal", None)
+        text = f"[the model refused: {refusal}]" if isinstance(refusal, str) else None
     if text is None and choice.finish_reason in ("content_filter", "length"):
         text = ""
     if not isinstance(text, str):
@@ -232,7 +236,7 @@ def _read(reply: Any, seconds: float) -> Answer:
     usage = getattr(reply, "usage", None)
     counts = [getattr(usage, name, 0) for name in ("prompt_tokens", "completion_tokens")]
     tokens_in, tokens_out = (count if isinstance(count, int) and count >= 0 else 0 for count in counts)
-    return Answer(text, (), tokens_in, tokens_out, round(seconds, 3))
+    return Answer(text, (), tokens_in, tokens_out, round(seconds, 3), choice.finish_reason == "length")
 
 
 def _passes(error: Any) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench.core.errors import UsageError, first_problem
+from bench.core.errors import UsageError, first_problem, listed
 from bench.core.plain_yaml import NOT_YAML, load_words
 
 __all__ = ["Example", "Prompt", "Shown", "completion_body", "completion_prefix", "find_prompt", "message", "shown"]
@@ -119,7 +119,8 @@ def find_prompt(task: str, label_names: Sequence[str], path: Path | None = None)
         raise UsageError(f"prompt file {source}: {problem.where or 'file'}: {problem.why}") from None
     by_name = {label.name: label for label in prompt.labels}
     if set(by_name) != set(label_names):
-        raise UsageError(f"prompt file {source} has the labels {sorted(by_name)}, the task has {sorted(label_names)}")
+        theirs, ours = listed(sorted(by_name)), listed(sorted(label_names))
+        raise UsageError(f"prompt file {source} has the labels {theirs}; the task has {ours}")
     return prompt.model_copy(update={"labels": tuple(by_name[name] for name in label_names)})
 
 

@@ -18,8 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, softplus
 
-HIDDEN_LAYERS = 3
-
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> nn.Parameter:
     return nn.Parameter(torch.rand(shape, generator=generator) * (high - low) + low)

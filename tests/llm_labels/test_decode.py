@@ -28,7 +28,7 @@ CE, CW, CC, ED, EO, IA, MC, MT, PP = range(9)
         ("_CW_", CW),
         ("The relation is Entity-Origin.", EO),
         ("1. **Label:** IA", IA),
-        ("### Answer\nMC", -1),  # the first line with a word names none
+        ("### Answer\nMC", MC),
         ("\n\n  > ED  \nreason", ED),
         ('```json\n{"label": "MC", "reason": "a flock"}\n```', MC),
         ("Message Topic", MT),

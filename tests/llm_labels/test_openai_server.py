@@ -164,6 +164,18 @@ def test_a_refusal_is_an_answer_without_a_label_and_is_not_asked_again():
     assert server.texts == dict.fromkeys(refusals, 1)
     decoded = who.decode(PROMPT, [got[name] for name in refusals], [])
     assert decoded.labels.tolist() == [-1, -1, -1, -1]
+    assert decoded.rules == ("no class named", "refused", "empty", "refused")
+    yes_no = find_prompt("questions", ("no", "yes"))
+    assert who.decode(yes_no, [got["field"]], []).labels.tolist() == [-1]  # "No." refuses; it is not the class
+
+
+def test_a_sentence_that_the_token_limit_cut_is_not_searched_for_a_class():
+    """A model whose thought has no tags would else be read by what it thinks of first."""
+    said = reply("Okay, the user wants the mood. It sounds positive", finish_reason="length")
+    with chat_server(lambda text, n: (200, said if text == "cut" else reply("It sounds positive"))) as server:
+        who = labeller(server)
+        got = ask(who, "cut", "whole")
+    assert who.decode(PROMPT, [got["cut"], got["whole"]], []).labels.tolist() == [-1, 1]
 
 
 def test_requests_run_at_once_up_to_the_limit():

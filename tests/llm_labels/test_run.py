@@ -168,6 +168,23 @@ def test_a_text_that_comes_twice_is_asked_once(tmp_path):
     assert made.labels["test"].labels.tolist() == [1, 1, 0]
 
 
+def test_the_card_counts_how_the_answers_were_read(tmp_path):
+    said = ["<think>POS?</think>NEG", "Label: POS", "<think>POS", "POS or NEG", "POS", '{"label": "NEG"}']
+    by_text = dict(zip(TASK.test.texts, said, strict=True))
+    with chat_server(lambda text, n: (200, reply(by_text[text]))) as server:
+        made = label(tmp_path, chat(server), splits=("test",))
+    assert made.labels["test"].labels.tolist() == [0, 1, -1, -1, 1, 0]
+    counts = {"alone": 2, "stated": 2, "thought without an end": 1, "several classes": 1}
+    assert made.card.readings == read_card(made.folder).readings == counts
+    assert made.notes == ("1 answers ended within the thought: allow more tokens (--max-tokens)",)
+
+
+def test_the_label_after_a_long_thought_is_kept(tmp_path):
+    with chat_server(lambda text, n: (200, reply(f"<think>{'POS ' * 50_000}</think>NEG"))) as server:
+        made = label(tmp_path, chat(server), splits=("test",))
+    assert made.labels["test"].labels.tolist() == [0] * 6
+
+
 def test_the_budget_stops_cleanly_and_counts_what_was_spent_before(tmp_path):
     cent = Prices(50.0, 500.0)  # 100 and 10 tokens: one cent an answer
     with chat_server(lambda text, n: (200, reply("POS"))) as server:

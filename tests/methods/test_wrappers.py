@@ -7,15 +7,17 @@ from bench.core.errors import UsageError
 from bench.grid.cells import choose_method
 from bench.running.conformance import make_case, predict
 from methods import calibration, wrappers
-from methods.base import Predictions
+from methods.base import Method, Predictions
 from tests.methods.toy import toy_task, toy_tools
 
 
-class Sharp:
+class Sharp(Method):
     """Yields overconfident predictions of known shape."""
 
     name = "sharp"
-    config = None
+
+    def __init__(self):
+        super().__init__(None)
 
     def run(self, task, tools):
         draw = np.random.default_rng(0)

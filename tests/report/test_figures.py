@@ -1,5 +1,7 @@
 """Figures: the data that go in, and that they come out whatever the data say."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def block(results):
 
 def test_every_task_and_setup_has_its_figures(results):
     made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
-    kinds = {kind: len(plans) for kind, plans in figures.by_kind(made).items()}
+    kinds = Counter(plan.kind for plan in made)
     expected = dict.fromkeys(("accuracy", "ece", "reliability", "memorisation", "selection"), 4)
     assert kinds == expected | {"confusion": 2, "improvement": 2, "pareto": 2}
     assert len({plan.name for plan in made}) == len(made)
@@ -72,12 +74,13 @@ def test_confusion_counts_each_set_of_labels_once(results):
     "kind", ["accuracy", "ece", "reliability", "memorisation", "selection", "confusion", "improvement", "pareto"]
 )
 def test_a_figure_is_png_svg_and_pdf(results, block, kind):
-    plan = figures.by_kind(figures.plans(results, [block], "last", "plain"))[kind][0]
-    made = figures.render(plan)
+    plan = next(plan for plan in figures.plans(results, [block], "last", "plain") if plan.kind == kind)
+    made, panels = figures.render_and_count(plan, ["png", "svg", "pdf"])
+    assert panels > 0
     assert made["png"].startswith(b"\x89PNG")
     assert b"<svg" in made["svg"]
     assert made["pdf"].startswith(b"%PDF")
-    assert figures.render(plan, ["svg"]).keys() == {"svg"}
+    assert figures.render_and_count(plan, ["svg"])[0].keys() == {"svg"}
 
 
 def test_intervals_are_drawn_where_the_table_says(results, block):
@@ -96,8 +99,8 @@ def test_any_label_name_can_be_drawn(tmp_path, name):
         write_done(tmp_path, cell_key(task="mine", seed=seed), label_names=[name, "other"])
     results = frame.load(tmp_path)
     made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
-    plan = figures.by_kind(made)["confusion"][0]
-    made = figures.render(plan, ["png", "svg"])
+    plan = next(plan for plan in made if plan.kind == "confusion")
+    made = figures.render_and_count(plan, ["png", "svg"])[0]
     assert len(made["png"]) > 1000
     assert b"<script>" not in made["svg"]
 
@@ -106,8 +109,8 @@ def test_a_crowded_figure_says_what_it_leaves_out(tmp_path):
     for index in range(figures.MAX_METHODS + 2):
         write_done(tmp_path, cell_key(method=f"method-{index:02}"))
     results = frame.load(tmp_path)
-    made = figures.by_kind(figures.plans(results, blocks(results.cells, None), "last", None))
-    plan = made["reliability"][0]
+    made = {plan.kind: plan for plan in figures.plans(results, blocks(results.cells, None), "last", None)}
+    plan = made["reliability"]
     assert "Not shown for want of room" in plan.caption
     assert plan.caption.count("method-") == 2
 
@@ -117,4 +120,4 @@ def test_missing_arrays_are_no_data_not_an_error(tmp_path):
         write_done(tmp_path, cell_key(seed=seed)).with_suffix(".npz").unlink()
     results = frame.load(tmp_path)
     for plan in figures.plans(results, blocks(results.cells, "plain"), "last", "plain"):
-        assert figures.render(plan, ["png"])["png"].startswith(b"\x89PNG")
+        assert figures.render_and_count(plan, ["png"])[0]["png"].startswith(b"\x89PNG")

@@ -58,7 +58,7 @@ def test_classes_that_the_task_does_not_have_leave_their_triangle_empty(tmp_path
     write_done(tmp_path, cell_key(method="sidyp"), diagnostics={"story": story(paths=[path])})
     results, block = block_of(tmp_path)
     plan = inside_sidyp.sidyp_plans(results, block, "trec")[0]
-    assert figures.render(plan, ["png"])["png"].startswith(b"\x89PNG")
+    assert figures.render_and_count(plan, ["png"])[0]["png"].startswith(b"\x89PNG")
 
 
 def test_variants_have_figures_of_their_own(tmp_path):

@@ -11,6 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from bench.report.many_classes import most_confused
 from bench.report.tables import stats
 from bench.report.tables.model import METRICS
 from bench.report.tables.result import Block, Column, row_kind
@@ -270,17 +271,18 @@ def _axes_of(grid: dict[tuple[str, str], object]) -> tuple[list[str], list[str]]
 def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task: str) -> Figure:
     """Noise confusion heat-maps: of the train texts of each gold class (rows), which share got which label.
 
-    `matrices[noise]` int[C, C], rows gold, columns noisy label.
+    `matrices[noise]` int[C, C], rows gold, columns noisy label. Of many classes the most confused are shown.
     """
-    classes = len(label_names)
-    side = max(2.3, 0.9 + 0.3 * classes)
+    chosen = most_confused(sum(matrices.values()))
+    classes = len(chosen)
+    side = max(2.3, 0.9 + min(0.3 * classes, 9.0))
     across = max(1, min(ACROSS, int(12 // side)))
     figure, axes = panels(len(matrices), side, side, across, sharex=True, sharey=True)
     mesh = None
-    names = [short(name, 14) for name in label_names]
+    names = [short(label_names[at], 14) for at in chosen]
     for axis, (noise, counts) in zip(axes, matrices.items(), strict=True):
         totals = counts.sum(axis=1, keepdims=True)
-        share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+        share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)[np.ix_(chosen, chosen)]
         mesh = axis.pcolormesh(share, cmap="Blues", norm=Normalize(0, 1), edgecolors=PAPER, linewidth=0.4)
         rate = 1 - np.trace(counts) / max(1, counts.sum())
         axis.set_title(f"{short(noise, 22)}\nnoise {100 * rate:.1f} %", loc="left")

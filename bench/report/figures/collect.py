@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.report.figures.plan import Plan, make_plan, not_shown
 from bench.report.frame import Results
+from bench.report.many_classes import MOST_CLASSES, left_out
 from bench.report.tables.result import METRICS, Block, Column
-
-if TYPE_CHECKING:
-    pass
 
 STYLE = Path(__file__).with_name("report.mplstyle")
 
@@ -39,13 +35,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def render(plan: Plan, formats: Sequence[str] = ("png", "svg", "pdf")) -> dict[str, bytes]:
-    """The figure by format: PNG (200 dpi), SVG, PDF; equal data give equal bytes."""
-    return render_and_count(plan, formats)[0]
-
-
 def render_and_count(plan: Plan, formats: Sequence[str]) -> tuple[dict[str, bytes], int]:
-    """The figure by format, and its number of panels: what drawing it had cost, roughly."""
+    """The figure by format (PNG of 200 dpi, SVG, PDF), and its number of panels: what drawing it had cost, roughly.
+
+    Equal data give equal bytes.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -220,15 +214,15 @@ def confusion_data(results: Results, task: str) -> tuple[dict[str, np.ndarray], 
     by_kind = sorted(zip(chosen["cell"], chosen["noise"], chosen["noise_kind"], strict=True), key=lambda r: order[r[2]])
     for cell, noise, _ in by_kind:
         record = results.by_cell[cell]
-        counts = record.noise.confusion_train
         # Methods and set-ups share their noisy labels: each draw of them is counted once.
         draw = (noise, record.key.data, record.key.limit, record.key.seed)
-        if counts is None or draw in seen:
+        if record.noise.confusion_train is None or draw in seen:
             continue
         seen.add(draw)
         names = names or record.data.label_names
+        counts = record.noise.confusion()
         if len(counts) == len(names) and record.data.label_names == names:
-            matrices[noise] = matrices.get(noise, 0) + np.array(counts)
+            matrices[noise] = matrices.get(noise, 0) + counts
     return matrices, names
 
 
@@ -239,6 +233,10 @@ def _confusion_plans(results: Results) -> list[Plan]:
     for task in sorted(results.cells["task"].unique()):
         matrices, names = confusion_data(results, task)
         if matrices:
+            cut = left_out(len(names), MOST_CLASSES)
+            if len(names) > MOST_CLASSES:  # each panel is large then
+                cut += not_shown(list(matrices)[MAX_NOISES:])
+                matrices = dict(list(matrices.items())[:MAX_NOISES])
             made.append(
                 make_plan(
                     "confusion",
@@ -246,16 +244,8 @@ def _confusion_plans(results: Results) -> list[Plan]:
                     "",
                     f"Noisy labels: {task}",
                     "Of the train texts of each gold class (rows): the share that was given each label (columns), "
-                    "answered texts only, seeds pooled. Per cent in the cells.",
+                    f"answered texts only, seeds pooled. Per cent in the cells.{cut}",
                     lambda matrices=matrices, names=names, task=task: plots.confusion(matrices, names, task),
                 )
             )
     return made
-
-
-def by_kind(made: list[Plan]) -> dict[str, list[Plan]]:
-    """Plans grouped by kind, in the order in which a report shows them."""
-    groups: dict[str, list[Plan]] = defaultdict(list)
-    for plan in made:
-        groups[plan.kind].append(plan)
-    return groups

@@ -12,6 +12,7 @@ from bench.core.seeds import named_generator
 from bench.report.figures.by_task import GREY, INK, ORANGE, PAPER, panels, short
 from bench.report.figures.plan import Plan, make_plan
 from bench.report.frame import Results
+from bench.report.many_classes import MOST_NAMES
 from bench.report.tables.result import Block
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
         f"t-SNE of the sentence embeddings (cosine; at most {MOST_TEXTS} texts, drawn at random). Grey points: rightly "
         "labelled; orange crosses: wrongly labelled; rings: no answer. Names stand at the middle of their gold class. "
         "Distances between far groups mean nothing in t-SNE."
+    )
+    caption += (
+        f" Of {len(names):,} classes the {MOST_NAMES} most frequent are named." if len(names) > MOST_NAMES else ""
     )
     return [
         make_plan(
@@ -112,7 +116,8 @@ def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str,
         axis.plot(*places[right].T, "o", color=GREY, alpha=0.35, markersize=3, markeredgewidth=0)
         axis.plot(*places[wrong].T, "x", color=ORANGE, markersize=3.6, markeredgewidth=0.9)
         axis.plot(*places[silent].T, "o", color=INK, markerfacecolor=PAPER, markersize=4, markeredgewidth=0.9)
-        for index in np.unique(gold):
+        present, counts = np.unique(gold, return_counts=True)
+        for index in np.sort(present[np.argsort(-counts, kind="stable")[:MOST_NAMES]]):
             x, y = np.median(places[gold == index], axis=0)
             box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.2}
             axis.text(x, y, short(names[index], 18), fontsize=7, ha="center", va="center", color=INK, bbox=box)

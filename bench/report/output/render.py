@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import groupby
 
 from bench.report.tables.model import Entry, Row, Table, parts
@@ -185,6 +185,3 @@ def markdown_document(
         if sentences:
             lines += [f"## {escape_markdown(heading)}", "", *(f"- {escape_markdown(each)}" for each in sentences), ""]
     return "\n".join(lines)
-
-
-RENDERERS: dict[str, Callable[[Table], str]] = {"csv": csv_table, "tex": latex_table, "md": markdown_table}

@@ -212,10 +212,6 @@ def _sources_of(gains: Sequence[Gain]) -> list[str]:
     return sentences
 
 
-def _cited(number: Gain | Score) -> str:
-    return f"{number.source} ({number.note})" if number.note else number.source
-
-
 def _labels(gain: Gain) -> str:
     return f"{gain.llm + ' ' if gain.llm else ''}{PROMPTING[gain.prompting]} labels"
 

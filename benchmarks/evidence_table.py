@@ -87,7 +87,7 @@ def by_source(cells: pd.DataFrame, together: bool) -> Iterator[str]:
         scores = {name: (by_seed(t, "accuracy_last"), by_seed(t, "ece_last")) for name, t in tables.items()}
         heads = [
             "method",
-            *(f"{name} ({100 * t['noise_rate_train'].mean():.1f} % wrong)" for name, t in tables.items()),
+            *(f"{name} ({100 * t['noise_rate_trained'].mean():.1f} % wrong)" for name, t in tables.items()),
         ]
         rows = []
         for method in ordered(by_seed(own, "accuracy_last")):

@@ -90,7 +90,12 @@ def _plan(given: dict):
     executor_of(options.executor)
 
     check_results_folder(options.results)
-    return plan(options)
+    try:
+        return plan(options)
+    except Unavailable as error:
+        from bench.grid.offline import with_a_way_on
+
+        raise with_a_way_on(error, options) from None
 
 
 @app.command()

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from bench.running.events import Finished, Message, Progress, Started, Text
+from bench.store.noise_words import noise_words
 
 if TYPE_CHECKING:
     from bench.grid.cells import Cell
@@ -33,6 +34,8 @@ def finished_line(message: Finished, number: int, total: int) -> str:
             text += f"  accuracy [bold]{100 * message.accuracy:.1f}[/] · ECE {100 * message.ece:.1f}"
         else:
             text += "  no gold: predictions written, no scores"
+        if (noise := message.noise) and (noise.rate is not None or noise.no_answer):
+            text += f" · {noise_words(*noise)}"
     if status != "skipped":
         text += f"  [dim]{message.hash[:8]}[/]"
     if message.reason:
@@ -160,7 +163,10 @@ def duration(seconds: float) -> str:
 
 def status_table(statuses: Iterable[tuple[Cell, str, str]]) -> tuple[Table, list[str]]:
     """The grid as a table of statuses and the reasons below it; see `statuses_by_row`."""
-    return statuses_by_row((cell.key, _parameters(cell), status, reason) for cell, status, reason in statuses)
+    return statuses_by_row(
+        (cell.key.model_copy(update={"task": cell.shown_task or cell.key.task}), _parameters(cell), status, reason)
+        for cell, status, reason in statuses
+    )
 
 
 def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[Table, list[str]]:

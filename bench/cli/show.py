@@ -10,6 +10,8 @@ from rich.table import Table
 
 from bench.cli.display import STYLES, statuses_by_row
 from bench.core.errors import UsageError
+from bench.report.places import task_names
+from bench.store.noise_words import noise_words
 from bench.store.records import Damaged, Record, ScoreSet, read_record, read_records
 
 METRICS = ("accuracy", "macro_f1", "ece", "adaptive_ece", "classwise_ece", "mce", "brier", "nll")
@@ -95,6 +97,9 @@ def _noise(record: Record) -> str:
     noise = record.noise
     rate = "no gold" if noise.rate_train is None else f"{100 * noise.rate_train:.1f} % of train labels wrong"
     parts = [noise.kind, rate, f"{100 * noise.no_answer_train:.1f} % without an answer"]
+    if noise.no_answer_train:
+        parts[1] += " among the answers"
+        parts.append(f"{noise_words(*record.trained_noise)} trained on")
     if noise.labeller_test_accuracy is not None:
         parts.append(f"labeller's own test accuracy {100 * noise.labeller_test_accuracy:.1f} %")
     return ", ".join(parts)
@@ -102,6 +107,7 @@ def _noise(record: Record) -> str:
 
 def _scores(scores: ScoreSet) -> Table:
     rules = {"last": "last", "noisy_valid": "noisy valid", "oracle_best": "oracle best (diagnostic)"}
+    rules = {rule: name for rule, name in rules.items() if getattr(scores, rule) is not None}
     heads = [f"{name}\nstep {getattr(scores, rule).step}" for rule, name in rules.items()]
     table = Table("test", *heads, box=None, pad_edge=False, header_style="bold")
     for metric in METRICS:
@@ -121,7 +127,10 @@ def record_statuses(results: Path) -> tuple[Table, list[str], list[tuple[None, s
         raise UsageError(f"no records in '{results}': run `bench run` first, or name a folder with --results")
     good = [record for record in found if isinstance(record, Record)]
     damaged = [record for record in found if isinstance(record, Damaged)]
-    table, reasons = statuses_by_row((record.key, "", record.status, record.reason or "") for record in good)
+    table, reasons = statuses_by_row(
+        (record.key.model_copy(update={"task": task}), "", record.status, record.reason or "")
+        for record, task in zip(good, task_names(good, results), strict=True)
+    )
     reasons += [f"damaged: {file.path}: {file.why}" for file in damaged]
     statuses = [(None, record.status, "") for record in good] + [(None, "damaged", file.why) for file in damaged]
     return table, reasons, statuses

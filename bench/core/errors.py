@@ -25,6 +25,10 @@ class Unavailable(BenchError):
     """A resource (model, data set, label set) cannot be had here; the message names every way to it."""
 
 
+class EncoderUnavailable(Unavailable):
+    """An encoder cannot be had here."""
+
+
 class Skip(BenchError):
     """This combination cannot run, and that is no error: becomes a visible `skipped (reason)` row."""
 

@@ -25,6 +25,7 @@ from bench.data.readers import raw as raw_data
 from bench.data.readers.fetch import read_source
 from bench.data.readers.folder import mark_entities, read_folder, refuse_nested
 from bench.data.readers.raw import RawTask, read_label_names
+from bench.data.readers.splits import repeats
 from bench.data.readers.tables import FORMATS, ending, read_table
 from bench.data.readers.tabular import Columns, from_single_table
 from bench.data.tasks import TaskInfo, known
@@ -71,6 +72,11 @@ class TaskData:
     def texts(self, split: str) -> Texts:
         """The texts of one split."""
         return getattr(self, split)
+
+    @functools.cached_property
+    def repeats(self) -> dict[str, int]:
+        """How many texts of one split are also in another, as "test in train"; see `bench.data.readers.splits`."""
+        return repeats({split: self.texts(split).texts for split in SPLITS})
 
     @functools.cached_property
     def fingerprint(self) -> str:

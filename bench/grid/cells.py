@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 
 from bench.core.errors import Skip, Unavailable, UsageError, resolve
 from bench.core.selectors import listed, parse, unquoted
-from bench.data.load import TaskData, load_task
+from bench.data.load import SPLITS, TaskData, load_task
+from bench.data.tasks import known
 from bench.grid.options import RECIPE_OPTIONS, RUNNING_OPTIONS, GridOptions
 from bench.noise.draw import covered, draw, no_answer_share
 from bench.noise.label_sets import find_label_sets
 from bench.noise.select import NoiseSource, names_twice, sources_for
 from bench.noise.synthetic.base import NOISES
+from bench.store.noise_words import repeats_sentence, told_apart
 from bench.store.records import CellKey
 from bench.training import encoders
 from bench.training.device import choose_precision
@@ -37,14 +40,15 @@ class Cell:
     recipe: Recipe
     command: str
     skip: str | None = None
+    origin: str | None = None  # a user's own data: where they lie, relative to the results folder
+    shown_task: str | None = None  # where several tasks of the grid have one name: what tells them apart
 
     @property
     def label(self) -> str:
         """The cell in one line, for people."""
         mode = encoders.FROZEN_SUFFIX if self.key.encoder_mode == "frozen" else ""
-        return (
-            f"{self.key.task} · {self.key.noise} · {self.key.method} · {self.key.encoder}{mode} · seed {self.key.seed}"
-        )
+        task = self.shown_task or self.key.task
+        return f"{task} · {self.key.noise} · {self.key.method} · {self.key.encoder}{mode} · seed {self.key.seed}"
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,13 @@ def plan(options: GridOptions) -> Plan:
     tasks = _load_all(task_names, options, notes)
     notes += dict.fromkeys(f"{task.name}: {note}" for _, task in tasks for note in task.notes)
     columns = sorted({column for _, task in tasks for column in task.columns})
+    origins = {name: _origin(task, options.results) for name, task in tasks}
+    apart = told_apart((task.name, origins[name]) for name, task in tasks if origins[name])
     cells: list[Cell] = []
+    usable_by_task = []  # names and files are checked before any encoder is looked for
     for task_name, whole in tasks:
+        shown_task = apart.get((whole.name, origins[task_name]), whole.name)
+        notes += _repeats_note(shown_task, whole)
         found = sources_for(
             whole,
             llms=options.llms,
@@ -92,6 +101,10 @@ def plan(options: GridOptions) -> Plan:
         notes += names_twice(whole, options.noise or [])
         usable = [_narrowed(selection, whole) for selection in found]
         notes += _no_answer_notes(usable)
+        for source, task, skip in usable:
+            notes += [] if skip else _valid_notes(shown_task, source, task)
+        usable_by_task.append((shown_task, usable))
+    for (task_name, whole), (shown_task, usable) in zip(tasks, usable_by_task, strict=True):
         for text, name, mode in encoder_modes:
             recipe = _recipe(options, name, mode, whole, precision.mode)
             pooling = options.pooling
@@ -122,9 +135,8 @@ def plan(options: GridOptions) -> Plan:
                             data=fingerprint,
                         )
                         command = reproduce(options, task_name, source, method.text, text, seed)
-                        cells.append(
-                            Cell(key, task, source, method.method, encoder, sentence_encoder, recipe, command, skip)
-                        )
+                        parts = (key, task, source, method.method, encoder, sentence_encoder, recipe, command, skip)
+                        cells.append(Cell(*parts, origin=origins[task_name], shown_task=shown_task))
     if not cells:
         raise UsageError("the grid is empty: name at least one task, one noise source, one method and one seed")
     return Plan(options, list({cell.key.hash: cell for cell in cells}.values()), notes)
@@ -219,6 +231,31 @@ def _data_fingerprint(source: NoiseSource, task: TaskData, seed: int, options: G
     if source.kind == "synthetic":
         return f"{task.fingerprint}-{source.id}-v{NOISES.version(source.noise)}"
     return f"{task.fingerprint}-{draw(source, task, seed, uncovered=options.uncovered).fingerprint}"
+
+
+def _origin(task: TaskData, results: Path) -> str | None:
+    """Where a user's own data lie, relative to the results folder; None for a known task."""
+    if task.info.name in known():
+        return None
+    try:
+        return Path(os.path.relpath(task.origin, results)).as_posix()
+    except ValueError:  # on another drive
+        return Path(task.origin).absolute().as_posix()
+
+
+def _repeats_note(shown_task: str, task: TaskData) -> list[str]:
+    sentence = repeats_sentence(shown_task, task.repeats, {split: len(task.texts(split)) for split in SPLITS})
+    return [sentence] if sentence else []
+
+
+def _valid_notes(shown_task: str, source: NoiseSource, task: TaskData) -> list[str]:
+    """A sentence where no text of valid has an answer."""
+    if no_answer_share(source, task, "valid") < 1:
+        return []
+    return [
+        f"{shown_task}, {source.id}: no valid text has an answer; methods get random classes there, and no step can be "
+        "chosen on them"
+    ]
 
 
 def reproduce(options: GridOptions, task: str, source: NoiseSource, method: str, encoder: str, seed: int) -> str:

@@ -129,16 +129,19 @@ def draw(
     return NoisyLabels(labels["train"], labels["valid"], labels.get("test"), source, facts)
 
 
-def no_answer_share(source: NoiseSource, task: TaskData) -> float:
-    """The share of train texts for which no member of a source has an answer: methods get a uniform class there."""
+def no_answer_share(source: NoiseSource, task: TaskData, split: str = "train") -> float:
+    """The share of a split's texts for which no member of a source has an answer: methods get a uniform class there."""
     if source.kind == "synthetic":
         return 0.0
-    votes = task.votes["train"] if source.kind == "weak" else _answers(source, task)["train"]
+    votes = task.votes[split] if source.kind == "weak" else _answers(source, task)[split]
     return float((votes < 0).all(axis=1).mean())
 
 
-def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts:
-    """The labels described against gold: rates, share without an answer, confusion, the labeller's own accuracy."""
+def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.ndarray | None = None) -> NoiseFacts:
+    """The labels described against gold: rates, share without an answer, confusion, the labeller's own accuracy.
+
+    `filled` int64[N_train] are the train labels that methods learn from, with a class for every text.
+    """
     source = labels.source
     rates = {split: wrong_share(getattr(labels, split), gold.of(split)) for split in ("train", "valid")}
     confusion = accuracy = None
@@ -153,6 +156,7 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int) -> NoiseFacts
         prompting=source.prompting,
         rate_train=rates["train"],
         rate_valid=rates["valid"],
+        rate_trained=None if filled is None else wrong_share(filled, gold.train),
         no_answer_train=float((labels.train < 0).mean()),
         no_answer_valid=float((labels.valid < 0).mean()),
         confusion_train=confusion,

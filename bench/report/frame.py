@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,10 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.report import names as labels
+from bench.report.places import ages, older, task_names
 from bench.store.metrics import simplex
-from bench.store.records import Damaged, Record, Scores, read_arrays, read_records
+from bench.store.noise_words import repeats_sentence
+from bench.store.records import CellKey, Damaged, Record, Scores, read_arrays, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +34,7 @@ COLUMNS = {
     "reason": "why it was skipped or failed",
     "task": "task",
     "noise": "where the noisy labels come from, with the options that vary in this folder",
+    "age": "0: the newest data of this task and source; else how many newer versions there are; averaged only at 0",
     "noise_kind": "llm, weak, synthetic or column",
     "labeller": "the labelling model, for noise_kind llm",
     "prompting": "zero or few, for noise_kind llm",
@@ -54,7 +57,10 @@ COLUMNS = {
     "has_gold": "False: the test split has no gold labels, so there are no scores",
     "noise_rate_train": "share of the answered train labels that differ from gold",
     "no_answer_train": "share of the train texts that the labeller gave no label",
+    "noise_rate_trained": "share of the labels trained on that are wrong: the answers, and random classes for the rest",
+    "noise_rate_expected": "True: noise_rate_trained is computed from the other two, since the record is older than it",
     "labeller_test_accuracy": "accuracy of the labeller itself on test; no answer counts as wrong",
+    "labeller_test_no_answer": "share of the test texts that the labeller gave no label",
     "labelling_texts": "texts that the labeller was asked for its label set; empty = its cost is not published",
     "labelling_tokens": "tokens read and written by the labeller for its label set",
     "labelling_seconds": "wall seconds of making the label set",
@@ -171,17 +177,21 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
     import pandas as pd
 
     keys = [record.key for record in records]
+    tasks = task_names(records, folder)
     methods, bare_methods = labels.method_labels(keys)
     noises, bare_noises = labels.noise_labels(keys)
     setups = labels.setup_labels(keys)
     notes = [f"{name} stands for {full}." for name, full in (bare_methods | bare_noises).items()]
     rows = [
-        _row(record, folder) | {"method_label": method, "noise": noise, "setup": setup}
-        for record, method, noise, setup in zip(records, methods, noises, setups, strict=True)
+        _row(record, folder) | {"task": task, "method_label": method, "noise": noise, "setup": setup}
+        for record, task, method, noise, setup in zip(records, tasks, methods, noises, setups, strict=True)
     ]
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
-    notes += _separate_other_data(cells)
-    return cells.astype(dict.fromkeys(INTEGERS, "Int64") | {"has_gold": "boolean"}), notes
+    notes += _separate_older_data(cells, keys)
+    notes += _repeats_notes(records, tasks)
+    notes += _without_valid_answers(cells, records)
+    flags = dict.fromkeys(("has_gold", "noise_rate_expected"), "boolean")
+    return cells.astype(dict.fromkeys(INTEGERS, "Int64") | flags), notes
 
 
 def _row(record: Record, folder: Path) -> dict:
@@ -218,11 +228,13 @@ def _row(record: Record, folder: Path) -> dict:
     if noise is not None:
         row |= {"noise_kind": noise.kind, "labeller": noise.labeller, "prompting": noise.prompting}
         row |= {"noise_rate_train": noise.rate_train, "no_answer_train": noise.no_answer_train}
+        row |= {"noise_rate_trained": record.trained_noise.rate, "noise_rate_expected": record.trained_noise.expected}
         row |= {"labeller_test_accuracy": noise.labeller_test_accuracy}
+        row |= {"labeller_test_no_answer": noise.labeller_test_no_answer}
     row |= _labelling(record)
     if record.scores is not None:
         for rule in RULES:
-            row |= {f"{name}_{rule}": value for name, value in dict(getattr(record.scores, rule)).items()}
+            row |= {f"{name}_{rule}": value for name, value in dict(getattr(record.scores, rule) or ()).items()}
     return row
 
 
@@ -236,23 +248,35 @@ def _labelling(record: Record) -> dict[str, float]:
     return found | ({"labelling_tokens": sum(tokens)} if tokens else {})
 
 
-def _separate_other_data(cells: pd.DataFrame) -> list[str]:
-    """Mark cells that saw other data than the newest of their column and seed; they are never averaged with them."""
-    columns = zip(cells["setup"], cells["task"], cells["noise"], cells["seed"], strict=True)
-    seen: dict[tuple, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for index, (column, data) in enumerate(zip(columns, cells["data"], strict=True)):
-        seen[column][data].append(index)
-    created, marked = cells["created"].tolist(), Counter()
-    noise = cells["noise"].tolist()
-    for (_, task, source, _), versions in seen.items():
-        newest_first = sorted(versions.values(), key=lambda rows: (max(created[i] for i in rows), len(rows)))[::-1]
-        for age, rows in enumerate(newest_first[1:], 1):
-            for i in rows:
-                noise[i] = f"{source} (other data{'' if age == 1 else f' {age}'})"
-            marked[task, source] += len(rows)
-    cells["noise"] = noise
+def _separate_older_data(cells: pd.DataFrame, keys: list[CellKey]) -> list[str]:
+    """Mark cells whose data newer ones of their column supersede; nothing is averaged over or tested with them."""
+    columns = list(zip(cells["task"], cells["noise"], strict=True))
+    cells["age"] = ages(keys, columns, cells["created"].tolist())
+    cells["noise"] = [older(noise, age) for noise, age in zip(cells["noise"], cells["age"], strict=True)]
+    superseded = Counter(column for column, age in zip(columns, cells["age"], strict=True) if age)
     return [
-        f"{count} cells of {task}, {source} saw other data (texts or labels) than the newest ones; "
-        "they stand in a column of their own."
-        for (task, source), count in marked.items()
+        f"{count} cell{'s' * (count != 1)} of {task}, {source} saw older data (texts or labels) than the newest: "
+        "shown in columns of their own, and in no average, test or headline."
+        for (task, source), count in superseded.items()
     ]
+
+
+def _repeats_notes(records: list[Record], tasks: list[str]) -> list[str]:
+    """Which tasks have equal texts in two splits, each by its newest record."""
+    newest = {}
+    for record, task in sorted(zip(records, tasks, strict=True), key=lambda pair: pair[0].created):
+        if record.data is not None and record.data.repeats is not None:
+            newest[task] = record.data
+    sizes = {task: {"train": data.n_train, "valid": data.n_valid, "test": data.n_test} for task, data in newest.items()}
+    found = (repeats_sentence(task, data.repeats, sizes[task]) for task, data in sorted(newest.items()))
+    return [sentence for sentence in found if sentence]
+
+
+def _without_valid_answers(cells: pd.DataFrame, records: list[Record]) -> list[str]:
+    """Where no step can be chosen on noisy validation labels."""
+    columns = dict.fromkeys(
+        (task, noise)
+        for task, noise, record in zip(cells["task"], cells["noise"], records, strict=True)
+        if record.noise is not None and record.noise.no_answer_valid == 1
+    )
+    return [f"{task}, {noise}: no valid text has an answer, so no step can be chosen there." for task, noise in columns]

@@ -49,7 +49,7 @@ def find_gaps(cells: pd.DataFrame, blocks: list[Block]) -> list[Gap]:
     ]
     for block in blocks:
         for method in block.methods:
-            for task, noise in block.columns:
+            for task, noise in block.current():
                 if (method, (task, noise)) not in block.rows:
                     gaps.append(Gap("not run", block.setup, task, noise, method, (), "no cell of it is here", ()))
     return sorted(gaps, key=lambda gap: (ORDER.index(gap.status), *gap[1:5]))

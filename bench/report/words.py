@@ -39,7 +39,8 @@ def headline(block: Block, rule: str, baseline: str | None) -> str:
     scores = {m: by_seed for m in competing if (by_seed := averages(block, m, shared, f"accuracy_{rule}", 100))}
     verdict = stats.best_supported(scores)
     if verdict.name is None:
-        return f"{block.setup}: no method can be compared yet."
+        why = "" if block.current() else ", as newer data supersede all that it has"
+        return f"{block.setup}: no method can be compared yet{why}."
     mean = stats.mean_interval(list(scores[verdict.name].values()))
     over = f"on average over {_plural(len(shared), 'column')} (task and noise source)"
     text = f"{block.setup}: {verdict.name} has the highest accuracy {over}, {number(mean.mean, 1)} %"

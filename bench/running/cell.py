@@ -76,14 +76,18 @@ def opened(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -
     """
     train, on_gold, with_rate = labels.train, _trains_on_gold(method), _wants_true_rate(method)
     if with_rate:
-        filled = tools.fill(labels.train, "train", len(task.label_names))
-        tools.oracle_noise_rate = wrong_share(filled, task.gold.train)
+        tools.oracle_noise_rate = wrong_share(filled_labels(task, labels, tools), task.gold.train)
     if on_gold:
         if task.gold.train is None:
             raise Skip(f"{method.name} trains on gold labels, and this task has none: leave {method.name} out")
         train = task.gold.train
     view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, labels.valid)
     return view, on_gold or with_rate
+
+
+def filled_labels(task: TaskData, labels: NoisyLabels, tools: CellTools) -> np.ndarray:
+    """The train labels that methods learn from, int64[N_train]: a text without an answer has a random class."""
+    return tools.fill(labels.train, "train", len(task.label_names))
 
 
 def tools_for(cell: Cell, stages: StageStore, **callbacks: Any) -> CellTools:
@@ -130,8 +134,8 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
         status="done",
         sees_gold=with_gold,
         opened_files=names_of(files_of(cell.method), places),
-        data=data_facts(task),
-        noise=noise_facts(labels, task.gold, len(task.label_names)),
+        data=data_facts(task, cell.origin),
+        noise=noise_facts(labels, task.gold, len(task.label_names), filled_labels(task, labels, tools)),
         scores=scores,
         curve=curve,
         seconds={"total": now - started, "method": trained - started, "scoring": now - trained},
@@ -192,17 +196,18 @@ def score_steps(
     """Scores of last / noisy-valid / oracle-best, the curve over steps, and the arrays to store.
 
     Scores are those of the float16 probabilities that are stored, so anyone can compute them again. Without gold
-    in the test split there are no scores, and no oracle-best.
+    in the test split there are no scores, and no oracle-best; where no valid text has an answer, no noisy-valid.
     """
     rounded = [step.test.astype(np.float16) for step in steps]
     curve = [curve_point(step, kept, noisy_valid, noisy_train, gold) for step, kept in zip(steps, rounded, strict=True)]
     last = len(steps) - 1
-    selected = last_best([point.noisy_valid_accuracy for point in curve])
-    arrays = {"test_last": rounded[last], "test_noisy_valid": rounded[selected]}
+    answered = bool((noisy_valid >= 0).any())
+    selected = last_best([point.noisy_valid_accuracy for point in curve]) if answered else None
+    arrays = {"test_last": rounded[last]} | ({} if selected is None else {"test_noisy_valid": rounded[selected]})
     if gold.test is None:
         return None, curve, arrays
     best = last_best([point.test_accuracy for point in curve])
-    scored = {at: metrics.score(rounded[at], gold.test, steps[at].step) for at in {last, selected, best}}
+    scored = {at: metrics.score(rounded[at], gold.test, steps[at].step) for at in {last, selected, best} - {None}}
     bins = metrics.reliability_bins(rounded[last], gold.test)
     arrays |= {
         "test_oracle_best": rounded[best],
@@ -211,7 +216,7 @@ def score_steps(
         "bins_accuracy": bins.accuracy,
         "bins_confidence": bins.confidence,
     }
-    return ScoreSet(last=scored[last], noisy_valid=scored[selected], oracle_best=scored[best]), curve, arrays
+    return ScoreSet(last=scored[last], noisy_valid=scored.get(selected), oracle_best=scored[best]), curve, arrays
 
 
 def train_arrays(noisy: np.ndarray, gold: Gold) -> dict[str, np.ndarray]:
@@ -231,7 +236,7 @@ def curve_point(
     """One step as the scorer sees it: fit to rightly and to wrongly labelled training texts, test accuracy."""
     answered = noisy_valid >= 0
     agreed = step.valid.argmax(1)[answered] == noisy_valid[answered]
-    facts: dict[str, float | None] = {"noisy_valid_accuracy": float(agreed.mean()) if len(agreed) else 0.0}
+    facts: dict[str, float | None] = {"noisy_valid_accuracy": share(agreed)}
     if gold.test is not None:
         values = metrics.simplex(test)
         right = (values.argmax(1) == gold.test).astype(float)
@@ -253,8 +258,8 @@ def share(hits: np.ndarray) -> float | None:
     return float(hits.mean()) if len(hits) else None
 
 
-def data_facts(task: TaskData) -> DataFacts:
-    """The data of a cell for its record."""
+def data_facts(task: TaskData, origin: str | None = None) -> DataFacts:
+    """The data of a cell for its record; `origin` says where a user's own data lie."""
     return DataFacts(
         fingerprint=task.fingerprint,
         label_names=list(task.label_names),
@@ -263,6 +268,8 @@ def data_facts(task: TaskData) -> DataFacts:
         n_test=len(task.test),
         has_gold=task.gold.test is not None,
         notes=list(task.notes),
+        origin=origin,
+        repeats=task.repeats,
     )
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from bench.store.records import TrainedNoise
+
 if TYPE_CHECKING:
     from bench.grid.cells import Cell
     from bench.store.records import Record
@@ -50,11 +52,13 @@ class Event:
             return Progress(hash=key, phase=self.phase, done=self.done, total=self.total)
         if self.kind == "started":
             return Started(hash=key, cell=self.cell.label)
-        seconds = accuracy = ece = warning = None
+        seconds = accuracy = ece = warning = noise = None
         if self.record is not None:
             seconds = round(self.record.seconds.get("total", 0.0), 3)
             if self.record.scores is not None:
                 accuracy, ece = round(self.record.scores.last.accuracy, 6), round(self.record.scores.last.ece, 6)
+            if noise := self.record.trained_noise:
+                noise = noise._replace(rate=noise.rate and round(noise.rate, 6))
             if self.record.opened_files:
                 listed = ", ".join(self.record.opened_files)
                 warning = f"the method opened data files of the task by itself, so it does not compete: {listed}"
@@ -66,6 +70,7 @@ class Event:
             seconds=seconds,
             accuracy=accuracy,
             ece=ece,
+            noise=noise,
             warning=warning,
         )
 
@@ -115,6 +120,7 @@ class Finished(_Message):
     seconds: float | None = None
     accuracy: float | None = None
     ece: float | None = None
+    noise: TrainedNoise | None = None
     warning: str | None = None
     worker: int | None = None
 

@@ -105,7 +105,7 @@ def without_result(cell: Cell, status: str, reason: str) -> Record:
         status=status,
         reason=reason,
         sees_gold=sees_gold(cell.method),
-        data=data_facts(cell.task),
+        data=data_facts(cell.task, cell.origin),
         versions=versions(),
         code_version=code_version(),
         command=cell.command,

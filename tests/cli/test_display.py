@@ -43,7 +43,8 @@ def test_a_finished_cell_is_one_line_with_its_numbers(cells):
     line = Text.from_markup(finished_line(message, 3, 12)).plain
     assert line == (
         f" 3/12    done reviews · ann · co-teaching · tiny-bert:frozen · seed 1  {event.record.seconds['total']:.1f} s"
-        f"  accuracy {100 * last.accuracy:.1f} · ECE {100 * last.ece:.1f}  {cells[0].key.hash[:8]}"
+        f"  accuracy {100 * last.accuracy:.1f} · ECE {100 * last.ece:.1f} · "
+        f"noise {100 * event.record.noise.rate_train:.1f} %  {cells[0].key.hash[:8]}"
     )
 
 

@@ -255,3 +255,25 @@ def test_a_task_chosen_by_its_labels_and_out_of_reach_is_left_out_with_a_note(mo
         grid._load_all(["away"], GridOptions(), [])
     with pytest.raises(Unavailable, match="task away"):
         grid._load_all(["away", "here"], GridOptions(tasks=["away", "here"]), [])
+
+
+def test_two_files_of_one_name_are_told_apart_and_their_keys_are_those_of_one_alone(make, tmp_path):
+    for place, shift in (("a", 0), ("b", 1)):
+        (tmp_path / place).mkdir()
+        write_csv(tmp_path / place / "x.csv", review_rows()[shift:])
+    both = make(tasks="a/x.csv,b/x.csv", llms="ann").cells
+    assert [cell.label.split(" · ")[0] for cell in both] == ["a/x", "b/x"]
+    assert [cell.origin for cell in both] == ["../a/x.csv", "../b/x.csv"]
+    [alone] = make(tasks="a/x.csv", llms="ann").cells
+    assert (alone.key, alone.label.split(" · ")[0]) == (both[0].key, "x")
+
+
+def test_what_is_missing_or_repeated_in_the_data_is_said_before_the_run(make, tmp_path):
+    rows = [row | {"split": ("train", "train", "valid", "test")[i % 4]} for i, row in enumerate(review_rows())]
+    for i, row in enumerate(rows):
+        row["ann"] = row["ann"] if row["split"] == "train" and i % 8 else ""
+        row["text"] = rows[0]["text"] if i in (3, 7) else row["text"]
+    notes = make(tasks=str(write_csv(tmp_path / "x.csv", rows)), llms="ann").notes
+    assert "x: 2 of 24 test texts are also in train. What a method remembers of them counts as learnt." in notes
+    assert "x: no answer in train, so a class drawn uniformly at random: ann 25.0 %" in notes
+    assert any(note.startswith("x, ann: no valid text has an answer") for note in notes)

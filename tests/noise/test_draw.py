@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.data.load import Gold, TaskData, load_task, restrict
-from bench.noise.draw import NoiseSource, covered, draw, noise_facts, parse_noise, sources_for
+from bench.noise.draw import NoiseSource, NoisyLabels, covered, draw, noise_facts, parse_noise, sources_for
 from tests.label_set_factory import SIZES, SPLITS, answer, toy_task
 
 
@@ -185,6 +185,21 @@ def test_facts_equal_a_slow_count(task, tmp_path):
     right = sum(int(g == y) for g, y in zip(task.gold.test, labels.test, strict=True))
     assert facts.labeller_test_accuracy == pytest.approx(right / 30), "no answer counts as wrong"
     assert (facts.kind, facts.labeller, facts.prompting) == ("llm", "gpt", "zero")
+
+
+def test_the_noise_trained_on_counts_answers_and_draws_alike(task):
+    rng = np.random.default_rng(0)
+    answers = np.where(rng.random(60) < 0.8, -1, (task.gold.train + 1) % 3)
+    drawn = rng.integers(0, 3, 60)
+    filled = np.where(answers < 0, drawn, answers)
+    labels = NoisyLabels(answers, np.zeros(20, int), np.full(30, -1), NoiseSource("gpt", "column", "gpt"))
+    facts = noise_facts(labels, task.gold, 3, filled)
+    wrong = sum(int(label != gold) for label, gold in zip(filled, task.gold.train, strict=True))
+    assert facts.rate_trained == pytest.approx(wrong / 60)
+    assert facts.rate_train == 1.0, "every answer is wrong"
+    assert facts.labeller_test_accuracy is None, "without any answer in test there is nothing to score"
+    assert facts.labeller_test_no_answer == 1
+    assert noise_facts(labels, Gold(None, None, None), 3, filled).rate_trained is None
 
 
 def test_facts_without_gold_or_answers_are_none(task):

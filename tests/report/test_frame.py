@@ -73,8 +73,8 @@ def test_cells_that_saw_other_data_stand_in_a_column_of_their_own(tmp_path):
     write_done(tmp_path, cell_key(method="oracle", data="new"), created="2026-01-01T00:00:00Z")
     results = frame.load(tmp_path)
     by_data = results.cells.groupby("data")["noise"].unique().map(list).to_dict()
-    assert by_data == {"old": ["weak (other data)"], "new": ["weak"]}
-    assert any("other data" in note for note in results.notes)
+    assert by_data == {"old": ["weak (older data)"], "new": ["weak"]}
+    assert any("1 cell of trec, weak saw older data" in note for note in results.notes)
 
 
 @pytest.mark.parametrize(

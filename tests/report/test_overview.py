@@ -34,7 +34,7 @@ def test_a_gain_is_against_the_baseline_of_the_same_seed(wide, block):
     for place, (_, noise) in enumerate(block.columns):
         rows = found[found[:, 2] == place]
         for (rate, gain, _), seed in zip(rows, (1, 2, 3), strict=True):
-            assert rate == pytest.approx(100 * cells.loc[("elr", noise, seed), "noise_rate_train"])
+            assert rate == pytest.approx(100 * cells.loc[("elr", noise, seed), "noise_rate_trained"])
             ours, theirs = (cells.loc[(method, noise, seed), "accuracy_last"] for method in ("elr", "plain"))
             assert gain == pytest.approx(100 * (ours - theirs))
 

@@ -123,6 +123,15 @@ def test_scores_are_those_of_the_stored_arrays_by_other_libraries():
     assert scores.last.step == 8
 
 
+def test_without_any_answer_in_valid_no_step_is_chosen_there():
+    steps, noisy_valid, noisy_train, gold, (expected, _, _) = scored()
+    scores, curve, arrays = score_steps(steps, np.full_like(noisy_valid, -1), noisy_train, gold)
+    assert scores.noisy_valid is None
+    assert (scores.last, scores.oracle_best) == (expected.last, expected.oracle_best)
+    assert {point.noisy_valid_accuracy for point in curve} == {None}
+    assert "test_noisy_valid" not in arrays
+
+
 def test_the_steps_are_chosen_by_noisy_valid_and_by_test():
     steps, noisy_valid, _, gold, (scores, curve, _) = scored()
     answered = noisy_valid >= 0

@@ -253,6 +253,19 @@ def test_methods_of_one_cell_see_the_same_noise(make, folder, tiny_bert):
     assert seen[1][0] != seen[2][0]
 
 
+def test_a_record_holds_the_noise_that_a_method_is_told_of_and_where_the_data_lie(folder, tiny_bert):
+    """The true rate that `tau=oracle` is lent is that of the labels trained on, random ones included."""
+    rows = [row | {"ann": row["ann"] if number % 5 == 0 else ""} for number, row in enumerate(review_rows())]
+    write_csv(folder / "sparse.csv", rows)
+    options = {"tasks": "sparse.csv", "llms": "ann", "seeds": "1", "methods": "co-teaching[tau=oracle]", "epochs": 1}
+    go(plan(load_options(options | {"encoder": f"{tiny_bert}:frozen"})))
+    [record] = records()
+    assert record.noise.rate_trained == record.diagnostics["noise_rate_estimate"]
+    assert record.noise.no_answer_train == pytest.approx(0.8, abs=0.03)
+    assert record.noise.rate_trained > record.noise.rate_train
+    assert (record.data.origin, record.data.repeats["test in train"]) == ("../sparse.csv", 0)
+
+
 def test_without_stages_nothing_is_stored_between_cells(make):
     go(make(stages=False, seeds="1"))
     assert not Path("results", "stages").exists()

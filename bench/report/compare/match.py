@@ -11,15 +11,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from bench.report import names as labels
 from bench.report.frame import Results, load
+from bench.report.places import older
 from bench.report.tables import stats
 from bench.report.tables.model import METRICS
 from bench.store.records import CellKey, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMPARED = ("accuracy", "ece")
 """The metrics of a comparison."""
@@ -86,8 +90,8 @@ def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
     """
     old, new = load(before), load(after)
     pairs, gone, added = match(old.records, new.records)
-    scored = [pair for pair in pairs if pair.before.scores is not None and pair.after.scores is not None]
-    lines, averages = _lines(scored, rule)
+    scored = [pair for pair in pairs if all(each.scores and getattr(each.scores, rule) for each in pair[:2])]
+    lines, averages = _lines(scored, rule, new.cells)
     return Comparison(
         before=old,
         after=new,
@@ -142,15 +146,21 @@ def _value(values: dict[str, Any], name: str) -> str:
     return labels.shown(values[name]) if name in values else labels.UNSET
 
 
-def _lines(pairs: list[Pair], rule: str) -> tuple[list[Line], list[Line]]:
+def _lines(pairs: list[Pair], rule: str, cells: pd.DataFrame) -> tuple[list[Line], list[Line]]:
+    """Lines by column and averages over columns. `cells` of the folder after say which data newer ones supersede."""
+    known = dict(zip(cells["cell"], zip(cells["task"], cells["age"], strict=True), strict=True))
     grouped: dict[tuple[str, str, str, str], dict[int, Pair]] = defaultdict(dict)
-    for pair, *where in zip(pairs, *_names(pairs), strict=True):
-        grouped[tuple(where)][pair.after.key.seed] = pair
+    superseded = set()
+    for pair, setup, noise, method in zip(pairs, *_names(pairs), strict=True):
+        task, age = known[pair.after.hash[:12]]
+        where = (setup, task, older(noise, age), method)
+        grouped[where][pair.after.key.seed] = pair
+        superseded |= {where} if age else set()
     values = {
         where: {metric: _values(by_seed, metric, rule) for metric in COMPARED} for where, by_seed in grouped.items()
     }
     columns: dict[tuple[str, str], list[tuple]] = defaultdict(list)
-    for where in grouped:
+    for where in (each for each in grouped if each not in superseded):
         columns[where[0], where[3]].append(where)
     references = {where[3] for where, by_seed in grouped.items() if not all(map(_competes, by_seed.values()))}
     lines = [_line(where, each, 1, where[3] in references) for where, each in values.items()]
@@ -165,13 +175,13 @@ def _order(line: Line) -> tuple:
     return line.setup, line.reference, labels.natural(line.method), line.task, labels.natural(line.noise)
 
 
-def _names(pairs: list[Pair]) -> tuple[list[str], list[str], list[str], list[str]]:
-    """Set-up, task, noise and method of each pair, named over all pairs together."""
+def _names(pairs: list[Pair]) -> tuple[list[str], list[str], list[str]]:
+    """Set-up, noise and method of each pair, named over all pairs together."""
     keys = [pair.after.key.model_copy(update={"method_version": 1}) for pair in pairs]
     methods, _ = labels.method_labels(keys)
     named = [f"{pair.after.key.method} ({pair.change})" if pair.change else name
              for pair, name in zip(pairs, methods, strict=True)]  # fmt: skip
-    return labels.setup_labels(keys), [key.task for key in keys], labels.noise_labels(keys)[0], named
+    return labels.setup_labels(keys), labels.noise_labels(keys)[0], named
 
 
 def _competes(pair: Pair) -> bool:

@@ -144,9 +144,10 @@ def selection(block: Block, task: str, columns: list[Column]) -> Figure:
     everything = []
     for axis, column in zip(axes, columns, strict=True):
         means = np.array([[_mean(block, method, column, f"accuracy_{rule}") for rule in styles] for method in methods])
-        places = np.flatnonzero(~np.isnan(means).any(axis=1))
-        everything += means[places].ravel().tolist()
-        axis.hlines(places, means[places].min(axis=1), means[places].max(axis=1), color=LINE, linewidth=2.5, zorder=1)
+        places = np.flatnonzero(~np.isnan(means[:, 0]))  # a step chosen on noisy valid need not exist
+        everything += means[places][~np.isnan(means[places])].tolist()
+        ends = np.nanmin(means[places], axis=1), np.nanmax(means[places], axis=1)
+        axis.hlines(places, *ends, color=LINE, linewidth=2.5, zorder=1)
         for position, (_, marker, edge, face) in reversed(list(enumerate(styles.values()))):
             axis.plot(means[places, position], places, marker, color=edge, markerfacecolor=face, markersize=5.5)
         for place in set(range(len(methods))) - set(places.tolist()):
@@ -284,8 +285,8 @@ def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task:
         totals = counts.sum(axis=1, keepdims=True)
         share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)[np.ix_(chosen, chosen)]
         mesh = axis.pcolormesh(share, cmap="Blues", norm=Normalize(0, 1), edgecolors=PAPER, linewidth=0.4)
-        rate = 1 - np.trace(counts) / max(1, counts.sum())
-        axis.set_title(f"{short(noise, 22)}\nnoise {100 * rate:.1f} %", loc="left")
+        said = f"{100 * (1 - np.trace(counts) / counts.sum()):.1f} % of answers wrong" if counts.sum() else "no answers"
+        axis.set_title(f"{short(noise, 22)}\n{said}", loc="left")
         axis.set_xticks(np.arange(classes) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
         axis.set_yticks(np.arange(classes) + 0.5, names)
         axis.set(aspect="equal", ylim=(classes, 0))

@@ -139,7 +139,7 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
 
 def _fitting(block: Block, columns: list[Column], baseline: str | None) -> tuple[list[str], list[str], str]:
     """The noise sources and the most accurate methods that fit into small multiples, and what does not, in words."""
-    noises = [noise for _, noise in columns]
+    noises = [noise for _, noise in sorted(columns, key=lambda column: column in block.superseded)]
     scored = [m for m in block.methods if any(block.values(m, c, "accuracy_last") for c in columns)]
 
     def mean(method: str) -> float:

@@ -45,10 +45,10 @@ def improvement_data(block: Block, rule: str, baseline: str | None) -> dict[str,
         if method == baseline or method in block.references:
             continue
         points = []
-        for place, column in enumerate(block.columns):
+        for place, column in enumerate(block.current()):
             ours = block.values(method, column, f"accuracy_{rule}", 100)
             theirs = block.values(baseline, column, f"accuracy_{rule}", 100) if baseline else {}
-            rates = block.values(method, column, "noise_rate_train", 100)
+            rates = block.values(method, column, "noise_rate_trained", 100)
             points += [
                 (rates[s], ours[s] - theirs[s], place) for s in sorted(ours.keys() & theirs.keys() & rates.keys())
             ]
@@ -230,7 +230,8 @@ def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
                 "",
                 block.setup,
                 f"Accuracy over {baseline}, by noise rate: {block.setup}",
-                f"Each point is a cell against {baseline} with the same seed. Line: least squares; band: its 95 % "
+                f"Each point is a cell against {baseline} with the same seed. Noise rate: wrong ones among the labels "
+                "trained on. Line: least squares; band: its 95 % "
                 "interval by a bootstrap over columns (task and noise source), from "
                 f"{MIN_RATES} columns on. Largest mean gain first.{not_shown(left_out)}",
                 lambda: improvement(gains, block, baseline),

@@ -121,7 +121,8 @@ def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str,
             x, y = np.median(places[gold == index], axis=0)
             box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.2}
             axis.text(x, y, short(names[index], 18), fontsize=7, ha="center", va="center", color=INK, bbox=box)
-        axis.set_title(f"{short(noise, 28)}: {100 * wrong.mean():.0f} % wrong", loc="left")
+        unanswered = f", {100 * silent.mean():.0f} % no answer" if silent.any() else ""
+        axis.set_title(f"{short(noise, 28)}: {100 * wrong.mean():.0f} % wrong{unanswered}", loc="left")
         axis.set(xticks=[], yticks=[])
         axis.grid(visible=False)
         for spine in axis.spines.values():

@@ -51,7 +51,7 @@ def in_parts(table: Table, width: int | None) -> list[Table]:
     columns, used = [[]], first
     for index, head in enumerate(table.heads):
         shown = [" ".join(filter(None, parts(row.entries[index], table))) for row in table.rows]
-        need = max(map(len, [*shown, head.below, head.name[:13]])) + 2
+        need = max(map(len, [*shown, *_lines(head.below), head.name[:13]])) + 2
         if width is not None and columns[-1] and used + need > width:
             columns.append([])
             used = first
@@ -78,12 +78,21 @@ def rich_table(table: Table):
     widest = max((len(word) for row in table.rows for word in row.label.split()), default=6)
     shown.add_column("method", overflow="fold", min_width=widest)
     for head in table.heads:
-        below = f"\n{head.below}" if head.below else ""
-        shown.add_column(Text(head.name + below), justify="right", overflow="fold", min_width=min(len(head.name), 13))
+        shown.add_column(
+            Text("\n".join([head.name, *_lines(head.below)])),
+            justify="right",
+            overflow="fold",
+            min_width=min(len(head.name), 13),
+        )
     for row in table.rows:
         label = Text(row.label, style="italic" if row.kind == "reference" else "")
         shown.add_row(label, *(_text(entry, table) for entry in row.entries))
     return shown
+
+
+def _lines(below: str) -> list[str]:
+    """The line below a head, what it has in brackets in a line of its own."""
+    return below.replace(" (", "\n(").splitlines()
 
 
 def _text(entry: Entry, table: Table) -> Text:

@@ -62,7 +62,7 @@ def measure(
     name = f"{gain.metric}_{rule}"
     columns = [
         column
-        for column in block.columns
+        for column in block.current()
         if column in sources
         and gain.llm in (None, sources[column][0])
         and gain.prompting in (None, sources[column][1])

@@ -38,13 +38,13 @@ def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) 
     rows = []
     for method in methods:
         entries = [_gain(block, method, column, name, metric, baseline) for column in block.columns]
-        if len(block.columns) > 1:
+        if len(block.current()) > 1:
             entries.append(difference(average, method, baseline, block.ids(method, shared)))
         if method not in block.references:
             entries = [_marked(each, metric) for each in entries]
         rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
     heads = [column_head(block, column) for column in block.columns]
-    if len(block.columns) > 1:
+    if len(block.current()) > 1:
         heads.append(Head("average"))
     unit = "points" if metric.unit == "%" else metric.unit
     better = "above" if metric.higher_is_better else "below"
@@ -62,7 +62,7 @@ def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) 
             RULE_TEXT[rule],
             f"Bold: the interval excludes 0 and lies {better} it (at least {stats.MIN_SEEDS} shared seeds); each entry "
             "by itself, not corrected for their number: the table of significance is.",
-            *average_sentences(block.columns, shared, left_out),
+            *average_sentences(block, block.columns, shared, left_out),
             *reference_sentences(block, methods),
         ),
         seeds=max((each.n for row in rows for each in row.entries), default=0),

@@ -15,6 +15,7 @@ from bench.core.errors import UsageError
 from bench.report.names import natural
 from bench.report.tables import stats
 from bench.report.tables.model import METRICS, Entry, Head, Kind, Metric, Row, Table, pick
+from bench.store.noise_words import noise_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,7 @@ class Block:
     columns: list[Column]
     kinds: dict[Column, str | None]  # llm, weak, synthetic, column
     rows: dict[tuple[str, Column], list[dict]] = field(repr=False)  # (method, column) -> cells
+    superseded: frozenset[Column] = frozenset()  # of older data: in no average, test or headline
 
     def values(self, method: str, column: Column, name: str, scale: float = 1.0) -> dict[int, float]:
         """The scores by seed of one method in one column."""
@@ -46,9 +48,13 @@ class Block:
         """Ids of a method's cells in some columns."""
         return tuple(row["cell"] for column in columns for row in self.rows.get((method, column), ()))
 
+    def current(self, columns: list[Column] | None = None) -> list[Column]:
+        """The columns, or those among `columns`, whose data are the newest of their source."""
+        return [c for c in (self.columns if columns is None else columns) if c not in self.superseded]
+
     def noises(self) -> list[str]:
         """Noise sources in the order of the columns."""
-        order = sorted(self.columns, key=lambda column: (KINDS.index(self.kinds[column]), natural(column[1])))
+        order = sorted(self.columns, key=lambda column: (KINDS.index(self.kinds[column]), _by_age(column[1])))
         return list(dict.fromkeys(noise for _, noise in order))
 
     def tasks(self) -> list[str]:
@@ -77,8 +83,8 @@ def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
 def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
     """One block a set-up, the largest first. Columns in which nothing could be scored for want of gold are left out."""
     names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
-    names += ["labeller_test_accuracy", "noise_rate_train", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
-    names.append("opened_files")
+    names += ["opened_files", "age", "labeller_test_accuracy", "labeller_test_no_answer", "no_answer_train"]
+    names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
     names += ["peak_memory_mb", "parameters", "device", *(name for name in cells.columns if "labelling_" in name)]
     names += [name for name in cells.columns if name.rsplit("_", 1)[0] in METRICS or "_noisy_valid" in name]
     names += [name for name in cells.columns if name.endswith("_oracle_best")]
@@ -99,15 +105,21 @@ def _block(setup: str, rows: list[dict], baseline: str | None) -> Block:
         index[row["method_label"], column].append(row)
         scored[column] |= row["has_gold"] is not False
         kinds[column] = min(kinds.get(column, len(KINDS)), KINDS.index(row["noise_kind"]))
-    columns = sorted((c for c in scored if scored[c]), key=lambda c: (c[0], kinds[c], natural(c[1])))
     readers = frozenset(row["method_label"] for row in rows if row["opened_files"])
     references = readers | {row["method_label"] for row in rows if row["sees_gold"]}
+    columns = sorted((c for c in scored if scored[c]), key=lambda c: (c[0], kinds[c], _by_age(c[1])))
     methods = sorted(
         {method for method, column in index if scored[column]},
         key=lambda name: (name in references, name != baseline, natural(name)),
     )
     named = {column: KINDS[kinds[column]] for column in columns}
-    return Block(setup, methods, references, readers, columns, named, dict(index))
+    superseded = frozenset((row["task"], row["noise"]) for row in rows if row["age"])
+    return Block(setup, methods, references, readers, columns, named, dict(index), superseded)
+
+
+def _by_age(noise: str) -> list:
+    """A sorting key that puts `gpt`, `gpt (older data)` and `gpt (older data 2)` in this order."""
+    return natural(noise.rstrip(")"))
 
 
 def entry(block: Block, method: str, column: Column, name: str, metric: Metric) -> Entry:
@@ -121,6 +133,8 @@ def entry(block: Block, method: str, column: Column, name: str, metric: Metric) 
         return Entry("value", interval.mean, interval.half, interval.n, cells=ids, note=", ".join(lost))
     if not rows:
         return Entry("not run")
+    if any(row["status"] == "done" and row["has_gold"] is not False for row in rows):
+        return Entry("empty", cells=ids, note="no valid text has an answer, so no step can be chosen")
     state = "failed" if _count(rows, "failed") else "skipped" if _count(rows, "skipped") else "no gold"
     reasons = "; ".join(dict.fromkeys(str(row["reason"]) for row in rows if row["reason"]))
     return Entry(state, cells=ids, note=reasons)
@@ -133,9 +147,10 @@ def _count(rows: list[dict], status: str) -> int:
 def common_columns(block: Block, columns: list[Column], name: str) -> tuple[list[Column], list[str]]:
     """The columns in which every compared method has a score, and the methods left out of that comparison.
 
-    A method with scores in fewer than half as many columns as the fullest one is left out: it would shrink
-    everybody's average to its own few columns. References do not count.
+    Columns of superseded data do not count. A method with scores in fewer than half as many columns as the fullest
+    one is left out: it would shrink everybody's average to its own few columns. References do not count.
     """
+    columns = block.current(columns)
     competing = [method for method in block.methods if method not in block.references]
     have = {method: {column for column in columns if block.values(method, column, name)} for method in competing}
     most = max((len(found) for found in have.values()), default=0)
@@ -177,7 +192,7 @@ def result_table(
     for position, column in enumerate(columns):
         mark_best(grid, position, {each: block.values(each, column, name) for each in competing}, metric)
     heads = [column_head(block, column, by_task=not noise) for column in columns]
-    if len(columns) > 1:
+    if len(block.current(columns)) > 1:
         for method in methods:
             grid[method].append(summary(average[method], block.ids(method, shared)))
         mark_best(grid, len(columns), {method: average[method] for method in competing}, metric)
@@ -191,13 +206,15 @@ def result_table(
         _seed_sentence(block, columns, name, metric),
         RULE_TEXT[rule],
         BOLD_TEXT,
-        *average_sentences(columns, shared, left_out),
+        *average_sentences(block, columns, shared, left_out),
     ]
     if baseline in methods:
         sentences.append(f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval.")
     sentences += reference_sentences(block, methods)
     if labeller := _labeller_row(block, columns, shared, average.get(baseline), len(heads)):
-        if metric_name not in HARD:
+        if metric_name in HARD:
+            sentences += _silent_labellers(block, columns)
+        else:
             labeller = dataclasses.replace(labeller, entries=(Entry("empty"),) * len(heads))
             sentences.append("The labeller itself gives labels without probabilities: it has no such score.")
         rows.append(labeller)
@@ -259,10 +276,15 @@ def difference(average: dict[str, dict[int, float]], method: str, baseline: str,
 
 
 def column_head(block: Block, column: Column, by_task: bool = True) -> Head:
-    """The head of a column: its task, its noise source and the rate of wrong training labels."""
-    rates = [row["noise_rate_train"] for method in block.methods for row in block.rows.get((method, column), ())]
-    known = [rate for rate in rates if rate is not None]
-    below = f"noise {100 * sum(known) / len(known):.1f} %" if known else "noise unknown"
+    """The head of a column: its task, its noise source, how many of the labels trained on are wrong or drawn."""
+    rows = [row for method in block.methods for row in block.rows.get((method, column), ())]
+    known = [row for row in rows if row["noise_rate_trained"] is not None]
+    described = [row["no_answer_train"] for row in rows if row["no_answer_train"] is not None]
+    below = noise_words(
+        sum(row["noise_rate_trained"] for row in known) / len(known) if known else None,
+        sum(described) / len(described) if described else 0.0,
+        any(row["noise_rate_expected"] for row in known),
+    )
     task, noise = column
     name, group = (noise, task) if by_task else (task, noise)
     return Head(name=name, group=group, below=below, task=task, noise=noise)
@@ -278,7 +300,7 @@ def _labeller_row(
     by_column = {column: _labelled_cells(block, column) for column in columns}
     entries = [summary(dict(enumerate(known.get(column, ()))), by_column[column]) for column in columns]
     ids = tuple(cell for column in shared for cell in by_column[column])
-    if len(columns) > 1:
+    if len(block.current(columns)) > 1:
         means = [sum(known[column]) / len(known[column]) for column in shared if column in known]
         whole = shared and len(means) == len(shared)
         entries.append(Entry("value", sum(means) / len(means), cells=ids) if whole else Entry("empty"))
@@ -295,6 +317,17 @@ def _labeller_accuracies(block: Block, column: Column) -> list[float]:
     by_seed = {r["seed"]: 100 * r["labeller_test_accuracy"] for r in rows if r["labeller_test_accuracy"] is not None}
     # One set of answers whatever the seed has one accuracy, not a spread of zero over seeds.
     return list(by_seed.values()) if len(set(by_seed.values())) > 1 else list(by_seed.values())[:1]
+
+
+def _silent_labellers(block: Block, columns: list[Column]) -> list[str]:
+    """Where the labeller left test texts without an answer, and how many: they count as wrong."""
+    found = []
+    for column in columns:
+        rows = [row for method in block.methods for row in block.rows.get((method, column), ())]
+        shares = [r["labeller_test_no_answer"] for r in rows if r["labeller_test_accuracy"] is not None]
+        if any(shares):
+            found.append(f"{column[1]} {100 * sum(shares) / len(shares):.1f} %")
+    return [f"No answer counts as wrong in the labeller's row; of the test texts: {', '.join(found)}."] if found else []
 
 
 def _labelled_cells(block: Block, column: Column) -> tuple[str, ...]:
@@ -329,8 +362,15 @@ def _seed_sentence(block: Block, columns: list[Column], name: str, metric: Metri
     return f"Mean ± 95 % t-interval over {max(counts)} seeds{fewer}; {better}"
 
 
-def average_sentences(columns: list[Column], shared: list[Column], left_out: list[str]) -> list[str]:
+def average_sentences(block: Block, columns: list[Column], shared: list[Column], left_out: list[str]) -> list[str]:
     """Which columns an average is over, and which methods have none."""
+    current = block.current(columns)
+    apart = [f"{noise} of {task}" for task, noise in columns if (task, noise) in block.superseded]
+    said = [f"Superseded by newer data, and in no average, difference or test: {', '.join(apart)}."]
+    return (said if apart else []) + _average_sentences(current, shared, left_out)
+
+
+def _average_sentences(columns: list[Column], shared: list[Column], left_out: list[str]) -> list[str]:
     if len(columns) < 2:
         return []
     one_task = len({task for task, _ in columns}) == 1

@@ -239,15 +239,16 @@ def wins_table(block: Block, rule: str, baseline: str | None) -> Table | None:
     """In how many columns the method of a row wins against, ties with and loses to that of a column head."""
     name = f"accuracy_{rule}"
     methods = [m for m in block.methods if m not in block.references]
-    methods = [m for m in methods if any(block.values(m, column, name) for column in block.columns)]
+    current = block.current()
+    methods = [m for m in methods if any(block.values(m, column, name) for column in current)]
     if len(methods) < 2:
         return None
-    counted = outcomes(score_array(block, methods, block.columns, name))
+    counted = outcomes(score_array(block, methods, current, name))
     if not counted.sum():
         return None
     rows = []
     for i, method in enumerate(methods):
-        entries, ids = [], block.ids(method, block.columns)
+        entries, ids = [], block.ids(method, current)
         for j in range(len(methods)):
             won, tied, lost = counted[:, i, j]
             if i == j or won + tied + lost == 0:

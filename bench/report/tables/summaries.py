@@ -30,10 +30,10 @@ def summary_tables(block: Block, rule: str, baseline: str | None) -> list[Table]
         calibration_table(block, methods, shared, rule, baseline),
         cost_table(block, methods, shared, baseline),
     ]
-    if len(shared) == len(block.columns):
+    if len(shared) == len(block.current()):
         over = f"Averages over all {len(shared)} columns (task and noise source)."
     else:
-        over = f"Averages over the {len(shared)} of {len(block.columns)} columns (task and noise source) that every "
+        over = f"Averages over the {len(shared)} of {len(block.current())} columns (task and noise source) that every "
         over += "compared method has."
     if left_out:
         over += f" Without {', '.join(left_out)}, having fewer than half of the columns."

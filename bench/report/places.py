@@ -1,0 +1,85 @@
+"""Which data a record speaks of: tasks of one name told apart by their files, and data that newer data supersede."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.data.tasks import known
+from bench.store.noise_words import told_apart
+from bench.store.records import CellKey, Record
+
+
+def task_names(records: Sequence[Record], folder: Path) -> list[str]:
+    """The task of each record by a name that no other data in `folder` have: `a/x` and `b/x` for two files x.csv."""
+    places = [_place(record, folder) for record in records]
+    said = {}  # equal data are one task, wherever a copy of them lay: what the newest record says counts
+    for record, place in sorted(zip(records, places, strict=True), key=lambda pair: pair[0].created):
+        if record.data is not None and record.data.origin:
+            said[record.key.task, _content(record.key)] = place
+    found = [
+        (record.key.task, said.get((record.key.task, _content(record.key)), place))
+        for record, place in zip(records, places, strict=True)
+    ]
+    apart = told_apart((name, place) for name, place in found if place)
+    return [apart.get(pair, pair[0]) for pair in found]
+
+
+def _place(record: Record, folder: Path) -> str:
+    """Where a user's own data lie, relative to the results folder; "" for a known task.
+
+    A record that does not say so has a command that does, as typed: most likely in the folder above the results.
+    """
+    if record.key.task.partition("[")[0].lower() in known():
+        return ""
+    if record.data is not None and record.data.origin:
+        return record.data.origin
+    try:
+        words = shlex.split(record.command)
+        typed = words[words.index("--tasks") + 1].partition("[")[0]
+    except (ValueError, IndexError):
+        return ""
+    if os.path.isabs(typed):
+        return Path(os.path.relpath(typed, folder)).as_posix()
+    return os.path.normpath(f"../{typed}").replace("\\", "/")
+
+
+def _content(key: CellKey) -> str:
+    """The part of a data fingerprint that stands for texts, gold and columns, without the noisy labels."""
+    match = re.match(r"([0-9a-f]{64})-", key.data)
+    return match[1] if match else key.data
+
+
+def ages(keys: Sequence[CellKey], columns: Sequence[tuple[str, str]], created: Sequence[str]) -> list[int]:
+    """0 for each cell on the newest data of its column (task, noise source) and limit; else how many are newer.
+
+    Labels that are drawn anew for each seed (votes) are compared within a seed; all else must be the same for all.
+    """
+    versions = [_content(key) if key.noise.startswith(("weak", "vote(")) else key.data for key in keys]
+    places = [(*column, key.limit) for column, key in zip(columns, keys, strict=True)]
+    found = _ranks(places, versions, created)
+    seeds = [(*place, version, key.seed) for place, version, key in zip(places, versions, keys, strict=True)]
+    within = _ranks(seeds, [key.data for key in keys], created)
+    return [older + old for older, old in zip(found, within, strict=True)]
+
+
+def _ranks(groups: Sequence[tuple], versions: Sequence[str], created: Sequence[str]) -> list[int]:
+    """By cell: how many versions of its group have a newer cell than any of its own version."""
+    newest: dict[tuple, dict[str, tuple[str, int]]] = defaultdict(dict)
+    for group, version, when in zip(groups, versions, created, strict=True):
+        last, count = newest[group].get(version, ("", 0))
+        newest[group][version] = max(last, when), count + 1
+    ranked = {
+        group: {version: age for age, version in enumerate(sorted(found, key=found.get, reverse=True))}
+        for group, found in newest.items()
+    }
+    return [ranked[group][version] for group, version in zip(groups, versions, strict=True)]
+
+
+def older(noise: str, age: int) -> str:
+    """The name of a source with the age of its data: `gpt (older data)`, `gpt (older data 2)`."""
+    return noise if not age else f"{noise} (older data{'' if age == 1 else f' {age}'})"

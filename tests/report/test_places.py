@@ -1,0 +1,160 @@
+"""What is one task and what are two; which data are the newest of a source; what older data may not touch."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from bench.report import build_report, frame
+from bench.report.compare.match import compare
+from bench.report.figures.collect import plans
+from bench.report.figures.overview import improvement_data
+from bench.report.places import ages
+from bench.report.tables.result import blocks, result_table
+from bench.report.tables.significance import compared, wins_table
+from bench.store.records import DataFacts
+from tests.factories import cell_key, write_done
+
+SEEDS = (1, 2, 3)
+NEW, OLD, OLDEST = "2026-03-0{}T00:00:00Z", "2026-02-0{}T00:00:00Z", "2026-01-0{}T00:00:00Z"
+
+
+def write(folder, data, created, noise="gpt", methods=("plain", "gce"), seeds=SEEDS, **changes):
+    for method in methods:
+        for seed in seeds:
+            key = cell_key("reviews", noise, method, seed, data=data, **changes)
+            write_done(folder, key, created=created.format(seed))
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """One source of three versions of the data, and another source; the newest version of the first is half done."""
+    write(tmp_path / "mixed", "one", OLDEST)
+    write(tmp_path / "mixed", "two", OLD)
+    write(tmp_path / "mixed", "three", NEW, seeds=(1, 2))
+    write(tmp_path / "mixed", "two", OLD, noise="sn@0.3")
+    write(tmp_path / "newest", "three", NEW, seeds=(1, 2))
+    write(tmp_path / "newest", "two", OLD, noise="sn@0.3")
+    return tmp_path
+
+
+def block_of(folder):
+    return blocks(frame.load(folder).cells, "plain")[0]
+
+
+def test_only_the_newest_data_of_a_source_carry_its_name_for_every_seed(mixed):
+    cells = frame.load(mixed / "mixed").cells
+    names = cells.groupby(["data", "noise"]).size().to_dict()
+    assert names == {
+        ("one", "gpt (older data 2)"): 6,
+        ("two", "gpt (older data)"): 6,
+        ("three", "gpt"): 4,
+        ("two", "sn@0.3"): 6,
+    }
+
+
+def test_averages_tests_wins_and_headline_are_those_of_a_folder_without_the_older_cells(mixed):
+    both, alone = block_of(mixed / "mixed"), block_of(mixed / "newest")
+    assert [noise for _, noise in both.columns] == ["gpt", "gpt (older data)", "gpt (older data 2)", "sn@0.3"]
+    assert compared(both, "accuracy_last") == compared(alone, "accuracy_last")
+    assert wins_table(both, "last", "plain") == wins_table(alone, "last", "plain")
+    ours, theirs = (improvement_data(block, "last", "plain") for block in (both, alone))
+    np.testing.assert_array_equal(ours["gce"], theirs["gce"])
+    tables = [result_table(block, "reviews", "accuracy", "last", "plain") for block in (both, alone)]
+    for row, expected in zip(*(table.rows for table in tables), strict=True):
+        assert row.entries[-2:] == expected.entries[-2:], "average and difference"
+    summaries = [
+        build_report(mixed / name, mixed / "out" / name, formats=["csv"]).sentences[1] for name in ("mixed", "newest")
+    ]
+    assert summaries[0] == summaries[1]
+    for name in ("significance-accuracy", "ranks", "selection", "calibration"):
+        paths = [next((mixed / "out" / one / "tables").glob(f"{name}*.csv")) for one in ("mixed", "newest")]
+        assert paths[0].read_text() == paths[1].read_text()
+
+
+def test_with_one_column_left_there_is_no_average(tmp_path):
+    write(tmp_path, "old", OLD)
+    write(tmp_path, "new", NEW)
+    table = result_table(block_of(tmp_path), "reviews", "accuracy", "last", "plain")
+    assert [head.name for head in table.heads] == ["gpt", "gpt (older data)", "vs plain"]
+    assert any("Superseded" in sentence and "gpt (older data) of reviews" in sentence for sentence in table.caption)
+
+
+def test_older_data_are_older_in_every_set_up_and_another_limit_is_another_matter(tmp_path):
+    write(tmp_path, "old", OLD)
+    write(tmp_path, "new", NEW, encoder=("minilm", "frozen"))
+    write(tmp_path, "few", NEW, limit=50)
+    cells = frame.load(tmp_path).cells
+    assert cells.groupby("data")["age"].unique().map(list).to_dict() == {"old": [1], "new": [0], "few": [0]}
+
+
+@pytest.mark.parametrize("noise", ["weak", "vote(a,b)"])
+def test_labels_that_are_drawn_for_each_seed_are_one_version(noise):
+    texts, other = "a" * 64, "b" * 64
+    keys = [cell_key(noise=noise, seed=seed, data=f"{texts}-{seed}") for seed in SEEDS]
+    keys += [cell_key(noise=noise, seed=seed, data=f"{other}-{seed}") for seed in SEEDS[1:]]
+    created = [OLD.format(1)] * 3 + [NEW.format(1)] * 2
+    assert ages(keys, [("t", noise)] * 5, created) == [1, 1, 1, 0, 0]
+    fixed = [key.model_copy(update={"noise": "gpt/few"}) for key in keys[:3]]
+    assert sorted(ages(fixed, [("t", "gpt/few")] * 3, [OLD.format(seed) for seed in SEEDS])) == [0, 1, 2]
+
+
+def test_a_comparison_of_two_folders_keeps_older_data_apart(mixed):
+    lines = compare(mixed / "mixed", mixed / "mixed")
+    columns = {(line.noise, len(line.seeds)) for line in lines.lines if line.method == "gce"}
+    assert columns == {("gpt", 2), ("gpt (older data)", 3), ("gpt (older data 2)", 3), ("sn@0.3", 3)}
+    assert {line.columns for line in lines.averages} == {2}
+
+
+def facts(data, origin):
+    return DataFacts(
+        fingerprint=data, label_names=["no", "yes"], n_train=400, n_valid=50, n_test=200, has_gold=True, origin=origin
+    )
+
+
+def test_two_files_of_one_name_are_two_tasks(tmp_path):
+    for place in ("a", "b"):
+        for seed in SEEDS:
+            key = cell_key("x", "gpt", "plain", seed, data=f"data of {place}")
+            write_done(tmp_path, key, data=facts(key.data, f"../{place}/x.csv"))
+    cells = frame.load(tmp_path).cells
+    assert set(zip(cells["task"], cells["age"], strict=True)) == {("a/x", 0), ("b/x", 0)}
+    assert {head.group for head in result_table(block_of(tmp_path), "", "accuracy", "last", "plain").heads[:2]} == {
+        "a/x",
+        "b/x",
+    }
+    assert [
+        plan.task for plan in plans(frame.load(tmp_path), blocks(cells, "plain"), "last", "plain") if plan.kind == "ece"
+    ] == ["a/x", "b/x"]
+
+
+def test_older_records_are_told_apart_by_what_was_typed_and_equal_data_are_one_task(tmp_path):
+    one, two = "a" * 64, "b" * 64
+    for typed, content, seed in (("a/x.csv", one, 1), ("./b/x.csv", two, 1), ("elsewhere/x.csv", one, 2)):
+        key = cell_key("x", "gpt", "plain", seed, data=f"{content}-labels")
+        data = facts(key.data, "../a/x.csv") if seed == 2 else facts(key.data, None)
+        write_done(tmp_path, key, data=data, command=f"bench run --tasks {typed} --seeds {seed}")
+    cells = frame.load(tmp_path).cells
+    assert dict(zip(cells["data"].str[0] + cells["seed"].astype(str), cells["task"], strict=True)) == {
+        "a1": "a/x",
+        "a2": "a/x",
+        "b1": "b/x",
+    }
+
+
+def test_texts_in_two_splits_and_valid_without_answers_are_notes_and_no_numbers(tmp_path):
+    for seed in SEEDS:
+        key = cell_key("trec", "gpt", "plain", seed)
+        data = facts(key.data, None).model_copy(update={"repeats": {"test in train": 7, "valid in train": 0}})
+        path = write_done(tmp_path, key, data=data)
+        path.write_text(path.read_text().replace('"no_answer_valid": 0.0', '"no_answer_valid": 1.0'))
+    results = frame.load(tmp_path)
+    assert any("trec: 7 of 200 test texts are also in train" in note for note in results.notes)
+    assert "trec, gpt: no valid text has an answer, so no step can be chosen there." in results.notes
+    assert results.cells["accuracy_noisy_valid"].isna().all()
+    table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "noisy_valid", "plain")
+    assert table.rows[0].entries[0].state == "empty"
+    build_report(tmp_path, tmp_path / "report", formats=["csv"])
+    [path] = (tmp_path / "report" / "tables").glob("selection*.csv")
+    states = {row["column"]: row["state"] for row in csv.DictReader(path.open())}
+    assert (states["last step"], states["noisy valid"], states["oracle best"]) == ("value", "empty", "value")

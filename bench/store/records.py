@@ -228,7 +228,7 @@ class Record(Strict):
             rate = noise.rate_train if noise.rate_trained is None else noise.rate_trained
             return TrainedNoise(rate, silent, expected=bool(silent) and noise.rate_trained is None and rate is not None)
         answered = 0.0 if noise.rate_train is None else noise.rate_train * (1 - silent)
-        return TrainedNoise(answered + silent * (1 - 1 / len(noise.confusion_train)), silent, expected=True)
+        return TrainedNoise(answered + silent * (1 - 1 / len(noise.confusion())), silent, expected=True)
 
     @model_validator(mode="after")
     def _without_answers(self) -> Record:

@@ -36,8 +36,9 @@ def test_a_run_says_what_it_does_a_line_a_cell_and_what_comes_next(go):
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0].startswith("precision ")
-    assert lines[1] == "2 cells → results"
-    assert lines[2].startswith("1/2    done reviews · ann · instant · tiny-bert:frozen · seed 1 ")
+    assert lines[1].startswith("reviews: gold = gold, 2 classes: negative, positive; ")
+    assert lines[2] == "2 cells → results"
+    assert lines[3].startswith("1/2    done reviews · ann · instant · tiny-bert:frozen · seed 1 ")
     assert lines[-1] == "2 done. Next: bench report --results results"
     assert "2 cached" in go(seeds="1,2", llms="ann").stdout
 
@@ -75,7 +76,7 @@ def test_environment_variables_file_and_options_in_their_order(go):
 
 def test_show_takes_the_hash_that_run_printed(go, bench):
     result = go(llms="ann")
-    beginning = result.stdout.splitlines()[2].split()[-1]
+    beginning = result.stdout.splitlines()[3].split()[-1]
     shown = bench("show", beginning)
     assert shown.exit_code == 0
     [record] = records()

@@ -98,8 +98,9 @@ def test_the_heat_map_shows_sixty_classes_and_rates_over_all(folder):
     assert max(figure.get_size_inches()) < 30
     rate = {record.key.noise: record.noise.rate_train for record in read.records if isinstance(record, Record)}
     for axis in panels:
-        noise, percent = axis.get_title(loc="left").split("\nnoise ")
-        assert float(percent.rstrip(" %")) == pytest.approx(100 * rate[noise], abs=0.06)
+        noise, said = axis.get_title(loc="left").split("\n")
+        assert said.endswith(" % of answers wrong")
+        assert float(said.partition(" %")[0]) == pytest.approx(100 * rate[noise], abs=0.06)
 
 
 def test_the_most_confused_come_first_then_the_most_frequent():

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.core.errors import Skip, UsageError
-from bench.data.load import TaskData
+from bench.data.task import TaskData
 from bench.grid.cells import Cell, plan
 from bench.grid.options import load_options
-from bench.noise.draw import NoisyLabels
-from bench.running.cell import labels_for, opened, tools_for
+from bench.noise.facts import NoisyLabels
+from bench.running.cell import labels_for, tools_for
+from bench.running.contract import opened
 from bench.running.events import Event
 from bench.running.runner import run
 from bench.training.stages import StageStore

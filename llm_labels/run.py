@@ -28,7 +28,7 @@ from llm_labels.prompts import Prompt, Shown, find_prompt, shown, tidy
 from llm_labels.sanitise import printable
 
 if TYPE_CHECKING:
-    from bench.data.load import TaskData
+    from bench.data.task import TaskData
 
 __all__ = ["Labelling", "Progress", "label_task", "rows_to_label"]
 
@@ -144,7 +144,7 @@ def label_task(
 
 
 def rows_to_label(task: str, split: str, count: int, limit: int | Mapping[str, int] | None) -> np.ndarray:
-    """int64[K] ascending: all rows, or the sample that `bench.data.load.limit_task` takes (a larger one only adds)."""
+    """int64[K] ascending: all rows, or the sample that `bench.data.task.limit_task` takes (a larger one only adds)."""
     most = limit.get(split) if isinstance(limit, Mapping) else limit
     if most is not None and most < 1:
         raise UsageError(f"limit {most} is too small: label at least one text a split")

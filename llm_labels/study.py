@@ -19,7 +19,7 @@ from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance_dependence, symmetric_departure
 
 if TYPE_CHECKING:
-    from bench.data.load import TaskData
+    from bench.data.task import TaskData
     from bench.noise.label_sets import LabelSetRef
 
 __all__ = ["Study", "estimate_noise_rate", "study", "study_labels", "text_features"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.training.encoders import Output
+from bench.training.networks import Output
 from methods import losses, shared
 from methods.base import Batch, Loss, NoisyTask, Predictions, Tools
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.load import TaskData, load_task
+from bench.data.load import load_task
+from bench.data.task import TaskData
 from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set
 
 SPLITS = ("train", "valid", "test")

@@ -157,9 +157,9 @@ def run(
 def _run_plan(plan, *, force: bool, log_json: bool) -> None:
     from bench.cli.display import GridDisplay
     from bench.running.executors.dispatch import execute
-    from bench.training import device
+    from bench.training import distributed
 
-    options, first = plan.options, device.is_first_process()
+    options, first = plan.options, distributed.is_first_process()
     if first and not log_json:
         for note in plan.notes:
             _print_note(note)

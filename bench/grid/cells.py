@@ -12,7 +12,8 @@ from typing import Any
 
 from bench.core.errors import Skip, Unavailable, UsageError, resolve
 from bench.core.selectors import listed, parse, unquoted
-from bench.data.load import SPLITS, TaskData, load_task
+from bench.data.load import load_task
+from bench.data.task import SPLITS, TaskData
 from bench.data.tasks import known
 from bench.grid.options import RECIPE_OPTIONS, RUNNING_OPTIONS, GridOptions
 from bench.noise.draw import covered, draw, no_answer_share

@@ -8,22 +8,19 @@ look at gold labels.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from bench.core.errors import Skip, Unavailable, UsageError, unknown
 from bench.core.seeds import named_generator
-from bench.data.load import SPLITS, Gold, TaskData, limit_task, restrict
+from bench.data.task import SPLITS, TaskData, limit_task, restrict
+from bench.noise.facts import NoisyLabels, noise_facts, wrong_share
 from bench.noise.label_sets import LabelSetRef, labellers, labelling_cost, read_labels
 from bench.noise.select import NoiseSource, parse_noise, sources_for, why_not
 from bench.noise.synthetic.base import Drawn, Rng
 from bench.noise.votes import majority_vote
-from bench.store.records import NoiseFacts, SparseCounts
 
 __all__ = [
     "NoiseSource",
@@ -41,27 +38,6 @@ __all__ = [
 
 UNCOVERED = ("uniform", "drop")
 Embeddings = Callable[[], Mapping[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class NoisyLabels:
-    """The labels of one cell; -1 = no answer."""
-
-    train: np.ndarray  # int64[N_train]
-    valid: np.ndarray  # int64[N_valid]
-    test: np.ndarray | None  # int64[N_test]: the labeller itself as a classifier; LLM and column sources only
-    source: NoiseSource
-    facts: dict[str, Any] = field(default_factory=dict)  # e.g. the mean flip rate that IDN drew, the labelling's cost
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) over the source's id and the labels of all splits."""
-        digest = hashlib.sha256(self.source.id.encode())
-        for values in (self.train, self.valid, self.test):
-            digest.update(b"\x1fnone" if values is None else f"\x1f{len(values)}".encode())
-            if values is not None:
-                digest.update(np.ascontiguousarray(values, dtype="<i8").tobytes())
-        return digest.hexdigest()
 
 
 def covered(source: NoiseSource, task: TaskData) -> TaskData:
@@ -135,55 +111,6 @@ def no_answer_share(source: NoiseSource, task: TaskData, split: str = "train") -
         return 0.0
     votes = task.votes[split] if source.kind == "weak" else _answers(source, task)[split]
     return float((votes < 0).all(axis=1).mean())
-
-
-def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.ndarray | None = None) -> NoiseFacts:
-    """The labels described against gold: rates, share without an answer, confusion, the labeller's own accuracy.
-
-    `filled` int64[N_train] are the train labels that methods learn from, with a class for every text.
-    """
-    source = labels.source
-    rates = {split: wrong_share(getattr(labels, split), gold.of(split)) for split in ("train", "valid")}
-    confusion = accuracy = None
-    if gold.train is not None:
-        answered = labels.train >= 0
-        confusion = _confusion(gold.train[answered], labels.train[answered], num_classes)
-    if labels.test is not None and gold.test is not None and (labels.test >= 0).any():
-        accuracy = float((labels.test == gold.test).mean())
-    return NoiseFacts(
-        kind=source.kind,
-        labeller=source.labeller,
-        prompting=source.prompting,
-        rate_train=rates["train"],
-        rate_valid=rates["valid"],
-        rate_trained=None if filled is None else wrong_share(filled, gold.train),
-        no_answer_train=float((labels.train < 0).mean()),
-        no_answer_valid=float((labels.valid < 0).mean()),
-        confusion_train=confusion,
-        labeller_test_accuracy=accuracy,
-        labeller_test_no_answer=None if labels.test is None else float((labels.test < 0).mean()),
-    )
-
-
-DENSE_CLASSES = 100
-"""Up to so many classes a record holds the whole table of gold class by noisy label."""
-
-
-def _confusion(gold: np.ndarray, labels: np.ndarray, num_classes: int) -> list[list[int]] | SparseCounts:
-    """Counts by gold class and noisy label, as a record keeps them."""
-    if num_classes <= DENSE_CLASSES:
-        flat = np.bincount(gold * num_classes + labels, minlength=num_classes**2)
-        return flat.reshape(num_classes, num_classes).tolist()
-    pairs, counts = np.unique(gold * num_classes + labels, return_counts=True)
-    rows, columns = np.divmod(pairs, num_classes)
-    return SparseCounts(classes=num_classes, rows=rows.tolist(), columns=columns.tolist(), counts=counts.tolist())
-
-
-def wrong_share(labels: np.ndarray, gold: np.ndarray | None) -> float | None:
-    """The share of answered labels that differ from gold; None without gold or answers."""
-    if gold is None or not (labels >= 0).any():
-        return None
-    return float((labels != gold)[labels >= 0].mean())
 
 
 def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embeddings | None) -> Drawn:

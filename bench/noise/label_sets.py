@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from bench.data.load import TaskData
 from bench.data.readers.fetch import download
+from bench.data.task import TaskData
 from bench.data.tasks import Repository
 from llm_labels import labelsets
 from llm_labels.labelsets import SplitLabels, read_authors_files, read_card, read_label_set

@@ -20,8 +20,8 @@ from typing import Literal
 from bench.core.errors import Unavailable, UsageError, resolve, unknown
 from bench.core.registry import describe
 from bench.core.selectors import listed, quoted, split_list, unquoted
-from bench.data.load import TaskData
 from bench.data.readers.columns import ROW_NUMBERS
+from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
 from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
 from llm_labels.labelsets import OtherTexts

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from bench.core.errors import UsageError
 from bench.report import frame
 from bench.report.figures import collect as figures
+from bench.report.tables.blocks import Block, blocks, check_baseline
+from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import METRICS, parts, pick
-from bench.report.tables.result import RULE_TEXT, Block, blocks, check_baseline, result_table
+from bench.report.tables.result import result_table
 
 if TYPE_CHECKING:
     import pandas as pd

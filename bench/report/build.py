@@ -20,12 +20,13 @@ from bench.report.output import render
 from bench.report.output.folder import write_report
 from bench.report.output.page import KINDS, html_page
 from bench.report.tables.against import against_sentences, against_tables
+from bench.report.tables.blocks import Block, blocks, check_baseline
 from bench.report.tables.bootstrap import MOST_CELLS, Draws, draw
 from bench.report.tables.doubts import doubt_sentences
 from bench.report.tables.gains import gain_table
 from bench.report.tables.model import Table, pick, slug
 from bench.report.tables.published_numbers import read_published
-from bench.report.tables.result import Block, blocks, check_baseline, result_table
+from bench.report.tables.result import result_table
 from bench.report.tables.significance import compared, ranks_table, significance_table, wins_table
 from bench.report.tables.summaries import labelling_table, summary_tables
 from bench.store.records import Damaged

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.report.tables.result import Block
+from bench.report.tables.blocks import Block
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.report.tables import stats
+from bench.report.tables.blocks import Block, averages, common_columns
 from bench.report.tables.model import number
-from bench.report.tables.result import Block, averages, common_columns
 from bench.report.tables.significance import corrected_p
 
 if TYPE_CHECKING:

@@ -20,12 +20,13 @@ import numpy as np
 from bench.core.errors import Skip, UsageError
 from bench.core.seeds import named_generator
 from bench.core.texts import Texts
-from bench.data.load import SPLITS, Gold, TaskData, load_task
+from bench.data.load import load_task
+from bench.data.task import SPLITS, Gold, TaskData
 from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method
-from bench.noise.draw import NoisyLabels
+from bench.noise.facts import NoisyLabels
 from bench.noise.select import NoiseSource
-from bench.running.cell import files_of, opened, run_method, sees_gold
+from bench.running.contract import files_of, opened, run_method, sees_gold
 from bench.running.data_files import data_places, names_of
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import bench
-from bench.data.load import TaskData
 from bench.data.readers.fetch import cache_dir
 from bench.data.readers.tables import FORMATS
+from bench.data.task import TaskData
 from bench.data.tasks import Hub, PackageFiles, Source
 from llm_labels.labelsets import SETS
 

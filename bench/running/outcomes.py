@@ -13,12 +13,14 @@ from bench.core.deadline import CellTimeout
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import write_atomically
 from bench.grid.cells import Cell
-from bench.running.cell import code_version, data_facts, sees_gold, utc_now, versions
+from bench.running.cell import data_facts
+from bench.running.contract import sees_gold
 from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
+from bench.store.provenance import code_version, utc_now, versions
 from bench.store.prune import refuse_links, remove_leftovers
 from bench.store.records import SCHEMA, Damaged, ErrorFacts, Record, read_record, write_record
-from bench.training import device
+from bench.training import distributed
 
 TRACEBACK = ".traceback.txt"
 
@@ -120,7 +122,7 @@ def not_kept(results: Path, error: OSError) -> str:
 
 def keep(record: Record, results: Path, arrays: dict | None = None) -> Ended:
     """Write a record. One that cannot be written is a failed cell; the grid goes on."""
-    if not device.is_first_process():
+    if not distributed.is_first_process():
         return Ended(record.status, record, record.reason or "")
     trace = record.key.path(results).with_suffix(TRACEBACK)
     try:
@@ -136,7 +138,7 @@ def keep_failure(cell: Cell, results: Path, error: BaseException, trace: str | N
     """Write the record of a cell that failed, with the traceback (or `trace`) in a file beside it; see `keep`."""
     record = without_result(cell, "failed", reason_of(error))
     path = cell.key.path(results).with_suffix(TRACEBACK)
-    if device.is_first_process():
+    if distributed.is_first_process():
         text = trace if trace is not None else "".join(traceback.format_exception(error))
         with contextlib.suppress(OSError):  # the record says more, and says so if it cannot be written either
             write_atomically(path, text.encode("utf-8", "replace"))

@@ -17,7 +17,7 @@ from bench.core.errors import Skip
 from bench.core.files import signature
 from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
-from bench.noise.draw import NoisyLabels
+from bench.noise.facts import NoisyLabels
 from bench.running.cell import Result, labels_for, run_cell, tools_for
 from bench.running.data_files import data_places
 from bench.running.events import CellStatus, Ended, Event, Listener, Summary
@@ -25,7 +25,7 @@ from bench.running.outcomes import existing, keep, keep_failure, not_kept, prepa
 from bench.running.tracking import Tracked
 from bench.store.claims import Claims
 from bench.store.records import Damaged, Record
-from bench.training import device
+from bench.training import distributed
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
 
@@ -84,7 +84,7 @@ def run(
     further cell starts. KeyboardInterrupt passes through; what is done is kept. Without `prepare`, the results folder
     must have been prepared (outcomes.prepare_results).
     """
-    if prepare and device.is_first_process():
+    if prepare and distributed.is_first_process():
         prepare_results(plan.options.results)
     session = Session(plan.options, listen, records_before(plan), force)
     summary = Summary()
@@ -93,7 +93,7 @@ def run(
     while waiting:
         deferred = []
         for cell in waiting:
-            if device.decided_by_first_process(stop()):
+            if distributed.decided_by_first_process(stop()):
                 summary.stopped = True
                 return summary
             status = run_one(cell, session)
@@ -108,7 +108,7 @@ def run(
                 log.warning("waiting for what another run is running: %d cells, the first %s", len(deferred), holder)
             time.sleep(WAIT_SECONDS)
         waiting = deferred
-    device.wait_for_all()
+    distributed.wait_for_all()
     return summary
 
 
@@ -138,8 +138,8 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
         return how.status
 
     def ended() -> CellStatus | None:
-        known = settled(cell, session) if device.is_first_process() else None
-        verdict = device.decided_by_first_process(known and (known.status, known.reason))
+        known = settled(cell, session) if distributed.is_first_process() else None
+        verdict = distributed.decided_by_first_process(known and (known.status, known.reason))
         return finished(Ended(verdict[0], known and known.record, verdict[1])) if verdict else None
 
     path = cell.key.path(session.results)
@@ -148,9 +148,9 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
         return status
     try:
         with _held(cell, session) as lease:
-            if not device.decided_by_first_process(bool(lease)):
+            if not distributed.decided_by_first_process(bool(lease)):
                 return None
-            changed = device.decided_by_first_process(signature(path) != seen)
+            changed = distributed.decided_by_first_process(signature(path) != seen)
             if changed and (status := ended()):
                 return status
             if cell.skip:
@@ -176,8 +176,8 @@ def _result(cell: Cell, session: Session) -> Result:
         places = data_places(cell.task, session.options.data_dir, session.results)
         return run_cell(cell, session.labels.get(cell), _tools(cell, session), places)
 
-    if device.processes() > 1:
-        return device.together(compute, session.options.timeout)
+    if distributed.processes() > 1:
+        return distributed.together(compute, session.options.timeout)
     with deadline(session.options.timeout):
         return compute()
 
@@ -190,7 +190,7 @@ class _Unwritable(Exception):
 def _held(cell: Cell, session: Session) -> Iterator[SoftFileLease | None]:
     """The claim of a cell, held meanwhile, in the first of the processes that work together; None elsewhere."""
     lease = None
-    if device.is_first_process():
+    if distributed.is_first_process():
         try:
             lease = session.claims.take(cell.key.hash)
         except OSError as error:

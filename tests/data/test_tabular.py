@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UsageError
-from bench.data.load import SPLITS, load_task
+from bench.data.load import load_task
 from bench.data.readers.tables import read_table
+from bench.data.task import SPLITS
 
 N = 40
 

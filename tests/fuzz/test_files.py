@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
-from bench.data.load import TaskData, load_task
+from bench.data.load import load_task
+from bench.data.task import TaskData
 from bench.store.records import Damaged, Record, read_record
 from llm_labels.labelsets import read_authors_files, read_card, read_label_set
 from tests.conftest import review_rows

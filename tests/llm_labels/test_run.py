@@ -15,7 +15,7 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.core.texts import Texts
-from bench.data.load import Gold, limit_task
+from bench.data.task import Gold, limit_task
 from llm_labels.cache import Answer, AnswerCache
 from llm_labels.labellers.local import LocalLabeller
 from llm_labels.labellers.openai_server import OpenAILabeller, Prices

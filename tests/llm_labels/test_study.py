@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2
 
 from bench.core.texts import Texts
-from bench.data.load import Gold
+from bench.data.task import Gold
 from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance_dependence, symmetric_departure
 from llm_labels.study import Study, estimate_noise_rate, study_labels, text_features

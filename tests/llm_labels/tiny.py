@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.texts import Texts
-from bench.data.load import Gold, TaskData
+from bench.data.task import Gold, TaskData
 from bench.data.tasks import TaskInfo
 from llm_labels.prompts import text_hash
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UsageError
-from bench.data.load import Gold, TaskData, load_task, restrict
-from bench.noise.draw import NoiseSource, NoisyLabels, covered, draw, noise_facts, parse_noise, sources_for
+from bench.data.load import load_task
+from bench.data.task import Gold, TaskData, restrict
+from bench.noise.draw import NoiseSource, covered, draw, parse_noise, sources_for
+from bench.noise.facts import NoisyLabels, noise_facts
 from tests.label_set_factory import SIZES, SPLITS, answer, toy_task
 
 

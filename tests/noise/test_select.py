@@ -10,7 +10,8 @@ import pytest
 
 from bench.core.errors import Skip, UsageError
 from bench.core.selectors import listed, quoted
-from bench.data.load import Gold, TaskData, load_task
+from bench.data.load import load_task
+from bench.data.task import Gold, TaskData
 from bench.noise.draw import draw, labellers, parse_noise, sources_for
 from bench.noise.select import names_twice
 from tests.label_set_factory import SPLITS, answer, toy_task

@@ -7,8 +7,8 @@ import yaml
 from bench.core.errors import UsageError
 from bench.report import build_report, frame
 from bench.report.tables.against import against_sentences, against_tables, differences
+from bench.report.tables.blocks import blocks
 from bench.report.tables.published_numbers import FOLDER, read_published
-from bench.report.tables.result import blocks
 from tests import factories
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from bench.report.compare.match import compare
 from bench.report.frame import load
+from bench.report.tables.blocks import blocks
 from bench.report.tables.doubts import doubt_sentences
-from bench.report.tables.result import blocks, result_table
+from bench.report.tables.result import result_table
 from bench.store.records import write_record
 from tests.factories import cell_key, done_record
 

@@ -8,7 +8,7 @@ import pytest
 from bench.report import frame
 from bench.report.figures import by_task as plots
 from bench.report.figures import collect as figures
-from bench.report.tables.result import blocks
+from bench.report.tables.blocks import blocks
 from bench.store.metrics import expected_calibration_error, reliability_bins, score
 from bench.store.records import read_arrays
 from tests.factories import cell_key, write_done

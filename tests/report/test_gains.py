@@ -4,8 +4,8 @@ import pytest
 from scipy import stats
 
 from bench.report import frame
+from bench.report.tables.blocks import blocks
 from bench.report.tables.gains import gain_table
-from bench.report.tables.result import blocks
 from tests.factories import cell_key, write_done
 from tests.report.test_tables import by_seed, entries
 

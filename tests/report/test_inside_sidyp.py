@@ -6,7 +6,7 @@ import pytest
 from bench.report import frame
 from bench.report.figures import collect as figures
 from bench.report.figures import inside_sidyp
-from bench.report.tables.result import blocks
+from bench.report.tables.blocks import blocks
 from tests.factories import cell_key, write_done
 
 CHAIN = [(0.2, 0.3, 0.5), (0.1, 0.1, 0.8), (0.0, 0.0, 1.0)]

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from bench.cli import labels as labels_view
-from bench.data.load import Gold
-from bench.noise.draw import NoisyLabels, noise_facts
+from bench.data.task import Gold
+from bench.noise.facts import NoisyLabels, noise_facts
 from bench.noise.select import NoiseSource
 from bench.report import frame
 from bench.report.figures import by_task as plots
 from bench.report.figures import collect as figures
 from bench.report.many_classes import MOST_CLASSES, most_confused
-from bench.report.tables.result import blocks
+from bench.report.tables.blocks import blocks
 from bench.store.records import Record, read_record, write_record
 from tests.factories import cell_key, done_record, write_done
 

@@ -8,7 +8,7 @@ import pytest
 from bench.report import frame
 from bench.report.figures import collect as figures
 from bench.report.figures import overview
-from bench.report.tables.result import blocks
+from bench.report.tables.blocks import blocks
 from tests.factories import cell_key, write_done, write_grid
 from tests.report.test_significance import METHODS, NOISES
 

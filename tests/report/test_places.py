@@ -10,7 +10,8 @@ from bench.report.compare.match import compare
 from bench.report.figures.collect import plans
 from bench.report.figures.overview import improvement_data
 from bench.report.places import ages
-from bench.report.tables.result import blocks, result_table
+from bench.report.tables.blocks import blocks
+from bench.report.tables.result import result_table
 from bench.report.tables.significance import compared, wins_table
 from bench.store.records import DataFacts
 from tests.factories import cell_key, write_done

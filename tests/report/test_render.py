@@ -9,8 +9,9 @@ import subprocess
 import pytest
 
 from bench.report.output import render
+from bench.report.tables.blocks import blocks
 from bench.report.tables.model import Entry, Head, Row, Table, number, parts
-from bench.report.tables.result import blocks, result_table
+from bench.report.tables.result import result_table
 
 HOSTILE = "a\\b{c}$d$&#%_^~<script>alert(1)</script>|`x`'\"[y](http://z)*!*\n\\end{document} 中 é ±"
 

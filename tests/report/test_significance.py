@@ -6,7 +6,7 @@ from scipy import stats as scipy_stats
 
 from bench.report import frame
 from bench.report.tables import bootstrap, stats
-from bench.report.tables.result import blocks
+from bench.report.tables.blocks import blocks
 from bench.report.tables.significance import (
     compared,
     outcomes,

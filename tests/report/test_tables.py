@@ -6,7 +6,8 @@ from scipy import stats as scipy_stats
 
 from bench.core.errors import UsageError
 from bench.report import frame
-from bench.report.tables.result import blocks, check_baseline, result_table
+from bench.report.tables.blocks import blocks, check_baseline
+from bench.report.tables.result import result_table
 from tests.factories import METHODS, TASKS, cell_key, write_done, write_grid
 
 

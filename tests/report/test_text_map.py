@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 from bench.report import build_report, frame
 from bench.report.figures import collect as figures
 from bench.report.figures import text_map
-from bench.report.tables.result import blocks
+from bench.report.tables.blocks import blocks
 from bench.store.records import StageUse, write_record
 from tests.factories import cell_key, done_record
 

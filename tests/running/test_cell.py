@@ -9,17 +9,10 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from bench.core.texts import Texts
-from bench.data.load import Gold
+from bench.data.task import Gold
 from bench.running import cell
-from bench.running.cell import (
-    ContractError,
-    check_predictions,
-    curve_point,
-    last_best,
-    run_method,
-    score_steps,
-    train_arrays,
-)
+from bench.running.contract import ContractError, check_predictions, run_method
+from bench.running.scoring import curve_point, last_best, score_steps, train_arrays
 from methods.base import NoisyTask, Predictions
 
 CLASSES = 3

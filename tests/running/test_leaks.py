@@ -12,7 +12,7 @@ from bench.grid.cells import choose_method, plan
 from bench.grid.options import load_options
 from bench.noise.draw import draw
 from bench.noise.select import sources_for
-from bench.running.cell import opened
+from bench.running.contract import opened
 from bench.running.runner import run
 from methods import registry
 from tests.conftest import review_rows, write_csv

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.core.errors import UsageError
-from bench.training import device
+from bench.training import device, distributed
 
 
 @pytest.fixture
@@ -76,17 +76,17 @@ def test_one_accelerator_a_precision_and_a_new_one_for_another():
 
 
 def test_a_single_process_is_the_first_decides_alone_and_sums_to_itself():
-    assert (device.processes(), device.rank(), device.is_first_process()) == (1, 0, True)
+    assert (distributed.processes(), distributed.rank(), distributed.is_first_process()) == (1, 0, True)
     value, array = object(), np.arange(3, dtype=np.float32)
-    assert device.decided_by_first_process(value) is value
-    assert device.sum_over_processes(array) is array
-    device.wait_for_all()
+    assert distributed.decided_by_first_process(value) is value
+    assert distributed.sum_over_processes(array) is array
+    distributed.wait_for_all()
 
 
 def test_the_launcher_says_how_many_there_are(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setenv("RANK", "2")
-    assert (device.processes(), device.rank(), device.is_first_process()) == (3, 2, False)
+    assert (distributed.processes(), distributed.rank(), distributed.is_first_process()) == (3, 2, False)
 
 
 def test_seeding_the_global_stream_is_torchs_own():

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, LINE, ORANGE, PAPER, new_figure, short
 from bench.report.figures.plan import Plan, make_plan
 from bench.report.frame import Results
-from bench.report.tables.result import Block
+from bench.report.tables.blocks import Block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

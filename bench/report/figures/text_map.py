@@ -13,7 +13,7 @@ from bench.report.figures.by_task import GREY, INK, ORANGE, PAPER, panels, short
 from bench.report.figures.plan import Plan, make_plan
 from bench.report.frame import Results
 from bench.report.many_classes import MOST_NAMES
-from bench.report.tables.result import Block
+from bench.report.tables.blocks import Block
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.report.frame import Results, load
+from bench.report.tables.blocks import blocks, check_baseline
 from bench.report.tables.model import Entry, Table, parts
-from bench.report.tables.result import blocks, check_baseline, result_table
+from bench.report.tables.result import result_table
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -15,8 +15,9 @@ from bench.report import words
 from bench.report.figures.collect import Plan
 from bench.report.frame import Results
 from bench.report.gaps import Gap
+from bench.report.tables.blocks import Block
+from bench.report.tables.entries import BOLD_TEXT, RULE_TEXT
 from bench.report.tables.model import Table, parts
-from bench.report.tables.result import BOLD_TEXT, RULE_TEXT, Block
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -10,7 +10,7 @@ import numpy as np
 from bench.core.seeds import named_generator
 from bench.report.frame import Results
 from bench.report.tables import stats
-from bench.report.tables.result import Block, Column
+from bench.report.tables.blocks import Block, Column
 
 MOST_CELLS = 2000
 """From so many cells on the bootstrap is left out unless asked for: it reads the arrays of every cell."""

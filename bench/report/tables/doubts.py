@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.report.tables import stats
+from bench.report.tables.blocks import Block
 from bench.report.tables.model import number
-from bench.report.tables.result import Block
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,20 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 from bench.report.tables import stats
-from bench.report.tables.model import METRICS, Entry, Head, Metric, Row, Table
-from bench.report.tables.result import (
+from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
+from bench.report.tables.entries import (
     RULE_TEXT,
-    Block,
-    Column,
     average_sentences,
-    averages,
     column_head,
-    common_columns,
     difference,
     entry,
     reference_sentences,
-    row_kind,
 )
+from bench.report.tables.model import METRICS, Entry, Head, Metric, Row, Table
 
 
 def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) -> Table | None:

@@ -5,18 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from bench.report.tables import stats
+from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
+from bench.report.tables.entries import BOLD_TEXT, RULE_TEXT, mark_best, summary
 from bench.report.tables.model import METRICS, Entry, Head, Row, Table
-from bench.report.tables.result import (
-    BOLD_TEXT,
-    RULE_TEXT,
-    Block,
-    Column,
-    averages,
-    common_columns,
-    mark_best,
-    row_kind,
-    summary,
-)
 
 
 def summary_tables(block: Block, rule: str, baseline: str | None) -> list[Table]:

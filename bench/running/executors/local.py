@@ -46,7 +46,7 @@ from bench.running.outcomes import keep_failure, prepare_results
 from bench.running.runner import WAIT_SECONDS, Session, records_before, run, run_one, settled
 from bench.store.claims import Claims
 from bench.store.records import read_record
-from bench.training import device
+from bench.training import device, distributed
 
 GRACE_SECONDS = 30.0
 """How long after --timeout a worker may take to give a cell up by itself before it is killed."""
@@ -83,7 +83,7 @@ class Local(Executor):
         """See `Executor.run`. A time limit needs a worker too: it can be killed."""
         options = plan.options
         several = options.jobs > 1 or options.processes_per_cell > 1 or options.timeout is not None
-        if several and device.processes() == 1:
+        if several and distributed.processes() == 1:
             return run_workers(plan, tell, force=force, stop=stop)
         return run(plan, lambda event: tell(event.message), force=force, stop=stop)
 

@@ -17,7 +17,7 @@ from typing import TextIO
 from bench.grid.cells import Plan
 from bench.running.events import Event, Held, Message, Ready, Unknown
 from bench.running.runner import Session, run_one
-from bench.training import device
+from bench.training import distributed
 
 PROGRESS_SECONDS = 0.5
 
@@ -31,14 +31,14 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
     faulthandler.enable()  # a crash in native code leaves a trace in the log of errors
     signal.signal(signal.SIGTERM, _leave)
     queue: SimpleQueue = SimpleQueue()
-    if device.is_first_process():  # of those that train a cell together; it tells the others
+    if distributed.is_first_process():  # of those that train a cell together; it tells the others
         threading.Thread(target=_read, args=(orders, queue), daemon=True).start()
     out = _Events(events)
     session = Session(plan.options, out.listen, {})
     cells = {cell.key.hash: cell for cell in plan.cells}
     gc.freeze()  # see runner.run
     out.send(Ready())
-    while (order := device.decided_by_first_process(device.is_first_process() and queue.get())) is not None:
+    while (order := distributed.decided_by_first_process(distributed.is_first_process() and queue.get())) is not None:
         cell = cells.get(order["hash"])
         if cell is None:
             out.send(Unknown(hash=order["hash"]))
@@ -47,7 +47,7 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
         session.before = {order["hash"]: tuple(order["before"])} if order["before"] else {}
         if run_one(cell, session) is None:
             out.send(Held(hash=order["hash"]))
-    device.wait_for_all()
+    distributed.wait_for_all()
 
 
 def own_streams() -> tuple[TextIO, TextIO]:
@@ -81,7 +81,7 @@ class _Events:
 
     def send(self, message: Message) -> None:
         """One line. Where nobody reads any more, this process leaves."""
-        if not device.is_first_process():
+        if not distributed.is_first_process():
             return
         try:
             self.file.write(message.line + "\n")

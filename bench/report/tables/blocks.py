@@ -1,0 +1,143 @@
+"""The cells of one set-up, indexed for tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.core.errors import UsageError
+from bench.report.names import natural
+from bench.report.tables.model import METRICS, Kind, pick
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Column = tuple[str, str]  # (task, noise)
+KINDS = ("column", "llm", "weak", "synthetic", None)
+"""Kinds of noise sources in the order of the columns."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The cells of one set-up, indexed for tables: what every table of that set-up is made from."""
+
+    setup: str
+    methods: list[str]  # baseline first, references last
+    references: frozenset[str]  # do not compete: told gold, or among `readers`
+    readers: frozenset[str]  # opened data files of the task by themselves
+    columns: list[Column]
+    kinds: dict[Column, str | None]  # llm, weak, synthetic, column
+    rows: dict[tuple[str, Column], list[dict]] = field(repr=False)  # (method, column) -> cells
+    superseded: frozenset[Column] = frozenset()  # of older data: in no average, test or headline
+
+    def values(self, method: str, column: Column, name: str, scale: float = 1.0) -> dict[int, float]:
+        """The scores by seed of one method in one column."""
+        found = self.rows.get((method, column), ())
+        return {row["seed"]: scale * row[name] for row in found if row[name] is not None and row[name] == row[name]}
+
+    def ids(self, method: str, columns: list[Column]) -> tuple[str, ...]:
+        """Ids of a method's cells in some columns."""
+        return tuple(row["cell"] for column in columns for row in self.rows.get((method, column), ()))
+
+    def current(self, columns: list[Column] | None = None) -> list[Column]:
+        """The columns, or those among `columns`, whose data are the newest of their source."""
+        return [c for c in (self.columns if columns is None else columns) if c not in self.superseded]
+
+    def noises(self) -> list[str]:
+        """Noise sources in the order of the columns."""
+        order = sorted(self.columns, key=lambda column: (KINDS.index(self.kinds[column]), _by_age(column[1])))
+        return list(dict.fromkeys(noise for _, noise in order))
+
+    def tasks(self) -> list[str]:
+        """Tasks in order of their names."""
+        return list(dict.fromkeys(task for task, _ in self.columns))
+
+
+def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
+    """The method label that differences are taken to; None when the default `plain` was not run.
+
+    Raises UsageError for another name that is not among the results.
+    """
+    labels = sorted(cells["method_label"].unique())
+    if baseline in labels:
+        return baseline
+    variants = [label for label in labels if label.startswith(f"{baseline}[")]
+    if len(variants) == 1:
+        return variants[0]
+    if variants:
+        raise UsageError(f"baseline '{baseline}' fits {' and '.join(variants)}: write one of them in full")
+    if baseline == "plain":
+        return None
+    return pick("baseline", baseline, labels)
+
+
+def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
+    """One block a set-up, the largest first. Columns in which nothing could be scored for want of gold are left out."""
+    names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
+    names += ["opened_files", "age", "labeller_test_accuracy", "labeller_test_no_answer", "no_answer_train"]
+    names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
+    names += ["peak_memory_mb", "parameters", "device", *(name for name in cells.columns if "labelling_" in name)]
+    names += [name for name in cells.columns if name.rsplit("_", 1)[0] in METRICS or "_noisy_valid" in name]
+    names += [name for name in cells.columns if name.endswith("_oracle_best")]
+    wanted = cells[list(dict.fromkeys(names))].sort_values("seed", kind="stable")
+    by_setup: dict[str, list[dict]] = defaultdict(list)
+    for row in wanted.astype(object).where(wanted.notna(), None).to_dict("records"):
+        by_setup[row["setup"]].append(row)
+    made = [_block(setup, rows, baseline) for setup, rows in by_setup.items()]
+    return sorted(made, key=lambda block: (-sum(map(len, block.rows.values())), block.setup))
+
+
+def _block(setup: str, rows: list[dict], baseline: str | None) -> Block:
+    index: dict[tuple[str, Column], list[dict]] = defaultdict(list)
+    scored: dict[Column, bool] = defaultdict(bool)
+    kinds: dict[Column, int] = {}
+    for row in rows:
+        column = (row["task"], row["noise"])
+        index[row["method_label"], column].append(row)
+        scored[column] |= row["has_gold"] is not False
+        kinds[column] = min(kinds.get(column, len(KINDS)), KINDS.index(row["noise_kind"]))
+    readers = frozenset(row["method_label"] for row in rows if row["opened_files"])
+    references = readers | {row["method_label"] for row in rows if row["sees_gold"]}
+    columns = sorted((c for c in scored if scored[c]), key=lambda c: (c[0], kinds[c], _by_age(c[1])))
+    methods = sorted(
+        {method for method, column in index if scored[column]},
+        key=lambda name: (name in references, name != baseline, natural(name)),
+    )
+    named = {column: KINDS[kinds[column]] for column in columns}
+    superseded = frozenset((row["task"], row["noise"]) for row in rows if row["age"])
+    return Block(setup, methods, references, readers, columns, named, dict(index), superseded)
+
+
+def _by_age(noise: str) -> list:
+    """A sorting key that puts `gpt`, `gpt (older data)` and `gpt (older data 2)` in this order."""
+    return natural(noise.rstrip(")"))
+
+
+def common_columns(block: Block, columns: list[Column], name: str) -> tuple[list[Column], list[str]]:
+    """The columns in which every compared method has a score, and the methods left out of that comparison.
+
+    Columns of superseded data do not count. A method with scores in fewer than half as many columns as the fullest
+    one is left out: it would shrink everybody's average to its own few columns. References do not count.
+    """
+    columns = block.current(columns)
+    competing = [method for method in block.methods if method not in block.references]
+    have = {method: {column for column in columns if block.values(method, column, name)} for method in competing}
+    most = max((len(found) for found in have.values()), default=0)
+    compared = {method: found for method, found in have.items() if found and 2 * len(found) >= most}
+    shared = [column for column in columns if compared and all(column in found for found in compared.values())]
+    return shared, [method for method, found in have.items() if found and method not in compared]
+
+
+def averages(block: Block, method: str, columns: list[Column], name: str, scale: float = 1.0) -> dict[int, float]:
+    """By seed: the mean over `columns`, for the seeds that have all of them."""
+    values = [block.values(method, column, name, scale) for column in columns]
+    if not values or not all(values):
+        return {}
+    shared = set.intersection(*(set(by_seed) for by_seed in values))
+    return {seed: sum(by_seed[seed] for by_seed in values) / len(values) for seed in sorted(shared)}
+
+
+def row_kind(block: Block, method: str, baseline: str | None) -> Kind:
+    """Whether a row is the baseline, a reference that is no contender, or a method."""
+    return "reference" if method in block.references else "baseline" if method == baseline else "method"

@@ -1,0 +1,78 @@
+"""Predictions scored against gold, and the arrays that a record keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.data.task import Gold
+from bench.store import metrics
+from bench.store.records import CurvePoint, ScoreSet
+from methods.base import Predictions
+
+
+def score_steps(
+    steps: list[Predictions], noisy_valid: np.ndarray, noisy_train: np.ndarray, gold: Gold
+) -> tuple[ScoreSet | None, list[CurvePoint], dict[str, np.ndarray]]:
+    """Scores of last / noisy-valid / oracle-best, the curve over steps, and the arrays to store.
+
+    Scores are those of the float16 probabilities that are stored, so anyone can compute them again. Without gold
+    in the test split there are no scores, and no oracle-best; where no valid text has an answer, no noisy-valid.
+    """
+    rounded = [step.test.astype(np.float16) for step in steps]
+    curve = [curve_point(step, kept, noisy_valid, noisy_train, gold) for step, kept in zip(steps, rounded, strict=True)]
+    last = len(steps) - 1
+    answered = bool((noisy_valid >= 0).any())
+    selected = last_best([point.noisy_valid_accuracy for point in curve]) if answered else None
+    arrays = {"test_last": rounded[last]} | ({} if selected is None else {"test_noisy_valid": rounded[selected]})
+    if gold.test is None:
+        return None, curve, arrays
+    best = last_best([point.test_accuracy for point in curve])
+    scored = {at: metrics.score(rounded[at], gold.test, steps[at].step) for at in {last, selected, best} - {None}}
+    bins = metrics.reliability_bins(rounded[last], gold.test)
+    arrays |= {
+        "test_oracle_best": rounded[best],
+        "gold": gold.test.astype(np.int64),
+        "bins_count": bins.count,
+        "bins_accuracy": bins.accuracy,
+        "bins_confidence": bins.confidence,
+    }
+    return ScoreSet(last=scored[last], noisy_valid=scored.get(selected), oracle_best=scored[best]), curve, arrays
+
+
+def train_arrays(noisy: np.ndarray, gold: Gold) -> dict[str, np.ndarray]:
+    """The noisy labels of train (-1 = no answer) and, where known, the gold ones: int16[N_train] each."""
+    known = {} if gold.train is None else {"train_gold": gold.train.astype(np.int16)}
+    return {"train_labels": noisy.astype(np.int16)} | known
+
+
+def last_best(values: list[float]) -> int:
+    """Position of the largest value; of equal ones the last, so that a tie is no early stop."""
+    return len(values) - 1 - int(np.argmax(values[::-1]))
+
+
+def curve_point(
+    step: Predictions, test: np.ndarray, noisy_valid: np.ndarray, noisy_train: np.ndarray, gold: Gold
+) -> CurvePoint:
+    """One step as the scorer sees it: fit to rightly and to wrongly labelled training texts, test accuracy."""
+    answered = noisy_valid >= 0
+    agreed = step.valid.argmax(1)[answered] == noisy_valid[answered]
+    facts: dict[str, float | None] = {"noisy_valid_accuracy": share(agreed)}
+    if gold.test is not None:
+        values = metrics.simplex(test)
+        right = (values.argmax(1) == gold.test).astype(float)
+        facts["test_accuracy"] = float(right.mean())
+        facts["test_ece"] = metrics.expected_calibration_error(values.max(1), right)
+    if step.train is not None and gold.train is not None:
+        seen = (noisy_train >= 0) & ~np.isnan(step.train).any(1)
+        predicted = np.nan_to_num(step.train).argmax(1)
+        wrong = seen & (noisy_train != gold.train)
+        correct = seen & (noisy_train == gold.train)
+        facts["fit_correct"] = share(predicted[correct] == noisy_train[correct])
+        facts["fit_wrong"] = share(predicted[wrong] == noisy_train[wrong])
+        facts["recovered_wrong"] = share(predicted[wrong] == gold.train[wrong])
+    return CurvePoint(step=step.step, **facts)
+
+
+def share(hits: np.ndarray) -> float | None:
+    """The mean of booleans; None of nothing."""
+    return float(hits.mean()) if len(hits) else None

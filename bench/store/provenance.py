@@ -1,0 +1,52 @@
+"""Which code and packages made a record."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+PACKAGES = (
+    "noisy-label-bench",
+    "torch",
+    "transformers",
+    "accelerate",
+    "sentence-transformers",
+    "numpy",
+    "scikit-learn",
+)
+
+
+def utc_now() -> str:
+    """The time now, UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def code_version() -> str:
+    """The git commit of this code ("+" when changed since), or its release."""
+    root = Path(__file__).resolve().parents[2]
+    if (root / ".git").exists():
+        git = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10, check=False)
+        try:
+            commit = git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+            changed = git(["git", "status", "--porcelain", "--", "bench", "methods", "llm_labels"]).stdout.strip()
+        except (OSError, subprocess.TimeoutExpired):
+            return versions().get("noisy-label-bench", "")
+        return commit + ("+" if changed else "")
+    return versions().get("noisy-label-bench", "")

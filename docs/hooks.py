@@ -181,16 +181,9 @@ def cli_page() -> str:
     import typer
     from typer.cli import get_docs_for_click
 
-    from bench.cli import app as cli
-    from bench.cli import check as cli_data
-    from bench.cli import label as cli_labels
-    from bench.cli import prune as cli_upkeep
+    from bench.cli.app import app
 
-    if not any(command.name == "list" for command in cli.app.registered_commands):
-        cli_data.attach(cli.app)
-        cli_upkeep.attach(cli.app)
-        cli_labels.attach(cli.app)
-    command = typer.main.get_command(cli.app)
+    command = typer.main.get_command(app)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="bench")
     text = re.sub(r"^\* `(--install-completion|--show-completion)`.*\n", "", text, flags=re.MULTILINE)
     for name, each in command.commands.items():  # in full, where the list of commands cuts them

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem, listed
 from bench.core.files import write_atomically
-from bench.core.texts import Texts
+from bench.core.texts import SPLITS, Prompting, Texts
 from bench.data.readers.tables import read_table
 from llm_labels.cache import shortened
 
@@ -46,7 +46,6 @@ __all__ = [
     "write_label_set",
 ]
 
-SPLITS = ("train", "valid", "test")
 SETS = Path(__file__).parent / "sets"
 """The label sets that come with this project."""
 
@@ -82,7 +81,7 @@ class Card(BaseModel):
     schema_version: Literal[1] = 1
     labeller: str = Field(min_length=1, description="short name, e.g. 'smollm2'")
     revision: str = Field(description="exact model: hub id and revision, server model id, or SHA-256 of the weights")
-    prompting: Literal["zero", "few"]
+    prompting: Prompting
     task: str = Field(min_length=1)
     label_names: list[str] = Field(min_length=2, description="class id = position")
     prompt_hash: str = Field(description="SHA-256 of the whole prompt: template, label words, examples")

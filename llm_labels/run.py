@@ -20,6 +20,7 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.files import slug, write_atomically
 from bench.core.seeds import named_generator
+from bench.core.texts import PROMPTINGS, SPLITS
 from llm_labels.cache import Answer, AnswerCache, answer_key
 from llm_labels.decode import UNFINISHED
 from llm_labels.labellers import Labeller, Question
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Labelling", "Progress", "label_task", "rows_to_label"]
 
-SPLITS = ("train", "valid", "test")
 SYNC_EVERY = 30.0
 """Seconds between forced writes of the answer cache to the disk."""
 
@@ -96,7 +96,7 @@ def label_task(
     rows that were answered.
     Raises UsageError before anything is asked where the request makes no sense.
     """
-    if prompting not in ("zero", "few"):
+    if prompting not in PROMPTINGS:
         raise UsageError(f"prompting '{prompting}' is unknown: choose zero or few")
     wrong = [split for split in splits if split not in SPLITS]
     if wrong or not splits:

@@ -14,17 +14,15 @@ import numpy as np
 import pandas as pd
 
 from bench.core.seeds import named_generator, named_seed
-from bench.core.selectors import quoted
+from bench.core.texts import SPLITS
 from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance_dependence, symmetric_departure
 
 if TYPE_CHECKING:
     from bench.data.task import TaskData
-    from bench.noise.label_sets import LabelSetRef
 
-__all__ = ["Study", "estimate_noise_rate", "study", "study_labels", "text_features"]
+__all__ = ["Study", "estimate_noise_rate", "study_labels", "text_features"]
 
-SPLITS = ("train", "valid", "test")
 AT_MOST = 5_000
 """Texts that the tests look at; more would take minutes and change no conclusion."""
 MANY = 100
@@ -60,37 +58,13 @@ class Study:
         return Study(*(pd.concat(parts, ignore_index=True) if parts else pd.DataFrame() for parts in frames))
 
 
-def study(task: TaskData, sets: Sequence[LabelSetRef], features: np.ndarray | None = None) -> Study:
-    """The report on the label sets `sets` of a task (see `bench.noise.label_sets.find_label_sets`) and on its columns.
-
-    `features` float[N_train, F]: sentence embeddings of all train texts, if at hand; else TF-IDF is used.
-    Raises UsageError for damaged files and sets of other texts, Unavailable where a download fails.
-    """
-    from pathlib import Path
-
-    from bench.noise.label_sets import read_labels
-    from llm_labels.labelsets import read_card
-
-    task = task.whole or task
-    labels = {ref.id: read_labels(ref, task) for ref in sets}
-    for name, values in task.columns.items():
-        whole = {split: SplitLabels(np.arange(len(part)), part) for split, part in values.items()}
-        labels[quoted(name) if name in labels else name] = whole
-    costs = {
-        ref.id: read_card(ref.place).cost
-        for ref in sets
-        if isinstance(ref.place, Path) and (ref.place / "card.json").is_file()
-    }
-    return study_labels(task, labels, features, costs)
-
-
 def study_labels(
     task: TaskData,
     sets: Mapping[str, Mapping[str, SplitLabels]],
     features: np.ndarray | None = None,
     costs: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Study:
-    """The report on labels in memory: set name -> split -> labels. See `study`."""
+    """The report on labels in memory: set name -> split -> labels; `bench.noise.study.study` reads those of a task."""
     task = task.whole or task
     train = task.train.texts
     if features is None and any("train" in parts for parts in sets.values()):

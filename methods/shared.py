@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from bench.core.errors import Skip
-from bench.core.texts import Texts
+from bench.core.texts import SPLITS, Texts
 from bench.training.encoders import Inputs
 from bench.training.stages import Arrays, hash_arrays
 from bench.training.trainer import Batch, softmax
@@ -29,7 +29,6 @@ from methods import confident, losses
 from methods import noise_rate as estimators
 from methods.base import NoisyTask, Predictions, Tools
 
-SPLITS = ("train", "valid", "test")
 RATE_RANGE = (0.05, 0.6)
 VERSIONS = {"tokens": 1, "embeddings": 1, "plain": 2, "branches": 2, "out of fold": 2, "noise rate": 1}
 """Bump one when its computation changes: old entries are then not found."""

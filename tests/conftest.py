@@ -160,15 +160,9 @@ def instant(tmp_path) -> Path:
 @functools.cache
 def application():
     """The whole command line, as the console script puts it together."""
-    from bench.cli import app as cli
-    from bench.cli import check as cli_data
-    from bench.cli import label as cli_labels
-    from bench.cli import prune as cli_upkeep
+    from bench.cli.app import app
 
-    cli_data.attach(cli.app)
-    cli_upkeep.attach(cli.app)
-    cli_labels.attach(cli.app)
-    return cli.app
+    return app
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What this machine has and lacks, each with the way out."""
+"""`bench doctor`: what this machine has and lacks, each with how to fix it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import typer
+from rich.markup import escape
+
+from bench.cli.options import DataDir, Results
+from bench.cli.shell import SOME_FAILED, app, friendly, out
 from bench.core.errors import BenchError
 
 MIN_FREE_GB = 2
@@ -23,6 +28,21 @@ class Fact(NamedTuple):
     state: Literal["ok", "absent", "missing"]
     name: str
     text: str
+
+
+@app.command()
+@friendly
+def doctor(results: Results = None, data_dir: DataDir = None) -> None:
+    """What this machine has: device, precision, packages, encoders, data, and what is missing with the way out."""
+    missing = 0
+    for fact in examine(results, data_dir):
+        missing += fact.state == "missing"
+        style = {"ok": "green", "absent": "yellow", "missing": "bold red"}[fact.state]
+        out.print(
+            f"[{style}]{fact.state:>7}[/] {escape(fact.name)}: {escape(fact.text)}", highlight=False, soft_wrap=True
+        )
+    if missing:
+        raise typer.Exit(SOME_FAILED)
 
 
 def examine(results: Path | None, data_dir: Path | None) -> Iterator[Fact]:

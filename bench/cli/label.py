@@ -1,4 +1,4 @@
-"""`bench label` and `bench labels`: make label sets with an LLM, and study those that exist."""
+"""`bench label`: make a label set with an LLM."""
 
 from __future__ import annotations
 
@@ -11,20 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from typer import Option
 
-from bench.cli import options as opt
-from bench.cli.app import OK, SOME_FAILED, err, friendly, out
-
-
-def attach(app: typer.Typer) -> None:
-    """Add the commands of this module to the application."""
-    app.command()(label)
-    app.command()(labels)
+from bench.cli.options import DataDir
+from bench.cli.shell import OK, SOME_FAILED, app, err, friendly, out
 
 
 def _help(text: str, panel: str = "What"):
     return Option(help=text, rich_help_panel=panel)
 
 
+@app.command()
 @friendly
 def label(
     llm: Annotated[str, _help("smollm2, gemma, a causal LM by name or path, a .gguf file, or a server's model")],
@@ -50,7 +45,7 @@ def label(
     price_out: Annotated[float | None, _help("US dollars per million output tokens", "Server")] = None,
     budget: Annotated[float | None, _help("stop cleanly after so many US dollars", "Server")] = None,
     prompt_file: Annotated[Path | None, _help("your own prompt, in the format of llm_labels/prompts")] = None,
-    data_dir: opt.DataDir = None,
+    data_dir: DataDir = None,
     out_dir: Annotated[Path, Option("--out", help="where label sets go: a data folder's llm_labels")] = Path(
         "llm_labels_out/llm_labels"
     ),
@@ -137,61 +132,3 @@ def _show_made(made, data) -> None:
     cost = ", ".join(f"{what} {amount:g}" for what, amount in made.card.cost.items())
     kept = f"{made.from_cache} answers were kept from before"
     out.print(f"label set in {escape(str(made.folder))} ({escape(cost)}; {kept})", highlight=False, soft_wrap=True)
-
-
-@friendly
-def labels(
-    tasks: opt.Tasks = None,
-    data_dir: opt.DataDir = None,
-    no_answer: opt.NoAnswer = None,
-    text_column: opt.TextColumn = None,
-    gold_column: opt.GoldColumn = None,
-    label_columns: opt.LabelColumns = None,
-    out_dir: Annotated[Path | None, Option("--out", help="also write the tables as CSV into this folder")] = None,
-) -> None:
-    """Study label sets and a file's columns: sizes, refusals, noise, confusion, agreement, estimates without gold."""
-    from bench.cli.labels import tables
-    from bench.core.errors import Unavailable, UsageError
-    from bench.core.files import write_atomically
-    from bench.core.selectors import unquoted
-    from bench.data.load import load_task
-    from bench.grid.options import load_options
-    from bench.noise.label_sets import find_label_sets
-    from llm_labels.study import Study, study
-
-    given = load_options({"tasks": tasks, "label_columns": label_columns, "no_answer": no_answer})
-    names = given.tasks or sorted({ref.task for ref in find_label_sets(data_dir)})
-    columns = {
-        "text_column": text_column,
-        "gold_column": gold_column,
-        "label_columns": given.label_columns and [unquoted(name)[0] for name in given.label_columns],
-        "no_answer": given.no_answer or (),
-    }
-    studies = []
-    for name in names:
-        try:
-            data = load_task(name, data_dir=data_dir, **columns)
-            sets = find_label_sets(data_dir, data.info.name)
-            if not sets and not data.columns:
-                raise UsageError(
-                    f"there is no label set for task {name}, and no column of labels: make a set with "
-                    f"`bench label --task {name}`, or name columns with --label-columns"
-                )
-            for note in data.notes:
-                err.print(escape(note), highlight=False, soft_wrap=True)
-            with err.status(f"studying {len(sets) + len(data.columns)} sets of labels of {escape(name)}"):
-                studies.append(study(data, sets))
-        except Unavailable as error:
-            if tasks:
-                raise
-            err.print(f"[yellow]skipped[/] {escape(name)}: {escape(str(error))}", highlight=False, soft_wrap=True)
-    if not studies:
-        raise UsageError("no label sets were found: make one with `bench label`, or name --data-dir")
-    joined = Study.join(studies)
-    for table in tables(joined):
-        out.print(table)
-        out.print()
-    if out_dir is not None:
-        for part in ("sizes", "kind", "agreement", "confusion"):
-            write_atomically(out_dir / f"{part}.csv", getattr(joined, part).to_csv(index=False).encode())
-        out.print(f"tables written to {escape(str(out_dir))}", highlight=False)

@@ -1,18 +1,81 @@
-"""What `bench labels` shows in a terminal: the study of label sets in a few narrow tables, rates in percent."""
+"""`bench labels`: the study of label sets in a few narrow tables, rates in percent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 from rich.markup import escape
 from rich.table import Table
+from typer import Option
 
+from bench.cli.options import grid_options
+from bench.cli.shell import app, err, friendly, out
+from bench.core.errors import Unavailable, UsageError
+from bench.core.files import write_atomically
+from bench.core.selectors import unquoted
 from bench.report.many_classes import MOST_CLASSES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["tables"]
 
 ABSENT = "–"
+
+
+@app.command()
+@friendly
+@grid_options(only=("tasks", "data_dir", "text_column", "gold_column", "label_columns", "no_answer"))
+def labels(
+    given: dict[str, Any],
+    out_dir: Annotated[Path | None, Option("--out", help="also write the tables as CSV into this folder")] = None,
+) -> None:
+    """Study label sets and a file's columns: sizes, refusals, noise, confusion, agreement, estimates without gold."""
+    from bench.data.load import load_task
+    from bench.grid.options import load_options
+    from bench.noise.label_sets import find_label_sets
+    from bench.noise.study import study
+    from llm_labels.study import Study
+
+    options = load_options(given)
+    names = options.tasks or sorted({ref.task for ref in find_label_sets(options.data_dir)})
+    studies = []
+    for name in names:
+        try:
+            data = load_task(
+                name,
+                data_dir=options.data_dir,
+                text_column=options.text_column,
+                gold_column=options.gold_column,
+                label_columns=options.label_columns and [unquoted(column)[0] for column in options.label_columns],
+                no_answer=options.no_answer or (),
+            )
+            sets = find_label_sets(options.data_dir, data.info.name)
+            if not sets and not data.columns:
+                raise UsageError(
+                    f"there is no label set for task {name}, and no column of labels: make a set with "
+                    f"`bench label --task {name}`, or name columns with --label-columns"
+                )
+            for note in data.notes:
+                err.print(escape(note), highlight=False, soft_wrap=True)
+            with err.status(f"studying {len(sets) + len(data.columns)} sets of labels of {escape(name)}"):
+                studies.append(study(data, sets))
+        except Unavailable as error:
+            if options.tasks:
+                raise
+            err.print(f"[yellow]skipped[/] {escape(name)}: {escape(str(error))}", highlight=False, soft_wrap=True)
+    if not studies:
+        raise UsageError("no label sets were found: make one with `bench label`, or name --data-dir")
+    joined = Study.join(studies)
+    for table in tables(joined):
+        out.print(table)
+        out.print()
+    if out_dir is not None:
+        for part in ("sizes", "kind", "agreement", "confusion"):
+            write_atomically(out_dir / f"{part}.csv", getattr(joined, part).to_csv(index=False).encode())
+        out.print(f"tables written to {escape(str(out_dir))}", highlight=False)
 
 
 def tables(study) -> list[Table]:

@@ -1,12 +1,40 @@
-"""What can be named, as plain rows for `bench list`."""
+"""`bench list`: what can be named."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
+from rich.markup import escape
+from rich.table import Table
+from typer import Argument
+
+from bench.cli.options import DataDir
+from bench.cli.shell import app, friendly, out
+from bench.core.errors import resolve
 from bench.data import tasks as task_files
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+@app.command("list")
+@friendly
+def list_things(
+    kind: Annotated[
+        str | None, Argument(help="tasks, methods, llms, noise, encoders or executors (default: all)")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """What can be named: tasks, methods, llms, noise, encoders, executors."""
+    for number, name in enumerate(CATALOGUE if kind is None else [resolve("kind", kind, CATALOGUE)]):
+        heads, rows = CATALOGUE[name](data_dir)
+        table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        if number:
+            out.print()
+        out.print(table)
 
 
 def tasks(data_dir: Path | None = None) -> Rows:
@@ -21,7 +49,7 @@ def tasks(data_dir: Path | None = None) -> Rows:
     return ("task", "what", "classes", "sources, in order", "licence"), rows
 
 
-def methods() -> Rows:
+def methods(data_dir: Path | None = None) -> Rows:
     """Every method with its parameters and their defaults."""
     import dataclasses
 
@@ -52,7 +80,7 @@ def llms(data_dir: Path | None = None) -> Rows:
     return ("labeller", "prompting", "tasks with labels"), rows
 
 
-def encoders() -> Rows:
+def encoders(data_dir: Path | None = None) -> Rows:
     """Encoders with a short name, and what else can be named."""
     from bench.training.encoders import DEFAULT_ENCODER, FROZEN_SUFFIX, PYPI_ENCODERS
     from bench.training.recipe import BY_ENCODER
@@ -64,3 +92,36 @@ def encoders() -> Rows:
     rows.append(("NAME or FOLDER", "any Hugging Face sequence encoder, safetensors weights"))
     rows.append((f"...{FROZEN_SUFFIX}", "its sentence embeddings once, a small MLP head trained on them"))
     return ("encoder", "what"), rows
+
+
+def noise(data_dir: Path | None = None) -> Rows:
+    """Synthetic noise, and what else `--noise` takes."""
+    from bench.core.registry import describe
+    from bench.noise.synthetic.base import NOISES
+
+    rows = [("weak", "majority vote of a task's labelling functions")]
+    rows += [(f"{name}@RATE", describe(cls)) for name, cls in NOISES.available().items()]
+    rows.append(("FILE.py@RATE", "a kind of noise of your own"))
+    return ("noise", "what"), rows
+
+
+def executors(data_dir: Path | None = None) -> Rows:
+    """Where cells can run, with the parameters of each."""
+    from bench.core.registry import describe
+    from bench.running.executors.base import EXECUTORS
+
+    rows = [
+        (name, describe(cls), ", ".join(f"{key}={field.default}" for key, field in cls.Options.model_fields.items()))
+        for name, cls in EXECUTORS.available().items()
+    ]
+    return ("executor", "what", "parameters"), rows
+
+
+CATALOGUE: dict[str, Callable[[Path | None], Rows]] = {
+    "tasks": tasks,
+    "methods": methods,
+    "llms": llms,
+    "noise": noise,
+    "encoders": encoders,
+    "executors": executors,
+}

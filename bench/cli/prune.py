@@ -5,24 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.markup import escape
 from typer import Option
 
-from bench.cli import options as opt
-from bench.cli.app import friendly, out
+from bench.cli.options import Results
+from bench.cli.shell import app, friendly, out
 
 SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-def attach(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command()(prune)
-
-
+@app.command()
 @friendly
 def prune(
-    results: opt.Results = None,
+    results: Results = None,
     max_size: Annotated[
         str | None,
         Option("--max-size", help="at most so much stays, what was used last: 500MB, 20GB", metavar="<size>"),

@@ -1,16 +1,65 @@
-"""What `bench report --compare` prints."""
+"""`bench report`: every table, figure and page from the records, or two results folders compared."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markup import escape
+from typer import Option
 
+from bench.cli.options import Results
+from bench.cli.shell import app, err, friendly, out, printable
 from bench.core.errors import UsageError
 
 SHOWN = 10
 """Lines of a list that are printed; the files have all."""
+
+
+@app.command()
+@friendly
+def report(
+    context: typer.Context,
+    results: Results = None,
+    out_dir: Annotated[Path | None, Option("--out", help="where to write (default RESULTS/report)")] = None,
+    format: Annotated[str | None, Option(help="md,latex,csv,html,figures (default all)")] = None,
+    baseline: Annotated[str, Option(help="method that the others are compared with")] = "plain",
+    rule: Annotated[str, Option(help="the step that counts: last, noisy_valid")] = "last",
+    against: Annotated[str | None, Option(help="published numbers beside ours: paper, or a YAML file")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, Option(metavar="BEFORE AFTER", help="two results folders: what changed, is it sure")
+    ] = None,
+    show: Annotated[bool, Option(help="print the main table")] = True,
+    full: Annotated[bool, Option("--full", help="leave nothing out, however many cells there are")] = False,
+) -> None:
+    """Regenerate every table and figure and the page from the records alone, or compare two results folders."""
+    from bench.core.selectors import split_list
+
+    formats = None if format is None else split_list(format)
+    if compare is not None:
+        refuse_with_compare(context, ("results", "baseline", "against"))
+        compare_folders(*compare, out_dir, formats, rule, show)
+        return
+    from bench.report import build_report, main_table
+    from bench.report.build import FORMATS
+    from bench.store.prune import refuse_links
+
+    folder = results or Path("results")
+    if out_dir is None:
+        refuse_links(folder)
+    out_dir, chosen = out_dir or folder / "report", formats or FORMATS
+    done = build_report(folder, out_dir, formats=chosen, baseline=baseline, rule=rule, against=against, full=full)
+    if show:
+        out.print(main_table(done.results, baseline=baseline, rule=rule, width=out.width))
+    for sentence in done.sentences + done.notes:
+        out.print(escape(printable(sentence)), highlight=False, soft_wrap=True)
+    for damaged in done.damaged:
+        err.print(f"[yellow]skipped[/] {escape(str(damaged.path))}: {escape(printable(damaged.why))}", highlight=False)
+    main_files = [path for path in done.files if path.parent == done.out]
+    out.print(f"{len(done.files)} files in {escape(str(done.out))}, among them:", highlight=False)
+    for path in sorted(main_files)[:12]:
+        out.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
 def refuse_with_compare(context: typer.Context, names: tuple[str, ...]) -> None:
@@ -23,7 +72,7 @@ def refuse_with_compare(context: typer.Context, names: tuple[str, ...]) -> None:
 
 
 def compare_folders(
-    before: Path, after: Path, out_dir: Path | None, formats: list[str] | None, rule: str, show: bool, out, printable
+    before: Path, after: Path, out_dir: Path | None, formats: list[str] | None, rule: str, show: bool
 ) -> None:
     """Compare two results folders, print the tables and write the files."""
     from bench.report.build import check_rule

@@ -1,14 +1,18 @@
-"""Records for people: one in full, or a folder of them as a table of statuses."""
+"""`bench show`, and a folder of records as a table of statuses."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from typer import Argument
 
 from bench.cli.display import STYLES, statuses_by_row
+from bench.cli.options import Results
+from bench.cli.shell import app, friendly, out
 from bench.core.errors import UsageError
 from bench.report.places import task_names
 from bench.store.noise_words import noise_words
@@ -16,6 +20,18 @@ from bench.store.records import Damaged, Record, ScoreSet, read_record, read_rec
 
 METRICS = ("accuracy", "macro_f1", "ece", "adaptive_ece", "classwise_ece", "mce", "brier", "nll")
 PERCENT = frozenset(METRICS) - {"brier", "nll"}
+
+
+@app.command()
+@friendly
+def show(
+    cell: Annotated[str, Argument(help="the beginning of a cell's hash, or the path of its record")],
+    results: Results = None,
+) -> None:
+    """One cell: its key, scores, costs, and the command line that makes it again."""
+    path, record = find_record(cell, results or Path("results"))
+    out.print(record_view(path, record))
+    out.print(f"again {record.command}", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def find_record(cell: str, results: Path) -> tuple[Path, Record]:

@@ -1,10 +1,15 @@
-"""The texts of a split."""
+"""The texts of a split, and the names of splits and of ways to prompt."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+SPLITS = ("train", "valid", "test")
+Prompting = Literal["zero", "few"]
+PROMPTINGS: tuple[str, ...] = get_args(Prompting)
 
 
 @dataclass(frozen=True)

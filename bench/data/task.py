@@ -11,11 +11,9 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
-from bench.core.texts import Texts
+from bench.core.texts import SPLITS, Texts
 from bench.data.readers.splits import repeats
 from bench.data.tasks import TaskInfo
-
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)

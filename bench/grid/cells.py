@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.core.errors import Skip, Unavailable, UsageError, resolve
 from bench.core.selectors import listed, parse, unquoted
+from bench.core.texts import PROMPTINGS
 from bench.data.load import load_task
 from bench.data.task import SPLITS, TaskData
 from bench.data.tasks import known
@@ -165,7 +166,7 @@ def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
     known = {ref.labeller for ref in sets}
     single = [name.rpartition("/")[0] or name for name in options.llms or [] if "(" not in name and name != "all"]
     wanted = {resolve("llm", name, known) for name in single} or known
-    prompting = options.prompting or ("zero", "few")
+    prompting = options.prompting or PROMPTINGS
     found = sorted({ref.task for ref in sets if ref.labeller in wanted and ref.prompting in prompting})
     if not found:
         raise UsageError(

@@ -13,15 +13,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from bench.core.errors import UsageError, first_problem, is_unicode, resolve, shown
 from bench.core.plain_yaml import NOT_YAML, load_words
 from bench.core.selectors import listed, quoted, split_list, there
+from bench.core.texts import PROMPTINGS
+from bench.training.recipe import Recipe
 
 PRESETS = Path(__file__).parent / "presets"
-RECIPE_OPTIONS = ("epochs", "batch_size", "learning_rate", "warmup", "clip", "dropout", "adam_epsilon", "weight_decay")
-RUNNING_OPTIONS = ("results", "executor", "jobs", "processes_per_cell", "stages", "timeout", "retry", "track")
-"""Options that say where and how cells run, and change no number."""
-LISTS = ("methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", "label_columns", "no_answer", "track")
-PROMPTING = ("zero", "few")
 MOST_SEEDS = 1000
 TRACKERS = ("tensorboard", "wandb", "mlflow")
+
+
+def _option(default: Any, description: str, panel: str = "Grid", metavar: str | None = None, **limits: Any) -> Any:
+    """A field with what the command line says of it: help, panel of the help, and the kind of its value."""
+    about = {"panel": panel} | ({"metavar": metavar} if metavar else {})
+    return Field(default, description=description, json_schema_extra=about, **limits)
+
+
+def _recipe(name: str, metavar: str, **limits: Any) -> Any:
+    """A field of the training recipe, described there; None: the recipe's default."""
+    description = Recipe.__pydantic_fields__[name].description or ""  # type: ignore[attr-defined]
+    return _option(None, description, "Training recipe", metavar, **limits)
 
 
 class GridOptions(BaseModel):
@@ -29,46 +38,61 @@ class GridOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    methods: list[str] = ["plain"]
-    tasks: list[str] | None = None
-    llms: list[str] | None = None
-    prompting: list[str] | None = None
-    noise: list[str] | None = None
-    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = [1, 2, 3]
-    encoder: list[str] = ["bert-base-uncased"]
-    sentence_encoder: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    warmup: float | None = None
-    clip: float | None = None
-    dropout: float | None = None
-    adam_epsilon: float | None = None
-    weight_decay: float | None = None
-    max_length: int | None = Field(None, ge=2, le=8192)
-    pooling: Literal["auto", "cls", "mean"] = "auto"
-    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
-    uncovered: Literal["uniform", "drop"] = "uniform"
-    text_column: str | None = None
-    gold_column: str | None = None
-    label_columns: list[str] | None = None
-    no_answer: list[str] | None = None
-    limit: int | None = Field(None, ge=2)
-    data_dir: Path | None = None
-    results: Path = Path("results")
-    executor: str = "local"
-    jobs: int = Field(1, ge=1)
-    processes_per_cell: int = Field(1, ge=1)
-    stages: bool = True
-    track: list[str] | None = None
-    timeout: float | None = Field(None, gt=0)  # seconds a cell
-    retry: Literal["failed", "none"] = "failed"
+    methods: list[str] = _option(["plain"], "plain, co-teaching, sidyp[num_samples=8], plain+ts, my.py")
+    llms: list[str] | None = _option(None, "labellers, or all: mixtral, smollm2, vote(a,b)")
+    tasks: list[str] | None = _option(None, "tasks, or paths of CSV/JSONL files and WRENCH folders")
+    prompting: list[str] | None = _option(None, "zero,few (default: all that exist)")
+    noise: list[str] | None = _option(None, "weak, sn@RATE, asn@RATE, idn@RATE, FILE.py@RATE")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = _option([1, 2, 3], "seeds, or ranges like 1-5 (default 1,2,3)")
+    encoder: list[str] = _option(
+        ["bert-base-uncased"], "Hugging Face name, local folder, or minilm; NAME:frozen (default bert-base-uncased)"
+    )
+    sentence_encoder: str | None = _option(None, "model for sentence embeddings (default: same as --encoder)")
+    limit: int | None = _option(
+        None, "at most N texts per split, the same for all methods and seeds", metavar="<int>", ge=2
+    )
 
-    @field_validator(*LISTS, mode="before")
+    epochs: int | None = _recipe("epochs", "<int>")
+    batch_size: int | None = _recipe("batch_size", "<int>")
+    learning_rate: float | None = _recipe("learning_rate", "<float>")
+    warmup: float | None = _recipe("warmup", "<float>")
+    clip: float | None = _recipe("clip", "<float>")
+    dropout: float | None = _recipe("dropout", "<float>")
+    adam_epsilon: float | None = _recipe("adam_epsilon", "<float>")
+    weight_decay: float | None = _recipe("weight_decay", "<float>")
+    max_length: int | None = _option(
+        None, "maximum tokens per text (default: set by the task)", "Training recipe", "<int>", ge=2, le=8192
+    )
+    pooling: Literal["auto", "cls", "mean"] = _option("auto", "auto, cls or mean", "Training recipe")
+    precision: Literal["auto", "no", "bf16", "fp16"] = _option(
+        "auto", "auto, no (float32, reproducible on a CPU), bf16 or fp16", "Training recipe"
+    )
+
+    data_dir: Path | None = _option(None, "folder with one sub-folder per task, and llm_labels/", "Data")
+    text_column: str | None = _option(None, "column of a table with the texts (default text)", "Data")
+    gold_column: str | None = _option(None, "column of a table with the gold labels; none: there is none", "Data")
+    label_columns: list[str] | None = _option(None, "columns of a table with noisy labels", "Data")
+    no_answer: list[str] | None = _option(None, "values that mean no answer: -1,abstain", "Data")
+    uncovered: Literal["uniform", "drop"] = _option("uniform", "texts without weak votes: uniform or drop", "Data")
+
+    results: Path = _option(Path("results"), "folder of results (default results)", "Running")
+    executor: str = _option(
+        "local", "local, ray[address=auto,gpus=0.25], slurm[partition=gpu,hours=24,gpus=1], my.py", "Running"
+    )
+    jobs: int = _option(1, "worker processes on this machine", "Running", "<int>", ge=1)
+    processes_per_cell: int = _option(1, "processes (GPUs) that train one cell together", "Running", "<int>", ge=1)
+    timeout: float | None = _option(None, "time limit per cell: 90s, 5m, 2h", "Running", "<time>", gt=0)  # seconds
+    retry: Literal["failed", "none"] = _option(
+        "failed", "whether failed cells are retried: failed (default), none", "Running"
+    )
+    stages: bool = _option(True, "share stages between cells", "Running")
+    track: list[str] | None = _option(None, "tensorboard,wandb,mlflow: curves of every cell", "Running")
+
+    @field_validator("*", mode="before")
     @classmethod
     def _split(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is None:
-            return None
+        if value is None or info.field_name not in LISTS:
+            return value
         parts = value if isinstance(value, (list, tuple)) else [value]
         if any(part is None or isinstance(part, (dict, list, tuple)) for part in parts):
             raise ValueError("must be a comma list, or a list of names or numbers")
@@ -97,12 +121,28 @@ class GridOptions(BaseModel):
     @field_validator("prompting")
     @classmethod
     def _prompting(cls, value: list[str] | None) -> list[str] | None:
-        return value and [resolve("prompting", part, PROMPTING) for part in value]
+        return value and [resolve("prompting", part, PROMPTINGS) for part in value]
 
     @field_validator("track")
     @classmethod
     def _track(cls, value: list[str] | None) -> list[str] | None:
         return value and [resolve("tracker", part, TRACKERS) for part in value]
+
+
+def names_in(panel: str) -> frozenset[str]:
+    """The options under one heading of the help: Grid, Training recipe, Data or Running."""
+    fields = GridOptions.model_fields.items()
+    return frozenset(name for name, field in fields if field.json_schema_extra["panel"] == panel)  # type: ignore[index,call-overload]
+
+
+LISTS = frozenset(name for name, field in GridOptions.model_fields.items() if "list[" in str(field.annotation))
+RECIPE_OPTIONS = tuple(
+    name
+    for name in GridOptions.model_fields
+    if name in names_in("Training recipe") and name not in ("max_length", "pooling", "precision")
+)
+RUNNING_OPTIONS = names_in("Running")
+"""Options that say where and how cells run, and change no number."""
 
 
 def task_list(value: str | Sequence[Any]) -> list[str]:

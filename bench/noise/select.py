@@ -20,6 +20,7 @@ from typing import Literal
 from bench.core.errors import Unavailable, UsageError, resolve, unknown
 from bench.core.registry import describe
 from bench.core.selectors import listed, quoted, split_list, unquoted
+from bench.core.texts import PROMPTINGS
 from bench.data.readers.columns import ROW_NUMBERS
 from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
@@ -28,7 +29,6 @@ from llm_labels.labelsets import OtherTexts
 
 __all__ = ["NoiseSource", "Selection", "names_twice", "parse_noise", "sources_for", "why_not"]
 
-PROMPTINGS = ("zero", "few")
 MAX_SHOWN = 1000  # characters of a list of columns
 RULES = ("vote", "dawid-skene")
 ENSEMBLE = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)

@@ -19,9 +19,9 @@ import numpy as np
 
 from bench.core.errors import Skip, UsageError
 from bench.core.seeds import named_generator
-from bench.core.texts import Texts
+from bench.core.texts import SPLITS, Texts
 from bench.data.load import load_task
-from bench.data.task import SPLITS, Gold, TaskData
+from bench.data.task import Gold, TaskData
 from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method
 from bench.noise.facts import NoisyLabels
@@ -61,7 +61,7 @@ def make_case(
     generator = named_generator("conformance", seed)
     info = TaskInfo("conformance", "small made-up task", tuple(f"class {c}" for c in range(classes)), 32, "", "")
     texts, gold, noisy = {}, {}, {}
-    for split, size in zip(("train", "valid", "test"), sizes, strict=True):
+    for split, size in zip(SPLITS, sizes, strict=True):
         classes_of = generator.permutation(np.arange(size) % classes)
         words = generator.integers(0, 8, (size, 6))
         texts[split] = Texts(
@@ -100,7 +100,7 @@ def predict(
 def permuted_gold(case: Case, seed: int = 7) -> Case:
     """The same texts and noisy labels with the gold labels of every split permuted."""
     generator = named_generator("permuted gold", seed)
-    gold = {split: generator.permutation(case.task.gold.of(split)) for split in ("train", "valid", "test")}
+    gold = {split: generator.permutation(case.task.gold.of(split)) for split in SPLITS}
     return Case(dataclasses.replace(case.task, gold=Gold(**gold)), case.labels)
 
 

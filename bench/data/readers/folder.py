@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import UsageError
+from bench.core.texts import SPLITS
 from bench.data.readers.columns import GOLD_COLUMNS, SPLIT_NAMES, TEXT_COLUMNS
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid, read_label_names
 from bench.data.readers.tables import FORMATS, Table, as_string, decode, ending, load_json, read_table
@@ -113,7 +114,7 @@ def _split_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
     for paths in found.values():
         if len(paths) > 1:
             raise UsageError(f"{folder} has {' and '.join(path.name for path in paths)}: keep one of them")
-    return {split: found[split][0] for split in ("train", "valid", "test") if split in found}, others
+    return {split: found[split][0] for split in SPLITS if split in found}, others
 
 
 def _is_wrench(path: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import UsageError, is_unicode
+from bench.core.texts import SPLITS
 from bench.data.readers.label_values import LabelSet, complaint, read
 from bench.data.readers.tables import load_json
 
@@ -24,7 +25,6 @@ __all__ = [
     "read_label_names",
 ]
 
-SPLITS = ("train", "valid", "test")
 MAX_TEXT_BYTES = 10 * 2**20
 """A longer text is a broken file (an unclosed quote) rather than a text; the tokenizer cuts shorter ones."""
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
+from bench.core.texts import SPLITS
 from bench.data.readers.columns import SPLIT_NAMES, Columns, Roles, cleaned, roles
 from bench.data.readers.label_values import LabelSet, Reading, complaint, inferred, is_number, key, read, silent
 from bench.data.readers.labellers import Found, chosen, chosen_without_gold
@@ -230,7 +231,7 @@ def _rows_by_split(table: Table, column: str | None, texts: Sequence[str]) -> di
         order = named_generator("split", count).permutation(count)
         n_test, n_valid = max(1, round(0.2 * count)), max(1, round(0.1 * count))
         parts = split_together(texts, order, n_valid, n_test, str(table.path))
-        return {split: np.sort(part) for split, part in zip(("train", "valid", "test"), parts, strict=True)}
+        return {split: np.sort(part) for split, part in zip(SPLITS, parts, strict=True)}
     given = [SPLIT_NAMES.get(value.strip().lower()) for value in table.column(column)]
     if None in given:
         row = given.index(None)
@@ -241,4 +242,4 @@ def _rows_by_split(table: Table, column: str | None, texts: Sequence[str]) -> di
     for needed in ("train", "test"):
         if needed not in given:
             raise UsageError(f"{table.path}: no row has the split '{needed}'")
-    return {split: np.flatnonzero(assigned == split) for split in ("train", "valid", "test") if split in given}
+    return {split: np.flatnonzero(assigned == split) for split in SPLITS if split in given}

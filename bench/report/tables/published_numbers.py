@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem
 from bench.core.plain_yaml import NOT_YAML, load_words
+from bench.core.texts import Prompting
 from bench.report.tables.model import pick
 
 FOLDER = Path(__file__).parent / "published"
 
-Prompting = Literal["zero", "few"]
 Metric = Literal["accuracy", "macro_f1", "ece"]
 
 

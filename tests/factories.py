@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.seeds import named_generator
-from bench.store.metrics import reliability_bins, score
+from bench.store.metrics.calibration import reliability_bins
 from bench.store.records import (
     CellKey,
     CurvePoint,
@@ -19,6 +19,7 @@ from bench.store.records import (
     StageUse,
     write_record,
 )
+from bench.store.scoring import score
 
 TASKS = {
     "trec": ("DESC", "ENTY", "HUM", "ABBR", "LOC", "NUM"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -152,6 +153,8 @@ def mistakes(confusion: pd.DataFrame) -> pd.DataFrame:
         row["right"] = float(part.loc[part["label"] == gold, "share"].sum())
         mistake = (others.iloc[0]["label"], float(others.iloc[0]["share"])) if len(others) else ("", 0.0)
         rows.append(row | dict(zip(("label", "wrong"), mistake, strict=True)))
+    import pandas as pd
+
     return pd.DataFrame(rows)
 
 
@@ -176,7 +179,7 @@ def _cost_names(sizes: pd.DataFrame) -> list[str]:
 
 def _cost_columns(sizes: pd.DataFrame) -> dict[str, Callable]:
     def amount(name: str) -> Callable:
-        return lambda row: ABSENT if pd.isna(row[name]) else f"{row[name]:,.10g}"
+        return lambda row: ABSENT if math.isnan(row[name]) else f"{row[name]:,.10g}"
 
     costs = {name.replace("_", " "): amount(name) for name in _cost_names(sizes)}
     return {"task": _text("task"), "labels": _text("labels")} | costs
@@ -217,4 +220,4 @@ def _asked(row: dict) -> str:
 
 
 def _absent(value) -> bool:
-    return value is None or (isinstance(value, float) and pd.isna(value))
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -15,11 +15,9 @@ from bench.cli.options import Results
 from bench.cli.shell import app, friendly, out
 from bench.core.errors import UsageError
 from bench.report.places import task_names
+from bench.store.metrics import METRICS
 from bench.store.noise_words import noise_words
 from bench.store.records import Damaged, Record, ScoreSet, read_record, read_records
-
-METRICS = ("accuracy", "macro_f1", "ece", "adaptive_ece", "classwise_ece", "mce", "brier", "nll")
-PERCENT = frozenset(METRICS) - {"brier", "nll"}
 
 
 @app.command()
@@ -126,10 +124,11 @@ def _scores(scores: ScoreSet) -> Table:
     rules = {rule: name for rule, name in rules.items() if getattr(scores, rule) is not None}
     heads = [f"{name}\nstep {getattr(scores, rule).step}" for rule, name in rules.items()]
     table = Table("test", *heads, box=None, pad_edge=False, header_style="bold")
-    for metric in METRICS:
-        values = [getattr(getattr(scores, rule), metric) for rule in rules]
-        shown = [f"{100 * value:.1f} %" if metric in PERCENT else f"{value:.3f}" for value in values]
-        table.add_row(metric.replace("_", " "), *shown)
+    for name, metric in METRICS.items():
+        values = [getattr(scores, rule).get(name) for rule in rules]
+        unit = " %" if metric.unit == "%" else ""
+        shown = ["–" if value is None else f"{metric.scale * value:.{metric.decimals}f}{unit}" for value in values]
+        table.add_row(name.replace("_", " "), *shown)
     return table
 
 

@@ -11,8 +11,9 @@ from bench.report import frame
 from bench.report.figures import collect as figures
 from bench.report.tables.blocks import Block, blocks, check_baseline
 from bench.report.tables.entries import RULE_TEXT
-from bench.report.tables.model import METRICS, parts, pick
+from bench.report.tables.model import parts, pick
 from bench.report.tables.result import result_table
+from bench.store.metrics import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,17 +15,16 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.report import names as labels
 from bench.report.places import ages, older, task_names
-from bench.store.metrics import simplex
+from bench.store.metrics import METRICS
+from bench.store.metrics.base import simplex
 from bench.store.noise_words import repeats_sentence
-from bench.store.records import CellKey, Damaged, Record, Scores, read_arrays, read_records
+from bench.store.records import CellKey, Damaged, Record, read_arrays, read_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RULES = ("last", "noisy_valid", "oracle_best")
 """Which step's predictions count; `oracle_best` is selected on the test set and is diagnostic only."""
-
-METRICS = tuple(name for name in Scores.model_fields if name != "step")
 
 COLUMNS = {
     "cell": "first 12 hex digits of the hash of the cell's full key",
@@ -77,7 +76,7 @@ COLUMNS = {
 } | {
     f"{metric}_{rule}": f"{metric.replace('_', ' ')} of the step '{rule.replace('_', ' ')}'"
     for rule in RULES
-    for metric in ("step", *METRICS)
+    for metric in ("step", *METRICS, "absent_classes")
 }
 """Every column of `cells.parquet` and `cells.csv`, and what it holds. Metrics are fractions, not percent."""
 

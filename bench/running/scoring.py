@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bench.data.task import Gold
-from bench.store import metrics
+from bench.store.metrics.base import simplex
+from bench.store.metrics.calibration import expected_calibration_error, reliability_bins
 from bench.store.records import CurvePoint, ScoreSet
+from bench.store.scoring import score
 from methods.base import Predictions
 
 
@@ -27,8 +29,8 @@ def score_steps(
     if gold.test is None:
         return None, curve, arrays
     best = last_best([point.test_accuracy for point in curve])
-    scored = {at: metrics.score(rounded[at], gold.test, steps[at].step) for at in {last, selected, best} - {None}}
-    bins = metrics.reliability_bins(rounded[last], gold.test)
+    scored = {at: score(rounded[at], gold.test, steps[at].step) for at in {last, selected, best} - {None}}
+    bins = reliability_bins(rounded[last], gold.test)
     arrays |= {
         "test_oracle_best": rounded[best],
         "gold": gold.test.astype(np.int64),
@@ -58,10 +60,10 @@ def curve_point(
     agreed = step.valid.argmax(1)[answered] == noisy_valid[answered]
     facts: dict[str, float | None] = {"noisy_valid_accuracy": share(agreed)}
     if gold.test is not None:
-        values = metrics.simplex(test)
+        values = simplex(test)
         right = (values.argmax(1) == gold.test).astype(float)
         facts["test_accuracy"] = float(right.mean())
-        facts["test_ece"] = metrics.expected_calibration_error(values.max(1), right)
+        facts["test_ece"] = expected_calibration_error(values.max(1), right)
     if step.train is not None and gold.train is not None:
         seen = (noisy_train >= 0) & ~np.isnan(step.train).any(1)
         predicted = np.nan_to_num(step.train).argmax(1)

@@ -85,7 +85,8 @@ class Tracked:
             self._summary({name: value for name, value in values.items() if value is not None}, point.step)
         if record is not None and record.scores is not None:
             last = record.scores.last
-            self._summary({f"last/{n}": value for n, value in last.model_dump(exclude={"step"}).items()}, last.step)
+            scores = {f"last/{n}": v for n, v in last.model_dump(exclude={"step"}).items() if v is not None}
+            self._summary(scores, last.step)
         self._summary({"failed": float(event.status == "failed")}, 0)
         self._all(lambda tracker: tracker.finish())
         self.open = {}

@@ -77,19 +77,29 @@ class DataFacts(Strict):
     repeats: dict[str, int] | None = None  # "test in train": texts of one split that are also in another
 
 
-class Scores(Strict):
-    """Metrics of one step's test probabilities (float16 rounding included); fractions in [0, 1] but NLL, Brier."""
+class Scores(BaseModel):
+    """Metrics of one step's test probabilities (float16 rounding included), by their names in `store.metrics`.
+
+    A record that is older than a metric does not have it: None, or absent where the metric is of another package.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None]
 
     step: int
     accuracy: float
-    macro_f1: float
+    macro_f1: float | None = None
     ece: float
-    adaptive_ece: float
-    classwise_ece: float
-    mce: float
-    brier: float
-    nll: float
+    adaptive_ece: float | None = None
+    classwise_ece: float | None = None
+    mce: float | None = None
+    brier: float | None = None
+    nll: float | None = None
     absent_classes: int = 0  # classes neither present in gold nor predicted, left out of macro-F1
+
+    def get(self, metric: str) -> float | None:
+        """The score of a metric by name; None where this record does not have it."""
+        return getattr(self, metric, None)
 
 
 class ScoreSet(Strict):

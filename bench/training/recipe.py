@@ -22,7 +22,9 @@ class Recipe:
     dropout: float = Field(0.1, ge=0, lt=1, description="probability, in the encoder and before the last layer (BERT)")
     adam_epsilon: float = Field(1e-9, gt=0, description="added to Adam's denominator (SiDyP's script)")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay; 0 = plain Adam (SiDyP's script)")
-    max_length: int = Field(128, ge=2, le=8192, description="tokens per text, longer ones are cut (a task may say more)")
+    max_length: int = Field(
+        128, ge=2, le=8192, description="tokens per text, longer ones are cut (a task may say more)"
+    )
     pooling: Literal["auto", "cls", "mean"] = "auto"
     precision: Literal["no", "bf16", "fp16"] = "no"
 

@@ -9,8 +9,9 @@ from bench.report import frame
 from bench.report.figures import by_task as plots
 from bench.report.figures import collect as figures
 from bench.report.tables.blocks import blocks
-from bench.store.metrics import expected_calibration_error, reliability_bins, score
+from bench.store.metrics.calibration import expected_calibration_error, reliability_bins
 from bench.store.records import read_arrays
+from bench.store.scoring import score
 from tests.factories import cell_key, write_done
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from bench.store.metrics import adaptive_calibration_error, reliability_bins, score, simplex
+from bench.store.metrics.base import simplex
+from bench.store.metrics.calibration import adaptive_calibration_error, reliability_bins
+from bench.store.scoring import score
 
 
 def random_case(rows=400, classes=5, seed=0, sharp=2.0):

@@ -19,7 +19,7 @@ from bench.report import names as labels
 from bench.report.frame import Results, load
 from bench.report.places import older
 from bench.report.tables import stats
-from bench.report.tables.model import METRICS
+from bench.store.metrics import METRICS
 from bench.store.records import CellKey, Record
 
 if TYPE_CHECKING:

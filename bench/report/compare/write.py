@@ -13,7 +13,8 @@ from bench.core.errors import UsageError
 from bench.core.files import write_atomically
 from bench.report.compare.match import ALPHA, COMPARED, Comparison, Line, Outcome
 from bench.report.output import render
-from bench.report.tables.model import METRICS, Entry, Head, Row, Table, number
+from bench.report.tables.model import Entry, Head, Row, Table, number
+from bench.store.metrics import METRICS
 from bench.store.records import Record
 
 FORMATS = ("md", "latex", "csv")

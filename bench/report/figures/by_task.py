@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from bench.report.many_classes import most_confused
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, row_kind
-from bench.report.tables.model import METRICS
+from bench.store.metrics import METRICS
 
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 INK, PAPER, LINE = "#1b1f24", "#ffffff", "#d8dde3"

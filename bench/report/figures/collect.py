@@ -14,7 +14,7 @@ from bench.report.figures.plan import Plan, make_plan, not_shown
 from bench.report.frame import Results
 from bench.report.many_classes import MOST_CLASSES, left_out
 from bench.report.tables.blocks import Block, Column
-from bench.report.tables.result import METRICS
+from bench.store.metrics import METRICS
 
 STYLE = Path(__file__).with_name("report.mplstyle")
 

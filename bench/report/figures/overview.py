@@ -24,8 +24,8 @@ from bench.report.figures.by_task import (
 from bench.report.figures.plan import Plan, make_plan, not_shown
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, averages, common_columns, row_kind
-from bench.report.tables.model import METRICS
 from bench.report.tables.significance import compared, ranks
+from bench.store.metrics import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, averages
-from bench.report.tables.model import METRICS, Entry, Head, Row, Table, number
+from bench.report.tables.model import Entry, Head, Row, Table, number
 from bench.report.tables.published_numbers import Gain, Published, Score
+from bench.store.metrics import METRICS
 
 if TYPE_CHECKING:
     from bench.report.frame import Results

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from bench.core.errors import UsageError
 from bench.report.names import natural
-from bench.report.tables.model import METRICS, Kind, pick
+from bench.report.tables.model import Kind, pick
+from bench.store.metrics import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block
-from bench.report.tables.model import Entry, Head, Metric
+from bench.report.tables.model import Entry, Head
+from bench.store.metrics import Metric
 from bench.store.noise_words import noise_words
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from bench.report.tables.entries import (
     entry,
     reference_sentences,
 )
-from bench.report.tables.model import METRICS, Entry, Head, Metric, Row, Table
+from bench.report.tables.model import Entry, Head, Row, Table
+from bench.store.metrics import METRICS, Metric
 
 
 def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) -> Table | None:

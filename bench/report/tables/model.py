@@ -5,33 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from bench.core.errors import UsageError, nearest
 from bench.core.files import slug as safe_name
-
-
-class Metric(NamedTuple):
-    """How a metric is shown."""
-
-    title: str
-    short: str
-    scale: float  # factor from the stored value to the shown one
-    unit: str
-    decimals: int
-    higher_is_better: bool
-
-
-METRICS = {
-    "accuracy": Metric("Accuracy", "accuracy", 100, "%", 1, True),
-    "macro_f1": Metric("Macro-F1", "macro-F1", 100, "%", 1, True),
-    "ece": Metric("Expected calibration error", "ECE", 100, "%", 1, False),
-    "adaptive_ece": Metric("Adaptive calibration error", "adaptive ECE", 100, "%", 1, False),
-    "classwise_ece": Metric("Classwise calibration error", "classwise ECE", 100, "%", 1, False),
-    "mce": Metric("Maximum calibration error", "maximum CE", 100, "%", 1, False),
-    "brier": Metric("Brier score", "Brier", 1, "", 3, False),
-    "nll": Metric("Negative log-likelihood", "NLL", 1, "nats", 3, False),
-}
 
 Kind = Literal["method", "baseline", "reference"]
 """What a row is; a reference never competes for being the best: it was told gold, or opened data by itself."""

@@ -22,7 +22,8 @@ from bench.report.tables.entries import (
     reference_sentences,
     summary,
 )
-from bench.report.tables.model import METRICS, Entry, Head, Row, Table
+from bench.report.tables.model import Entry, Head, Row, Table
+from bench.store.metrics import METRICS
 
 if TYPE_CHECKING:
     pass

@@ -10,7 +10,8 @@ from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
 from bench.report.tables.bootstrap import Draws
 from bench.report.tables.entries import RULE_TEXT
-from bench.report.tables.model import METRICS, Entry, Head, Row, Table, number
+from bench.report.tables.model import Entry, Head, Row, Table, number
+from bench.store.metrics import METRICS
 
 
 def compared(block: Block, name: str) -> tuple[list[str], list[Column]]:

@@ -7,7 +7,8 @@ import dataclasses
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
 from bench.report.tables.entries import BOLD_TEXT, RULE_TEXT, mark_best, summary
-from bench.report.tables.model import METRICS, Entry, Head, Row, Table
+from bench.report.tables.model import Entry, Head, Row, Table
+from bench.store.metrics import METRICS
 
 
 def summary_tables(block: Block, rule: str, baseline: str | None) -> list[Table]:
@@ -70,8 +71,8 @@ def selection_table(block: Block, methods: list[str], shared: list[Column], base
 
 
 def calibration_table(block: Block, methods: list[str], shared: list[Column], rule: str, baseline: str | None) -> Table:
-    """Every calibration metric, and macro-F1, averaged over the shared columns."""
-    names = ("ece", "adaptive_ece", "classwise_ece", "mce", "brier", "nll", "macro_f1")
+    """Every metric but accuracy, averaged over the shared columns."""
+    names = [name for name in METRICS if name != "accuracy"]
     grid: dict[str, list[Entry]] = {method: [] for method in methods}
     for position, name in enumerate(names):
         metric = METRICS[name]

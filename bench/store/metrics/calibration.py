@@ -1,0 +1,134 @@
+"""Calibration errors, and the bins of a reliability diagram."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.store.metrics.base import Metric, checked, register
+
+BINS = 15
+"""Number of bins of every calibration error."""
+
+
+class ReliabilityBins(NamedTuple):
+    """Confidence bins of equal width: how many examples, how often right, how confident."""
+
+    count: np.ndarray  # float32[bins]
+    accuracy: np.ndarray  # float32[bins], NaN where a bin is empty
+    confidence: np.ndarray  # float32[bins], NaN where a bin is empty
+
+
+def _bin_index(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """Bin of each value: [k/bins, (k+1)/bins), the last one closed."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    return np.minimum(np.digitize(confidence, edges) - 1, bins - 1)
+
+
+def _bin_sums(confidence: np.ndarray, right: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per bin: number of values, sum of `right`, sum of `confidence`; float64[bins] each."""
+    index = _bin_index(confidence, bins)
+    count = np.bincount(index, minlength=bins).astype(np.float64)
+    return count, np.bincount(index, right, bins), np.bincount(index, confidence, bins)
+
+
+def confidence_of(values: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence max_c P and whether the argmax is right; float64[N] each."""
+    predicted = values.argmax(axis=1)
+    return values[np.arange(len(values)), predicted], (predicted == classes).astype(np.float64)
+
+
+def reliability_bins(probabilities: np.ndarray, gold: np.ndarray, bins: int = BINS) -> ReliabilityBins:
+    """Counts, accuracy and mean confidence per confidence bin: the data of a reliability diagram.
+
+    `probabilities` float[N, C], `gold` int64[N]. Raises ValueError as `score` does.
+    """
+    count, right, confidence = _bin_sums(*confidence_of(*checked(probabilities, gold)), bins)
+    with np.errstate(invalid="ignore"):
+        means = (right / count, confidence / count)
+    return ReliabilityBins(count.astype(np.float32), *(mean.astype(np.float32) for mean in means))
+
+
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """ECE = sum_k (n_k / n) |accuracy_k - confidence_k| over bins of equal width (Guo et al. 2017, eq. 3).
+
+    `confidence` float[N] in [0, 1], `right` float[N] in {0, 1}.
+    """
+    _, hits, total = _bin_sums(confidence, right, bins)
+    return float(np.abs(hits - total).sum() / len(confidence))
+
+
+def maximum_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """MCE = max_k |accuracy_k - confidence_k| over the bins that hold anything (Guo et al. 2017, eq. 5)."""
+    count, hits, total = _bin_sums(confidence, right, bins)
+    filled = count > 0
+    return float((np.abs(hits - total)[filled] / count[filled]).max())
+
+
+def adaptive_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """ECE over bins of equal mass: sorted by confidence, cut by `array_split` (Nguyen and O'Connor 2015).
+
+    Equal confidences may fall on both sides of a cut; rights are averaged among them first, so that the
+    result does not depend on the order of the rows.
+    """
+    levels, inverse, counts = np.unique(confidence, return_inverse=True, return_counts=True)
+    mean_right = np.bincount(inverse, right) / counts
+    gaps = np.repeat(mean_right - levels, counts)
+    return float(sum(abs(part.sum()) for part in np.array_split(gaps, bins)) / len(confidence))
+
+
+def classwise_calibration_error(values: np.ndarray, classes: np.ndarray, bins: int = BINS) -> float:
+    """Mean over classes of the ECE of p_c against 1[y = c], equal-width bins (Kull et al. 2019).
+
+    `values` float64[N, C] on the simplex, `classes` int64[N].
+    """
+    rows, num_classes = values.shape
+    index = (_bin_index(values, bins) + bins * np.arange(num_classes)).ravel()
+    present = (classes[:, None] == np.arange(num_classes)).ravel()
+    gaps = np.bincount(index, present - values.ravel(), bins * num_classes)
+    return float(np.abs(gaps).sum() / (rows * num_classes))
+
+
+@register
+class ExpectedCalibrationError(Metric):
+    """ECE over bins of equal width (Guo et al. 2017, eq. 3)."""
+
+    name, title, short, order = "ece", "Expected calibration error", "ECE", 3
+
+    def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
+        """See `Metric.compute`."""
+        return expected_calibration_error(*confidence_of(probabilities, gold))
+
+
+@register
+class AdaptiveCalibrationError(Metric):
+    """ECE over bins of equal mass (Nguyen and O'Connor 2015)."""
+
+    name, title, short, order = "adaptive_ece", "Adaptive calibration error", "adaptive ECE", 4
+
+    def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
+        """See `Metric.compute`."""
+        return adaptive_calibration_error(*confidence_of(probabilities, gold))
+
+
+@register
+class ClasswiseCalibrationError(Metric):
+    """Mean over classes of the ECE of each class's probability (Kull et al. 2019)."""
+
+    name, title, short, order = "classwise_ece", "Classwise calibration error", "classwise ECE", 5
+
+    def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
+        """See `Metric.compute`."""
+        return classwise_calibration_error(probabilities, gold)
+
+
+@register
+class MaximumCalibrationError(Metric):
+    """The largest gap of any bin (Guo et al. 2017, eq. 5)."""
+
+    name, title, short, order = "mce", "Maximum calibration error", "maximum CE", 6
+
+    def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
+        """See `Metric.compute`."""
+        return maximum_calibration_error(*confidence_of(probabilities, gold))

@@ -20,6 +20,7 @@ from bench.running.cell import labels_for, tools_for
 from bench.running.contract import opened
 from bench.running.events import Event
 from bench.running.runner import run
+from bench.store.folder import ResultsFolder
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
 from methods import shared
@@ -63,7 +64,7 @@ def open_cells(**options: Any) -> list[OpenCell]:
     cannot run.
     """
     made = plan(load_options(options))
-    store = StageStore(made.options.results / "stages" if made.options.stages else None)
+    store = StageStore(ResultsFolder(made.options.results).stages if made.options.stages else None)
     return [_opened(cell, store) for cell in made.cells]
 
 

@@ -1,4 +1,4 @@
-"""What the site builds itself: a page for every method, the command line's reference, the notebooks as pages, MathML.
+"""What the site builds itself: a page a method, the command line's reference, notebooks as pages, reports, MathML.
 
 Equations become MathML while the site is built, so that pages need neither a script nor the network to show them.
 """
@@ -11,6 +11,7 @@ import inspect
 import json
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -18,12 +19,14 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 EQUATIONS = Path(__file__).with_name("methods.yaml")
+REPORTED = ("frozen", "deep-semeval", "deep-trec", "deep-tweets")
+"""Folders of results/reference whose report is part of the site."""
 MATH = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
 def on_files(files: Files, config) -> Files:
     """Add the pages that are made from the code."""
-    for path, text in (method_pages() | notebook_pages() | {"cli.md": cli_page()}).items():
+    for path, text in (method_pages() | notebook_pages() | {"cli.md": cli_page()} | report_pages()).items():
         files.append(File.generated(config, path, content=text))
     return files
 
@@ -173,6 +176,18 @@ def notebook_pages() -> dict[str, str]:
         title, _, rest = "\n\n".join(parts).partition("\n")
         hint = f"*This page shows prose and code; `notebooks/{path.name}` runs it and shows tables and figures.*"
         pages[f"notebooks/{path.stem}.md"] = f"{title}\n\n{hint}\n{rest}\n"
+    return pages
+
+
+def report_pages() -> dict[str, str]:
+    """The page of `bench report` for each of `REPORTED`, made from the committed records."""
+    from bench.report import build_report
+
+    pages = {}
+    for name in REPORTED:
+        with tempfile.TemporaryDirectory() as out:
+            page = build_report(ROOT / "results" / "reference" / name, Path(out), formats=["html"]).page
+            pages[f"reports/{name}.html"] = page.read_text("utf-8")
     return pages
 
 

@@ -74,6 +74,14 @@ def test_the_command_line_reference_has_every_command_and_option(site):
                 assert parameter.opts[0] in shown, f"bench {name} {parameter.opts[0]}"
 
 
+def test_reports_of_the_committed_results_are_part_of_the_site_and_linked(site):
+    shown = text_of(site / "reports" / "frozen.html")
+    assert "1,360 cells" in shown or "1360 cells" in shown
+    evidence = (site / "evidence.html").read_text("utf-8")
+    for page in (site / "reports").iterdir():
+        assert f'href="reports/{page.name}"' in evidence
+
+
 def test_every_notebook_is_a_page_and_is_listed(site):
     listed = (site / "notebooks.html").read_text("utf-8")
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.cli import check, doctor, label, labels, list, prune, report, run, show  # noqa: F401
+from bench.cli import check, doctor, label, labels, list, pack, prune, report, run, show  # noqa: F401
 from bench.cli.shell import app
 
 __all__ = ["app", "main"]

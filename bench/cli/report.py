@@ -43,12 +43,13 @@ def report(
         return
     from bench.report import build_report, main_table
     from bench.report.build import FORMATS
+    from bench.store.folder import ResultsFolder
     from bench.store.prune import refuse_links
 
     folder = results or Path("results")
     if out_dir is None:
         refuse_links(folder)
-    out_dir, chosen = out_dir or folder / "report", formats or FORMATS
+    out_dir, chosen = out_dir or ResultsFolder(folder).report, formats or FORMATS
     done = build_report(folder, out_dir, formats=chosen, baseline=baseline, rule=rule, against=against, full=full)
     if show:
         out.print(main_table(done.results, baseline=baseline, rule=rule, width=out.width))

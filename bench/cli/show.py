@@ -15,9 +15,10 @@ from bench.cli.options import Results
 from bench.cli.shell import app, friendly, out
 from bench.core.errors import UsageError
 from bench.report.places import task_names
+from bench.store.folder import CELL_DIGITS, ResultsFolder, packed
 from bench.store.metrics import METRICS
 from bench.store.noise_words import noise_words
-from bench.store.records import Damaged, Record, ScoreSet, read_record, read_records
+from bench.store.records import Damaged, Record, ScoreSet, has_record, read_record, read_records
 
 
 @app.command()
@@ -35,11 +36,11 @@ def show(
 def find_record(cell: str, results: Path) -> tuple[Path, Record]:
     """The record that a path or the beginning of a hash names. Raises UsageError when none or several fit."""
     path = Path(cell)
-    if path.suffix == ".json" and path.is_file():
+    if path.suffix == ".json" and has_record(path):
         paths = [path]
     else:
-        every = results.glob("cells/**/*.json")  # a file's name ends with the first 12 digits of its hash
-        paths = [path for path in every if path.stem.rpartition("-")[2].startswith(cell[:12])]
+        every = ResultsFolder(results).record_paths()  # a file's name ends with the first 12 digits of its hash
+        paths = [path for path in every if path.stem.rpartition("-")[2].startswith(cell[:CELL_DIGITS])]
     if not paths:
         raise UsageError(
             f"no record '{cell}' in '{results}': name the beginning of a hash (`bench run` shows them, records' names "
@@ -56,7 +57,8 @@ def find_record(cell: str, results: Path) -> tuple[Path, Record]:
 
 def record_view(path: Path, record: Record) -> Group:
     """A record in full: scores, noise, costs and hyper-parameters; its command stands apart, to be copied whole."""
-    key = record.key
+    key, pack = record.key, packed(path)
+    inside = f" (in {pack[0].path}; `bench pack --undo` lays it out)" if pack else ""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
@@ -87,9 +89,10 @@ def record_view(path: Path, record: Record) -> Group:
             add("diagnostics", ", ".join(f"{name}={_short(value)}" for name, value in record.diagnostics.items()))
     if record.error:
         add("error", f"{record.error.type}: {record.error.message}")
-        add("traceback", path.with_name(record.error.traceback_file or ""))
+        if record.error.traceback_file:
+            add("traceback", f"{path.with_name(record.error.traceback_file)}{inside}")
     add("made", f"{record.created} by code {record.code_version}")
-    add("record", path)
+    add("record", f"{path}{inside}")
     return Group(facts, *([_scores(record.scores)] if record.scores else []))
 
 

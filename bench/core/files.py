@@ -29,8 +29,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def prepared(path: Path, data: bytes) -> Iterator[Callable[[], None]]:
     """`data` on disk beside `path` under a temporary name; the function yielded renames it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, temporary = _temporary(path)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -40,6 +39,17 @@ def prepared(path: Path, data: bytes) -> Iterator[Callable[[], None]]:
         yield lambda: os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _temporary(path: Path, attempts: int = 5) -> tuple[int, str]:
+    """A new file beside `path`, open; its folder is made. Packing may remove an empty folder just then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except FileNotFoundError:
+        if attempts == 1:
+            raise
+        return _temporary(path, attempts - 1)
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:

@@ -15,6 +15,7 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.report import names as labels
 from bench.report.places import ages, older, task_names
+from bench.store.folder import CELL_DIGITS
 from bench.store.metrics import METRICS
 from bench.store.metrics.base import simplex
 from bench.store.noise_words import repeats_sentence
@@ -143,7 +144,7 @@ def _curve_fields() -> list[str]:
 def load(folder: Path) -> Results:
     """Read every record below `folder`. Raises UsageError when it holds none, or one of a newer schema."""
     folder = Path(folder)
-    if not folder.is_dir():
+    if not folder.exists():
         raise UsageError(f"results folder '{folder}' does not exist: run `bench run` first, or name one with --results")
     records: dict[str, Record] = {}
     damaged: list[Damaged] = []
@@ -196,7 +197,7 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
 def _row(record: Record, folder: Path) -> dict:
     key, data, noise = record.key, record.data, record.noise
     row = {
-        "cell": record.hash[:12],
+        "cell": record.hash[:CELL_DIGITS],
         "record": key.path(folder).relative_to(folder).as_posix(),
         "status": record.status,
         "reason": record.reason or (record.error.message if record.error else None),

@@ -13,6 +13,7 @@ from bench.data.readers.fetch import cache_dir
 from bench.data.readers.tables import FORMATS
 from bench.data.task import TaskData
 from bench.data.tasks import Hub, PackageFiles, Source
+from bench.store.folder import ResultsFolder
 from llm_labels.labelsets import SETS
 
 
@@ -34,7 +35,7 @@ def data_places(task: TaskData, data_dir: Path | None = None, results: Path | No
     if data_dir is not None:
         places += [(name, Path(data_dir) / name) for name in (task.info.name, "llm_labels")]
     if results is not None:
-        places += [("results/cells", Path(results) / "cells")]
+        places += [("results/cells", ResultsFolder(results).cells), ("results/packed.zip", results / "packed.zip")]
     for source in task.info.sources:
         places += _of_source(source)
     return [Place(name, os.path.realpath(path)) for name, path in [*places, *_own(Path(task.origin))]]

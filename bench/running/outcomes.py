@@ -6,7 +6,6 @@ import contextlib
 import json
 import tempfile
 import traceback
-import zipfile
 from pathlib import Path
 
 from bench.core.deadline import CellTimeout
@@ -17,9 +16,10 @@ from bench.running.cell import data_facts
 from bench.running.contract import sees_gold
 from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
+from bench.store.folder import ResultsFolder
 from bench.store.provenance import code_version, utc_now, versions
 from bench.store.prune import refuse_links, remove_leftovers
-from bench.store.records import SCHEMA, Damaged, ErrorFacts, Record, read_record, write_record
+from bench.store.records import SCHEMA, Damaged, ErrorFacts, Record, has_arrays, has_record, read_record, write_record
 from bench.training import distributed
 
 TRACEBACK = ".traceback.txt"
@@ -27,10 +27,12 @@ TRACEBACK = ".traceback.txt"
 
 def check_results_folder(results: Path) -> None:
     """Refuse a results folder that a newer version of bench wrote. Raises UsageError; writes nothing."""
-    path = results / "format.json"
+    path = ResultsFolder(results).marker
     there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
     if not there.is_dir():
-        raise UsageError(f"--results '{results}': '{there}' is a file: name a folder")
+        raise UsageError(
+            f"--results '{results}': '{there}' is a file: name a folder (a pack goes into one, as packed.zip)"
+        )
     if not path.exists():
         return
     try:
@@ -52,7 +54,10 @@ def prepare_results(results: Path) -> None:
     check_results_folder(results)
     refuse_links(results)
     marker = json.dumps({"schema": SCHEMA}).encode()
-    path = results / "format.json"
+    folder = ResultsFolder(results)
+    path = folder.marker
+    for pack in folder.packs():  # what is damaged is told before anything runs
+        pack.verify()
     try:
         if not path.exists() or path.read_bytes() != marker:
             write_atomically(path, marker)
@@ -68,10 +73,10 @@ def prepare_results(results: Path) -> None:
 def existing(cell: Cell, results: Path) -> Record | Damaged | None:
     """The record of a cell where there is one; a done record without whole arrays counts as damaged."""
     path = cell.key.path(results)
-    if not path.exists():
+    if not has_record(path):
         return None
     record = read_record(path)
-    if isinstance(record, Record) and record.status == "done" and not zipfile.is_zipfile(path.with_suffix(".npz")):
+    if isinstance(record, Record) and record.status == "done" and not has_arrays(path):
         return Damaged(path, "its arrays (.npz) are missing or torn")
     return record
 

@@ -14,7 +14,6 @@ from filelock import SoftFileLease
 
 from bench.core.deadline import CellTimeout, deadline
 from bench.core.errors import Skip
-from bench.core.files import signature
 from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
 from bench.noise.facts import NoisyLabels
@@ -24,7 +23,8 @@ from bench.running.events import CellStatus, Ended, Event, Listener, Summary
 from bench.running.outcomes import existing, keep, keep_failure, not_kept, prepare_results, without_result
 from bench.running.tracking import Tracked
 from bench.store.claims import Claims
-from bench.store.records import Damaged, Record
+from bench.store.folder import ResultsFolder
+from bench.store.records import Damaged, Record, record_version, same_version
 from bench.training import distributed
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
@@ -35,12 +35,12 @@ WAIT_SECONDS = 0.5
 
 
 Before = Mapping[str, tuple[int, int, int]]
-"""The records that there were when a run began: cell hash -> signature of the file."""
+"""The records that there were when a run began: cell hash -> version of the record."""
 
 
 def records_before(plan: Plan) -> Before:
     """The records of a plan's cells as they are now. What another process writes later is a result, not a leftover."""
-    found = {cell.key.hash: signature(cell.key.path(plan.options.results)) for cell in plan.cells}
+    found = {cell.key.hash: record_version(cell.key.path(plan.options.results)) for cell in plan.cells}
     return {cell: known for cell, known in found.items() if known}
 
 
@@ -61,7 +61,7 @@ class Session:
         if self.options.track:
             self.listen = Tracked(self.listen, self.options.track, results)
         self.claims = Claims(results)
-        self.stages = StageStore(results / "stages" if self.options.stages else None)
+        self.stages = StageStore(ResultsFolder(results).stages if self.options.stages else None)
         self.labels = LabelCache(self.stages)
 
     @property
@@ -120,7 +120,7 @@ def settled(cell: Cell, session: Session) -> Ended | None:
     if not isinstance(record, Record):
         return None
     # A record that came after this run began is another process's result of now: nothing to run again.
-    ours = signature(cell.key.path(session.results)) != session.before.get(cell.key.hash)
+    ours = not same_version(record_version(cell.key.path(session.results)), session.before.get(cell.key.hash))
     if record.status == "done" and (ours or not session.force):
         return Ended("cached", record)
     if record.status == "failed" and (ours or session.options.retry == "none"):
@@ -143,14 +143,14 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
         return finished(Ended(verdict[0], known and known.record, verdict[1])) if verdict else None
 
     path = cell.key.path(session.results)
-    seen = signature(path)
+    seen = record_version(path)
     if status := ended():  # what is done needs no claim
         return status
     try:
         with _held(cell, session) as lease:
             if not distributed.decided_by_first_process(bool(lease)):
                 return None
-            changed = distributed.decided_by_first_process(signature(path) != seen)
+            changed = distributed.decided_by_first_process(not same_version(record_version(path), seen))
             if changed and (status := ended()):
                 return status
             if cell.skip:

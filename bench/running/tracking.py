@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import Unavailable
+from bench.store.folder import ResultsFolder
 from bench.training import device, distributed
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Tracked:
     """A listener that tells trackers what it hears, and passes all but the metrics on to the next listener."""
 
     def __init__(self, listen: Callable[[Event], None], names: list[str], results: Path) -> None:
-        self.listen, self.names, self.folder = listen, names, results / "tracking"
+        self.listen, self.names, self.folder = listen, names, ResultsFolder(results).tracking
         self.open: dict[str, Any] = {}
 
     def __call__(self, event: Event) -> None:
@@ -60,7 +61,7 @@ class Tracked:
     def _start(self, name: str, cell: Cell) -> None:
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
-        run = cell.key.path(Path()).relative_to("cells").with_suffix("")
+        run = cell.key.path(Path()).relative_to(ResultsFolder("").cells).with_suffix("")
         self.folder.mkdir(parents=True, exist_ok=True)
         kind = LOGGER_TYPE_TO_CLASS[name]
         if name == "tensorboard":  # purge_step: an earlier attempt at this cell is not drawn into the same curve

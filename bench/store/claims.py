@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 from filelock import SoftFileLease, Timeout
 
+from bench.store.folder import ResultsFolder
+
 LEASE_SECONDS = 60.0
 """How long a lease of another host must have been silent; heart-beats come three times as often."""
 PATIENCE = 1.5
@@ -116,12 +118,13 @@ class Claims:
     """The leases of one results folder."""
 
     def __init__(self, results: Path) -> None:
-        self.folder = results / "claims"
+        self._results = ResultsFolder(results)
+        self.folder = self._results.claims
         self._waiting: dict[str, Taker] = {}
 
     def path(self, cell: str) -> Path:
         """Where the lease of a cell (by its hash) lies."""
-        return self.folder / f"{cell[:24]}.lease"
+        return self._results.lease_path(cell)
 
     def take(self, cell: str) -> SoftFileLease | None:
         """The lease of a cell, to be released; None while another process holds it. Raises OSError."""

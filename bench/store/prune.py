@@ -11,14 +11,11 @@ from pathlib import Path
 
 from bench.core.errors import UsageError
 from bench.store.claims import LEASE_SECONDS, Claims, holder
+from bench.store.folder import STAGE_DIGITS, ResultsFolder
 from bench.store.records import Record, read_records
 
 FRESH_SECONDS = 24 * 3600.0
 """While cells run, stages that were used within this time stay, also those that no record needs yet."""
-
-
-PARTS = ("cells", "stages", "claims", "slurm", "tracking", "report")
-"""The folders that bench writes to within a results folder."""
 
 
 def refuse_links(results: Path) -> None:
@@ -27,7 +24,7 @@ def refuse_links(results: Path) -> None:
     Nothing is written, and nothing removed, outside the folder that the user named.
     """
     root = results.resolve()
-    for part in PARTS:
+    for part in ResultsFolder.PARTS:
         folders = [Path(at, name) for at, names, _ in os.walk(results / part) for name in names]
         for folder in (results / part, *folders):
             if folder.is_symlink() and not folder.resolve().is_relative_to(root):
@@ -40,13 +37,14 @@ def refuse_links(results: Path) -> None:
 def leftovers(results: Path) -> list[Path]:
     """Temporary files under a results folder that no living process is writing."""
     # In this order: what is listed first was written under a claim, which is gone or still there afterwards.
+    there = ResultsFolder(results)
     found = [
         Path(folder, name)
-        for part in ("cells", "stages", "claims")
-        for folder, _, names in os.walk(results / part)
+        for part in (there.cells, there.stages, there.claims)
+        for folder, _, names in os.walk(part)
         for name in names
         if name.startswith(".") and name.endswith(".tmp")
-    ]
+    ] + list(results.glob(f".{there.packed.name}.*.tmp"))
     return [] if found and Claims(results).live() else found
 
 
@@ -96,7 +94,8 @@ def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> 
         raise UsageError(f"no results folder '{results}': name one with --results")
     refuse_links(results)
     running = len(Claims(results).live())
-    needed = {use.hash[:32] for record in read_records(results) if isinstance(record, Record) for use in record.stages}
+    records = [record for record in read_records(results) if isinstance(record, Record)]
+    needed = {use.hash[:STAGE_DIGITS] for record in records for use in record.stages}
     entries = _entries(results)
     busy = {path for path, _, used in entries if _in_use(path, used, running)}
     unneeded = [path for path, _, _ in entries if path.stem not in needed and path not in busy]
@@ -122,7 +121,7 @@ def _count(number: int, what: str) -> str:
 def _entries(results: Path) -> list[tuple[Path, int, float]]:
     """(path, bytes, time of last use) of every stage, least recently used first."""
     found = []
-    for path in (results / "stages").glob("*/*.safetensors"):
+    for path in ResultsFolder(results).stages.glob("*/*.safetensors"):
         with contextlib.suppress(FileNotFoundError):
             facts = path.stat()
             found.append((path, facts.st_size, facts.st_mtime))
@@ -136,8 +135,9 @@ def _in_use(path: Path, used: float, running: int) -> bool:
 
 def _dead_leases(results: Path) -> list[Path]:
     """Leases of processes of this host that are gone, halves of take-overs, and lock files of earlier versions."""
-    leases = [*(results / "claims").glob("*.lease*"), *(results / "stages").glob("*/*.lease*")]
-    old = [*(results / "claims").glob("*.lock"), *(results / "stages").glob("*/*.lock")]
+    there = ResultsFolder(results)
+    leases = [*there.claims.glob("*.lease*"), *there.stages.glob("*/*.lease*")]
+    old = [*there.claims.glob("*.lock"), *there.stages.glob("*/*.lock")]
     long_ago = time.time() - LEASE_SECONDS  # one that is just being taken over may look dead for a moment
     return sorted([path for path in leases if holder(path) is None and path.stat().st_mtime < long_ago] + old)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bench.core.errors import UsageError, first_problem
-from bench.core.files import prepared, slug, write_atomically
+from bench.core.files import prepared, signature, slug, write_atomically
+from bench.store.folder import ResultsFolder, packed, packed_arrays, record_bytes
 
 SCHEMA = 1
 """Version of the record format; a folder with a higher one is refused, not guessed at."""
@@ -60,7 +62,7 @@ class CellKey(Strict):
         """Where the record of this cell lies under a results folder."""
         encoder = self.encoder + (":frozen" if self.encoder_mode == "frozen" else "")
         parts = [slug(part) for part in (self.task, self.noise, self.method, encoder)]
-        return results.joinpath("cells", *parts, f"seed-{self.seed}-{self.hash[:12]}.json")
+        return ResultsFolder(results).record_path(*parts, seed=self.seed, digest=self.hash)
 
 
 class DataFacts(Strict):
@@ -259,6 +261,13 @@ class Damaged:
     why: str
 
 
+def array_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+    """Arrays as the file that lies beside a record."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
 def write_record(record: Record, results: Path, arrays: dict[str, np.ndarray] | None = None) -> Path:
     """Write the arrays, then the record: a record that exists has its own arrays, whenever this is cut off.
 
@@ -274,20 +283,57 @@ def write_record(record: Record, results: Path, arrays: dict[str, np.ndarray] | 
         write_atomically(path, text)
         beside.unlink(missing_ok=True)
         return path
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    with prepared(beside, buffer.getvalue()) as put_arrays, prepared(path, text) as put_record:
+    with prepared(beside, array_bytes(arrays)) as put_arrays, prepared(path, text) as put_record:
         path.unlink(missing_ok=True)  # an older record must not stand beside newer arrays
         put_arrays()
         put_record()
     return path
 
 
+def record_version(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a record from the next, see `same_version`; None where there is none."""
+    loose = signature(path)
+    if loose is None and (found := packed(path)):
+        return 0, 0, found[0].size(found[1])
+    return loose or signature(path)
+
+
+def same_version(one: tuple[int, int, int] | None, other: tuple[int, int, int] | None) -> bool:
+    """Whether two answers of `record_version` mean one record. Packing keeps its bytes but not its file."""
+    if one is None or other is None or (one[0] and other[0]):
+        return one == other
+    return one[2] == other[2]
+
+
+def has_record(path: Path) -> bool:
+    """Whether there is a record for `path`, loose or packed, whatever is in it."""
+    return path.exists() or packed(path) is not None or path.exists()
+
+
+def has_arrays(path: Path) -> bool:
+    """Whether the arrays beside a record are there in full."""
+    found = packed(path)
+    return found[0].names(found[1]) is not None if found else zipfile.is_zipfile(path.with_suffix(".npz"))
+
+
 def read_record(path: Path) -> Record | Damaged:
-    """The record at `path`, or what is wrong with it. Raises UsageError for a newer schema."""
+    """The record at `path`, loose or packed, or what is wrong with it. Raises UsageError for a newer schema."""
     try:
-        raw = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        data = record_bytes(path)
+    except OSError as error:
+        return _unreadable(path, error)
+    return parse_record(path, data)
+
+
+def _unreadable(path: Path, error: OSError) -> Damaged:
+    return Damaged(path, f"not readable: {error}")
+
+
+def parse_record(path: Path, data: bytes) -> Record | Damaged:
+    """The record that `data`, read from `path`, is, or what is wrong with it. Raises UsageError for a newer schema."""
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError) as error:
         return Damaged(path, f"not readable as JSON: {error}")
     if not isinstance(raw, dict) or "schema" not in raw:
         return Damaged(path, "no result record: it has no 'schema'")
@@ -307,9 +353,12 @@ def read_record(path: Path) -> Record | Damaged:
 
 
 def read_records(results: Path) -> Iterator[Record | Damaged]:
-    """Every record under `results/cells`, in path order; damaged files come as `Damaged`."""
-    for path in sorted(results.glob("cells/**/*.json")):
-        yield read_record(path)
+    """Every record of a results folder, loose or packed, in path order; damaged files come as `Damaged`.
+
+    Raises UsageError for a newer schema, and for a damaged pack.
+    """
+    for path, data in ResultsFolder(results).record_files():
+        yield _unreadable(path, data) if isinstance(data, OSError) else parse_record(path, data)
 
 
 def read_arrays(record_path: Path, *names: str) -> dict[str, np.ndarray]:
@@ -317,7 +366,11 @@ def read_arrays(record_path: Path, *names: str) -> dict[str, np.ndarray]:
 
     `test_last`, `test_noisy_valid`, `test_oracle_best` float16[N, C]; `gold` int64[N] where gold is known;
     `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step; `train_labels` int16[N_train], the
-    noisy labels of the cell (-1 = no answer), and `train_gold` int16[N_train] where known.
+    noisy labels of the cell (-1 = no answer), and `train_gold` int16[N_train] where known. Raises OSError where there
+    are none, ValueError or BadZipFile for a damaged file, UsageError for a damaged pack.
     """
+    found = packed_arrays(record_path, *names)
+    if found is not None:
+        return found
     with np.load(record_path.with_suffix(".npz"), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files if not names or name in names}

@@ -27,6 +27,7 @@ from safetensors.numpy import save_file
 
 from bench.core.files import signature, slug
 from bench.store.claims import Taker
+from bench.store.folder import stage_path
 from bench.store.records import StageUse
 from bench.training import distributed
 
@@ -148,7 +149,7 @@ class StageStore:
 
     def path(self, name: str, digest: str) -> Path:
         """Where an entry lies."""
-        return self.folder / slug(name) / f"{digest[:32]}.safetensors"
+        return stage_path(self.folder, slug(name), digest)
 
     def _compute(self, compute: Callable[[], Arrays]) -> _Entry:
         frame = _Frame()

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 
 from bench.core.errors import UsageError
 from bench.core.files import slug
-from bench.store.prune import PARTS, prune, refuse_links
+from bench.store.folder import ResultsFolder
+from bench.store.prune import prune, refuse_links
 from tests.conftest import review_rows, tree, write_csv
 from tests.factories import cell_key
 from tests.fuzz.strategies import hostile
@@ -124,7 +125,7 @@ def linked(tmp_path):
     return link
 
 
-@pytest.mark.parametrize("part", [*PARTS, "cells/reviews", "cells/reviews/ann", "stages/tokens"])
+@pytest.mark.parametrize("part", [*ResultsFolder.PARTS, "cells/reviews", "cells/reviews/ann", "stages/tokens"])
 def test_a_link_out_of_the_results_is_refused_and_not_followed(bench, reviews, instant, tiny_bert, linked, part):
     results, outside = linked(part)
     before = tree(outside)

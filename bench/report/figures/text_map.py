@@ -14,6 +14,7 @@ from bench.report.figures.plan import Plan, make_plan
 from bench.report.frame import Results
 from bench.report.many_classes import MOST_NAMES
 from bench.report.tables.blocks import Block
+from bench.store.folder import ResultsFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +73,7 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
 def _embeddings(results: Results, cell: str, rows: int) -> Path | None:
     """The stored embeddings of a cell's train texts; None where they are not there."""
     for use in results.by_cell[cell].stages:
-        path = results.folder / "stages" / "embeddings" / f"{use.hash[:32]}.safetensors"
+        path = ResultsFolder(results.folder).stage_path("embeddings", use.hash)
         if use.name == "embeddings" and path.is_file() and _length(path) == rows:
             return path
     return None

@@ -37,6 +37,7 @@ from bench.running.executors.base import (
 from bench.running.executors.launch import launcher
 from bench.running.executors.slurm_jobs import JOBS_FILE, in_queue
 from bench.running.outcomes import prepare_results
+from bench.store.folder import ResultsFolder
 
 POLL_SECONDS = 2.0
 STOP_SECONDS = 20.0
@@ -152,7 +153,7 @@ def _submitit() -> ModuleType:
 def _submit(submitit: ModuleType, plan: Plan, engine: Slurm.Options, count: int) -> tuple[list, Path]:
     """The jobs of one array and the folder with their logs; the folder also says which jobs they are."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
-    folder = (plan.options.results / "slurm" / stamp).absolute()
+    folder = (ResultsFolder(plan.options.results).slurm / stamp).absolute()
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=engine.cluster, **_requeues(engine))
     except RuntimeError as error:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from bench.running.events import Finished, Started, parse_message
+from bench.store.folder import ResultsFolder
 
 JOBS_FILE = "jobs.json"
 SQUEUE_SECONDS = 30
@@ -29,7 +30,8 @@ def in_queue(ids: list[str]) -> dict[str, str]:
 
 def job_lines(results: Path) -> list[str]:
     """One line a job: those in the queue, and the ended ones of the last submission."""
-    submissions = [found for path in sorted(results.glob(f"slurm/*/{JOBS_FILE}")) if (found := _read(path))]
+    paths = sorted(ResultsFolder(results).slurm.glob(f"*/{JOBS_FILE}"))
+    submissions = [found for path in paths if (found := _read(path))]
     jobs = [(number, job) for number, submission in enumerate(submissions, 1) for job in submission["jobs"]]
     ids = [job["id"] for number, job in jobs if submissions[number - 1].get("cluster") == "slurm"]
     states = in_queue(ids)

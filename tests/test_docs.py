@@ -53,6 +53,19 @@ def test_every_method_but_the_oracle_cites_a_paper():
     assert [name for name, each in facts.items() if "arxiv" not in each] == ["oracle"]
 
 
+def test_every_code_block_shows_code(site):
+    """An include with a slip in its marks is left as it stands, or leaves nothing."""
+    shown = {}
+    for page in sorted(site.rglob("*.html")):
+        for number, block in enumerate(re.findall(r"<pre\b.*?</pre>", page.read_text("utf-8"), re.DOTALL)):
+            shown[page.relative_to(site).as_posix(), number] = html.unescape(re.sub(r"<[^>]+>", "", block)).strip()
+    assert len(shown) > 50
+    for place, code in shown.items():
+        assert code, f"{place}: empty"
+        assert not re.search(r"-+\s*8\s*<|\bsnippets?::", code), f"{place}: {code[:80]}"
+    assert any('INFO = TaskInfo(\n    name="tweets"' in code for code in shown.values())
+
+
 def test_no_equation_is_left_as_tex(site):
     for page in site.rglob("*.html"):
         content = page.read_text("utf-8")

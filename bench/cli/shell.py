@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer import Option
 
 from bench.core.errors import BenchError, Unavailable, UsageError
 
@@ -56,6 +59,25 @@ def friendly(command: Callable) -> Callable:
             raise typer.Exit(USAGE) from None
 
     return wrapped
+
+
+def _show_version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        typer.echo(f"bench {importlib.metadata.version('noisy-label-bench')}")
+    except importlib.metadata.PackageNotFoundError:
+        typer.echo("bench, run from its source without having been installed")
+    raise typer.Exit
+
+
+@app.callback()
+def _application(
+    version: Annotated[
+        bool, Option("--version", help="show the version", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
 
 
 def printable(text: str) -> str:

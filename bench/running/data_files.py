@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import bench
-from bench.data.readers.fetch import cache_dir
+from bench.core.cache import cache_dir
 from bench.data.readers.tables import FORMATS
 from bench.data.task import TaskData
 from bench.data.tasks import Hub, PackageFiles, Source

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import os
 import platform
 from typing import Any, NamedTuple
 
 from bench.core.errors import UsageError
 from bench.training.distributed import on_cpu, process_state, processes
+from bench.training.private_api import forget_accelerator
 
 
 class Precision(NamedTuple):
@@ -50,9 +52,8 @@ def accelerator(precision: str = "no"):
     Asked for another precision, it is replaced: a notebook may run several grids in one process.
     """
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
 
-    AcceleratorState._reset_state()
+    forget_accelerator()
     if processes() > 1:
         process_state()
     return Accelerator(mixed_precision=precision, cpu=on_cpu())
@@ -61,13 +62,16 @@ def accelerator(precision: str = "no"):
 def release(accelerator) -> None:
     """Let go of the networks that an Accelerator was given; on a GPU, also give its memory back.
 
-    On one CPU process reference counts do the rest: `free_memory` would collect garbage, 0.2 s and more a fit.
+    On one CPU process reference counts do the rest: collecting garbage too would cost 0.2 s and more a fit.
     """
-    if accelerator.device.type == "cpu" and processes() == 1:
-        accelerator._models.clear()
-        accelerator._optimizers.clear()
-    else:
+    if accelerator.device.type != "cpu" or processes() > 1:
         accelerator.free_memory()
+        return
+    gc.freeze()  # nothing is left for its garbage collection to look at
+    try:
+        accelerator.free_memory()
+    finally:
+        gc.unfreeze()
 
 
 def seed_global(seed: int) -> None:

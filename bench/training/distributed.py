@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import math
 import os
 import time
@@ -24,6 +25,10 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=30)
 
 
+# Several processes that train one cell meet in collective operations. A process that fails never comes to the next
+# one, and the others would wait for it for ever. So each collective begins with a vote, a single number: whoever
+# failed takes part in one last vote to say so, wherever the others are, and all of them leave the cell together.
+# A time limit is kept the same way, by the clock of the first process.
 _FINE, _OUT_OF_MEMORY, _LATE, _FAILED = range(4)
 _until: ContextVar[tuple[float, float]] = ContextVar("_until", default=(math.inf, math.inf))  # monotonic; the limit
 BUCKET_BYTES = 1 << 25
@@ -36,6 +41,7 @@ def on_cpu() -> bool:
     return os.environ.get("BENCH_CPU") == "1" or (processes() > 1 and not torch.cuda.is_available())
 
 
+@functools.cache
 def process_state():
     """Accelerate's shared state, which the first to ask for it shapes: without `cpu`, processes on a CPU stay alone.
 
@@ -44,10 +50,8 @@ def process_state():
     """
     from accelerate.state import PartialState
 
-    if not PartialState._shared_state:
-        atexit.register(_leave)
-        return PartialState(cpu=on_cpu(), **({"timeout": PATIENCE} if processes() > 1 else {}))
-    return PartialState(cpu=on_cpu())
+    atexit.register(_leave)
+    return PartialState(cpu=on_cpu(), **({"timeout": PATIENCE} if processes() > 1 else {}))
 
 
 def _leave() -> None:
@@ -213,9 +217,3 @@ def _together(work: Callable[[], T]) -> T:
         raise
     _vote(_FINE)
     return result
-
-
-# Several processes that train one cell meet in collective operations. A process that fails never comes to the next
-# one, and the others would wait for it for ever. So each collective begins with a vote, a single number: whoever
-# failed takes part in one last vote to say so, wherever the others are, and all of them leave the cell together.
-# A time limit is kept the same way, by the clock of the first process.

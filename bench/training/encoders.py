@@ -280,14 +280,10 @@ def _optional_file(name: str, file: str = "1_Pooling/config.json") -> Path | Non
     """A file of a model on the hub (or in its cache), None where the model has no such file."""
     from transformers.utils import cached_file
 
-    found = cached_file(
-        name,
-        file,
-        local_files_only=not hub_reachable(),
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
-    return Path(found) if found else None
+    try:
+        return Path(cached_file(name, file, local_files_only=not hub_reachable()))
+    except OSError:  # what transformers raises for a file that is not there
+        return None
 
 
 def quiet_loading() -> None:

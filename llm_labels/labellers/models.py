@@ -7,12 +7,12 @@ import hashlib
 import importlib
 import importlib.util
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.cache import cache_dir
 from bench.core.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def choose_precision(device: str, precision: str) -> tuple[str, str, str]:
     if device.startswith("cuda"):
         fast = torch.cuda.is_bf16_supported()
         return (device, "bfloat16", "this GPU computes it") if fast else (device, "float32", "this GPU has no bfloat16")
-    native = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    if any(check is not None and check() for check in native):
+    able = torch.cpu.get_capabilities()
+    if able.get("avx512_bf16") or able.get("amx_tile"):
         return device, "bfloat16", "this CPU multiplies it natively; logits stay float32"
     return device, "float32", "this CPU has no native bfloat16"
 
@@ -134,11 +134,10 @@ def _from_package(name: str, known: KnownModel) -> ModelFiles:
 
 
 def _assembled(name: str, known: KnownModel) -> Path:
-    """The one file that a package in parts joins; kept in the user's cache folder."""
+    """The one file that a package in parts joins; kept in `cache_dir()`."""
     module = importlib.import_module(known.package)
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     try:
-        return Path(module.assemble(root / "noisy-label-bench" / module.MODEL_NAME))
+        return Path(module.assemble(cache_dir() / module.MODEL_NAME))
     except (OSError, ValueError, ImportError) as error:
         raise Unavailable(f"labeller '{name}' is incomplete ({error}): {known.install}") from None
 

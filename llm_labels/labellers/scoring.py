@@ -87,6 +87,7 @@ class ContinuationScorer:
         self.dtype = next(model.parameters()).dtype
         takes = inspect.signature(model.forward).parameters
         self._keeps = "logits_to_keep" in takes
+        self._cache_name = "past_key_values" if "past_key_values" in takes else "cache"  # the newer transformers' name
         self._places = "position_ids" in takes  # without it (ALiBi, state spaces) a tree cannot be laid out
         text_config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
         self._window = getattr(text_config, "sliding_window", None)
@@ -104,7 +105,7 @@ class ContinuationScorer:
         cache = DynamicCache()
         tokens = torch.tensor([list(ids)], device=self.device)
         try:
-            self._logits(tokens, torch.tensor([len(ids) - 1], device=self.device), past_key_values=cache)
+            self._logits(tokens, torch.tensor([len(ids) - 1], device=self.device), **{self._cache_name: cache})
         except (TypeError, ValueError, AttributeError, NotImplementedError):  # a model with another kind of state
             return Prefix(list(ids), None)
         return Prefix(list(ids), cache if cache.get_seq_length() == len(ids) else None)
@@ -162,7 +163,7 @@ class ContinuationScorer:
             torch.as_tensor(read_at.reshape(-1), device=self.device),
             attention_mask=self._masks(mask, np.concatenate([np.arange(shared), position]), position),
             position_ids=torch.as_tensor(position, device=self.device)[None],
-            past_key_values=prefix.cache,
+            **{self._cache_name: prefix.cache},
         )[0].view(len(bodies), 1 + fed, -1)
         prefix.cache.crop(-len(tokens))
         picked = logits[:, torch.as_tensor(tree.reads), torch.as_tensor(tree.target)]

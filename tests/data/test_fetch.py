@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.core.errors import Unavailable
+from bench.core.errors import Unavailable, UsageError
 from bench.data.load import load_task
 from bench.data.readers.fetch import download, read_source
 from bench.data.tasks import Hub, PackageFiles, Repository, TaskInfo, known
@@ -77,6 +77,38 @@ def test_a_repositorys_wrench_files_become_a_task(tmp_path, monkeypatch):
     assert raw.splits["valid"].texts == ("valid 0", "valid 1", "valid 2", "valid 3")
     assert raw.splits["train"].votes.shape == (4, 1)
     assert raw.origin == "owner/name@0000000"
+
+
+def test_numclaim_is_fetched_as_the_authors_published_it(tmp_path, monkeypatch, data_dir):
+    """The workbooks at their pinned commit are, row by row, the tables that a data folder holds."""
+    here = data_dir / "published" / "liqinye+SiDyP"
+    if not here.is_dir():
+        pytest.skip("no published/ in the test data")
+    monkeypatch.setattr(Repository, "url", lambda self, split: (here / self.files[split][0]).as_uri())
+    fetched, own = load_task("numclaim"), load_task("numclaim", data_dir=data_dir)
+    assert fetched.origin == "liqinye/SiDyP@7ab4318"
+    assert fetched.fingerprint == own.fingerprint, "label sets of the one fit the other"
+    for split, file in {"train": "train.csv", "test": "test.csv"}.items():
+        with open(data_dir / "numclaim" / file, encoding="utf-8", newline="") as table:
+            rows = [(row["text"], int(row["label"])) for row in csv.DictReader(table)]
+        parts = ("train", "valid") if split == "train" else ("test",)
+        found = {
+            int(row): (text, label)
+            for part in parts
+            for row, text, label in zip(
+                fetched.texts(part).ids, fetched.texts(part).texts, fetched.gold.of(part).tolist(), strict=True
+            )
+        }
+        assert [found[row] for row in range(len(rows))] == rows
+
+
+def test_a_workbook_that_is_none_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "train.xlsx"
+    path.write_bytes(b"text,label\na,no\n")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(Repository, "url", lambda self, split: path.as_uri())
+    with pytest.raises(UsageError, match=r"train\.xlsx cannot be read as an \.xlsx workbook"):
+        read_source(INFO, Repository("owner/name", "0" * 40, {"train": ("train.xlsx", sha256)}))
 
 
 # the hub, stood in for by local files in a hub repository's format

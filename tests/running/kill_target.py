@@ -6,9 +6,12 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 import bench.running.executors.dispatch
 import bench.running.runner  # noqa: F401
 from tests.conftest import application
+from tests.network_lease import use_network_leases
 
 
 def preload() -> None:
@@ -32,9 +35,7 @@ def run(words: list[str], folder: str, network: bool) -> None:
     `network`: as on a network file system, where two names cannot be exchanged in one step.
     """
     if network:
-        import filelock._soft
-
-        filelock._soft.exchange_names = lambda source, target: False
+        use_network_leases(pytest.MonkeyPatch())
     os.chdir(folder)
     for number, name in ((1, "log.jsonl"), (2, "errors.txt")):
         handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

@@ -28,6 +28,7 @@ from bench.training import stages
 from bench.training.stages import StageStore
 from tests.conftest import records, tree
 from tests.factories import cell_key
+from tests.network_lease import use_network_leases
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def write_foreign_lease(path: Path) -> Path:
 def file_system(request, monkeypatch):
     """A local file system, and one that refuses to exchange two names in one step, as NFS does."""
     if request.param == "network":
-        monkeypatch.setattr("filelock._soft.exchange_names", lambda source, target: False)
+        use_network_leases(monkeypatch)
     return request.param
 
 

@@ -61,6 +61,35 @@ def test_a_record_reads_back_equal_with_its_arrays(tmp_path):
         assert read[name].dtype == array.dtype
 
 
+class NewerScores(store.Scores):
+    sharpness: float | None = None
+
+
+class NewerScoreSet(store.ScoreSet):
+    last: NewerScores
+    noisy_valid: NewerScores
+    oracle_best: NewerScores
+
+
+class NewerRecord(Record):
+    scores: NewerScoreSet | None = None
+
+
+def test_a_record_from_before_a_metric_was_added_still_reads(tmp_path, monkeypatch):
+    path = write_done(tmp_path, cell_key())
+    monkeypatch.setattr(store, "Record", NewerRecord)
+    read = read_record(path)
+    assert not isinstance(read, Damaged)
+    assert read.scores.last.sharpness is None
+    assert read.scores.last.accuracy > 0
+
+
+def test_every_metric_but_those_of_the_first_records_may_be_missing():
+    needed = {name for name, field in store.Scores.model_fields.items() if field.is_required()}
+    first = {"step", "accuracy", "macro_f1", "ece", "adaptive_ece", "classwise_ece", "mce", "brier", "nll"}
+    assert needed == first, "a new metric of Scores defaults to None, or every older record counts as damaged"
+
+
 def test_arrays_that_need_pickle_are_refused(tmp_path):
     path = write_done(tmp_path, cell_key())
     np.savez(path.with_suffix(".npz"), gold=np.array([{"a": 1}], dtype=object), allow_pickle=True)

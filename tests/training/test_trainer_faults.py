@@ -93,18 +93,22 @@ def test_networks_are_not_held_after_the_fit(inputs, ending):
             raise ValueError("a method's own fault")
         return cross_entropy(outputs, batch)
 
-    epochs = fit(run, run.classifiers(1, CLASSES, "test"), inputs, loss)
+    networks = run.classifiers(1, CLASSES, "test")
+    network = weakref.ref(networks[0])
+    epochs = fit(run, networks, inputs, loss)
+    del networks
     if ending == "failed":
         with pytest.raises(ValueError, match="own fault"):
             next(epochs)
     elif ending == "stopped early":
         next(epochs)
-        assert run.accelerator._models
+        assert network() is not None
         epochs.close()
     else:
         assert len(list(epochs)) == 2
-    assert not run.accelerator._models
-    assert not run.accelerator._optimizers
+    del epochs
+    gc.collect()
+    assert network() is None, "the process's accelerator, which stays, holds it"
 
 
 def test_a_network_dies_with_its_last_user_without_waiting_for_the_garbage_collector(inputs):

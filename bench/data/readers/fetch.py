@@ -8,21 +8,21 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.resources
-import os
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from bench.core.cache import cache_dir
 from bench.core.errors import Unavailable
 from bench.core.files import write_atomically
 from bench.core.network import hub_reachable, offline
 from bench.data.readers.folder import read_folder, read_wrench
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid
 from bench.data.readers.tables import read_table
-from bench.data.readers.tabular import Columns
+from bench.data.readers.tabular import Columns, from_tables
 from bench.data.tasks import Hub, PackageFiles, Repository, Shipped, Source, TaskInfo
 
-__all__ = ["cache_dir", "download", "read_source"]
+__all__ = ["download", "read_source"]
 
 TIMEOUT_SECONDS = 30
 
@@ -37,16 +37,13 @@ def read_source(info: TaskInfo, source: Source) -> RawTask:
             return _from_package(info, source)
         case Repository():
             files = {split: download(source.url(split), sha256) for split, (_, sha256) in source.files.items()}
-            return read_wrench(files, info.label_names, f"{source.repo}@{source.commit[:7]}")
+            origin = f"{source.repo}@{source.commit[:7]}"
+            if all(path.suffix == ".xlsx" for path in files.values()):
+                tables = {split: read_table(path) for split, path in files.items()}
+                return from_tables(tables, info.label_names, Columns(), origin)
+            return read_wrench(files, info.label_names, origin)
         case Hub():
             return _from_hub(info, source)
-
-
-def cache_dir() -> Path:
-    """Where downloads are kept: $BENCH_CACHE_DIR, else the user's cache folder."""
-    if chosen := os.environ.get("BENCH_CACHE_DIR"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "noisy-label-bench"
 
 
 def download(url: str, sha256: str) -> Path:

@@ -51,7 +51,7 @@ class Hub:
 
 @dataclass(frozen=True)
 class Repository:
-    """WRENCH files in a public GitHub repository at a pinned commit, each with its SHA-256."""
+    """WRENCH files or .xlsx tables in a public GitHub repository at a pinned commit, each with its SHA-256."""
 
     repo: str
     commit: str  # full commit hash

@@ -61,6 +61,8 @@ docs: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 # Known vulnerabilities of what is installed (needs the network) and the licences of what the product depends on.
 audit: $(INSTALLED)

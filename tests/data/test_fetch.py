@@ -107,7 +107,7 @@ def test_a_workbook_that_is_none_is_refused(tmp_path, monkeypatch):
     path.write_bytes(b"text,label\na,no\n")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     monkeypatch.setattr(Repository, "url", lambda self, split: path.as_uri())
-    with pytest.raises(UsageError, match=r"train\.xlsx cannot be read as an \.xlsx workbook"):
+    with pytest.raises(UsageError, match=r"train\.xlsx is not a readable Excel workbook"):
         read_source(INFO, Repository("owner/name", "0" * 40, {"train": ("train.xlsx", sha256)}))
 
 

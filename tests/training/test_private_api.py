@@ -12,7 +12,7 @@ from bench.core.errors import BenchError
 from bench.training import device
 from bench.training.private_api import forget_accelerator
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("bench", "methods", "llm_labels")
 
 
@@ -52,4 +52,4 @@ def test_no_other_module_uses_a_librarys_private_parts():
     used |= {node.arg or "" for node in nodes if isinstance(node, ast.keyword)}
     used |= {name for node in nodes if isinstance(node, ast.ImportFrom) for name in f"{node.module}".split(".")}
     private = {name for name in used - own if name.startswith("_") and not name.endswith("__")}
-    assert private == {"_reset_state"}, "bench/private_api.py is the place for them"
+    assert private == {"_reset_state"}, "bench/training/private_api.py is the place for them"

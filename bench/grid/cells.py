@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import Skip, Unavailable, UsageError, resolve
-from bench.core.selectors import listed, parse, unquoted
+from bench.core.selectors import parse, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.data.load import load_task
 from bench.data.task import SPLITS, TaskData
 from bench.data.tasks import known
-from bench.grid.options import RECIPE_OPTIONS, RUNNING_OPTIONS, GridOptions
+from bench.grid.command import reproduce
+from bench.grid.options import RECIPE_OPTIONS, GridOptions
 from bench.noise.draw import covered, draw, no_answer_share
 from bench.noise.label_sets import find_label_sets
 from bench.noise.select import NoiseSource, names_twice, sources_for
@@ -72,76 +71,120 @@ class _Chosen:
     method: Any
 
 
+@dataclass(frozen=True)
+class _Task:
+    """A task of the grid with the noise sources that were asked for."""
+
+    text: str  # as it was named
+    data: TaskData
+    shown: str
+    origin: str | None
+    sources: list[tuple[NoiseSource, TaskData, str | None]]  # with the texts that each covers, and why it cannot run
+
+
+@dataclass(frozen=True)
+class _SetUp:
+    """An encoder, in one mode, with its recipe for one task."""
+
+    text: str  # as it was named
+    name: str
+    mode: str
+    encoder: encoders.Encoder
+    sentence_encoder: encoders.Encoder
+    recipe: Recipe
+
+
 def plan(options: GridOptions) -> Plan:
     """Resolve every name and check every value before anything trains.
 
     Raises UsageError or Unavailable; a combination that cannot run becomes a cell with a `skip` reason.
     """
     chosen = [choose_method(text) for text in options.methods]
-    task_names, notes = choose_tasks(options)
+    names, notes = choose_tasks(options)
     precision = choose_precision(options.precision)
     notes.append(f"precision {precision.mode}: {precision.reason}")
-    encoder_modes = [(text, *encoders.split_mode(text)) for text in options.encoder]
-    tasks = _load_all(task_names, options, notes)
-    notes += dict.fromkeys(f"{task.name}: {note}" for _, task in tasks for note in task.notes)
-    columns = sorted({column for _, task in tasks for column in task.columns})
-    origins = {name: _origin(task, options.results) for name, task in tasks}
-    apart = told_apart((task.name, origins[name]) for name, task in tasks if origins[name])
+    modes = [(text, *encoders.split_mode(text)) for text in options.encoder]
+    tasks = _tasks(names, options, notes)  # names and files are checked before any encoder is looked for
     cells: list[Cell] = []
-    usable_by_task = []  # names and files are checked before any encoder is looked for
-    for task_name, whole in tasks:
-        shown_task = apart.get((whole.name, origins[task_name]), whole.name)
-        notes += _repeats_note(shown_task, whole)
+    for task in tasks:
+        for text, name, mode in modes:
+            set_up = _set_up(text, name, mode, precision.mode, task.data, options, notes)
+            for source, data, skip in task.sources:
+                for seed in options.seeds:
+                    fingerprint = data.fingerprint if skip else _data_fingerprint(source, data, seed, options)
+                    for method in chosen:
+                        key = _key(method, data, source, seed, fingerprint, set_up, options)
+                        command = reproduce(options, task.text, source, method.text, text, seed)
+                        made = (set_up.encoder, set_up.sentence_encoder, set_up.recipe, command, skip)
+                        cells.append(
+                            Cell(key, data, source, method.method, *made, origin=task.origin, shown_task=task.shown)
+                        )
+    if not cells:
+        raise UsageError("the grid is empty: name at least one task, one noise source, one method and one seed")
+    return Plan(options, list({cell.key.hash: cell for cell in cells}.values()), notes)
+
+
+def _tasks(names: list[str], options: GridOptions, notes: list[str]) -> list[_Task]:
+    """The tasks of a grid; what a user must know of their data goes into `notes`."""
+    loaded = _load_all(names, options, notes)
+    notes += dict.fromkeys(f"{data.name}: {note}" for _, data in loaded for note in data.notes)
+    columns = sorted({column for _, data in loaded for column in data.columns})
+    origins = {text: _origin(data, options.results) for text, data in loaded}
+    apart = told_apart((data.name, origins[text]) for text, data in loaded if origins[text])
+    tasks = []
+    for text, data in loaded:
+        shown = apart.get((data.name, origins[text]), data.name)
+        notes += _repeats_note(shown, data)
         found = sources_for(
-            whole,
+            data,
             llms=options.llms,
             prompting=options.prompting,
             noise=options.noise,
             data_dir=options.data_dir,
             also_known=columns,
         )
-        notes += names_twice(whole, options.noise or [])
-        usable = [_narrowed(selection, whole) for selection in found]
-        notes += _no_answer_notes(usable)
-        for source, task, skip in usable:
-            notes += [] if skip else _valid_notes(shown_task, source, task)
-        usable_by_task.append((shown_task, usable))
-    for (task_name, whole), (shown_task, usable) in zip(tasks, usable_by_task, strict=True):
-        for text, name, mode in encoder_modes:
-            recipe = _recipe(options, name, mode, whole, precision.mode)
-            pooling = options.pooling
-            if mode == "frozen" and pooling != "auto":
-                notes.append(f"pooling {pooling} is for fine-tuned encoders: {text} embeds sentences with its own")
-                pooling = "auto"
-            encoder = encoders.load_encoder(text, recipe.max_length, pooling)
-            recipe = dataclasses.replace(recipe, pooling=encoder.pooling)
-            sentence_encoder = encoders.load_encoder(options.sentence_encoder or name, recipe.max_length)
-            for source, task, skip in usable:
-                for seed in options.seeds:
-                    fingerprint = task.fingerprint if skip else _data_fingerprint(source, task, seed, options)
-                    for method in chosen:
-                        key = CellKey(
-                            task=task.name,
-                            noise=source.id,
-                            method=method.name,
-                            method_version=method.version,
-                            config=dataclasses.asdict(method.method.config),
-                            encoder=Path(name).name if Path(name).is_dir() else name,
-                            encoder_mode=mode,
-                            encoder_revision=encoder.revision,
-                            sentence_encoder=sentence_encoder.revision,
-                            recipe=dataclasses.asdict(recipe),
-                            options={"uncovered": options.uncovered} if source.kind == "weak" else {},
-                            limit=options.limit,
-                            seed=seed,
-                            data=fingerprint,
-                        )
-                        command = reproduce(options, task_name, source, method.text, text, seed)
-                        parts = (key, task, source, method.method, encoder, sentence_encoder, recipe, command, skip)
-                        cells.append(Cell(*parts, origin=origins[task_name], shown_task=shown_task))
-    if not cells:
-        raise UsageError("the grid is empty: name at least one task, one noise source, one method and one seed")
-    return Plan(options, list({cell.key.hash: cell for cell in cells}.values()), notes)
+        notes += names_twice(data, options.noise or [])
+        sources = [_narrowed(selection, data) for selection in found]
+        notes += _no_answer_notes(sources)
+        for source, covered_data, skip in sources:
+            notes += [] if skip else _valid_notes(shown, source, covered_data)
+        tasks.append(_Task(text, data, shown, origins[text], sources))
+    return tasks
+
+
+def _set_up(
+    text: str, name: str, mode: str, precision: str, task: TaskData, options: GridOptions, notes: list[str]
+) -> _SetUp:
+    recipe = _recipe(options, name, mode, task, precision)
+    pooling = options.pooling
+    if mode == "frozen" and pooling != "auto":
+        notes.append(f"pooling {pooling} is for fine-tuned encoders: {text} embeds sentences with its own")
+        pooling = "auto"
+    encoder = encoders.load_encoder(text, recipe.max_length, pooling)
+    recipe = dataclasses.replace(recipe, pooling=encoder.pooling)
+    sentence_encoder = encoders.load_encoder(options.sentence_encoder or name, recipe.max_length)
+    return _SetUp(text, name, mode, encoder, sentence_encoder, recipe)
+
+
+def _key(
+    method: _Chosen, task: TaskData, source: NoiseSource, seed: int, data: str, set_up: _SetUp, options: GridOptions
+) -> CellKey:
+    return CellKey(
+        task=task.name,
+        noise=source.id,
+        method=method.name,
+        method_version=method.version,
+        config=dataclasses.asdict(method.method.config),
+        encoder=Path(set_up.name).name if Path(set_up.name).is_dir() else set_up.name,
+        encoder_mode=set_up.mode,
+        encoder_revision=set_up.encoder.revision,
+        sentence_encoder=set_up.sentence_encoder.revision,
+        recipe=dataclasses.asdict(set_up.recipe),
+        options={"uncovered": options.uncovered} if source.kind == "weak" else {},
+        limit=options.limit,
+        seed=seed,
+        data=data,
+    )
 
 
 def choose_method(text: str) -> _Chosen:
@@ -149,9 +192,7 @@ def choose_method(text: str) -> _Chosen:
     selector = parse(text)
     cls = registry.find(selector.name)
     method = registry.build(cls, selector.parameters)
-    name, version = cls.name, cls.version
-    if selector.name.endswith(".py"):  # an edited file is another method
-        version = int(hashlib.sha256(Path(selector.name).read_bytes()).hexdigest()[:12], 16)
+    name, version = cls.name, registry.METHODS.version(cls)
     for wrapper in selector.wrappers:
         method = wrappers.wrap(wrapper, method)
         name, version = f"{name}+{method.suffix}", version * 1000 + method.version
@@ -258,35 +299,6 @@ def _valid_notes(shown_task: str, source: NoiseSource, task: TaskData) -> list[s
         f"{shown_task}, {source.id}: no valid text has an answer; methods get random classes there, and no step can be "
         "chosen on them"
     ]
-
-
-def reproduce(options: GridOptions, task: str, source: NoiseSource, method: str, encoder: str, seed: int) -> str:
-    """A command line that makes this one cell again."""
-    words = ["bench", "run", "--methods", method, "--tasks", task]
-    if source.kind in ("llm", "column"):
-        name = source.labeller or "all"
-        if source.rule == "single" and source.labeller:  # in quotes where the name could mean something else
-            name = source.id if source.kind == "column" and source.id != name else listed(name)
-        words += ["--llms", name] + (["--prompting", source.prompting] if source.prompting else [])
-    else:
-        words += ["--noise", source.typed or source.id]
-    words += ["--encoder", encoder, "--seeds", str(seed)]
-    defaults = GridOptions()
-    same = {"methods", "tasks", "llms", "prompting", "noise", "seeds", "encoder", *RUNNING_OPTIONS}
-    for name in GridOptions.model_fields:
-        value = getattr(options, name)
-        if name not in same and value != getattr(defaults, name):
-            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            words += ["--" + name.replace("_", "-"), text]
-    return " ".join(map(_shell_word, words))
-
-
-def _shell_word(word: str) -> str:
-    """A word as a shell reads it back; control characters, which a terminal would change, as bash escapes them."""
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + "'"
 
 
 def group_of(cell: Cell) -> tuple:

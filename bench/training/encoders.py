@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,12 +179,13 @@ class Encoder:
         """A new classifier: pretrained body (or a fresh hidden layer when frozen), head drawn from `generator`."""
         if self.mode == "frozen":
             width_in = self.sentences.get_embedding_dimension()
-            net = Classifier(FrozenBody(width_in, FROZEN_WIDTH), FROZEN_WIDTH, num_classes, dropout)
-            for layer in (net.body.hidden, net.pooler):
+            frozen = FrozenBody(width_in, FROZEN_WIDTH)
+            net = Classifier(frozen, FROZEN_WIDTH, num_classes, dropout)
+            for layer in (frozen.hidden, net.pooler):
                 nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
                 nn.init.zeros_(layer.bias)
         else:
-            body = copy.deepcopy(self.model)
+            body: Any = copy.deepcopy(self.model)
             pretrained_pooler = getattr(getattr(body, "pooler", None), "dense", None)
             if hasattr(body, "pooler"):
                 body.pooler = None
@@ -224,10 +226,10 @@ def locate(name: str) -> tuple[str, str]:
         path = Path(spec.submodule_search_locations[0], folder)
         return str(path), fingerprint_folder(str(path))
     try:
-        folder = Path(name).is_dir()
+        is_folder = Path(name).is_dir()
     except OSError as error:  # a name that is too long for any file
         raise UsageError(f"encoder {shown(name)} cannot be looked for: {error.strerror}") from None
-    if folder:
+    if is_folder:
         if not Path(name, "config.json").is_file():
             raise UsageError(f"encoder folder '{name}' has no config.json: name a folder in Hugging Face layout")
         if not any(Path(name, file).is_file() for file in TOKENIZERS):  # without one, every word would be unknown
@@ -281,9 +283,10 @@ def _optional_file(name: str, file: str = "1_Pooling/config.json") -> Path | Non
     from transformers.utils import cached_file
 
     try:
-        return Path(cached_file(name, file, local_files_only=not hub_reachable()))
+        found = cached_file(name, file, local_files_only=not hub_reachable())
     except OSError:  # what transformers raises for a file that is not there
         return None
+    return None if found is None else Path(found)
 
 
 def quiet_loading() -> None:

@@ -101,7 +101,8 @@ class Registry(Generic[T]):
         if not self.registered_by(module_name):
             self.forget(prefix)
             spec = importlib.util.spec_from_file_location(module_name, path)
-            assert spec is not None and spec.loader is not None  # as for every name that ends in .py
+            assert spec is not None  # as for every name that ends in .py
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
             try:

@@ -86,11 +86,11 @@ def plan(options: GridOptions) -> Plan:
     notes += dict.fromkeys(f"{task.name}: {note}" for _, task in tasks for note in task.notes)
     columns = sorted({column for _, task in tasks for column in task.columns})
     origins = {name: _origin(task, options.results) for name, task in tasks}
-    apart = told_apart((task.name, origins[name]) for name, task in tasks if origins[name])
+    apart = told_apart((task.name, origin) for name, task in tasks if (origin := origins[name]))
     cells: list[Cell] = []
     usable_by_task = []  # names and files are checked before any encoder is looked for
     for task_name, whole in tasks:
-        shown_task = apart.get((whole.name, origins[task_name]), whole.name)
+        shown_task = apart.get((whole.name, origins[task_name] or ""), whole.name)
         notes += _repeats_note(shown_task, whole)
         found = sources_for(
             whole,
@@ -230,7 +230,7 @@ def _no_answer_notes(usable: list[tuple[NoiseSource, TaskData, str | None]]) -> 
 
 def _data_fingerprint(source: NoiseSource, task: TaskData, seed: int, options: GridOptions) -> str:
     """Texts, gold and labels. Synthetic noise is a function of these, its name and its code version."""
-    if source.kind == "synthetic":
+    if source.noise is not None:
         return f"{task.fingerprint}-{source.id}-v{NOISES.version(source.noise)}"
     return f"{task.fingerprint}-{draw(source, task, seed, uncovered=options.uncovered).fingerprint}"
 

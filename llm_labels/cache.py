@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -69,7 +69,7 @@ class AnswerCache:
         self.path = Path(path)
         self.damaged = 0
         self._answers: dict[str, Answer] = {}
-        self._file = None
+        self._file: BinaryIO | None = None
         self._lock = FileLock(f"{self.path}.lock")
 
     def __enter__(self) -> AnswerCache:
@@ -116,12 +116,14 @@ class AnswerCache:
             answer = replace(answer, text=shortened(answer.text, MAX_RAW))
         # ASCII JSON: control characters, lone surrogates and line separators are all escaped
         line = json.dumps({"key": key, **asdict(answer)}, ensure_ascii=True, separators=(",", ":"))
+        assert self._file is not None  # open inside `with`
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         self._answers[key] = answer
 
     def sync(self) -> None:
         """Force what was written onto the disk."""
+        assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
 

@@ -206,7 +206,8 @@ class _Reader:
             return frozenset()
         mention, rest, sentence_ends = found
         classes = set(mention.classes).union(*(other.classes for other in self.names.mentions(rest)))
-        following = rest[_NEXT.match(rest).end() :]
+        between = _NEXT.match(rest)
+        following = rest[between.end() :] if between else rest
         for part in (rest, following):
             classes |= self.names.alone(part) | self.names.begins_with_everyday(part)
             if (other := self.names.leading(part)) is not None:

@@ -114,8 +114,8 @@ def write_label_set(folder: Path, card: Card, splits: Mapping[str, SplitLabels])
     if set(card.splits) != set(splits):
         listed = f"the card names {sorted(card.splits)}, the labels are of {sorted(splits)}"
         raise UsageError(f"label set {folder}: {listed}")
-    for split, part in splits.items():
-        _check_part(f"label set {folder}, {split}", card.splits[split], part, len(card.label_names))
+    for name, counts in card.splits.items():
+        _check_part(f"label set {folder}, {name}", counts, splits[name], len(card.label_names))
     for split, part in splits.items():
         answers = part.answers or ("",) * len(part.rows)
         buffer = io.StringIO()

@@ -273,5 +273,6 @@ def _write_probabilities(path: Path, probabilities: Mapping[str, np.ndarray]) ->
     import io
 
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{split: values.astype(np.float16) for split, values in probabilities.items()})
+    arrays = {split: values.astype(np.float16) for split, values in probabilities.items()}
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy takes every name for allow_pickle
     write_atomically(path, buffer.getvalue())

@@ -85,7 +85,7 @@ class Names:
                 if found := known.get(key(own)):
                     return frozenset(found)
         rated = self.rated(_bare(text))
-        number = _NUMBERS.get(re.sub(r" (?:stars?|points?)$", "", rated)) if self._numbers else None
+        number: float | None = _NUMBERS.get(re.sub(r" (?:stars?|points?)$", "", rated)) if self._numbers else None
         number = _number(rated) if number is None else number
         return frozenset(self._numbers.get(number, ())) if number is not None else frozenset()
 
@@ -109,7 +109,8 @@ class Names:
         found = self._any.match(text)
         if found is None:
             return None
-        mention = Mention(found.start(), found.end(found.lastindex), self._any_classes[found.lastindex])
+        group = _group(found)
+        mention = Mention(found.start(), found.end(group), self._any_classes[group])
         separator = _SEPARATOR.match(text, mention.end)
         if separator is None and text[: mention.end] in ("yes", "no"):
             separator = _SAID.match(text, mention.end)
@@ -120,9 +121,9 @@ class Names:
     def begins_with_everyday(self, text: str) -> frozenset[int]:
         """The class whose name is an everyday word of more than a letter that `text` begins with."""
         found = self._any.match(text)
-        if found is None or found[found.lastindex] not in _EVERYDAY or len(found[found.lastindex]) == 1:
+        if found is None or found[_group(found)] not in _EVERYDAY or len(found[_group(found)]) == 1:
             return frozenset()
-        return self._any_classes[found.lastindex]
+        return self._any_classes[_group(found)]
 
     def mentions(self, text: str) -> list[Mention]:
         """The names in a text that say something there; one inside a longer one does not count.
@@ -130,8 +131,7 @@ class Names:
         Neither does one in a question, nor numbers, letters and everyday words.
         """
         found = [
-            Mention(m.start(), m.end(m.lastindex), self._strong_classes[m.lastindex])
-            for m in self._strong.finditer(text)
+            Mention(m.start(), m.end(_group(m)), self._strong_classes[_group(m)]) for m in self._strong.finditer(text)
         ]
         asked = [m.span() for m in re.finditer(r"[^.!?]*\?", text)]
         found = [m for m in found if not any(start <= m.start < end for start, end in asked)]
@@ -201,6 +201,12 @@ def _loose(name: str) -> str:
     if not re.search(r"[^\W\d]", name):
         return re.escape(name)
     return _BETWEEN.join(map(re.escape, re.split(_BETWEEN, name)))
+
+
+def _group(found: re.Match[str]) -> int:
+    """The group that matched; in these patterns one always does."""
+    assert found.lastindex is not None
+    return found.lastindex
 
 
 def _number(text: str) -> float | None:

@@ -125,7 +125,8 @@ def _symmetric_g(rows: Iterable[np.ndarray], totals: np.ndarray) -> np.ndarray:
     more than a row of the tables is in memory.
     """
     num_classes, n = len(totals), max(int(totals.sum()), 1)
-    total, diagonal = 0.0, 0
+    total: np.ndarray | float = 0.0
+    diagonal: np.ndarray | int = 0
     for y, (counts, own) in enumerate(zip(rows, totals.tolist(), strict=True)):
         weights = xlogy(np.arange(own + 1.0), np.arange(own + 1.0))
         total = total + weights[counts].sum(axis=1) - weights[own]

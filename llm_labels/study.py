@@ -76,7 +76,7 @@ def study_labels(
                 cost = (costs or {}).get(name, {})
                 sizes.append({"task": task.info.name, "labels": name, **_size(task, split, parts[split]), **cost})
                 confusions.append(_confusion_frame(task, name, split, parts[split]))
-        if "train" in parts:
+        if "train" in parts and features is not None:
             kinds.append({"task": task.info.name, "labels": name, **_kind(task, name, parts["train"], features)})
     confusions = [frame for frame in confusions if frame is not None]
     return Study(

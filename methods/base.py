@@ -150,9 +150,10 @@ class Method(abc.ABC):
     """
 
     name: ClassVar[str]
-    Config: ClassVar[type]
+    Config: ClassVar[type[Any]]
     version: ClassVar[int] = 1
     sees_gold: ClassVar[bool] = False
+    opened_files: ClassVar[set[str]]  # set by `register`
 
     def __init__(self, config: Any) -> None:
         self.config = config

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class DyGen(Method):
         """See `Method.shared_stages`."""
         return {"branches run": self._stage1_settings()} | shared.rate_stages(self.config.tau)
 
-    def _stage1_settings(self) -> dict[str, float]:
+    def _stage1_settings(self) -> dict[str, Any]:
         return {"branches": self.config.branches, "alpha": self.config.alpha}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

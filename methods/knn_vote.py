@@ -42,13 +42,11 @@ class NeighbourVote(Method):
         k = checked_k(self.config.neighbours, len(labels) - (not alone), self.name)
         vectors = shared.embeddings(task, tools)
         if alone:
-            yield Predictions(
-                step=1,
-                **{
-                    split: _smoothed(vote(vectors[split], vectors["train"], labels, task.num_classes, k))
-                    for split in ("valid", "test")
-                },
+            valid, test = (
+                _smoothed(vote(vectors[split], vectors["train"], labels, task.num_classes, k))
+                for split in ("valid", "test")
             )
+            yield Predictions(step=1, valid=valid, test=test)
             return
         votes = vote(vectors["train"], vectors["train"], labels, task.num_classes, k, exclude_self=True)
         relabelled = (votes + self.config.own_weight * np.eye(task.num_classes)[labels]).argmax(axis=1)

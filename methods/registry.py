@@ -19,7 +19,8 @@ from methods.base import Method
 
 __all__ = ["METHODS", "available", "build", "describe", "find", "register"]
 
-_references: weakref.WeakSet[type] = weakref.WeakSet()
+M = typing.TypeVar("M")
+_references: weakref.WeakSet[type[Any]] = weakref.WeakSet()
 
 
 @contextlib.contextmanager
@@ -32,11 +33,15 @@ def _noting_files() -> Iterator[None]:
         cls.opened_files |= watch.opened
 
 
-METHODS = Registry("method", "methods", "bench.methods", _noting_files)
+METHODS: Registry[Method] = Registry("method", "methods", "bench.methods", _noting_files)
 available, find = METHODS.available, METHODS.find
 
 
-def register(cls: type | None = None, *, reference: bool = False) -> type | Callable[[type], type]:
+@typing.overload
+def register(cls: type[M], *, reference: bool = False) -> type[M]: ...
+@typing.overload
+def register(cls: None = None, *, reference: bool = False) -> Callable[[type[M]], type[M]]: ...
+def register(cls: type[Any] | None = None, *, reference: bool = False) -> Any:
     """Class decorator: make a method known under its `name`.
 
     `@register(reference=True)` is for a method that trains on gold, as `oracle` does: the harness hands it gold
@@ -65,7 +70,7 @@ def register(cls: type | None = None, *, reference: bool = False) -> type | Call
     return METHODS.add(cls)
 
 
-def build(cls: type, parameters: dict[str, Any]) -> Any:
+def build(cls: type[Any], parameters: dict[str, Any]) -> Any:
     """A method with its parameters checked. Raises UsageError naming the parameter and its allowed range."""
     allowed = [field.name for field in dataclasses.fields(cls.Config)]
     for parameter in parameters:
@@ -90,7 +95,7 @@ def build(cls: type, parameters: dict[str, Any]) -> Any:
     return method
 
 
-def _refuse_word_for_number(cls: type, parameter: str, value: Any) -> None:
+def _refuse_word_for_number(cls: type[Any], parameter: str, value: Any) -> None:
     """Raises UsageError for true or false where a number is meant: Python would take them for 1 and 0."""
     annotation = cls.Config.__pydantic_fields__[parameter].annotation
     accepted = (annotation, *typing.get_args(annotation))

@@ -200,7 +200,9 @@ def _run(name, task, tools: Tools, targets, loss, *, networks: int, settings: di
             del arrays["logits_train"]
         else:
             predicted = {split: trainer.predict(nets, data[split], features=True) for split in SPLITS}
-            features = {f"features_{s}": z.astype(np.float16)[:, None] for s, (_, z) in predicted.items()}
+            features = {
+                f"features_{s}": z.astype(np.float16)[:, None] for s, (_, z) in predicted.items() if z is not None
+            }
             final = {f"final_{s}": logits for s, (logits, _) in predicted.items()}
         return {**arrays, **features, **final, "parameters": np.array([trainer.parameters])}
 

@@ -109,7 +109,7 @@ def done_record(key: CellKey, label_names=None, n_test=200, n_train=400, has_gol
     facts = noise_facts(key.noise, rate, train_gold, len(names), key.seed)
     if has_gold:
         bins = reliability_bins(steps[-1], gold)
-        arrays |= {"gold": gold} | {f"bins_{name}": array for name, array in bins._asdict().items()}
+        arrays |= {"gold": gold} | {f"bins_{name}": array for name, array in vars(bins).items()}
     else:
         blank = ("rate_train", "rate_valid", "confusion_train", "labeller_test_accuracy")
         facts = facts.model_copy(update=dict.fromkeys(blank))

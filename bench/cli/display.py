@@ -30,7 +30,7 @@ def finished_line(message: Finished, number: int, total: int) -> str:
     if status == "done":
         text += f"  [dim]{message.seconds:.1f} s[/]"
     if status in ("done", "cached"):
-        if message.accuracy is not None:
+        if message.accuracy is not None and message.ece is not None:
             text += f"  accuracy [bold]{100 * message.accuracy:.1f}[/] · ECE {100 * message.ece:.1f}"
         else:
             text += "  no gold: predictions written, no scores"
@@ -188,12 +188,12 @@ def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("task", "noise", "encoder", "method", "status (seeds)"):
         table.add_column(head, overflow="fold")
-    for row, by_status in rows.items():
+    for names, by_status in rows.items():
         parts = [
             f"[{STYLES.get(status, 'dim')}]{status}[/] ({', '.join(map(str, sorted(seeds)))})"
             for status, seeds in by_status.items()
         ]
-        table.add_row(*map(escape, row), " · ".join(parts))
+        table.add_row(*map(escape, names), " · ".join(parts))
     return table, [line if count == 1 else f"{line} ({count} cells)" for line, count in reasons.items()]
 
 

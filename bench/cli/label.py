@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from typer import Option
 
@@ -60,7 +60,7 @@ def label(
 
     if (price_in is None) != (price_out is None):
         raise UsageError("give both --price-in and --price-out, or neither")
-    options = {
+    options: dict[str, Any] = {
         "name": name,
         "calibration": calibration,
         "min_margin": min_margin,
@@ -74,7 +74,7 @@ def label(
         "token_field": token_field,
         "decoder": decoder,
     }
-    if price_in is not None:
+    if price_in is not None and price_out is not None:
         from llm_labels.labellers.openai_server import Prices
 
         options["prices"] = Prices(price_in, price_out)
@@ -84,7 +84,7 @@ def label(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"),
         console=err, disable=not err.is_terminal,
     ) as live:  # fmt: skip
-        bars: dict[str, int] = {}
+        bars: dict[str, TaskID] = {}
 
         def show(at) -> None:
             if at.split not in bars:

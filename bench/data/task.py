@@ -105,8 +105,12 @@ def sample(task_name: str, split: str, rows: np.ndarray, limit: int) -> np.ndarr
 
 
 def _take(task: TaskData, positions: Mapping[str, np.ndarray]) -> TaskData:
-    def pick(split: str, values: np.ndarray | None) -> np.ndarray | None:
-        return values[positions[split]] if values is not None and split in positions else values
+    def pick(split: str, values: np.ndarray) -> np.ndarray:
+        return values[positions[split]] if split in positions else values
+
+    def pick_gold(split: str) -> np.ndarray | None:
+        values = task.gold.of(split)
+        return None if values is None else pick(split, values)
 
     def pick_texts(split: str) -> Texts:
         texts = task.texts(split)
@@ -116,8 +120,10 @@ def _take(task: TaskData, positions: Mapping[str, np.ndarray]) -> TaskData:
 
     return replace(
         task,
-        **{split: pick_texts(split) for split in SPLITS},
-        gold=Gold(*(pick(split, task.gold.of(split)) for split in SPLITS)),
+        train=pick_texts("train"),
+        valid=pick_texts("valid"),
+        test=pick_texts("test"),
+        gold=Gold(*(pick_gold(split) for split in SPLITS)),
         votes=None if task.votes is None else {split: pick(split, votes) for split, votes in task.votes.items()},
         columns={name: {s: pick(s, v) for s, v in values.items()} for name, values in task.columns.items()},
         rows={split: pick(split, rows) for split, rows in task.rows.items()},

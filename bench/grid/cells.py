@@ -130,10 +130,10 @@ def _tasks(names: list[str], options: GridOptions, notes: list[str]) -> list[_Ta
     notes += dict.fromkeys(f"{data.name}: {note}" for _, data in loaded for note in data.notes)
     columns = sorted({column for _, data in loaded for column in data.columns})
     origins = {text: _origin(data, options.results) for text, data in loaded}
-    apart = told_apart((data.name, origins[text]) for text, data in loaded if origins[text])
+    apart = told_apart((data.name, origin) for text, data in loaded if (origin := origins[text]))
     tasks = []
     for text, data in loaded:
-        shown = apart.get((data.name, origins[text]), data.name)
+        shown = apart.get((data.name, origins[text] or ""), data.name)
         notes += _repeats_note(shown, data)
         found = sources_for(
             data,
@@ -271,7 +271,7 @@ def _no_answer_notes(usable: list[tuple[NoiseSource, TaskData, str | None]]) -> 
 
 def _data_fingerprint(source: NoiseSource, task: TaskData, seed: int, options: GridOptions) -> str:
     """Texts, gold and labels. Synthetic noise is a function of these, its name and its code version."""
-    if source.kind == "synthetic":
+    if source.noise is not None:
         return f"{task.fingerprint}-{source.id}-v{NOISES.version(source.noise)}"
     return f"{task.fingerprint}-{draw(source, task, seed, uncovered=options.uncovered).fingerprint}"
 

@@ -126,6 +126,10 @@ def _work(texts: int, epochs: int) -> int:
     return max(texts * epochs, 1)
 
 
+def _medians(times: dict[tuple, list[float]]) -> dict[tuple, float]:
+    return {level: statistics.median(values) for level, values in times.items()}
+
+
 @dataclass
 class _Known:
     """Median seconds a training text and epoch, of finished cells: by method, and of their stages by name."""
@@ -153,8 +157,7 @@ class _Known:
             for use in record.stages:
                 for level in _levels(key.task, key.encoder, key.encoder_mode, use.name)[:2]:
                     stages.setdefault(level, []).append(use.seconds / work)
-        medians = [{level: statistics.median(values) for level, values in times.items()} for times in (own, stages)]
-        return cls(*medians, data, count)
+        return cls(_medians(own), _medians(stages), data, count)
 
     def seconds(self, times: dict[tuple, float], cell: Cell, what: str) -> float | None:
         """Those of a method or stage for the texts and epochs of a cell; None when nothing is known."""

@@ -23,7 +23,7 @@ TRACKERS = ("tensorboard", "wandb", "mlflow")
 
 def _option(default: Any, description: str, panel: str = "Grid", metavar: str | None = None, **limits: Any) -> Any:
     """A field with what the command line says of it: help, panel of the help, and the kind of its value."""
-    about = {"panel": panel} | ({"metavar": metavar} if metavar else {})
+    about: dict[str, Any] = {"panel": panel} | ({"metavar": metavar} if metavar else {})
     return Field(default, description=description, json_schema_extra=about, **limits)
 
 
@@ -131,8 +131,8 @@ class GridOptions(BaseModel):
 
 def names_in(panel: str) -> frozenset[str]:
     """The options under one heading of the help: Grid, Training recipe, Data or Running."""
-    fields = GridOptions.model_fields.items()
-    return frozenset(name for name, field in fields if field.json_schema_extra["panel"] == panel)  # type: ignore[index,call-overload]
+    about = {name: field.json_schema_extra for name, field in GridOptions.model_fields.items()}
+    return frozenset(name for name, extra in about.items() if isinstance(extra, dict) and extra["panel"] == panel)
 
 
 LISTS = frozenset(name for name, field in GridOptions.model_fields.items() if "list[" in str(field.annotation))

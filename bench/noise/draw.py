@@ -90,6 +90,7 @@ def draw(
         labels, facts = _synthetic(source, task, rng, embeddings)
         return NoisyLabels(**labels, test=None, source=source, facts=facts)
     if source.kind == "weak":
+        assert task.votes is not None  # see `why_not`
         labels = {s: majority_vote(task.votes[s], num_classes, rng(s), uncovered) for s in ("train", "valid")}
         share = no_answer_share(source, task)
         return NoisyLabels(**labels, test=None, source=source, facts={"without_votes_train": share} if share else {})
@@ -109,7 +110,9 @@ def no_answer_share(source: NoiseSource, task: TaskData, split: str = "train") -
     """The share of a split's texts for which no member of a source has an answer: methods get a uniform class there."""
     if source.kind == "synthetic":
         return 0.0
-    votes = task.votes[split] if source.kind == "weak" else _answers(source, task)[split]
+    voted = task.votes if source.kind == "weak" else _answers(source, task)
+    assert voted is not None  # see `why_not`
+    votes = voted[split]
     return float((votes < 0).all(axis=1).mean())
 
 
@@ -121,7 +124,7 @@ def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embedd
         if embeddings is None:
             raise UsageError(f"{source.id} depends on the texts: it needs sentence embeddings, and none were given")
         vectors = embeddings()
-    gold = {"train": task.gold.train, "valid": task.gold.valid}
+    gold = {split: labels for split in ("train", "valid") if (labels := task.gold.of(split)) is not None}
     return source.noise().draw(gold, len(task.label_names), source.rate, rng, vectors)
 
 

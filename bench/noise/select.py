@@ -30,7 +30,8 @@ from llm_labels.labelsets import OtherTexts
 __all__ = ["NoiseSource", "Selection", "names_twice", "parse_noise", "sources_for", "why_not"]
 
 MAX_SHOWN = 1000  # characters of a list of columns
-RULES = ("vote", "dawid-skene")
+Rule = Literal["single", "vote", "dawid-skene"]
+RULES: tuple[Rule, ...] = ("vote", "dawid-skene")
 ENSEMBLE = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 
 
@@ -46,7 +47,7 @@ class NoiseSource:
     noise: type[SyntheticNoise] | None = None  # synthetic only
     typed: str = ""  # how the command line names it, where the id does not: a user's file
     members: tuple[LabelSetRef | str, ...] = ()  # label sets, or names of a user's columns; several in an ensemble
-    rule: Literal["single", "vote", "dawid-skene"] = "single"  # how the members become one label
+    rule: Rule = "single"  # how the members become one label
 
 
 Selection = NoiseSource | tuple[NoiseSource, str]
@@ -68,10 +69,11 @@ def why_not(source: NoiseSource, task: TaskData) -> str | None:
     if source.kind == "weak" and task.votes is None:
         return f"task {task.name} has no weak votes: use a data set in the WRENCH layout, or another noise source"
     if source.kind == "column":
-        missing = [name for name in source.members if name not in task.columns]
+        names = [member for member in source.members if isinstance(member, str)]
+        missing = [name for name in names if name not in task.columns]
         if missing:
             return f"task {task.name} has no column '{missing[0]}'"
-        if all((task.columns[name]["train"] < 0).all() for name in source.members):
+        if all((task.columns[name]["train"] < 0).all() for name in names):
             return f"{source.id} has no answer for any train text of task {task.name}: fill it in or leave it out"
         return None
     if source.noise is None or source.rate is None:
@@ -220,6 +222,7 @@ class _Finder:
             if name not in known:
                 raise unknown("column or llm", name, known)
             return name, None, name in self.task.columns
+        wanted: str | None
         base, slash, wanted = name.rpartition("/")
         if not slash or wanted not in PROMPTINGS:
             base, wanted = name, None
@@ -263,9 +266,10 @@ class _Finder:
             f"`bench label --llm {labeller} --task {name} --prompting {prompting}`"
         )
 
-    def ensemble(self, rule: str, names: list[str]) -> list[Selection]:
-        if rule not in RULES:
-            raise unknown("ensemble", rule, RULES)
+    def ensemble(self, name: str, names: list[str]) -> list[Selection]:
+        rule = next((known for known in RULES if known == name), None)
+        if rule is None:
+            raise unknown("ensemble", name, RULES)
         members = sorted({self.full_name(name) for name in names}, key=lambda member: (member[0], member[1] or ""))
         if len(members) < 2:
             raise UsageError(f"{rule}({','.join(names)}): name at least two different labellers")
@@ -278,17 +282,18 @@ class _Finder:
             return [self.combined(rule, members, None)]
         return [self.combined(rule, members, prompting) for prompting in self.promptings(plain)]
 
-    def combined(self, rule: str, members: list[tuple[str, str | None, bool]], prompting: str | None) -> Selection:
+    def combined(self, rule: Rule, members: list[tuple[str, str | None, bool]], prompting: str | None) -> Selection:
         shown = ",".join(self.member_id(*member) for member in members)
         refs: list[LabelSetRef | str] = []
         reason = None
         for name, wanted, column in members:
-            if column:
+            shots = wanted or prompting
+            if column or shots is None:  # only columns have none
                 refs.append(name)
-            elif ref := self.get(name, wanted or prompting):
+            elif ref := self.get(name, shots):
                 refs.append(ref)
             else:
-                reason = reason or self.missing(name, wanted or prompting)
+                reason = reason or self.missing(name, shots)
         source = NoiseSource(
             id=f"{rule}({shown})" + (f"/{prompting}" if prompting else ""),
             kind="column" if refs and all(isinstance(ref, str) for ref in refs) else "llm",

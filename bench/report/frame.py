@@ -225,10 +225,10 @@ def _row(record: Record, folder: Path) -> dict:
     if data is not None:
         row |= {"n_train": data.n_train, "n_valid": data.n_valid, "n_test": data.n_test}
         row |= {"classes": len(data.label_names), "has_gold": data.has_gold}
-    if noise is not None:
+    if noise is not None and (trained := record.trained_noise) is not None:
         row |= {"noise_kind": noise.kind, "labeller": noise.labeller, "prompting": noise.prompting}
         row |= {"noise_rate_train": noise.rate_train, "no_answer_train": noise.no_answer_train}
-        row |= {"noise_rate_trained": record.trained_noise.rate, "noise_rate_expected": record.trained_noise.expected}
+        row |= {"noise_rate_trained": trained.rate, "noise_rate_expected": trained.expected}
         row |= {"labeller_test_accuracy": noise.labeller_test_accuracy}
         row |= {"labeller_test_no_answer": noise.labeller_test_no_answer}
     row |= _labelling(record)

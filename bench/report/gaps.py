@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.report.tables.blocks import Block
@@ -29,7 +30,7 @@ ORDER = ("failed", "skipped", "no gold", "not run")
 
 def find_gaps(cells: pd.DataFrame, blocks: list[Block]) -> list[Gap]:
     """Every gap, failures first; cells with equal reasons are one gap."""
-    grouped: dict[tuple, list[tuple[int, str]]] = defaultdict(list)
+    grouped: dict[tuple[tuple[str, str, str, str, str], str], list[tuple[int, str]]] = defaultdict(list)
     names = ["status", "setup", "task", "noise", "method_label", "reason", "has_gold", "seed", "cell"]
     names += ["accuracy_last"]
     for status, setup, task, noise, method, reason, has_gold, seed, cell, accuracy in zip(
@@ -42,10 +43,10 @@ def find_gaps(cells: pd.DataFrame, blocks: list[Block]) -> list[Gap]:
             status = "no gold" if no_gold else "failed"
             reason = "the test split has no gold labels" if no_gold else "finished without scores"
         text = reason if isinstance(reason, str) and reason else "no reason was recorded"
-        grouped[status, setup, task, noise, method, text].append((seed, cell))
+        grouped[(status, setup, task, noise, method), text].append((seed, cell))
     gaps = [
-        Gap(*key[:5], tuple(sorted(seed for seed, _ in found)), key[5], tuple(cell for _, cell in found))
-        for key, found in grouped.items()
+        Gap(*place, tuple(sorted(seed for seed, _ in found)), text, tuple(cell for _, cell in found))
+        for (place, text), found in grouped.items()
     ]
     for block in blocks:
         for method in block.methods:
@@ -55,7 +56,7 @@ def find_gaps(cells: pd.DataFrame, blocks: list[Block]) -> list[Gap]:
     return sorted(gaps, key=lambda gap: (ORDER.index(gap.status), *gap[1:5]))
 
 
-def gap_sentences(gaps: list[Gap]) -> list[str]:
+def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
     """One sentence a gap; what was not run is one sentence a method."""
     sentences, not_run = [], defaultdict(list)
     for gap in gaps:

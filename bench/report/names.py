@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from bench.store.records import CellKey
 
@@ -20,6 +20,7 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+K = TypeVar("K", bound=Hashable)
 UNSET = "unset"
 """How a label writes a parameter that one variant has and another has not."""
 
@@ -155,9 +156,9 @@ def _varies_within_a_task(keys: Sequence[CellKey], facts: Sequence[Mapping[str, 
     )
 
 
-def _grouped(values) -> dict[Hashable, list[int]]:
+def _grouped(values: Iterable[K]) -> dict[K, list[int]]:
     """The positions of each distinct value, in order of first appearance."""
-    groups: dict[Hashable, list[int]] = defaultdict(list)
+    groups: dict[K, list[int]] = defaultdict(list)
     for index, value in enumerate(values):
         groups[value].append(index)
     return groups

@@ -74,7 +74,7 @@ def _ranks(groups: Sequence[tuple], versions: Sequence[str], created: Sequence[s
         last, count = newest[group].get(version, ("", 0))
         newest[group][version] = max(last, when), count + 1
     ranked = {
-        group: {version: age for age, version in enumerate(sorted(found, key=found.get, reverse=True))}
+        group: {version: age for age, version in enumerate(sorted(found, key=found.__getitem__, reverse=True))}
         for group, found in newest.items()
     }
     return [ranked[group][version] for group, version in zip(groups, versions, strict=True)]

@@ -76,7 +76,9 @@ def make_case(
         name="conformance",
         info=info,
         label_names=info.label_names,
-        **texts,
+        train=texts["train"],
+        valid=texts["valid"],
+        test=texts["test"],
         gold=Gold(**gold),
         votes=None,
         columns={"given": noisy},
@@ -100,7 +102,7 @@ def predict(
 def permuted_gold(case: Case, seed: int = 7) -> Case:
     """The same texts and noisy labels with the gold labels of every split permuted."""
     generator = named_generator("permuted gold", seed)
-    gold = {split: generator.permutation(case.task.gold.of(split)) for split in SPLITS}
+    gold = {s: generator.permutation(classes) for s in SPLITS if (classes := case.task.gold.of(s)) is not None}
     return Case(dataclasses.replace(case.task, gold=Gold(**gold)), case.labels)
 
 
@@ -127,13 +129,16 @@ def _stored(case: Case, folder: Path) -> Case:
     (folder / "label.json").write_text(json.dumps(names), encoding="utf-8")
     for split in SPLITS:
         texts, gold, noisy = case.task.texts(split), case.task.gold.of(split), given.get(split, case.labels.test)
+        assert gold is not None  # a made-up task has all of them
+        assert noisy is not None
         with (folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(("id", "text", "gold", "given"))
             for *row, label in zip(texts.ids, texts.texts, [names[g] for g in gold], noisy, strict=True):
                 rows.writerow((*row, names[label] if label >= 0 else ""))
     task = load_task(str(folder), label_columns=["given"])
-    return Case(task, NoisyLabels(*(task.columns["given"][split] for split in SPLITS), SOURCE))
+    read = task.columns["given"]
+    return Case(task, NoisyLabels(read["train"], read["valid"], read["test"], SOURCE))
 
 
 def relabelled(case: Case, train: np.ndarray, valid: np.ndarray | None = None) -> Case:

@@ -64,7 +64,7 @@ def files_of(method: Any) -> set[str]:
 
 def run_method(method: Any, task: NoisyTask, tools: CellTools) -> list[Predictions]:
     """All steps of a method, each checked against the contract; what it opens is noted. Raises ContractError."""
-    steps = []
+    steps: list[Predictions] = []
     for step in Watch(files_of(method)).steps(lambda: method.run(task, tools)):
         check_predictions(step, task, method.name)
         if steps and step.step <= steps[-1].step:

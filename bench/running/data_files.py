@@ -43,7 +43,7 @@ def data_places(task: TaskData, data_dir: Path | None = None, results: Path | No
 
 def names_of(opened: Iterable[str], places: Iterable[Place]) -> list[str]:
     """Those of the opened files (real paths) that lie in a place, by the names that records give them, sorted."""
-    found = {}
+    found: dict[str, str] = {}
     for path in opened:
         for place in places:
             if path == place.path:

@@ -19,7 +19,17 @@ from bench.store.claims import Claims
 from bench.store.folder import ResultsFolder
 from bench.store.provenance import code_version, utc_now, versions
 from bench.store.prune import refuse_links, remove_leftovers
-from bench.store.records import SCHEMA, Damaged, ErrorFacts, Record, has_arrays, has_record, read_record, write_record
+from bench.store.records import (
+    SCHEMA,
+    Damaged,
+    ErrorFacts,
+    Record,
+    Status,
+    has_arrays,
+    has_record,
+    read_record,
+    write_record,
+)
 from bench.training import distributed
 
 TRACEBACK = ".traceback.txt"
@@ -104,7 +114,7 @@ def reason_of(error: BaseException) -> str:
     return text if isinstance(error, BenchError | CellTimeout) else f"{type(error).__name__}: {text}"[:500]
 
 
-def without_result(cell: Cell, status: str, reason: str) -> Record:
+def without_result(cell: Cell, status: Status, reason: str) -> Record:
     """The record of a cell without scores: skipped, or failed."""
     return Record(
         hash=cell.key.hash,

@@ -224,7 +224,7 @@ class LabelCache:
     def get(self, cell: Cell) -> NoisyLabels:
         """The labels of a cell, drawn when they are not those of the cell before."""
         key = (cell.key.data, cell.key.noise, cell.key.seed, cell.key.sentence_encoder)
-        if key != self.key:
+        if self.value is None or key != self.key:
             self.value = labels_for(cell, self.store)
             self.key = key
         return self.value

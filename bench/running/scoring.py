@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from bench.data.task import Gold
@@ -24,12 +26,13 @@ def score_steps(
     curve = [curve_point(step, kept, noisy_valid, noisy_train, gold) for step, kept in zip(steps, rounded, strict=True)]
     last = len(steps) - 1
     answered = bool((noisy_valid >= 0).any())
-    selected = last_best([point.noisy_valid_accuracy for point in curve]) if answered else None
+    selected = last_best(_known(point.noisy_valid_accuracy for point in curve)) if answered else None
     arrays = {"test_last": rounded[last]} | ({} if selected is None else {"test_noisy_valid": rounded[selected]})
     if gold.test is None:
         return None, curve, arrays
-    best = last_best([point.test_accuracy for point in curve])
-    scored = {at: score(rounded[at], gold.test, steps[at].step) for at in {last, selected, best} - {None}}
+    best = last_best(_known(point.test_accuracy for point in curve))
+    kept_steps = {last, best} if selected is None else {last, selected, best}
+    scored = {at: score(rounded[at], gold.test, steps[at].step) for at in kept_steps}
     bins = reliability_bins(rounded[last], gold.test)
     arrays |= {
         "test_oracle_best": rounded[best],
@@ -38,7 +41,17 @@ def score_steps(
         "bins_accuracy": bins.accuracy,
         "bins_confidence": bins.confidence,
     }
-    return ScoreSet(last=scored[last], noisy_valid=scored.get(selected), oracle_best=scored[best]), curve, arrays
+    by_valid = None if selected is None else scored[selected]
+    return ScoreSet(last=scored[last], noisy_valid=by_valid, oracle_best=scored[best]), curve, arrays
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    """The values, none of which is missing here. Raises ValueError."""
+    found = list(values)
+    known = [value for value in found if value is not None]
+    if len(known) < len(found):
+        raise ValueError("a step has no accuracy")
+    return known
 
 
 def train_arrays(noisy: np.ndarray, gold: Gold) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ that fails is said once and left out for the rest of the cell.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import os
@@ -55,7 +56,7 @@ class Tracked:
         device.accelerator(cell.recipe.precision)  # trackers ask its state who writes
         self.open = {}
         for name in self.names:
-            self._try(name, lambda name=name: self._start(name, cell))
+            self._try(name, functools.partial(self._start, name, cell))
         self._all(lambda tracker: tracker.store_init_configuration(settings(cell)))
 
     def _start(self, name: str, cell: Cell) -> None:
@@ -96,13 +97,13 @@ class Tracked:
         """Values by the method's own step; W&B, which refuses steps that fall, gets that as a value."""
         for name, tracker in list(self.open.items()):
             if name == "wandb":
-                self._try(name, lambda tracker=tracker: tracker.log(values | {"curve/step": step}))
+                self._try(name, functools.partial(tracker.log, values | {"curve/step": step}))
             else:
-                self._try(name, lambda tracker=tracker: tracker.log(values, step=step))
+                self._try(name, functools.partial(tracker.log, values, step=step))
 
     def _all(self, work: Callable[[Any], None]) -> None:
         for name, tracker in list(self.open.items()):
-            self._try(name, lambda tracker=tracker: work(tracker))
+            self._try(name, functools.partial(work, tracker))
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
         try:

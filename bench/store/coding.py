@@ -79,7 +79,8 @@ def decode(
     largest = np.frombuffer(data, np.uint8, count, start)
     misses = _joined(data[start + count : start + 2 * count], data[start + 2 * count : start + 3 * count])
     others = _joined(data[start + 3 * count :], low)
-    found, at, row, other = [], 0, 0, 0
+    found: list[np.ndarray] = []
+    at = row = other = 0
     for dtype, shape, like in specs:
         if _as_rows(dtype, shape):
             before = None if like is None else (found if like[0] is None else other_member(like[0]))[like[1]]

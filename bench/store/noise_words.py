@@ -33,7 +33,7 @@ def told_apart(data: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     by_name: dict[str, list[str]] = {}
     for name, path in dict.fromkeys(data):
         by_name.setdefault(name, []).append(path)
-    shown = {}
+    shown: dict[tuple[str, str], str] = {}
     for name, paths in by_name.items():
         folders = {path: path.replace("\\", "/").split("/")[:-1] for path in paths}
         depths = range(max(map(len, folders.values())) + 1) if len(paths) > 1 else [0]

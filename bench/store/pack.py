@@ -117,7 +117,7 @@ def _encoded(cells: list[Entry]) -> tuple[dict[str, bytes], dict[str, Any]]:
     where: dict[bytes, tuple[str, int]] = {}  # by content: probabilities of several steps are often equal
     listed = []
     for cell in cells:
-        places = None if cell.arrays is None else {}
+        places: dict[str, list[str | int]] = {}
         for name, array in sorted((cell.arrays or {}).items()):
             array = np.ascontiguousarray(array).reshape(array.shape)
             content = f"{array.dtype.str}{array.shape}".encode() + array.tobytes()
@@ -127,7 +127,7 @@ def _encoded(cells: list[Entry]) -> tuple[dict[str, bytes], dict[str, Any]]:
                 member.append(Stored(array, alike(array, name, stored)))
             places[name] = list(where[content])
         sizes = {end: len(text) for end, text in sorted(cell.texts.items())}
-        listed.append({"stem": cell.stem, "texts": sizes, "arrays": places})
+        listed.append({"stem": cell.stem, "texts": sizes, "arrays": None if cell.arrays is None else places})
     members = {"records": b"".join(text for cell in cells for _, text in sorted(cell.texts.items()))}
     specs = {}
     for name, arrays in stored.items():

@@ -102,8 +102,8 @@ def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> 
     sizes = {path: size for path, size, _ in entries}
     kept = sum(sizes.values()) - sum(sizes[path] for path in unneeded)
     oldest = []
-    for path, size, _ in entries if limit is not None else ():
-        if kept > limit and path not in busy and path not in unneeded:
+    for path, size, _ in entries:
+        if limit is not None and kept > limit and path not in busy and path not in unneeded:
             oldest.append(path)
             kept -= size
     left = leftovers(results) + _dead_leases(results)

@@ -187,7 +187,7 @@ class ErrorFacts(Strict):
 class Record(Strict):
     """One cell's result."""
 
-    schema_version: int = Field(SCHEMA, alias="schema")
+    schema_version: int = Field(default=SCHEMA, alias="schema")
     hash: str
     key: CellKey
     status: Status
@@ -236,11 +236,12 @@ class Record(Strict):
         if noise is None:
             return None
         silent = noise.no_answer_train
-        if noise.rate_trained is not None or noise.confusion_train is None or not silent:
+        confusion = noise.confusion() if noise.rate_trained is None and silent else None
+        if confusion is None:
             rate = noise.rate_train if noise.rate_trained is None else noise.rate_trained
             return TrainedNoise(rate, silent, expected=bool(silent) and noise.rate_trained is None and rate is not None)
         answered = 0.0 if noise.rate_train is None else noise.rate_train * (1 - silent)
-        return TrainedNoise(answered + silent * (1 - 1 / len(noise.confusion())), silent, expected=True)
+        return TrainedNoise(answered + silent * (1 - 1 / len(confusion)), silent, expected=True)
 
     @model_validator(mode="after")
     def _without_answers(self) -> Record:
@@ -264,7 +265,7 @@ class Damaged:
 def array_bytes(arrays: dict[str, np.ndarray]) -> bytes:
     """Arrays as the file that lies beside a record."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy takes every name for allow_pickle
     return buffer.getvalue()
 
 

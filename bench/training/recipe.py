@@ -9,23 +9,31 @@ from pydantic.dataclasses import dataclass
 
 from bench.core.errors import UsageError, first_problem
 
+Pooling = Literal["auto", "cls", "mean"]
+
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Recipe:
     """Hyper-parameters of the shared training loop; every field is part of a cell's key."""
 
-    epochs: int = Field(10, ge=1, le=1000, description="passes over the training texts (SiDyP's default)")
-    batch_size: int = Field(128, ge=1, description="texts per optimiser step (SiDyP's released script)")
-    learning_rate: float = Field(5e-5, gt=0, le=1, description="peak of the linear schedule (SiDyP's script)")
-    warmup: float = Field(0.06, ge=0, lt=1, description="share of all steps with a rising rate (SiDyP's script)")
-    clip: float = Field(1.0, gt=0, description="largest gradient norm of each network, over all its parameters")
-    dropout: float = Field(0.1, ge=0, lt=1, description="probability, in the encoder and before the last layer (BERT)")
-    adam_epsilon: float = Field(1e-9, gt=0, description="added to Adam's denominator (SiDyP's script)")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay; 0 = plain Adam (SiDyP's script)")
-    max_length: int = Field(
-        128, ge=2, le=8192, description="tokens per text, longer ones are cut (a task may say more)"
+    epochs: int = Field(default=10, ge=1, le=1000, description="passes over the training texts (SiDyP's default)")
+    batch_size: int = Field(default=128, ge=1, description="texts per optimiser step (SiDyP's released script)")
+    learning_rate: float = Field(default=5e-5, gt=0, le=1, description="peak of the linear schedule (SiDyP's script)")
+    warmup: float = Field(
+        default=0.06, ge=0, lt=1, description="share of all steps with a rising rate (SiDyP's script)"
     )
-    pooling: Literal["auto", "cls", "mean"] = "auto"
+    clip: float = Field(default=1.0, gt=0, description="largest gradient norm of each network, over all its parameters")
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="probability, in the encoder and before the last layer (BERT)"
+    )
+    adam_epsilon: float = Field(default=1e-9, gt=0, description="added to Adam's denominator (SiDyP's script)")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="decoupled weight decay; 0 = plain Adam (SiDyP's script)"
+    )
+    max_length: int = Field(
+        default=128, ge=2, le=8192, description="tokens per text, longer ones are cut (a task may say more)"
+    )
+    pooling: Pooling = "auto"
     precision: Literal["no", "bf16", "fp16"] = "no"
 
 

@@ -57,7 +57,7 @@ def _checksum(arrays: Arrays) -> int:
     """CRC-32 over the bytes of all arrays, in the order of their names."""
     total = 0
     for _, array in sorted(arrays.items()):
-        total = zlib.crc32(np.ascontiguousarray(array), total)
+        total = zlib.crc32(np.ascontiguousarray(array).data, total)
     return total
 
 
@@ -149,6 +149,7 @@ class StageStore:
 
     def path(self, name: str, digest: str) -> Path:
         """Where an entry lies."""
+        assert self.folder is not None  # without one nothing is stored
         return stage_path(self.folder, slug(name), digest)
 
     def _compute(self, compute: Callable[[], Arrays]) -> _Entry:

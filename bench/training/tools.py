@@ -35,7 +35,7 @@ class CellTools:
     trainer: Trainer = field(init=False)
 
     def __post_init__(self) -> None:
-        axes = (*self.axes, self.seed)
+        axes: tuple[str | int, ...] = (*self.axes, self.seed)
         self.trainer = Trainer(self.encoder, self.recipe, axes, lambda *at: self.progress(*at), track=self.track)
 
     def generator(self, *axes: str | int) -> np.random.Generator:

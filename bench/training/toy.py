@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class ToyEncoder(Encoder):
     mode: str = "frozen"
     folder: str = ""
     revision: str = "toy-1"
-    pooling: str = "mean"
+    pooling: Literal["cls", "mean"] = "mean"
     max_length: int = 128
 
     sentences = _Sentences()

@@ -110,12 +110,17 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
         )
         named = options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
         server = bool(options.get("base_url")) or (not local and bool(named))
+    chosen: type[Any]
     if server:
-        from llm_labels.labellers.openai_server import OpenAILabeller as Chosen
+        from llm_labels.labellers.openai_server import OpenAILabeller
+
+        chosen = OpenAILabeller
     else:
-        from llm_labels.labellers.local import LocalLabeller as Chosen
+        from llm_labels.labellers.local import LocalLabeller
+
+        chosen = LocalLabeller
     given = {option: value for option, value in options.items() if value is not None}
-    allowed = list(inspect.signature(Chosen.__init__).parameters)[2:]
+    allowed = list(inspect.signature(chosen.__init__).parameters)[2:]
     for option in given:
         if option not in allowed:
             raise UsageError(
@@ -124,4 +129,4 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
             )
     if not server and "/" not in model and not model.endswith(".gguf") and not Path(model).is_dir():
         model = resolve("labeller", model, KNOWN)
-    return Chosen(model, **given)
+    return chosen(model, **given)

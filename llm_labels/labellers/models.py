@@ -113,7 +113,7 @@ def load_model(files: ModelFiles, device: str, precision: str) -> tuple[Continua
             tokenizer = AutoTokenizer.from_pretrained(files.source, **where)
             # A GGUF is read in float32 and then narrowed: other targets take slower paths of the reader.
             first = torch.float32 if files.gguf else getattr(torch, precision)
-            model = AutoModelForCausalLM.from_pretrained(files.source, dtype=first, **where, **weights)
+            model: Any = AutoModelForCausalLM.from_pretrained(files.source, dtype=first, **where, **weights)
     except Exception as error:
         raise Unavailable(
             f"model '{files.name}' cannot be loaded from {Path(files.source).name or files.source}: "

@@ -17,6 +17,7 @@ import copy
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,13 @@ class _Tree:
 
     @classmethod
     def of(cls, continuations: Sequence[TokenIds]) -> _Tree:
-        tokens, label, depth, reads, target, owner, weight = [], [], [], [], [], [], []
+        tokens: list[int] = []
+        label: list[int] = []
+        depth: list[int] = []
+        reads: list[int] = []
+        target: list[int] = []
+        owner: list[int] = []
+        weight: list[float] = []
         for c, ids in enumerate(continuations):
             for t, token in enumerate(ids):
                 reads.append(0 if t == 0 else len(tokens))
@@ -59,8 +66,9 @@ class _Tree:
                     tokens.append(token)
                     label.append(c)
                     depth.append(t)
-        as_int = lambda values: np.asarray(values, dtype=np.int64)  # noqa: E731
-        return cls(*map(as_int, (tokens, label, depth, reads, target, owner)), np.asarray(weight))
+        lists = (tokens, label, depth, reads, target, owner)
+        fed, labels, depths, at, targets, owners = (np.asarray(values, dtype=np.int64) for values in lists)
+        return cls(fed, labels, depths, at, targets, owners, np.asarray(weight))
 
 
 @dataclass
@@ -68,7 +76,7 @@ class Prefix:
     """A prompt's shared beginning with its keys and values."""
 
     ids: list[int]
-    cache: object | None  # transformers cache of len(ids) positions; None: scored without one
+    cache: Any  # transformers cache of len(ids) positions; None: scored without one
 
 
 class ContinuationScorer:
@@ -89,7 +97,8 @@ class ContinuationScorer:
         self._keeps = "logits_to_keep" in takes
         self._cache_name = "past_key_values" if "past_key_values" in takes else "cache"  # the newer transformers' name
         self._places = "position_ids" in takes  # without it (ALiBi, state spaces) a tree cannot be laid out
-        text_config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+        config: Any = model.config
+        text_config = config.get_text_config() if hasattr(config, "get_text_config") else config
         self._window = getattr(text_config, "sliding_window", None)
         self._kinds = set(getattr(text_config, "layer_types", None) or ())
         if self._kinds and "sliding_attention" not in self._kinds:
@@ -167,9 +176,9 @@ class ContinuationScorer:
         )[0].view(len(bodies), 1 + fed, -1)
         prefix.cache.crop(-len(tokens))
         picked = logits[:, torch.as_tensor(tree.reads), torch.as_tensor(tree.target)]
-        picked = (picked - logits.logsumexp(-1)[:, torch.as_tensor(tree.reads)]).double().cpu().numpy()
+        logprobs = (picked - logits.logsumexp(-1)[:, torch.as_tensor(tree.reads)]).double().cpu().numpy()
         scores = np.zeros((len(bodies), tree.owner.max() + 1))
-        np.add.at(scores, (slice(None), tree.owner), picked * tree.weight)
+        np.add.at(scores, (slice(None), tree.owner), logprobs * tree.weight)  # type: ignore[arg-type]  # a tuple will do
         return scores.astype(np.float32)
 
     def _masks(self, mask: np.ndarray, key_position: np.ndarray, query_position: np.ndarray):
@@ -218,7 +227,7 @@ def _packs(bodies: Sequence[TokenIds], fed: int, room: int) -> list[list[TokenId
     return packs
 
 
-def _float32_head(model: nn.Module) -> None:
+def _float32_head(model: Any) -> None:
     """Give a low-precision model an output layer in float32 of its own (untied from the input embeddings)."""
     head = model.get_output_embeddings()
     if head is None or head.weight.dtype == torch.float32:

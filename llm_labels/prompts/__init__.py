@@ -38,9 +38,9 @@ class Label(_Strict):
 
     name: str = Field(min_length=1, description="the class name of the task")
     word: str = Field(min_length=1, description="what a completion continues with")
-    code: str = Field("", description="what a chat answer's first line should be; empty = the class name")
-    meaning: str = Field("", description="one line that explains the class")
-    aliases: tuple[str, ...] = Field((), description="further spellings that count as this class")
+    code: str = Field(default="", description="what a chat answer's first line should be; empty = the class name")
+    meaning: str = Field(default="", description="one line that explains the class")
+    aliases: tuple[str, ...] = Field(default=(), description="further spellings that count as this class")
 
     @property
     def answer(self) -> str:
@@ -61,12 +61,12 @@ class Prompt(_Strict):
 
     task: str
     instruction: str = Field(min_length=1)
-    text_name: str = Field("Text", description="what a text is called, e.g. Tweet")
-    answer_name: str = Field("Label", description="what the label is called, e.g. Sentiment")
+    text_name: str = Field(default="Text", description="what a text is called, e.g. Tweet")
+    answer_name: str = Field(default="Label", description="what the label is called, e.g. Sentiment")
     labels: tuple[Label, ...] = Field(min_length=2)
     examples: tuple[Example, ...] = ()
-    max_characters: int = Field(2000, ge=20, description="a longer text is cut before it is shown")
-    max_example_characters: int = Field(400, ge=20, description="the same for an example")
+    max_characters: int = Field(default=2000, ge=20, description="a longer text is cut before it is shown")
+    max_example_characters: int = Field(default=400, ge=20, description="the same for an example")
 
     @model_validator(mode="after")
     def _consistent(self) -> Prompt:

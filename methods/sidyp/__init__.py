@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 from methods.base import Method, NoisyTask, Predictions, Tools
 from methods.registry import register
@@ -83,7 +84,7 @@ class Sidyp(Method):
             num_classes=task.num_classes,
         )
 
-    def _stage1_settings(self, epochs: int) -> dict[str, float | bool]:
+    def _stage1_settings(self, epochs: int) -> dict[str, Any]:
         """What the mode says of stage 1.
 
         The released code loses the weight where there is a warm-up epoch at all, starts the learning rate anew every

@@ -13,6 +13,8 @@ enters through its training dynamics w. Every tensor has the branch as its first
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,9 @@ class BranchLinear(nn.Module):
 
 class BranchNorm(nn.Module):
     """`nn.BatchNorm1d` of M branches, with a mask for branches that see fewer rows of a batch."""
+
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, branches: int, width: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
@@ -108,8 +113,9 @@ class Denoiser(nn.Module):
         self.project = None if width is None else BranchLinear(branches, condition_width, hidden, generator)
         self.condition_norm = BranchNorm(branches, hidden)
         inputs = (2 * num_classes, hidden, hidden)
-        self.layers = nn.ModuleList(BranchLinear(branches, size, hidden, generator) for size in inputs)
-        self.norms = nn.ModuleList(BranchNorm(branches, hidden) for _ in inputs)
+        layers = nn.ModuleList(BranchLinear(branches, size, hidden, generator) for size in inputs)
+        self.layers = cast("Sequence[BranchLinear]", layers)  # torch does not know of what a list is
+        self.norms = cast("Sequence[BranchNorm]", nn.ModuleList(BranchNorm(branches, hidden) for _ in inputs))
         self.times = nn.ParameterList(
             _uniform((branches, train_timesteps + 1, hidden), 0.0, 1.0, generator) for _ in inputs
         )

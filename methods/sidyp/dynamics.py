@@ -84,7 +84,7 @@ def _side_by_side(dynamics: np.ndarray, shift: Tensor | None, scale: Tensor | No
     branches, epochs, size, width = dynamics.shape
     out = torch.empty(branches, size, epochs * width, dtype=dtype)
     for rows, block in _blocks(dynamics):
-        if shift is not None:
+        if shift is not None and scale is not None:
             largest = torch.finfo(dtype).max  # a feature that hardly varies in train may be far off elsewhere
             block = ((block - shift.unsqueeze(2)) / scale.unsqueeze(2)).clamp(-largest, largest)
         out[:, rows] = block.permute(0, 2, 1, 3).flatten(2).to(dtype)

@@ -51,6 +51,7 @@ def trace(
 
     for step in fit(stage1, problem, generator, seed, on_epoch=remember):
         prediction = step.probabilities["test"]
+    assert last is not None  # there is an epoch
     return Trace(
         rows=chosen.numpy(),
         marked=problem.marked[:, chosen].numpy(),

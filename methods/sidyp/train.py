@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +99,7 @@ def refine(
     with torch.no_grad():
         gate = denoiser.condition(trajectories[branch, index])
     denoiser.train(was_training)
+    assert draws.refine is not None  # as in the warm-up alone
     noise = _take(draws.refine, torch.arange(widest, device=index.device).expand_as(index) if by_position else index)
     gumbel = None if draws.gumbel is None else _take(draws.gumbel, index)
     chains = noise.shape[1]
@@ -171,7 +172,7 @@ def clip_branches(parameters: list[nn.Parameter], limit: float, only_last: bool)
 def running_mean(denoiser: Denoiser, decay: float) -> AveragedModel:
     """Moving average of parameters and statistics; its decay rises from 0.1, so that it forgets the start."""
 
-    def update(average: Tensor, value: Tensor, seen: Tensor) -> Tensor:
+    def update(average: Tensor, value: Tensor, seen: Tensor | int) -> Tensor:
         rate = min(decay, (1 + int(seen)) / (10 + int(seen)))
         return torch.lerp(value.to(average.dtype), average, rate) if average.is_floating_point() else value
 
@@ -234,7 +235,9 @@ def train(
                 average.update_parameters(denoiser)
             total += loss.detach()
         facts = {"loss": float(total) / max(1, len(batches)), **_movement(candidates, start, before)}
-        yield Epoch(epoch + 1, denoiser if average is None else average.module, candidates, facts)
+        trained = denoiser if average is None else average.module
+        assert isinstance(trained, Denoiser)  # the average is of one
+        yield Epoch(epoch + 1, trained, candidates, facts)
 
 
 def _movement(candidates: Candidates, start: Tensor, before: Tensor) -> dict[str, float]:
@@ -249,4 +252,4 @@ def _movement(candidates: Candidates, start: Tensor, before: Tensor) -> dict[str
 def _to_device(draws: Draws, device: torch.device) -> Draws:
     if device.type == "cpu":
         return draws
-    return Draws(**{name: None if value is None else value.to(device) for name, value in vars(draws).items()})
+    return replace(draws, **{name: value.to(device) for name, value in vars(draws).items() if value is not None})

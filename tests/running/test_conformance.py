@@ -135,7 +135,7 @@ def opens_the_files(task, tools):
 def opens_the_shipped_data(task, tools):
     import bench
 
-    (Path(bench.__file__).parent / "data" / "tweets" / "test.csv").open().close()
+    (Path(bench.__file__).parent / "data" / "files" / "tweets" / "test.csv").open().close()
     return honest(task, tools)
 
 

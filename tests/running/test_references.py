@@ -22,6 +22,7 @@ from tests.conftest import records, review_rows, write_csv
 from tests.factories import cell_key, done_record, write_done
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = sorted(path for path in (ROOT / "results" / "reference").iterdir() if path.is_dir())
 
 CEILING = '''
 """The class that its training label names most often, for every text."""
@@ -207,7 +208,7 @@ def test_old_records_are_told_apart_by_their_names(tmp_path):
 
 
 def test_the_published_records_are_read_and_their_references_known():
-    read = [each for folder in sorted((ROOT / "results" / "reference").iterdir()) for each in read_records(folder)]
+    read = [each for folder in FOLDERS for each in read_records(folder)]
     assert read
     assert all(isinstance(each, Record) and each.sees_gold is None for each in read)
     told = {(each.key.method, each.key.config.get("tau") == "oracle") for each in read if each.is_reference}

@@ -143,7 +143,7 @@ def test_reliability_bins_leave_empty_bins_blank():
     assert bins.accuracy[8] == 1
     assert bins.accuracy[14] == pytest.approx(0.5)
     assert bins.confidence[14] == pytest.approx(0.97)
-    assert all(array.dtype == np.float32 for array in bins)
+    assert all(array.dtype == np.float32 for array in vars(bins).values())
 
 
 @pytest.mark.parametrize(

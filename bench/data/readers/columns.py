@@ -139,10 +139,9 @@ def roles(tables: Mapping[str, Table], columns: Columns, origin: str) -> Roles:
     present = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
     named = [one_of(present, name, "", origin) for name in columns.labellers or ()]
     free = [name for name in present if name not in named]
+    text = first_of(free, TEXT_COLUMNS, origin) if columns.text is None else None
     if columns.text is not None:
         text = one_of(present, columns.text, " for the text", origin)
-    else:
-        text = first_of(free, TEXT_COLUMNS, origin)
     if text is None and len(present) == 1 and any(mark in present[0] for mark in ";\t|"):
         raise UsageError(f"{origin}: one column only, '{present[0][:80]}'; save the file with commas, or tabs as .tsv")
     if text is None:

@@ -82,7 +82,8 @@ def mark_entities(split: RawSplit, where: str) -> tuple[str, ...]:
 
 
 def _marked(text: str, spans: list[list[int]], where: str) -> str:
-    (start, end, name), (start2, end2, name2) = sorted((*span, f"e{number}") for number, span in enumerate(spans, 1))
+    named = ((first, last, f"e{number}") for number, (first, last) in enumerate(spans, 1))
+    (start, end, name), (start2, end2, name2) = sorted(named)
     if end > start2:
         raise UsageError(f"{where}: the two entities overlap: {spans}")
     first, second = f"<{name}> {text[start:end]} </{name}>", f"<{name2}> {text[start2:end2]} </{name2}>"

@@ -134,7 +134,9 @@ def _understand(
         splits[split] = RawSplit(
             ids=tuple(table.columns.get(found.id or "", [str(row) for row in range(len(table))])),
             texts=tuple(table.column(found.text)),
-            gold=None if gold_reading is None else _encoded(table.columns.get(gold, blank), gold_reading),
+            gold=None
+            if gold is None or gold_reading is None
+            else _encoded(table.columns.get(gold, blank), gold_reading),
             columns={name: _encoded(table.columns.get(name, blank), each) for name, each in labellers.readings.items()},
         )
     note = sentence(tables, found, gold, gold_reading, labels, labellers)

@@ -26,7 +26,7 @@ from bench.core.registry import Registry
 
 __all__ = ["Drawn", "Rng", "SyntheticNoise", "parse_synthetic", "register"]
 
-NOISES = Registry("noise", "bench.noise.synthetic", "bench.noise")
+NOISES: Registry[SyntheticNoise] = Registry("noise", "bench.noise.synthetic", "bench.noise")
 Rng = Callable[[str], np.random.Generator]
 Drawn = tuple[dict[str, np.ndarray], dict[str, Any]]
 
@@ -92,9 +92,8 @@ def register(cls: type[SyntheticNoise]) -> type[SyntheticNoise]:
 def parse_synthetic(text: str) -> tuple[type[SyntheticNoise], float]:
     """The kind and the rate of `NAME@RATE` or `FILE.py@RATE`. Raises UsageError with the allowed range."""
     name, _, rate = (part.strip() for part in text.rpartition("@")) if "@" in text else (text.strip(), "", "")
-    if name.endswith(".py"):
-        kind = NOISES.find(name)
-    elif (kind := NOISES.available().get(name.lower())) is None:
+    kind = NOISES.find(name) if name.endswith(".py") else NOISES.available().get(name.lower())
+    if kind is None:
         raise unknown("noise", text, ["weak", *(f"{known}@RATE" for known in NOISES.available())])
     if not re.fullmatch(r"\d*\.?\d+(e-\d+)?", rate.lower()) or not 0 <= float(rate) <= 1:
         raise UsageError(f"noise '{text}': the rate must be a number from 0 to 1, like {kind.name}@0.3")

@@ -123,7 +123,8 @@ def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair]
     for pair in changed:
         pairs.append(pair._replace(change=_change(pair.before.key.config, pair.after.key.config)))
     matched = {id(record) for pair in changed for record in pair[:2]}
-    return pairs, *([each for each in records if id(each) not in matched] for records in (gone, added))
+    gone, added = ([each for each in records if id(each) not in matched] for records in (gone, added))
+    return pairs, gone, added
 
 
 def _newest(records: Iterable[Record]) -> dict[str, Record]:
@@ -206,7 +207,7 @@ def _averaged(columns: list[dict[str, dict[int, tuple]]]) -> dict[str, dict[int,
     }
 
 
-def _line(where: tuple, values: dict[str, dict[int, tuple]], columns: int, reference: bool) -> Line:
+def _line(where: tuple[str, str, str, str], values: dict[str, dict[int, tuple]], columns: int, reference: bool) -> Line:
     outcomes = {metric: _outcome(each, METRICS[metric].higher_is_better) for metric, each in values.items()}
     return Line(*where, reference, tuple(values[COMPARED[0]]), columns, outcomes)
 
@@ -218,7 +219,8 @@ def _outcome(by_seed: dict[int, tuple[float, float]], higher_is_better: bool) ->
     before, after = np.array(list(by_seed.values())).T
     gaps = after - before
     difference = stats.mean_interval(gaps)
-    p, verdict = float("nan"), "not tested"
+    p = float("nan")
+    verdict: Verdict = "not tested"
     if not gaps.any():
         verdict = "unchanged"
     elif len(gaps) < stats.MIN_SEEDS:
@@ -260,7 +262,7 @@ def _differing(pairs: list[Pair]) -> list[str]:
 
 def _facts(pair: Pair) -> list[tuple[str, Any, Any]]:
     before, after = pair.before, pair.after
-    facts = [("code", before.code_version or "unknown", after.code_version or "unknown")]
+    facts: list[tuple[str, Any, Any]] = [("code", before.code_version or "unknown", after.code_version or "unknown")]
     facts.append((f"version of {after.key.method}", before.key.method_version, after.key.method_version))
     for name in sorted(before.versions.keys() | after.versions.keys()):
         facts.append((name, before.versions.get(name, "absent"), after.versions.get(name, "absent")))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bench.report.many_classes import most_confused
 from bench.report.tables import stats
@@ -50,8 +52,7 @@ def panels(count: int, width: float, height: float, across: int = ACROSS, **shar
 
 def new_figure(width: float, height: float) -> Figure:
     """A figure of `width` x `height` inches, or what its title needs, that makes room for its labels."""
-    figure = Figure(figsize=(max(width, 4.8), max(height, 1.7)), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.07, w_pad=0.05)
+    figure = Figure(figsize=(max(width, 4.8), max(height, 1.7)), layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05))
     return figure
 
 
@@ -96,7 +97,7 @@ def _points_with_intervals(axis: Axes, found: dict[int, np.ndarray], marker: str
     singles = np.concatenate(list(found.values()))
     seeds = np.repeat(places, [len(values) for values in found.values()])
     axis.plot(singles, seeds, ".", color=colour, alpha=0.35, markersize=3.5)
-    style = {"fmt": marker, "color": colour, "markerfacecolor": face, "capsize": 2.5, "elinewidth": 1.2}
+    style: dict[str, Any] = {"fmt": marker, "color": colour, "markerfacecolor": face, "capsize": 2.5, "elinewidth": 1.2}
     halves = np.nan_to_num([interval.half for interval in intervals])
     axis.errorbar([interval.mean for interval in intervals], places, xerr=halves if halves.any() else None, **style)
 
@@ -171,7 +172,7 @@ def _mean(block: Block, method: str, column: Column, name: str) -> float:
     return stats.mean_interval(list(block.values(method, column, name, 100).values())).mean
 
 
-def reliability(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:
+def reliability(grid: Mapping[tuple[str, str], dict[str, np.ndarray] | None], task: str, setup: str) -> Figure:
     """Reliability diagrams, noise sources down, methods across.
 
     `grid[noise, method]` holds `count`, `accuracy`, `confidence` float[15], pooled over seeds, and `ece`, a
@@ -216,10 +217,10 @@ def _bars(axis: Axes, left: np.ndarray, width: float, bottom, top: np.ndarray, *
     """Bars as one artist: a patch for each of them would make a page of diagrams slow to draw."""
     bottom = np.broadcast_to(bottom, top.shape)
     corners = [[left, bottom], [left, top], [left + width, top], [left + width, bottom]]
-    axis.add_collection(PolyCollection(np.moveaxis(np.array(corners), 2, 0), **style), autolim=False)
+    axis.add_collection(PolyCollection(list(np.moveaxis(np.array(corners), 2, 0)), **style), autolim=False)
 
 
-def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, setup: str) -> Figure:
+def memorisation(grid: Mapping[tuple[str, str], dict[str, np.ndarray] | None], task: str, setup: str) -> Figure:
     """How far right and wrong training labels are fitted, and test accuracy, over the steps of training.
 
     `grid[noise, method]` maps `step`, `fit_correct`, `fit_wrong`, `test_accuracy` to float arrays
@@ -238,8 +239,7 @@ def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, 
             axis = axes[row][place]
             curves = grid.get((noise, method))
             for name, (_, colour, dashes, marker) in styles.items():
-                values = None if curves is None else curves[name]
-                if values is None or np.isnan(values).all():
+                if curves is None or np.isnan(values := curves[name]).all():
                     continue
                 step = curves["step"]
                 axis.plot(step, values.T, color=colour, linewidth=0.6, alpha=0.4)
@@ -265,7 +265,7 @@ def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, 
     return figure
 
 
-def _axes_of(grid: dict[tuple[str, str], object]) -> tuple[list[str], list[str]]:
+def _axes_of(grid: Mapping[tuple[str, str], object]) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(noise for noise, _ in grid)), list(dict.fromkeys(method for _, method in grid))
 
 
@@ -274,7 +274,7 @@ def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task:
 
     `matrices[noise]` int[C, C], rows gold, columns noisy label. Of many classes the most confused are shown.
     """
-    chosen = most_confused(sum(matrices.values()))
+    chosen = most_confused(np.sum(list(matrices.values()), axis=0))
     classes = len(chosen)
     side = max(2.3, 0.9 + min(0.3 * classes, 9.0))
     across = max(1, min(ACROSS, int(12 // side)))
@@ -299,6 +299,7 @@ def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task:
                 axis.text(noisy + 0.5, gold + 0.5, text, ha="center", va="center", color=colour, fontsize=7)
     axes[0].set_ylabel("gold class")
     figure.supxlabel("noisy label", fontsize=9)
+    assert mesh is not None  # there is a matrix
     bar = figure.colorbar(mesh, ax=axes, shrink=0.7, pad=0.02)
     bar.set_label("share of the gold class")
     figure.suptitle(f"Noisy labels: {short(task)}\n", x=0.01, ha="left")  # a line between it and the titles

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def render_and_count(plan: Plan, formats: Sequence[str]) -> tuple[dict[str, bytes], int]:
+def render_and_count(plan: Plan, formats: Collection[str]) -> tuple[dict[str, bytes], int]:
     """The figure by format (PNG of 200 dpi, SVG, PDF), and its number of panels: what drawing it had cost, roughly.
 
     Equal data give equal bytes.
@@ -45,7 +46,7 @@ def render_and_count(plan: Plan, formats: Sequence[str]) -> tuple[dict[str, byte
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    made = {}
+    made: dict[str, io.BytesIO] = {}
     with style():
         figure = plan.draw()
         # Straight to the canvases: `savefig` draws everything once more before it draws.
@@ -95,7 +96,7 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
             block.setup,
             f"{METRICS[metric].title}: {where}",
             interval + marks,
-            lambda metric=metric: plots.scores(block, task, columns, metric, rule, baseline),
+            functools.partial(plots.scores, block, task, columns, metric, rule, baseline),
         )
         for metric in ("accuracy", "ece")
     ]
@@ -158,13 +159,13 @@ def reliability_data(
     results: Results, block: Block, task: str, noises: list[str], methods: list[str]
 ) -> dict[tuple[str, str], dict[str, np.ndarray] | None]:
     """Reliability bins pooled over seeds, by (noise, method): `count`, `accuracy`, `confidence` float64[15], `ece`."""
-    grid = {}
+    grid: dict[tuple[str, str], dict[str, np.ndarray] | None] = {}
     for noise in noises:
         for method in methods:
             rows = block.rows.get((method, (task, noise)), [])
             found = [bins for row in rows if (bins := results.bins(row["cell"])) is not None]
             eces = list(block.values(method, (task, noise), "ece_last").values())
-            grid[noise, method] = _pooled(found) | {"ece": np.mean(eces)} if found and eces else None
+            grid[noise, method] = _pooled(found) | {"ece": np.asarray(np.mean(eces))} if found and eces else None
     return grid
 
 
@@ -217,13 +218,13 @@ def confusion_data(results: Results, task: str) -> tuple[dict[str, np.ndarray], 
         record = results.by_cell[cell]
         # Methods and set-ups share their noisy labels: each draw of them is counted once.
         draw = (noise, record.key.data, record.key.limit, record.key.seed)
-        if record.noise.confusion_train is None or draw in seen:
+        counts = record.noise.confusion() if record.noise and draw not in seen else None
+        if counts is None or record.data is None:
             continue
         seen.add(draw)
         names = names or record.data.label_names
-        counts = record.noise.confusion()
         if len(counts) == len(names) and record.data.label_names == names:
-            matrices[noise] = matrices.get(noise, 0) + counts
+            matrices[noise] = matrices[noise] + counts if noise in matrices else counts
     return matrices, names
 
 
@@ -246,7 +247,7 @@ def _confusion_plans(results: Results) -> list[Plan]:
                     f"Noisy labels: {task}",
                     "Of the train texts of each gold class (rows): the share that was given each label (columns), "
                     f"answered texts only, seeds pooled. Per cent in the cells.{cut}",
-                    lambda matrices=matrices, names=names, task=task: plots.confusion(matrices, names, task),
+                    functools.partial(plots.confusion, matrices, names, task),
                 )
             )
     return made

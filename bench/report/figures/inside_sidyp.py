@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,8 @@ def stories(results: Results, block: Block, method: str, task: str) -> dict[str,
 
 def label_names(results: Results, block: Block, method: str, task: str, noise: str) -> list[str]:
     """The names of the classes."""
-    return results.by_cell[block.rows[method, (task, noise)][0]["cell"]].data.label_names
+    data = results.by_cell[block.rows[method, (task, noise)][0]["cell"]].data
+    return data.label_names if data else []
 
 
 def draw(found: dict[str, list[Story]], names: list[str], method: str, task: str, setup: str) -> Figure:
@@ -101,7 +103,7 @@ def _candidates(axis: Axes, told: list[Story]) -> None:
     shares = np.array([story.candidates + [0.0] * (width - len(story.candidates)) for story in told]).mean(0)
     axis.bar(np.arange(1, width + 1), shares, color=BLUE, edgecolor=PAPER)
     axis.set(xlabel="candidates", ylim=(0, 1))
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="x", integer=True)
     axis.grid(axis="x", visible=False)
 
 
@@ -119,7 +121,7 @@ def _prior(axis: Axes, told: list[Story]) -> None:
         axis.plot(epochs, values.mean(0), color=colour, linestyle=dashes, marker=marker, markersize=3, label=label)
     axis.set(xlabel="epoch", title="uncertain texts")
     axis.set_ylim(bottom=0)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="x", integer=True)
 
 
 def _path(axis: Axes, path: Path, names: list[str]) -> None:
@@ -159,7 +161,7 @@ def sidyp_plans(results: Results, block: Block, task: str) -> list[Plan]:
                     block.setup,
                     f"Inside {method}: {task}, {block.setup}",
                     CAPTION,
-                    lambda found=found, names=names, method=method: draw(found, names, method, task, block.setup),
+                    functools.partial(draw, found, names, method, task, block.setup),
                     suffix="" if method == "sidyp" else method,
                 )
             )

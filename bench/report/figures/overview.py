@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -65,7 +66,7 @@ def improvement(data: dict[str, np.ndarray], block: Block, baseline: str) -> Fig
     figure, axes = panels(len(every), 2.35, 1.9, sharex=True, sharey=True)
     for axis, (method, points) in zip(axes, every.items(), strict=True):
         axis.axhline(0, color=ORANGE, linewidth=0.9, linestyle="--")
-        dots = {"color": BLUE, "alpha": 0.55, "markersize": 3.6, "markeredgewidth": 0}
+        dots: dict[str, Any] = {"color": BLUE, "alpha": 0.55, "markersize": 3.6, "markeredgewidth": 0}
         axis.plot(points[:, 0], points[:, 1], "o", **dots, rasterized=len(points) > MOST_VECTOR_POINTS)
         if len(np.unique(points[:, 2])) >= MIN_RATES and np.ptp(points[:, 0]) > 1:
             _fit(axis, points)
@@ -96,7 +97,7 @@ def _fit(axis: Axes, points: np.ndarray) -> None:
 def pareto_data(block: Block, rule: str, baseline: str | None) -> dict[str, tuple[float, float, str]]:
     """By method: mean stand-alone seconds a cell, mean accuracy over the shared columns (percent), kind of row."""
     shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
-    found = {}
+    found: dict[str, tuple[float, float, str]] = {}
     for method in block.methods:
         if method in left_out:
             continue
@@ -217,11 +218,11 @@ def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
                     f"Average ranks by {name}: {block.setup}",
                     f"Ranks by {name} over {columns} columns (task and noise source), seeds averaged first; 1 is best. "
                     "Bars join methods that Nemenyi's test does not tell apart (5 %).",
-                    lambda ranked=ranked, name=name: critical_difference(*ranked, name, block),
+                    functools.partial(critical_difference, *ranked, name, block),
                     suffix=metric,
                 )
             )
-    if gains := improvement_data(block, rule, baseline):
+    if baseline is not None and (gains := improvement_data(block, rule, baseline)):
         gains = dict(sorted(gains.items(), key=lambda item: -item[1][:, 1].mean()))
         left_out = list(gains)[MOST_PANELS - 1 :]
         made.append(

@@ -45,10 +45,12 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
             continue
         for method in block.methods:
             row = next((r for r in block.rows.get((method, column), ()) if r["status"] == "done"), None)
-            arrays = row and results.arrays(row["cell"], "train_labels", "train_gold")
-            path = arrays and _embeddings(results, row["cell"], len(arrays["train_gold"]))
-            if path:
-                names = results.by_cell[row["cell"]].data.label_names
+            arrays = results.arrays(row["cell"], "train_labels", "train_gold") if row else None
+            if not row or not arrays:
+                continue
+            path, data = _embeddings(results, row["cell"], len(arrays["train_gold"])), results.by_cell[row["cell"]].data
+            if path and data:
+                names = data.label_names
                 found.setdefault(path, {})[column[1]] = Labelled(arrays["train_labels"], arrays["train_gold"])
                 break
     if not found:

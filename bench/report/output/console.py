@@ -49,7 +49,8 @@ def main_table(
 def in_parts(table: Table, width: int | None) -> list[Table]:
     """A table as parts that fit into `width` characters each, with the rows of all and some of the columns."""
     first = max(len(word) for label in ["method", *(row.label for row in table.rows)] for word in label.split())
-    columns, used = [[]], first
+    columns: list[list[int]] = [[]]
+    used = first
     for index, head in enumerate(table.heads):
         shown = [" ".join(filter(None, parts(row.entries[index], table))) for row in table.rows]
         need = max(map(len, [*shown, *_lines(head.below), head.name[:13]])) + 2

@@ -158,7 +158,9 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
     for colour, variable in COLOURS.items():
         body = body.replace(colour, variable)
     opening, rest = body.split(">", 1)
-    width = float(re.search(r'\bwidth="([\d.]+)pt"', opening).group(1)) * 4 / 3
+    points = re.search(r'\bwidth="([\d.]+)pt"', opening)
+    assert points is not None  # as matplotlib writes it
+    width = float(points.group(1)) * 4 / 3
     opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
     size = f'style="--natural: {width:.0f}px" role="img" aria-label="{escape(label)}"'
     return f"<svg {size}{opening.removeprefix('<svg')}>{rest}"

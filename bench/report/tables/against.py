@@ -133,16 +133,16 @@ def scores_table(block: Block, published: Published, rule: str, differs: list[st
         for column, metric in places:
             values = block.values(method, column, f"{metric}_{rule}", METRICS[metric].scale)
             ours = stats.mean_interval(list(values.values()))
-            score = known.get((method.split("[")[0], column, metric))
+            theirs = known.get((method.split("[")[0], column, metric))
             entries.append(Entry("value", *ours, cells=block.ids(method, [column])) if ours.n else Entry("not run"))
-            if score is None:
+            if theirs is None:
                 entries.append(Entry("empty"))
                 continue
             cited.append(
-                f"{method}, {column[0]} {column[1]}: {score.source}{f' ({score.note})' if score.note else ''}."
+                f"{method}, {column[0]} {column[1]}: {theirs.source}{f' ({theirs.note})' if theirs.note else ''}."
             )
-            spread = "" if score.spread is None else f" (± {number(score.spread, 2)} as printed)"
-            entries.append(Entry("value", score.value, decimals=2, note=score.source + spread))
+            spread = "" if theirs.spread is None else f" (± {number(theirs.spread, 2)} as printed)"
+            entries.append(Entry("value", theirs.value, decimals=2, note=theirs.source + spread))
         if any(entry.state != "not run" for entry in entries[::2]):
             rows.append(Row(method, "reference" if method in block.references else "method", tuple(entries)))
     heads = [
@@ -164,7 +164,8 @@ def differences(read: Results, block: Block, published: Published) -> list[str]:
     if (encoder, mode) != (theirs.encoder, theirs.encoder_mode):
         found.append(f"encoder {encoder} {mode} here, {theirs.encoder} {theirs.encoder_mode} there")
     cells = [row["cell"] for rows in block.rows.values() for row in rows]
-    epochs = sorted({read.by_cell[cell].key.recipe.get("epochs") for cell in cells} - {None})
+    recipes = [read.by_cell[cell].key.recipe for cell in cells]
+    epochs = sorted({recipe["epochs"] for recipe in recipes if recipe.get("epochs") is not None})
     if theirs.epochs is not None and epochs and epochs != [theirs.epochs]:
         found.append(f"{' or '.join(map(str, epochs))} epochs here, {theirs.epochs} there")
     tasks = block.tasks()

@@ -30,7 +30,7 @@ class Draws:
         for column in columns:
             cells = {row["seed"]: row["cell"] for row in block.rows[method, column] if row["status"] == "done"}
             for place, seed in enumerate(seeds):
-                drawn = self.by_cell.get(cells.get(seed))
+                drawn = self.by_cell.get(cells[seed]) if seed in cells else None
                 if drawn is None:
                     return None
                 total[:, place] += drawn
@@ -51,7 +51,7 @@ def draw(results: Results, block: Block, methods: list[str], columns: list[Colum
                 hits = results.right(row["cell"], rule) if row["status"] == "done" else None
                 if hits is not None:
                     right[column[0], len(hits)][row["cell"]] = hits
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for (task, texts), by_cell in right.items():
         generator = named_generator("bootstrap", "texts", task, texts)
         drawn = 100 * stats.bootstrap_texts(np.array(list(by_cell.values())), generator)

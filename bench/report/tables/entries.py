@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from bench.report.tables import stats
-from bench.report.tables.blocks import Block
-from bench.report.tables.model import Entry, Head
+from bench.report.tables.blocks import Block, Column
+from bench.report.tables.model import Entry, Head, State
 from bench.store.metrics import Metric
 from bench.store.noise_words import noise_words
-
-if TYPE_CHECKING:
-    pass
-from bench.report.tables.blocks import Column
 
 
 def entry(block: Block, method: str, column: Column, name: str, metric: Metric) -> Entry:
@@ -30,7 +25,7 @@ def entry(block: Block, method: str, column: Column, name: str, metric: Metric) 
         return Entry("not run")
     if any(row["status"] == "done" and row["has_gold"] is not False for row in rows):
         return Entry("empty", cells=ids, note="no valid text has an answer, so no step can be chosen")
-    state = "failed" if _count(rows, "failed") else "skipped" if _count(rows, "skipped") else "no gold"
+    state: State = "failed" if _count(rows, "failed") else "skipped" if _count(rows, "skipped") else "no gold"
     reasons = "; ".join(dict.fromkeys(str(row["reason"]) for row in rows if row["reason"]))
     return Entry(state, cells=ids, note=reasons)
 
@@ -55,7 +50,7 @@ def reference_sentences(block: Block, methods: Iterable[str]) -> list[str]:
 def mark_best(grid: dict[str, list[Entry]], position: int, scores: dict, metric: Metric) -> None:
     """Mark the best entry of a column, only where its interval against the runner-up supports it."""
     verdict = stats.best_supported(scores, metric.higher_is_better)
-    if verdict.supported:
+    if verdict.supported and verdict.name is not None:
         entries = grid[verdict.name]
         entries[position] = dataclasses.replace(entries[position], best=True)
 

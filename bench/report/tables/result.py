@@ -72,7 +72,7 @@ def result_table(
     if baseline in methods:
         sentences.append(f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval.")
     sentences += reference_sentences(block, methods)
-    if labeller := _labeller_row(block, columns, shared, average.get(baseline), len(heads)):
+    if labeller := _labeller_row(block, columns, shared, average.get(baseline) if baseline else None, len(heads)):
         if metric_name in HARD:
             sentences += _silent_labellers(block, columns)
         else:
@@ -108,13 +108,15 @@ def _labeller_row(
     ids = tuple(cell for column in shared for cell in by_column[column])
     if len(block.current(columns)) > 1:
         means = [sum(known[column]) / len(known[column]) for column in shared if column in known]
-        whole = shared and len(means) == len(shared)
+        whole = bool(shared) and len(means) == len(shared)
         entries.append(Entry("value", sum(means) / len(means), cells=ids) if whole else Entry("empty"))
     if width > len(entries):
-        whole = baseline and shared and all(column in known for column in shared)
-        mean = sum(sum(known[column]) / len(known[column]) for column in shared) / len(shared) if whole else 0.0
-        ours = sum(baseline.values()) / len(baseline) if whole else 0.0
-        entries.append(Entry("value", mean - ours, cells=ids, signed=True) if whole else Entry("empty"))
+        if baseline and shared and all(column in known for column in shared):
+            mean = sum(sum(known[column]) / len(known[column]) for column in shared) / len(shared)
+            ours = sum(baseline.values()) / len(baseline)
+            entries.append(Entry("value", mean - ours, cells=ids, signed=True))
+        else:
+            entries.append(Entry("empty"))
     return Row("labeller itself (test)", "reference", tuple(dataclasses.replace(each, n=0) for each in entries))
 
 

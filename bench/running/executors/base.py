@@ -31,10 +31,11 @@ from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
 from bench.running.events import Ended, Event, Summary, Tell
 from bench.running.outcomes import existing, status_of
+from bench.store.records import Record
 
 __all__ = ["EngineOptions", "Executor", "Field", "executor_of", "register"]
 
-EXECUTORS = Registry("executor", "bench.running.executors", "bench.running.executors.local")
+EXECUTORS: Registry[Executor] = Registry("executor", "bench.running.executors", "bench.running.executors.local")
 PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
 """Environment variables that workers elsewhere need as they are here."""
 
@@ -116,7 +117,7 @@ def left_to_do(plan: Plan, tell: Tell, summary: Summary, *, force: bool = False)
         if not force and status_of(cell, plan.options.results)[0] == "done":
             record = existing(cell, plan.options.results)
             summary.add("cached")
-            tell(Event.ended(cell, Ended("cached", record)).message)
+            tell(Event.ended(cell, Ended("cached", record if isinstance(record, Record) else None)).message)
         else:
             left.append(cell)
     return left

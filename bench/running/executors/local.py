@@ -45,7 +45,7 @@ from bench.running.executors.queue import Gpu, Memory, Queue, find_gpus
 from bench.running.outcomes import keep_failure, prepare_results
 from bench.running.runner import WAIT_SECONDS, Session, records_before, run, run_one, settled
 from bench.store.claims import Claims
-from bench.store.records import read_record
+from bench.store.records import Record, read_record
 from bench.training import device, distributed
 
 GRACE_SECONDS = 30.0
@@ -162,7 +162,8 @@ class Pool:
             return run_one(cell, self.session) is not None
         if known is None:
             return False
-        self.memory.learn(known.record)
+        if known.record is not None:
+            self.memory.learn(known.record)
         self._listen(Event.ended(cell, known))
         return True
 
@@ -181,7 +182,7 @@ class Pool:
 
     def _deal(self, worker: Worker, stopped: bool) -> None:
         """Give a free worker its next cell, or send it home when there will be none."""
-        busy = {other.group for other in self.workers if other.cell is not None}
+        busy = {other.group for other in self.workers if other.cell and other.group}
         gpu = worker.gpu
         fits = (lambda cell: gpu.fits(self.memory.need(cell, gpu.total))) if gpu else (lambda cell: True)
         cell = None if stopped else self.queue.next(worker.group, busy, fits)
@@ -196,6 +197,7 @@ class Pool:
             self._tell(worker, {"stop": True})
 
     def _tell(self, worker: Worker, order: dict) -> None:
+        assert worker.process.stdin is not None  # a pipe, see `start_worker`
         with contextlib.suppress(BrokenPipeError):  # it died: its end of file is on the way
             worker.process.stdin.write(json.dumps(order) + "\n")
             worker.process.stdin.flush()
@@ -226,11 +228,12 @@ class Pool:
 
     def _learn(self, cell: Cell) -> None:
         record = read_record(cell.key.path(self.plan.options.results))
-        if hasattr(record, "key"):
+        if isinstance(record, Record):
             self.memory.learn(record)
 
     def _free(self, worker: Worker) -> Cell:
         cell, worker.cell = worker.cell, None
+        assert cell is not None  # what a worker answers is about the cell in its hand
         if worker.gpu:
             worker.gpu.dealt.pop(cell.key.hash, None)
         return cell
@@ -320,6 +323,7 @@ def start_worker(config: Path, options: GridOptions, gpus: str) -> subprocess.Po
 
 
 def _read_events(worker: Worker, events: SimpleQueue) -> None:
+    assert worker.process.stdout is not None
     for line in worker.process.stdout:
         if (message := parse_message(line)) is not None:
             events.put((worker, message))
@@ -327,6 +331,7 @@ def _read_events(worker: Worker, events: SimpleQueue) -> None:
 
 
 def _read_errors(worker: Worker, events: SimpleQueue) -> None:
+    assert worker.process.stderr is not None
     for line in worker.process.stderr:
         worker.errors.append(line)
         events.put((worker, Text(text=line.rstrip("\n"))))

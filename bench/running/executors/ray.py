@@ -56,6 +56,7 @@ class Ray(Executor):
     """A Ray cluster; each cell is a task, and `--jobs` above 1 bounds how many are under way at once."""
 
     name = "ray"
+    options: Options
 
     class Options(EngineOptions):
         """Parameters of `ray[...]`."""
@@ -96,11 +97,14 @@ class Ray(Executor):
         return summary
 
 
-def _run_tasks(ray: ModuleType, task: Any, job: _Job, cells: list[Cell], plan: Plan, tell: Tell) -> None:
+def _run_tasks(
+    ray: ModuleType, task: Any, job: _Job, cells: list[Cell], plan: Plan, tell: Callable[[Finished], None]
+) -> None:
     """Hand cells over in the plan's order, a bounded number ahead, and tell how each ended."""
     jobs = plan.options.jobs
     room = jobs if jobs > 1 else max(ROOM, 2 * int(ray.cluster_resources().get("CPU", 1)))
-    waiting, handed = iter(cells), {}
+    waiting = iter(cells)
+    handed: dict[Any, Cell] = {}
     shared = ray.put(job)
     try:
         while True:
@@ -125,7 +129,11 @@ def _outcome(ray: ModuleType, reference: Any, cell: Cell, plan: Plan) -> Finishe
     except ray.exceptions.RayError as error:
         why = " ".join(str(error).split())[:300]
         lost = WorkerLost(f"its worker was lost each time that it ran: {type(error).__name__}: {why}")
-        return Event.ended(cell, keep_failure(cell, plan.options.results, lost)).message
+        message = Event.ended(cell, keep_failure(cell, plan.options.results, lost)).message
+    if not isinstance(message, Finished):
+        raise BenchError(
+            f"a Ray worker did not say how {cell.label} ended: its code differs from the code here, install the same"
+        )
     # It was not cached when it was handed over: then the worker died after its last write.
     return message.model_copy(update={"status": "done"}) if message.status == "cached" else message
 

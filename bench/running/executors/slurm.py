@@ -87,6 +87,7 @@ class Slurm(Executor):
     """A Slurm cluster, through submitit: an array of `--jobs` jobs; each takes cells until none is left."""
 
     name = "slurm"
+    options: Options
 
     class Options(EngineOptions):
         """Parameters of `slurm[...]`."""

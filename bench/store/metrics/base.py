@@ -23,7 +23,7 @@ import numpy as np
 
 from bench.core.registry import Registry
 
-METRIC_CLASSES = Registry("metric", "bench.store.metrics", "bench.metrics")
+METRIC_CLASSES: Registry[Metric] = Registry("metric", "bench.store.metrics", "bench.metrics")
 
 
 class Metric(abc.ABC):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,8 @@ BINS = 15
 """Number of bins of every calibration error."""
 
 
-class ReliabilityBins(NamedTuple):
+@dataclass(frozen=True)
+class ReliabilityBins:
     """Confidence bins of equal width: how many examples, how often right, how confident."""
 
     count: np.ndarray  # float32[bins]

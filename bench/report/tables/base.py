@@ -21,11 +21,11 @@ from typing import ClassVar
 
 from bench.core.registry import Registry
 from bench.report.frame import Results
-from bench.report.tables.blocks import Block
+from bench.report.tables.blocks import Block, row_kind
 from bench.report.tables.bootstrap import Draws
 from bench.report.tables.model import Entry, Head, Row, Table
 
-__all__ = ["SHOWN", "Context", "Entry", "Head", "ReportTable", "Row", "Table", "register"]
+__all__ = ["SHOWN", "Context", "Entry", "Head", "ReportTable", "Row", "Table", "register", "row_kind"]
 
 REPORT_TABLES = Registry("report table", "bench.report.tables", "bench.tables")
 

@@ -192,3 +192,66 @@ def test_a_package_may_be_imported_before_bench(packaged, module):
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert (done.stdout.split(), done.stderr) == (["True", "True"], "")
+
+
+class Point:
+    """An entry point of another package."""
+
+    value = "other_package:THING"
+
+    def __init__(self, thing):
+        self.load = lambda: thing
+
+
+def test_what_is_no_task_or_has_a_known_name_is_left_out_with_a_warning(monkeypatch, caplog):
+    import importlib.metadata
+
+    from bench.data.tasks import TaskInfo, known
+
+    second = TaskInfo("trec", "another trec", ("a", "b"), 8, "", "")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Point(second), Point("moods")])
+    known.cache_clear()
+    try:
+        assert known()["trec"].title != "another trec"
+    finally:
+        known.cache_clear()
+    assert "task of other_package:THING is left out: another task is named 'trec'" in caplog.text
+    assert "it must be a TaskInfo, not str" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["step", "absent_classes", "Top 2"])
+def test_a_metric_is_not_named_like_something_else_in_a_record(name):
+    from bench.store.metrics.base import METRIC_CLASSES, register
+
+    with pytest.raises(TypeError, match=f"is named '{name}': choose a lower-case name"):
+        register(type("Mine", (), {"name": name}))
+    assert name not in METRIC_CLASSES.classes
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (("min(scores)", "min(scores) / 0"), "ZeroDivisionError: float division by zero"),
+        (("worst-seed-{", "accuracy-all tasks-{"), "ValueError: there is another table named 'accuracy-all tasks-"),
+        (("tuple(entries)))", "()))"), "must have 6 entries, one per head"),
+        (("        yield Table(", "        yield dict("), "TypeError: "),
+    ],
+)
+def test_a_table_that_fails_is_left_out_with_a_note_and_the_report_goes_on(tmp_path, change, why):
+    from bench.report.build import build_report
+    from bench.report.tables.base import REPORT_TABLES
+    from tests.factories import write_grid
+
+    write_grid(tmp_path / "results", setups=(("minilm", "frozen"),), seeds=(1, 2))
+    path = tmp_path / "extras_table.py"
+    code = EXAMPLES["extras_table.py"].replace(*change)
+    assert code != EXAMPLES["extras_table.py"]
+    path.write_text(code, "utf-8")
+    try:
+        REPORT_TABLES.from_file(path)
+        done = build_report(tmp_path / "results", tmp_path / "report", formats=["csv"])
+    finally:
+        REPORT_TABLES.forget()
+    [note] = [note for note in done.notes if "worst-seed" in note]
+    assert why in note
+    assert len([file for file in done.files if file.name.startswith("accuracy")]) > 1

@@ -35,14 +35,30 @@ SHOWN = ("accuracy", "ece")
 
 @dataclass(frozen=True)
 class Context:
-    """What the tables of one set-up are made from."""
+    """What the tables of one set-up are made from.
 
-    read: Results  # the whole results folder
-    block: Block  # the cells of the set-up
-    rule: str  # the step whose scores count: last or noisy_valid
-    baseline: str | None  # the method that differences are taken to; None where it was not run
-    full: bool  # whether to make what takes long for very many cells
-    draws: Callable[[], tuple[Draws | None, str]]  # the bootstrap of the accuracies, or None and why; made once
+    Attributes
+    ----------
+    read : Results
+        The whole results folder.
+    block : Block
+        The cells of the set-up.
+    rule : str
+        The step whose scores count: last or noisy_valid.
+    baseline : str or None
+        The method that differences are taken to; None where it was not run.
+    full : bool
+        Whether to make what takes long for very many cells.
+    draws : Callable[[], (Draws or None, str)]
+        The bootstrap of the accuracies, or None and why there is none; computed at the first call.
+    """
+
+    read: Results
+    block: Block
+    rule: str
+    baseline: str | None
+    full: bool
+    draws: Callable[[], tuple[Draws | None, str]]
 
 
 class ReportTable(abc.ABC):

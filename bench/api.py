@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from bench.core.errors import Skip, UsageError
 from bench.data.task import TaskData
 from bench.grid.cells import Cell, plan
+from bench.grid.given import Given
 from bench.grid.options import load_options
 from bench.noise.facts import NoisyLabels
 from bench.running.cell import labels_for, tools_for
@@ -57,11 +58,27 @@ class OpenCell:
         yield from self.method.run(self.task, self.tools)
 
 
-def open_cells(**options: Any) -> list[OpenCell]:
-    """The cells of a grid, ready to be looked at; stages are kept below `results` (default `results`).
+def open_cells(**options: Unpack[Given]) -> list[OpenCell]:
+    """The cells of a grid, ready to be looked at; nothing is trained, and stages are kept below `results`.
 
-    Options are those of `bench run`. Raises UsageError or Unavailable as the command does, and Skip for a cell that
-    cannot run.
+    Parameters
+    ----------
+    **options
+        Those of `bench run`, with underscores: `methods="plain,npc"` or `methods=["plain", "npc"]`.
+
+    Returns
+    -------
+    list of OpenCell
+        In the order in which `bench run` would run them.
+
+    Raises
+    ------
+    UsageError
+        For an unknown option or name, or a value that is not allowed; the message says what is.
+    Unavailable
+        Where data or a model are not here; the message says how to get them.
+    Skip
+        For a cell that cannot run, with the reason.
     """
     made = plan(load_options(options))
     store = StageStore(ResultsFolder(made.options.results).stages if made.options.stages else None)
@@ -76,11 +93,31 @@ def _opened(cell: Cell, store: StageStore) -> OpenCell:
     return OpenCell(cell.label, view, cell.method, tools, cell.task, labels)
 
 
-def run_grid(*, listen: Callable[[Event], None] | None = None, baseline: str = "plain", **options: Any) -> Loaded:
+def run_grid(
+    *, listen: Callable[[Event], None] | None = None, baseline: str = "plain", **options: Unpack[Given]
+) -> Loaded:
     """Run a grid in this process and load its results; finished cells are read, not run again.
 
-    Options are those of `bench run`; `listen` hears of every event. A failed cell is a row with its reason. Raises
-    UsageError or Unavailable as the command does.
+    Parameters
+    ----------
+    listen
+        Called with every event (`bench.running.events.Event`): a cell started, made progress, ended.
+    baseline
+        The method that differences in tables are taken to.
+    **options
+        Those of `bench run`, with underscores: `methods="plain,npc"` or `methods=["plain", "npc"]`.
+
+    Returns
+    -------
+    Loaded
+        All of the results folder, as `load_results` gives it. A failed cell is a row with its reason.
+
+    Raises
+    ------
+    UsageError
+        For an unknown option or name, or a value that is not allowed; the message says what is.
+    Unavailable
+        Where data or a model are not here; the message says how to get them.
     """
     from bench.report.api import load_results
 

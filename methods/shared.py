@@ -57,7 +57,18 @@ class Labels:
 
 
 def labels(task: NoisyTask, tools: Tools) -> Labels:
-    """The noisy labels with every "no answer" filled in, the same for all methods of a cell."""
+    """The noisy labels with every "no answer" filled in, the same for all methods of a cell.
+
+    Parameters
+    ----------
+    task, tools
+        What `run` was given.
+
+    Returns
+    -------
+    Labels
+        int64[N_train] and int64[N_valid], classes 0..C-1.
+    """
     return Labels(
         tools.fill(task.train_labels, "train", task.num_classes),
         tools.fill(task.valid_labels, "valid", task.num_classes),
@@ -65,7 +76,18 @@ def labels(task: NoisyTask, tools: Tools) -> Labels:
 
 
 def inputs(task: NoisyTask, tools: Tools) -> dict[str, Inputs]:
-    """Trainer inputs of the three splits: tokens, or scaled sentence embeddings when the encoder is frozen."""
+    """What `tools.trainer` trains and predicts on.
+
+    Parameters
+    ----------
+    task, tools
+        What `run` was given.
+
+    Returns
+    -------
+    dict of str to Inputs
+        By split: tokens, or scaled sentence embeddings when the encoder is frozen.
+    """
     return {split: _inputs(getattr(task, split), tools) for split in SPLITS}
 
 
@@ -83,7 +105,18 @@ def _inputs(texts: Texts, tools: Tools) -> Inputs:
 
 
 def embeddings(task: NoisyTask, tools: Tools) -> dict[str, np.ndarray]:
-    """Sentence embeddings of the three splits, float32[N, D_e], unit length, by the sentence encoder."""
+    """Sentence embeddings by the sentence encoder, through the store.
+
+    Parameters
+    ----------
+    task, tools
+        What `run` was given.
+
+    Returns
+    -------
+    dict of str to ndarray
+        By split: float32[N, D_e], rows of unit length.
+    """
     return {split: embed_texts(getattr(task, split), tools.sentence_encoder, tools.stages) for split in SPLITS}
 
 
@@ -123,7 +156,20 @@ class Run:
 
 
 def plain_run(task: NoisyTask, tools: Tools, train_labels: np.ndarray | None = None) -> Run:
-    """Plain fine-tuning on the noisy labels (or on `train_labels`), cross entropy, one network."""
+    """Plain fine-tuning of one network with cross entropy.
+
+    Parameters
+    ----------
+    task, tools
+        What `run` was given.
+    train_labels
+        int64[N_train], classes 0..C-1; None: the filled noisy labels.
+
+    Returns
+    -------
+    Run
+        The finished run, with M = 1, from the store where another method of the cell made it.
+    """
     targets = labels(task, tools).train if train_labels is None else train_labels
 
     def loss(outputs, batch: Batch):
@@ -145,7 +191,25 @@ def branch_run(
     """M co-regularised branches (CR; stage 1 of DyGen and SiDyP) with the features after every epoch.
 
     Loss: mean_m CE(p_m, ỹ) + α_t · mean_m KL(p̄ ‖ p_m), α_t = 0 during the first `warmup` share of all steps
-    (Zhou & Chen, EMNLP 2021). `shuffle` and `restarts`: see `Trainer.fit`.
+    (Zhou & Chen, EMNLP 2021).
+
+    Parameters
+    ----------
+    task, tools
+        What `run` was given.
+    branches
+        M.
+    alpha
+        α, the weight of the divergence after the warm-up.
+    warmup
+        The share of all steps without it, in [0, 1).
+    shuffle, restarts
+        See `Trainer.fit`.
+
+    Returns
+    -------
+    Run
+        The finished run, from the store where another method of the cell made it.
     """
     settings = {"branches": branches, "alpha": alpha, "warmup": warmup}
     habits = {"shuffle": shuffle, "restarts": restarts}
@@ -225,9 +289,21 @@ def _keep(epoch, dynamics: bool) -> Arrays:
 
 
 def out_of_fold(task: NoisyTask, tools: Tools, *, folds: int = 5, which: Sequence[str] = ("train",)) -> np.ndarray:
-    """Cross-fitted p(noisy label | x), float64[n, C]: logistic regression on standardised sentence embeddings.
+    """Cross-fitted p(noisy label | x): logistic regression on standardised sentence embeddings.
 
-    Rows are those of the splits in `which`, in order. A class that is absent from a fold's training part gets 0.
+    Parameters
+    ----------
+    task, tools
+        What `run` was given.
+    folds
+        How many parts; each is predicted by a model of the others.
+    which
+        The splits, train or valid.
+
+    Returns
+    -------
+    ndarray
+        float64[n, C], rows in the order of the splits. A class that is absent from a fold's training part gets 0.
     """
     given = labels(task, tools)
     vectors = embeddings(task, tools)
@@ -245,10 +321,25 @@ def out_of_fold(task: NoisyTask, tools: Tools, *, folds: int = 5, which: Sequenc
 def noise_rate(task: NoisyTask, tools: Tools, tau: str = "estimated") -> float:
     """The share of wrong labels that a method should reckon with.
 
-    "estimated", clipped to [0.05, 0.6]: confident learning on sentence embeddings, repeated on what it keeps
-    (`methods.noise_rate.refined`). It sees no gold, and of eight estimators it best foretells how the estimate answers
-    added noise (`benchmarks/noise_rate.py`). "oracle": the true rate of the labels that methods learn from, an ablation
-    that is always labelled so. A number in [0, 1): that number.
+    Parameters
+    ----------
+    task, tools
+        What `run` was given.
+    tau
+        "estimated", clipped to [0.05, 0.6]: confident learning on sentence embeddings, repeated on what it keeps
+        (`methods.noise_rate.refined`). It sees no gold, and of eight estimators it best foretells how the estimate
+        answers added noise (`benchmarks/noise_rate.py`). "oracle": the true rate of the labels that methods learn
+        from, an ablation that is always labelled so. A number in [0, 1): that number.
+
+    Returns
+    -------
+    float
+        A fraction.
+
+    Raises
+    ------
+    Skip
+        For "oracle" where no training text has both a gold and a noisy label.
     """
     if tau == "oracle":
         if tools.oracle_noise_rate is None:

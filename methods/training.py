@@ -26,11 +26,30 @@ def train(
     rows: np.ndarray | None = None,
     diagnostics: Callable[[], Mapping[str, Any]] = dict,
 ) -> Iterator[Predictions]:
-    """Train `networks` classifiers with `loss` (default: cross entropy); yields their mean after each epoch.
+    """Train classifiers with one loss; yields their mean after each epoch.
 
-    `targets` are what the loss finds in `batch.targets` (default: {"label": the filled noisy labels}); `rows`
-    int64 restricts training to some rows. Heads, batch order and dropout carry `name`: by default that of the plain
-    run, so a method is compared with plain fine-tuning on the same draws and differs from it by its loss alone.
+    Parameters
+    ----------
+    task, tools
+        What `run` was given.
+    loss
+        Gets the outputs of every network and the batch, returns float32[B], or `PerExample`; None: cross entropy.
+    targets
+        What the loss finds in `batch.targets`, each [N_train, ...]; None: {"label": the filled noisy labels}.
+    networks
+        How many classifiers.
+    name
+        Heads, batch order and dropout carry it: by default that of the plain run, so a method is compared with plain
+        fine-tuning on the same draws and differs from it by its loss alone.
+    rows
+        int64: train on these rows alone; None: on all.
+    diagnostics
+        Called after each epoch: small facts for the record.
+
+    Yields
+    ------
+    Predictions
+        The mean over the networks, after each epoch.
     """
     trainer = tools.trainer
     epochs = trainer.fit(

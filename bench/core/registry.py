@@ -11,7 +11,7 @@ import inspect
 import logging
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -73,12 +73,8 @@ class Registry(Generic[T]):
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
-        for point in importlib.metadata.entry_points(group=self.group):
-            try:
-                with self.importing():
-                    point.load()
-            except Exception as error:  # another package's fault must not take every class away
-                log.warning("%ss of %s cannot be loaded: %s: %s", self.kind, point.value, type(error).__name__, error)
+        for _ in from_packages(self.kind, self.group, self.importing):
+            pass  # what is loaded is registered
         return dict(sorted(self.classes.items()))
 
     def find(self, name: str) -> type[T]:
@@ -138,6 +134,20 @@ class Registry(Generic[T]):
             del self.classes[cls.name]
         for name in [name for name in sys.modules if name.startswith(module_prefix)]:
             del sys.modules[name]
+
+
+def from_packages(
+    kind: str, group: str, importing: Importing = contextlib.nullcontext
+) -> Iterator[tuple[Any, importlib.metadata.EntryPoint]]:
+    """What other packages name in an entry point group, with the entry point; one that fails is a warning."""
+    for point in importlib.metadata.entry_points(group=group):
+        try:
+            with importing():
+                loaded = point.load()
+        except Exception as error:  # another package's fault must not take every class away
+            log.warning("%ss of %s cannot be loaded: %s: %s", kind, point.value, type(error).__name__, error)
+        else:
+            yield loaded, point
 
 
 def describe(cls: type[Any]) -> str:

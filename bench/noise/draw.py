@@ -125,7 +125,16 @@ def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embedd
             raise UsageError(f"{source.id} depends on the texts: it needs sentence embeddings, and none were given")
         vectors = embeddings()
     gold = {split: labels for split in ("train", "valid") if (labels := task.gold.of(split)) is not None}
-    return source.noise().draw(gold, len(task.label_names), source.rate, rng, vectors)
+    labels, facts = source.noise().draw(gold, len(task.label_names), source.rate, rng, vectors)
+    for split, truth in gold.items():
+        drawn = np.asarray(labels.get(split))
+        fits = drawn.shape == truth.shape and np.issubdtype(drawn.dtype, np.integer)
+        if not fits or not ((drawn >= 0) & (drawn < len(task.label_names))).all():
+            raise UsageError(
+                f"noise '{source.noise.name}' must draw one class from 0 to {len(task.label_names) - 1} for each of "
+                f"the {len(truth)} {split} texts"
+            )
+    return labels, facts
 
 
 def _answers(source: NoiseSource, task: TaskData) -> dict[str, np.ndarray]:

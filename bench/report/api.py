@@ -68,10 +68,30 @@ class Loaded:
         noise: str = "",
         text: bool = True,
     ) -> pd.DataFrame:
-        """Methods x columns, as `mean ± half-width` texts or as means (float).
+        """Methods x columns (task and noise source), with their average and the difference to the baseline.
 
-        Of one `task` or of one `noise` source (`""`: of all). Raises UsageError
-        for an unknown task, noise source, metric, set-up or rule.
+        Parameters
+        ----------
+        task, noise
+            Whose columns: of one task, of one noise source; "" is all of them.
+        metric
+            Its name, as in `cells`: accuracy, macro_f1, ece, ... It is shown in its own unit, mostly percent.
+        setup
+            One of `setups`; None: the first.
+        rule
+            The step whose scores count: last or noisy_valid.
+        text
+            Texts like "81.2 ± 0.4" (mean and half of the 95 % interval over seeds); False: means, float64.
+
+        Returns
+        -------
+        DataFrame
+            One row per method.
+
+        Raises
+        ------
+        UsageError
+            For an unknown task, noise source, metric, set-up or rule, with the nearest known ones.
         """
         import pandas as pd
 
@@ -166,6 +186,21 @@ class Plots:
 def load_results(folder: str | Path, baseline: str = "plain") -> Loaded:
     """Read every record below a results folder.
 
-    Raises UsageError when the folder holds none, when a record is of a newer schema, or for an unknown baseline.
+    Parameters
+    ----------
+    folder
+        What `--results` named, or a pack of it.
+    baseline
+        The method that differences are taken to.
+
+    Returns
+    -------
+    Loaded
+        The cells as a DataFrame, tables and figures.
+
+    Raises
+    ------
+    UsageError
+        When the folder holds no records or one of a newer schema, or for an unknown baseline.
     """
     return Loaded(frame.load(Path(folder)), baseline)

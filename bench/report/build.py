@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 from collections import defaultdict
@@ -18,17 +19,15 @@ from bench.report.frame import Results, load
 from bench.report.gaps import Gap, find_gaps, gap_sentences
 from bench.report.output import render
 from bench.report.output.folder import write_report
-from bench.report.output.page import KINDS, html_page
+from bench.report.output.page import html_page, kind_titles
 from bench.report.tables.against import against_sentences, against_tables
+from bench.report.tables.base import Context, ReportTable, problem, report_tables
 from bench.report.tables.blocks import Block, blocks, check_baseline
 from bench.report.tables.bootstrap import MOST_CELLS, Draws, draw
 from bench.report.tables.doubts import doubt_sentences
-from bench.report.tables.gains import gain_table
 from bench.report.tables.model import Table, pick, slug
 from bench.report.tables.published_numbers import read_published
-from bench.report.tables.result import result_table
-from bench.report.tables.significance import compared, ranks_table, significance_table, wins_table
-from bench.report.tables.summaries import labelling_table, summary_tables
+from bench.report.tables.significance import compared
 from bench.store.records import Damaged
 
 if TYPE_CHECKING:
@@ -149,40 +148,38 @@ def check_rule(rule: str) -> None:
 
 
 def all_tables(read: Results, parts: Sequence[Block], rule: str, baseline: str | None, *, full: bool) -> list[Table]:
-    """Every table of a report, by set-up: results, what they support, and the summaries."""
-    made: list[Table | None] = []
+    """Every table of a report, by set-up: those of all registered classes in their order.
+
+    One of another package that fails, or that a report cannot show, is left out with a note in `read`.
+    """
+    made: list[Table] = []
     for block in parts:
         if not block.columns:
             continue
-        for where in layouts(block):
-            made += [result_table(block, metric_name=metric, rule=rule, baseline=baseline, **where) for metric in SHOWN]
-        made += [gain_table(block, metric, rule, baseline) for metric in SHOWN]
-        draws, why_not = _draws(read, block, rule, baseline, full)
-        made += [significance_table(block, metric, rule, baseline, draws, why_not) for metric in SHOWN]
-        made += [ranks_table(block, rule, baseline), wins_table(block, rule, baseline)]
-        made += summary_tables(block, rule, baseline)
-        made.append(labelling_table(block))
-    return [table for table in made if table is not None]
+        draws = functools.cache(functools.partial(_draws, read, block, rule, baseline, full))
+        context = Context(read, block, rule, baseline, full, draws)
+        for cls in report_tables():
+            if cls.__module__.startswith("bench."):
+                made += [table for table in cls().make(context) if table is not None]
+            else:
+                made += _of_others(cls, context, {table.name for table in made})
+    return made
 
 
-SHOWN = ("accuracy", "ece")
-"""Metrics with tables of their own; the calibration table has them all."""
-
-
-def layouts(block: Block) -> list[dict[str, str]]:
-    """Which columns the result tables of a set-up have: all, the LLMs' (as in the paper), by task, by noise source."""
-    tasks = block.tasks()
-    if len(tasks) == 1:
-        return [{"task": tasks[0]}]
-    llm = [column for column in block.columns if block.kinds[column] == "llm"]
-    made = [{"task": ""}]
-    paper = 1 < len(llm) < len(block.columns)
-    made += [{"task": "", "kind": "llm"}] if paper else []
-    made += [{"task": task} for task in tasks]
-    shared = [noise for noise in block.noises() if sum(each == noise for _, each in block.columns) > 1]
-    if paper and len(llm_noises := {noise for _, noise in llm}) == 1:  # the table of its LLM is there already
-        shared = [noise for noise in shared if noise not in llm_noises]
-    return made + ([{"task": "", "noise": noise} for noise in shared] if len(block.noises()) > 1 else [])
+def _of_others(cls: type[ReportTable], context: Context, names: set[str]) -> list[Table]:
+    """The tables of another package's class: its fault must not take the report away."""
+    found: list[Table] = []
+    try:
+        for table in cls().make(context):
+            if table is not None:
+                if why := problem(table, names | {each.name for each in found}):
+                    raise ValueError(why)
+                found.append(table)
+    except Exception as error:
+        what = f"Report table '{cls.name}' of {cls.__module__} is left out for {context.block.setup}"
+        context.read.notes.append(f"{what}: {type(error).__name__}: {error}")
+        return []
+    return found
 
 
 def _draws(read: Results, block: Block, rule: str, baseline: str | None, full: bool) -> tuple[Draws | None, str]:
@@ -224,7 +221,8 @@ def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> 
         left -= panels + MAP_PANELS * (plan.kind == "embedding")
         drawn[plan.name] = Drawn(plan, files)
     if missing:
-        listed = "; ".join(f"{KINDS[kind]} ({', '.join(dict.fromkeys(tasks))})" for kind, tasks in missing.items())
+        titles = kind_titles()
+        listed = "; ".join(f"{titles[kind]} ({', '.join(dict.fromkeys(tasks))})" for kind, tasks in missing.items())
         read.notes.append(f"Figures that are left out to be quick, `bench report --full` draws them: {listed}.")
     return [drawn[plan.name] for plan in made if plan.name in drawn]
 

@@ -101,7 +101,7 @@ class Scores(BaseModel):
 
     def get(self, metric: str) -> float | None:
         """The score of a metric by name; None where this record does not have it."""
-        return getattr(self, metric, None)
+        return (self.__dict__ | (self.__pydantic_extra__ or {})).get(metric)
 
 
 class ScoreSet(Strict):

@@ -20,5 +20,5 @@ def score(probabilities: np.ndarray, gold: np.ndarray, step: int = 0) -> Scores:
     """
     values, classes = checked(probabilities, gold)
     _, absent = macro_f1(values.argmax(axis=1), classes, values.shape[1])
-    found: dict[str, Any] = {name: metric.compute(values, classes) for name, metric in METRICS.items()}
+    found: dict[str, Any] = {name: float(metric.compute(values, classes)) for name, metric in METRICS.items()}
     return Scores(step=step, **found, absent_classes=absent)

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from bench.core.errors import UsageError
 from bench.report import build_report, main_table
-from bench.report.build import layouts
 from bench.report.tables.blocks import blocks
+from bench.report.tables.result import layouts
 from bench.store.records import Record, write_record
 from tests.factories import cell_key, write_done, write_grid, write_results
 

@@ -1,17 +1,24 @@
 """Tasks as data: one small declarative file each, and no code. A fix of the data makes a new task name.
 
 Every task can also be read from a folder that the user names (`--data-dir DIR` holds `DIR/<task>/`, see
-`bench.data.load`); the `sources` here say where else it can be had, in the order in which they are tried.
+`bench.data.load`); the `sources` here say where else it can be had, in the order in which they are tried. A task of
+another package is a `TaskInfo` that its entry point group `bench.tasks` names.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import logging
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bench.core.registry import from_packages
+
 __all__ = ["Hub", "PackageFiles", "Repository", "Shipped", "Source", "TaskInfo", "known"]
+
+log = logging.getLogger("bench.tasks")
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,14 @@ class TaskInfo:
     mark_entities: bool | None = None  # None: the texts have no entities; else the default of `[mark_entities=...]`
 
 
+@functools.cache
 def known() -> dict[str, TaskInfo]:
-    """Every declared task by name, in alphabetical order."""
+    """Every declared task by name, in alphabetical order: this folder's, and those of other packages."""
     modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    return {info.name: info for info in sorted((module.INFO for module in modules), key=lambda info: info.name)}
+    found = {module.INFO.name: module.INFO for module in modules}
+    for info, point in from_packages("task", "bench.tasks"):
+        if not isinstance(info, TaskInfo):
+            log.warning("task of %s is left out: it must be a TaskInfo, not %s", point.value, type(info).__name__)
+        elif found.setdefault(info.name, info) is not info:  # never another text under a known name
+            log.warning("task of %s is left out: another task is named '%s'", point.value, info.name)
+    return dict(sorted(found.items()))

@@ -1,6 +1,7 @@
 """What a kind of synthetic noise is: it turns gold labels into noisy ones at a given rate.
 
-A new kind is one file in this folder (or any file: `--noise ./mine.py@0.3`):
+A new kind is one file in this folder (or any file: `--noise ./mine.py@0.3`), or a class of another package under
+the entry point group `bench.noise`:
 
     @register
     class Mine(SyntheticNoise):

@@ -15,6 +15,7 @@ from bench.report import words
 from bench.report.figures.collect import Plan
 from bench.report.frame import Results
 from bench.report.gaps import Gap
+from bench.report.tables.base import table_kinds
 from bench.report.tables.blocks import Block
 from bench.report.tables.entries import BOLD_TEXT, RULE_TEXT
 from bench.report.tables.model import Table, parts
@@ -24,16 +25,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = {"#1b1f24": "var(--ink)", "#d8dde3": "var(--line)", "#ffffff": "var(--panel)"}
 """Colours of the figures' style file that follow the page's light or dark mode."""
 
-KINDS = {
-    "accuracy": "accuracy",
-    "ece": "calibration error",
-    "gain": "difference to the baseline",
-    "significance": "is it better than the baseline",
-    "ranks": "average ranks",
-    "wins": "won / tied / lost",
-    "selection": "which step is scored",
-    "calibration": "all calibration metrics",
-    "cost": "cost",
+FIGURE_KINDS = {
     "pareto": "accuracy against cost",
     "improvement": "gain by noise rate",
     "reliability": "reliability",
@@ -43,7 +35,7 @@ KINDS = {
     "sidyp": "inside SiDyP",
     "against": "published numbers",
 }
-"""Kinds of tables and figures by the names that the page shows."""
+"""Kinds of figures, and of the tables of published numbers, by the names that the page shows; see `kind_titles`."""
 
 CELL_FIELDS = ("cell", "status", "task", "noise", "method_label", "setup", "seed", "record", "command", "reason")
 SHARED_FIELDS = ("status", "task", "noise", "method_label", "setup", "reason")
@@ -105,10 +97,16 @@ def html_page(
 def _kinds(tables: Sequence[Table], figures: Sequence[tuple[Plan, bytes]]) -> dict[str, str]:
     """What the page can be narrowed to: kinds of tables and figures that it has, as people call them."""
     found = [table.kind for table in tables] + [plan.kind for plan, _ in figures]
+    titles = kind_titles()
     return {
-        kind: KINDS.get(kind, kind)
-        for kind in sorted(set(found), key=lambda kind: (kind not in KINDS, found.index(kind)))
+        kind: titles.get(kind, kind)
+        for kind in sorted(set(found), key=lambda kind: (kind not in titles, found.index(kind)))
     }
+
+
+def kind_titles() -> dict[str, str]:
+    """What the page calls every kind of table and figure; a figure of a table's kind is called like it."""
+    return table_kinds() | FIGURE_KINDS
 
 
 def _below(path: Path, folder: Path) -> str:

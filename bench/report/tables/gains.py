@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import ClassVar
 
 from bench.report.tables import stats
+from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
 from bench.report.tables.entries import (
     RULE_TEXT,
@@ -16,6 +19,18 @@ from bench.report.tables.entries import (
 )
 from bench.report.tables.model import Entry, Head, Row, Table
 from bench.store.metrics import METRICS, Metric
+
+
+@register
+class GainTables(ReportTable):
+    """What every method gains over the baseline in every column."""
+
+    name, order = "gains", 20
+    kinds: ClassVar = {"gain": "difference to the baseline"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table per shown metric."""
+        return [gain_table(context.block, metric, context.rule, context.baseline) for metric in SHOWN]
 
 
 def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) -> Table | None:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import ClassVar
 
+from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
 from bench.report.tables.entries import (
     BOLD_TEXT,
@@ -25,8 +27,37 @@ from bench.report.tables.entries import (
 from bench.report.tables.model import Entry, Head, Row, Table
 from bench.store.metrics import METRICS
 
-if TYPE_CHECKING:
-    pass
+
+@register
+class ResultTables(ReportTable):
+    """Methods x noise sources: mean and interval over seeds."""
+
+    name, order = "results", 10
+    kinds: ClassVar = {"accuracy": "accuracy", "ece": "calibration error"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table per layout and shown metric."""
+        for where in layouts(context.block):
+            for metric in SHOWN:
+                yield result_table(
+                    context.block, metric_name=metric, rule=context.rule, baseline=context.baseline, **where
+                )
+
+
+def layouts(block: Block) -> list[dict[str, str]]:
+    """Which columns the result tables of a set-up have: all, the LLMs' (as in the paper), by task, by noise source."""
+    tasks = block.tasks()
+    if len(tasks) == 1:
+        return [{"task": tasks[0]}]
+    llm = [column for column in block.columns if block.kinds[column] == "llm"]
+    made = [{"task": ""}]
+    paper = 1 < len(llm) < len(block.columns)
+    made += [{"task": "", "kind": "llm"}] if paper else []
+    made += [{"task": task} for task in tasks]
+    shared = [noise for noise in block.noises() if sum(each == noise for _, each in block.columns) > 1]
+    if paper and len(llm_noises := {noise for _, noise in llm}) == 1:  # the table of its LLM is there already
+        shared = [noise for noise in shared if noise not in llm_noises]
+    return made + ([{"task": "", "noise": noise} for noise in shared] if len(block.noises()) > 1 else [])
 
 
 def result_table(

@@ -3,15 +3,58 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
 from bench.report.tables import stats
+from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
 from bench.report.tables.bootstrap import Draws
 from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import Entry, Head, Row, Table, number
 from bench.store.metrics import METRICS
+
+
+@register
+class SignificanceTables(ReportTable):
+    """Every method against the baseline, tested."""
+
+    name, order = "significance", 30
+    kinds: ClassVar = {"significance": "is it better than the baseline"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table per shown metric."""
+        draws, why_not = context.draws()
+        return [
+            significance_table(context.block, metric, context.rule, context.baseline, draws, why_not)
+            for metric in SHOWN
+        ]
+
+
+@register
+class RanksTable(ReportTable):
+    """Average ranks over the columns."""
+
+    name, order = "ranks", 40
+    kinds: ClassVar = {"ranks": "average ranks"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table by all shown metrics."""
+        return [ranks_table(context.block, context.rule, context.baseline)]
+
+
+@register
+class WinsTable(ReportTable):
+    """In how many columns each method beats each other one."""
+
+    name, order = "wins", 50
+    kinds: ClassVar = {"wins": "won / tied / lost"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table, by accuracy."""
+        return [wins_table(context.block, context.rule, context.baseline)]
 
 
 def compared(block: Block, name: str) -> tuple[list[str], list[Column]]:
@@ -179,12 +222,9 @@ def ranks(block: Block, metric_name: str, rule: str) -> tuple[list[str], stats.R
     return methods, stats.friedman_ranks(means if METRICS[metric_name].higher_is_better else -means)
 
 
-RANKED = ("accuracy", "ece")
-
-
 def ranks_table(block: Block, rule: str, baseline: str | None) -> Table | None:
     """Average ranks by accuracy and by calibration error, with the Friedman test or why there is none."""
-    found = {metric: made for metric in RANKED if (made := ranks(block, metric, rule))}
+    found = {metric: made for metric in SHOWN if (made := ranks(block, metric, rule))}
     if not found:
         return None
     place = {metric: dict(zip(methods, ranked.mean, strict=True)) for metric, (methods, ranked) in found.items()}

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import ClassVar
 
 from bench.report.tables import stats
+from bench.report.tables.base import Context, ReportTable, register
 from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
 from bench.report.tables.entries import BOLD_TEXT, RULE_TEXT, mark_best, summary
 from bench.report.tables.model import Entry, Head, Row, Table
 from bench.store.metrics import METRICS
+
+
+@register
+class SummaryTables(ReportTable):
+    """Averages over all columns of a set-up."""
+
+    name, order = "summaries", 60
+    kinds: ClassVar = {
+        "selection": "which step is scored",
+        "calibration": "all calibration metrics",
+        "cost": "cost",
+    }
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """The tables of selection, calibration and cost."""
+        return summary_tables(context.block, context.rule, context.baseline)
+
+
+@register
+class LabellingTable(ReportTable):
+    """What making the label sets had cost."""
+
+    name, order = "labelling", 70
+    kinds: ClassVar = {"cost": "cost"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table, where labels are from LLMs."""
+        return [labelling_table(context.block)]
 
 
 def summary_tables(block: Block, rule: str, baseline: str | None) -> list[Table]:

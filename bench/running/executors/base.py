@@ -1,6 +1,7 @@
 """What an executor is: it runs the cells of a plan somewhere and says of each how it ended.
 
-A new executor is one file in this folder (or any file: `--executor ./mine.py[cpus=4]`):
+A new executor is one file in this folder (or any file: `--executor ./mine.py[cpus=4]`), or a class of another
+package under the entry point group `bench.executors`:
 
     @register
     class Mine(Executor):
@@ -35,7 +36,7 @@ from bench.store.records import Record
 
 __all__ = ["EngineOptions", "Executor", "Field", "executor_of", "register"]
 
-EXECUTORS: Registry[Executor] = Registry("executor", "bench.running.executors", "bench.running.executors.local")
+EXECUTORS: Registry[Executor] = Registry("executor", "bench.running.executors", "bench.executors")
 PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
 """Environment variables that workers elsewhere need as they are here."""
 

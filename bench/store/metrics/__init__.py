@@ -7,11 +7,31 @@ scores in a record can be recomputed from the file beside it.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator, Mapping
+
 from bench.store.metrics.base import METRIC_CLASSES, Metric
 
 __all__ = ["METRICS", "Metric"]
 
-METRICS: dict[str, Metric] = {
-    cls.name: cls() for cls in sorted(METRIC_CLASSES.available().values(), key=lambda cls: (cls.order, cls.name))
-}
+
+class _Metrics(Mapping[str, Metric]):
+    """Found at the first use, so that a package that registers a metric may itself be imported first."""
+
+    @functools.cached_property
+    def found(self) -> dict[str, Metric]:
+        classes = sorted(METRIC_CLASSES.available().values(), key=lambda cls: (cls.order, cls.name))
+        return {cls.name: cls() for cls in classes}
+
+    def __getitem__(self, name: str) -> Metric:
+        return self.found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+
+METRICS: Mapping[str, Metric] = _Metrics()
 """Every metric by name, in the order in which tables show them."""

@@ -17,6 +17,7 @@ Records made from then on hold it, and every table that shows metrics shows it; 
 from __future__ import annotations
 
 import abc
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -24,6 +25,8 @@ import numpy as np
 from bench.core.registry import Registry
 
 METRIC_CLASSES: Registry[Metric] = Registry("metric", "bench.store.metrics", "bench.metrics")
+TAKEN = ("step", "absent_classes")
+"""What records hold beside metrics, under these names."""
 
 
 class Metric(abc.ABC):
@@ -57,7 +60,12 @@ class Metric(abc.ABC):
 
 
 def register(cls: type[Metric]) -> type[Metric]:
-    """Class decorator: make a metric known under its `name`."""
+    """Class decorator: make a metric known under its `name`.
+
+    Raises TypeError for a name that is no lower-case Python name, or that records use for something else.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", cls.name) or cls.name in TAKEN:
+        raise TypeError(f"metric {cls.__qualname__} is named '{cls.name}': choose a lower-case name like top2_accuracy")
     return METRIC_CLASSES.add(cls)
 
 

@@ -45,7 +45,7 @@ class OpenCell:
     def wrong(self) -> np.ndarray:
         """bool[N_train]: which training labels differ from gold; no answer counts as wrong. Raises UsageError."""
         if self.data.gold.train is None:
-            raise UsageError(f"task {self.task.name} has no gold labels: nobody can say which labels are wrong")
+            raise UsageError(f"task {self.task.name} has no gold labels, so it is unknown which labels are wrong")
         return self.labels.train != self.data.gold.train
 
     def embeddings(self) -> dict[str, np.ndarray]:

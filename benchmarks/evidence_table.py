@@ -68,7 +68,13 @@ def by_kind(cells: pd.DataFrame) -> Iterator[str]:
     groups = {kind: by_seed(cells[cells["noise_kind"] == kind], "accuracy_last") for kind in kinds}
     accuracy, ece = by_seed(cells, "accuracy_last"), by_seed(cells, "ece_last")
     yield f"{cells['seed'].nunique()} seeds, {sum(counts.values())} sources"
-    heads = ["method", *(f"{GROUPS[kind]} ({counts[kind]})" for kind in kinds), "average", "difference from plain", "ECE"]
+    heads = [
+        "method",
+        *(f"{GROUPS[kind]} ({counts[kind]})" for kind in kinds),
+        "average",
+        "difference from plain",
+        "ECE",
+    ]
     rows = []
     for method in ordered(accuracy):
         columns = [groups[kind] for kind in kinds] + [accuracy]

@@ -48,7 +48,7 @@ def find_record(cell: str, results: Path) -> tuple[Path, Record]:
         )
     if len(paths) > 1:
         names = ", ".join(path.stem for path in sorted(paths)[:5])
-        raise UsageError(f"'{cell}' fits {len(paths)} records ({names}): write more of the hash")
+        raise UsageError(f"'{cell}' matches {len(paths)} records ({names}): write more of the hash")
     record = read_record(paths[0])
     if isinstance(record, Damaged):
         raise UsageError(f"{record.path} is damaged: {record.why}")

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: each names the thing, the value and the way out."""
+"""Errors that a user can act on: each names the thing, the value and how to fix it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EncoderUnavailable(Unavailable):
 
 
 class Skip(BenchError):
-    """This combination cannot run, and that is no error: becomes a visible `skipped (reason)` row."""
+    """A combination that cannot run; shown as a row `skipped (reason)`, not as an error."""
 
 
 def is_unicode(text: str) -> bool:
@@ -116,5 +116,5 @@ def resolve(kind: str, name: str, known: Iterable[str]) -> str:
     if len(fits) == 1:
         return fits[0]
     if len(fits) > 1:
-        raise UsageError(f"{kind} '{name}' fits {' and '.join(fits)}: write one of them in full")
+        raise UsageError(f"{kind} '{name}' matches {' and '.join(fits)}: write one of them in full")
     raise unknown(kind, name, known)

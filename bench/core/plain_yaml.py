@@ -10,7 +10,7 @@ import yaml
 __all__ = ["NOT_YAML", "load_values", "load_words"]
 
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
-"""What loading raises for text that is no YAML, or holds an impossible number."""
+"""What loading raises for text that is not YAML, or holds an impossible number."""
 _PLAIN = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 _WHOLE = re.compile(r"[-+]?[0-9]+\Z")
 _NUMBER = re.compile(
@@ -27,7 +27,7 @@ class _Words(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
+                    raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is given twice", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 

@@ -29,12 +29,12 @@ class Loaded:
 
     @property
     def cells(self) -> pd.DataFrame:
-        """One row a cell; `bench.report.frame.COLUMNS` says what each column holds. Metrics are fractions."""
+        """One row per cell; `bench.report.frame.COLUMNS` says what each column holds. Metrics are fractions."""
         return self.results.cells
 
     @property
     def curves(self) -> pd.DataFrame:
-        """One row a cell and step: accuracy on noisy valid and on test, fit to right and to wrong labels."""
+        """One row per cell and step: accuracy on noisy valid and on test, fit to correct and to wrong labels."""
         return self.results.curves
 
     @property
@@ -135,7 +135,7 @@ class Plots:
         return self._draw("improvement", "", setup, rule)
 
     def pareto(self, *, setup: str | None = None, rule: str = "last") -> Figure:
-        """Accuracy against stand-alone seconds a cell."""
+        """Accuracy against stand-alone seconds per cell."""
         return self._draw("pareto", "", setup, rule)
 
     def sidyp(self, task: str, *, setup: str | None = None) -> Figure:

@@ -100,7 +100,9 @@ def _build(read: Results, out: Path, formats, baseline: str, rule: str, publishe
             "left out: `bench report --full` makes everything."
         )
     if named is None:
-        notes.append(f"No method named '{baseline}' is among the results: tables show no difference to a baseline.")
+        notes.append(
+            f"No method named '{baseline}' is among the results: so tables show no differences from a baseline."
+        )
     read = Results(read.folder, read.records, read.cells, read.damaged, notes)
     tables = all_tables(read, parts, rule, named, full=full)
     if published is not None:
@@ -139,7 +141,7 @@ def _check(formats: Collection[str], rule: str) -> None:
 
 
 def check_rule(rule: str) -> None:
-    """Raises UsageError for a rule that is none, and for the one that selects on the test set."""
+    """Raises UsageError for an unknown rule, and for the one that selects on the test set."""
     if rule == "oracle_best":
         raise UsageError(
             "rule 'oracle_best' selects on the test set and is never a result: use last or noisy_valid "
@@ -225,7 +227,7 @@ def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> 
         drawn[plan.name] = Drawn(plan, files)
     if missing:
         listed = "; ".join(f"{KINDS[kind]} ({', '.join(dict.fromkeys(tasks))})" for kind, tasks in missing.items())
-        read.notes.append(f"Figures that are left out to be quick, `bench report --full` draws them: {listed}.")
+        read.notes.append(f"Figures left out to save time (`bench report --full` draws them): {listed}.")
     return [drawn[plan.name] for plan in made if plan.name in drawn]
 
 

@@ -45,9 +45,9 @@ COLUMNS = {
     "opened_files": "data files of the task that the method opened by itself, then it is never compared; empty = none",
     "encoder": "encoder with its mode, e.g. minilm:frozen",
     "encoder_mode": "fine-tuned or frozen",
-    "sentence_encoder": "who embeds sentences for neighbours",
+    "sentence_encoder": "model for the sentence embeddings that neighbours are found by",
     "setup": "encoder, mode, varying recipe, limit: only cells of one set-up are compared",
-    "limit": "at most so many texts a split; empty = all",
+    "limit": "at most this many texts per split; empty = all",
     "seed": "seed",
     "data": "fingerprint of texts, gold and noisy labels",
     "n_train": "texts",
@@ -157,7 +157,9 @@ def load(folder: Path) -> Results:
             records[entry.hash] = entry
     if not records:
         what = (
-            "1 file there is no readable record" if len(damaged) == 1 else f"{len(damaged)} files there are no records"
+            "1 file there is not a readable record"
+            if len(damaged) == 1
+            else f"{len(damaged)} files there are not readable records"
         )
         found = f" ({what})" if damaged else ""
         raise UsageError(

@@ -143,7 +143,7 @@ def _specs(member: str, listed: list) -> list[Spec]:
     for number, (kind, shape, like) in enumerate(listed):
         if like is not None:
             if not (like[0], 0) <= (like[0], int(like[1])) < (member, number):
-                raise ValueError(f"array {number} of {member} is told apart from {like[1]} of {like[0]}")
+                raise ValueError(f"array {number} of {member} is stored as the difference from {like[1]} of {like[0]}")
             like = None if like[0] == member else like[0], int(like[1])
         found.append(Spec(_dtype(kind), tuple(map(int, shape)), like))
     return found

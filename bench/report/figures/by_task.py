@@ -229,7 +229,7 @@ def memorisation(grid: dict[tuple[str, str], dict[str, np.ndarray]], task: str, 
     figure = new_figure(0.7 + 1.85 * len(methods), 1.05 + 1.6 * len(noises))
     axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex="col", sharey=True)
     styles = {
-        "fit_correct": ("fit to right labels", GREEN, "-", "o"),
+        "fit_correct": ("fit to correct labels", GREEN, "-", "o"),
         "fit_wrong": ("fit to wrong labels (memorised noise)", ORANGE, "--", "s"),
         "test_accuracy": ("test accuracy", BLUE, ":", "^"),
     }

@@ -27,7 +27,7 @@ COLOURS = {"#1b1f24": "var(--ink)", "#d8dde3": "var(--line)", "#ffffff": "var(--
 KINDS = {
     "accuracy": "accuracy",
     "ece": "calibration error",
-    "gain": "difference to the baseline",
+    "gain": "difference from the baseline",
     "significance": "is it better than the baseline",
     "ranks": "average ranks",
     "wins": "won / tied / lost",
@@ -116,7 +116,7 @@ def _below(path: Path, folder: Path) -> str:
 
 
 def _record_base(folder: Path, out: Path) -> str:
-    """The relative URL of the results folder as seen from the page; empty where there is none (another drive)."""
+    """The relative URL of the results folder as seen from the page; empty if it has none (another drive)."""
     try:
         relative = os.path.relpath(folder, out)
     except ValueError:

@@ -67,7 +67,7 @@ def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
     if len(variants) == 1:
         return variants[0]
     if variants:
-        raise UsageError(f"baseline '{baseline}' fits {' and '.join(variants)}: write one of them in full")
+        raise UsageError(f"baseline '{baseline}' matches {' and '.join(variants)}: write one of them in full")
     if baseline == "plain":
         return None
     return pick("baseline", baseline, labels)
@@ -140,5 +140,5 @@ def averages(block: Block, method: str, columns: list[Column], name: str, scale:
 
 
 def row_kind(block: Block, method: str, baseline: str | None) -> Kind:
-    """Whether a row is the baseline, a reference that is no contender, or a method."""
+    """Whether a row is the baseline, a reference that does not compete, or a method."""
     return "reference" if method in block.references else "baseline" if method == baseline else "method"

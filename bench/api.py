@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenCell:
-    """One cell of a grid, not run: what its method would see, and for the person who studies it also gold."""
+    """One cell of a grid, not run: what its method would see, and, to study it, also gold."""
 
     name: str
     task: NoisyTask  # texts and noisy labels: all that a method may know (gold training labels for oracle)
@@ -90,4 +90,4 @@ def run_grid(*, listen: Callable[[Event], None] | None = None, baseline: str = "
 
 
 def _ignore(event: Event) -> None:
-    """No one listens."""
+    """Default listener: does nothing."""

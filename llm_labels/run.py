@@ -90,8 +90,8 @@ def label_task(
 ) -> Labelling:
     """Label the texts of a task and write the set to `out/<labeller>/<prompting>/<task>/`.
 
-    The labeller reads the texts as the methods do; gold labels are never looked at. `limit`: at most so many
-    texts a split, or a mapping from split to that; the texts are those that `bench run --limit` takes.
+    The labeller reads the texts as the methods do; gold labels are never looked at. `limit`: at most this many
+    texts per split, or a mapping from split to that; the texts are those that `bench run --limit` takes.
     `budget`: US dollars for the whole set, kept answers included; when it is spent the set is written with the
     rows that were answered.
     Raises UsageError before anything is asked where the request makes no sense.
@@ -161,7 +161,7 @@ def _questions(
     settings: Mapping,
     rows: np.ndarray | None = None,
 ) -> list[Question]:
-    """One question a text; a train row that is an example is asked without it."""
+    """One question per text; a train row that is an example is asked without it."""
     among = {example.row for example in examples}
     questions = []
     for at, text in enumerate(texts):
@@ -269,7 +269,7 @@ def _cost(labeller: Labeller, answers: Iterable[Answer]) -> dict[str, float]:
 
 
 def _write_probabilities(path: Path, probabilities: Mapping[str, np.ndarray]) -> None:
-    """float16[K, C] a split, rows in the order of the CSV files."""
+    """float16[K, C] per split, rows in the order of the CSV files."""
     import io
 
     buffer = io.BytesIO()

@@ -97,7 +97,7 @@ def record_view(path: Path, record: Record) -> Group:
 
 
 def _reused(record: Record) -> list[str]:
-    """The reused stages by name, with how many of each and what they had cost."""
+    """The reused stages by name, with how many of each and what they cost."""
     seconds: dict[str, list[float]] = {}
     for use in record.stages:
         if use.reused:
@@ -136,7 +136,7 @@ def _scores(scores: ScoreSet) -> Table:
 
 
 def record_statuses(results: Path) -> tuple[Table, list[str], list[tuple[None, str, str]]]:
-    """What lies in a results folder: a table of statuses, reasons, and (None, status, reason) a cell.
+    """What lies in a results folder: a table of statuses, reasons, and (None, status, reason) per cell.
 
     Raises UsageError when there is nothing.
     """

@@ -22,11 +22,11 @@ class UsageError(BenchError):
 
 
 class Unavailable(BenchError):
-    """A resource (model, data set, label set) cannot be had here; the message names every way to it."""
+    """A resource (model, data set, label set) cannot be obtained here; the message names every way to get it."""
 
 
 class EncoderUnavailable(Unavailable):
-    """An encoder cannot be had here."""
+    """An encoder cannot be obtained here."""
 
 
 class Skip(BenchError):

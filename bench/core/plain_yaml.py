@@ -50,7 +50,7 @@ _Values.add_constructor("!whole", lambda loader, node: int(node.value))
 def load_words(text: str) -> Any:
     """A document of mappings, lists and strings; null is None. Raises one of NOT_YAML, with a `problem_mark` if known.
 
-    What is a number or a yes is for whoever reads an option to say: `precision: no`, `[no, gpt4]` and `010` stay so.
+    Which values are numbers or yes is decided where an option is read: `precision: no`, `[no, gpt4]` and `010` stay so.
     """
     return _loaded(text, _Words)
 

@@ -73,7 +73,7 @@ class Registry:
         return known[resolve(self.kind, name, known)]
 
     def from_file(self, path: Path) -> type:
-        """The one class that a user's Python file registers; an edited file is read anew. Raises UsageError."""
+        """The one class that a user's Python file registers; an edited file is read again. Raises UsageError."""
         try:
             there = path.is_file()
         except OSError:  # a name that is too long for any file

@@ -107,7 +107,7 @@ class Plots:
         self._loaded = loaded
 
     def accuracy(self, task: str, *, setup: str | None = None, rule: str = "last") -> Figure:
-        """Accuracy by method with 95 % intervals, one panel a noise source."""
+        """Accuracy by method with 95 % intervals, one panel per noise source."""
         return self._draw("accuracy", task, setup, rule)
 
     def ece(self, task: str, *, setup: str | None = None, rule: str = "last") -> Figure:
@@ -131,7 +131,7 @@ class Plots:
         return self._draw("ranks", "", setup, rule)
 
     def improvement(self, *, setup: str | None = None, rule: str = "last") -> Figure:
-        """Accuracy over the baseline by noise rate, one panel a method."""
+        """Accuracy over the baseline by noise rate, one panel per method."""
         return self._draw("improvement", "", setup, rule)
 
     def pareto(self, *, setup: str | None = None, rule: str = "last") -> Figure:

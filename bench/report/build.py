@@ -188,7 +188,7 @@ def layouts(block: Block) -> list[dict[str, str]]:
 
 
 def _draws(read: Results, block: Block, rule: str, baseline: str | None, full: bool) -> tuple[Draws | None, str]:
-    """The bootstrap of a set-up's accuracies, or why there is none."""
+    """The bootstrap of a set-up's accuracies, or why it was not computed."""
     if _too_many(read, full):
         return None, f"it is left out from {MOST_CELLS:,} cells on; `bench report --full` makes it"
     methods, columns = compared(block, f"accuracy_{rule}")

@@ -128,7 +128,7 @@ class Results:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """One row a (cell, step): the fields of `bench.store.records.CurvePoint`."""
+        """One row per (cell, step): the fields of `bench.store.records.CurvePoint`."""
         import pandas as pd
 
         rows = [{"cell": cell} | dict(point) for cell, record in self.by_cell.items() for point in record.curve]
@@ -175,7 +175,7 @@ def load(folder: Path) -> Results:
 
 
 def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The frame of `COLUMNS` with one row a record, and notes on the names used in it."""
+    """The frame of `COLUMNS` with one row per record, and notes on the names used in it."""
     import pandas as pd
 
     keys = [record.key for record in records]

@@ -33,7 +33,7 @@ def count_sentence(results: Results) -> str:
 
 
 def headline(block: Block, rule: str, baseline: str | None) -> str:
-    """Who is best in a set-up on average, by how much over the baseline, and whether that is supported."""
+    """Which method is best in a set-up on average, by how much over the baseline, and whether that is supported."""
     shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
     competing = [m for m in block.methods if m not in block.references and m not in left_out]
     scores = {m: by_seed for m in competing if (by_seed := averages(block, m, shared, f"accuracy_{rule}", 100))}

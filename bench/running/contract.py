@@ -47,7 +47,8 @@ def opened(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -
     if on_gold:
         if task.gold.train is None:
             raise Skip(
-                f"{method.name} trains on gold labels, and the train split of this task has none: leave {method.name} out"
+                f"{method.name} trains on gold labels, and the train split of this task has none: "
+                f"leave {method.name} out"
             )
         train = task.gold.train
     view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, labels.valid)

@@ -33,7 +33,7 @@ class Stored(NamedTuple):
 
 
 def target(like: tuple[str, int] | None, stored: dict[str, list[Stored]]) -> np.ndarray | None:
-    """The array that `like` names; None where there is none."""
+    """The array that `like` names; None without one."""
     return None if like is None else stored[like[0]][like[1]].array
 
 

@@ -1,4 +1,4 @@
-"""Result records: one JSON file a cell, written atomically, read tolerantly.
+"""Result records: one JSON file per cell, written atomically, read tolerantly.
 
 A record holds everything a report needs; beside it an `.npz` holds the test probabilities and the gold
 classes, so that every metric can be recomputed without training. Nothing here imports torch.

@@ -63,7 +63,7 @@ class TokenInputs:
 
 @dataclass(frozen=True)
 class FeatureInputs:
-    """Frozen sentence embeddings, float32[n, D], scaled to unit variance a coordinate on average."""
+    """Frozen sentence embeddings, float32[n, D], scaled to unit variance per coordinate on average."""
 
     features: np.ndarray
 

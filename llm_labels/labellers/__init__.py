@@ -50,7 +50,7 @@ class Usage:
 
 
 class Labeller(Protocol):
-    """Who answers questions about a task."""
+    """What answers questions about a task."""
 
     name: str
     revision: str

@@ -47,9 +47,9 @@ class Prices:
 
 
 class OpenAILabeller:
-    """Asks a chat model one question a text, at temperature 0 unless said otherwise.
+    """Asks a chat model one question per text, at temperature 0 unless said otherwise.
 
-    `base_url` defaults to $OPENAI_BASE_URL, else OpenAI's own. `attempts`: tries of one question in all.
+    `base_url` defaults to $OPENAI_BASE_URL, else OpenAI's own. `attempts`: attempts per question in all.
     `pause`: seconds before the second try, doubled for each further one. `timeout`: seconds for one try.
     `token_field`: some newer models want "max_completion_tokens"; `temperature=None` leaves it to the server.
     """
@@ -153,7 +153,7 @@ class OpenAILabeller:
             raise errors[0]
 
     async def _work(self, client: AsyncOpenAI, prompt: Prompt, line: Iterator[Question], store, stop, errors) -> None:
-        """Take questions off the line, one after the other, until it is empty or somebody failed."""
+        """Take questions off the line, one after the other, until it is empty or one has failed."""
         for question in line:
             if errors or stop():
                 return

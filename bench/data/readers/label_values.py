@@ -1,4 +1,4 @@
-"""What a label is: the spellings of one class, class ids, missing values, and answers that are none.
+"""What a label is: the spellings of one class, class ids, missing values, and values that mean no answer.
 
 - Spellings that differ in case, outer space, Unicode form or quotes only are one class, and `1.0` is `1`.
 - A column holds class names or class ids, never both. Ids are read only where no class name is a number.
@@ -201,7 +201,7 @@ def _minus_one(reading: Reading, labels: LabelSet) -> str:
 
 
 def complaint(reading: Reading, labels: LabelSet) -> str:
-    """What is wrong with the values of a column, and the ways out; "" where all are understood."""
+    """What is wrong with the values of a column, and how to fix it; "" where all are understood."""
     if not reading.outside:
         return reading.doubt
     rows, count = reading.outside.total(), (reading.inside + reading.outside).total()

@@ -105,7 +105,7 @@ def _no_labels(counts: Counter[str], labels: LabelSet | None = None) -> str:
 
 
 def _left_out(name: str, reading: Reading, wrong: str, column: list[str], gold: np.ndarray | None) -> str:
-    """Why a column that nobody named is left out; "" for a labeller, and for what looks like one but is `wrong`."""
+    """Why a column that was not named is left out; "" for a labeller, and for what looks like one but is `wrong`."""
     inside, outside = reading.inside, reading.outside
     if not inside and not outside:
         return "" if is_labellers_header(name) and not wrong else "no values"

@@ -74,8 +74,8 @@ class Comparison:
     before: Results
     after: Results
     pairs: list[Pair]
-    lines: list[Line]  # one a method and column
-    averages: list[Line]  # one a method: over the columns with the same seeds
+    lines: list[Line]  # one per method and column
+    averages: list[Line]  # one per method: over the columns with the same seeds
     new: list[Record]
     gone: list[Record]
     statuses: list[tuple[Record, Record]]  # the same cell, with another status
@@ -232,7 +232,7 @@ def _outcome(by_seed: dict[int, tuple[float, float]], higher_is_better: bool) ->
 
 
 def _adjusted(lines: list[Line]) -> list[Line]:
-    """Holm's correction over all lines, one family a metric; what does not survive it is not a difference."""
+    """Holm's correction over all lines, one family per metric; what does not survive it is not a difference."""
     corrected = {metric: stats.holm([line.outcomes[metric].p for line in lines]) for metric in COMPARED if lines}
     made = []
     for index, line in enumerate(lines):

@@ -22,7 +22,7 @@ TITLE = "Two runs compared"
 
 
 def write_comparison(found: Comparison, out: Path, formats: Collection[str] = FORMATS) -> list[Path]:
-    """Write `comparison.md`, `.tex` and `.csv` (one row a line and metric) below `out`; returns their paths.
+    """Write `comparison.md`, `.tex` and `.csv` (one row per line and metric) below `out`; returns their paths.
 
     Raises UsageError for a format that comparisons do not have.
     """

@@ -56,7 +56,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def scores(block: Block, task: str, columns: list[Column], metric_name: str, rule: str, baseline: str | None) -> Figure:
-    """Mean and 95 % interval by method, one panel a noise source; faint points are single seeds."""
+    """Mean and 95 % interval by method, one panel per noise source; faint points are single seeds."""
     metric = METRICS[metric_name]
     methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
     figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)

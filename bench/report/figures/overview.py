@@ -58,7 +58,7 @@ def improvement_data(block: Block, rule: str, baseline: str | None) -> dict[str,
 
 
 def improvement(data: dict[str, np.ndarray], block: Block, baseline: str) -> Figure:
-    """Gain over the baseline by noise rate, one panel a method, after one with all of them."""
+    """Gain over the baseline by noise rate, one panel per method, after one with all of them."""
     shown = dict(list(data.items())[: MOST_PANELS - 1])
     whole = {"all methods": np.concatenate(list(data.values()))} if len(data) > 1 else {}
     every = whole | shown

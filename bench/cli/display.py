@@ -78,7 +78,7 @@ class GridDisplay:
         self.counts: dict[str, int] = {}
         self.running: dict[str, _Running] = {}
         self.started = time.monotonic()
-        self.first: float | None = None  # when the first cell began: starting up is no part of the rate
+        self.first: float | None = None  # when the first cell began: starting up is not part of the rate
         shown = not (as_json or quiet) and console.is_terminal
         self.live = (
             Live(console=console, get_renderable=self._table, transient=True, refresh_per_second=4) if shown else None

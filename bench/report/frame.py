@@ -42,7 +42,7 @@ COLUMNS = {
     "method_label": "the method with the parameters that vary in this folder",
     "method_version": "version of the method's code",
     "sees_gold": "True for the oracle and other references, and where the true noise rate is told: never compared",
-    "opened_files": "data files of the task that the method opened by itself, then it is never compared; empty = none",
+    "opened_files": "data files of the task that the method opened itself; if any, it is never compared; empty = none",
     "encoder": "encoder with its mode, e.g. minilm:frozen",
     "encoder_mode": "fine-tuned or frozen",
     "sentence_encoder": "model for the sentence embeddings that neighbours are found by",

@@ -143,7 +143,7 @@ def test_a_method_from_a_file(tmp_path):
     assert registry.find(str(path)) is cls
 
 
-def test_an_edited_file_is_read_anew_and_so_is_its_former_text(tmp_path):
+def test_an_edited_file_is_read_again_and_so_is_its_former_text(tmp_path):
     path = tmp_path / "mine.py"
     for value in (1, 2, 1):
         path.write_text(MINE.format(name="edited", value=value))

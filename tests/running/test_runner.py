@@ -125,7 +125,7 @@ def test_a_damaged_cell_runs_again_with_a_warning(make, damage, caplog):
     assert go(grid)[0] == {"cached": 1}
 
 
-def test_changed_data_are_run_anew_and_the_old_record_stays(make, folder):
+def test_changed_data_are_run_again_and_the_old_record_stays(make, folder):
     go(make(llms="ann", seeds="1"))
     rows = review_rows()
     rows[0]["text"] += " again"

@@ -48,7 +48,7 @@ latest:
 	rm -rf .venv-latest
 	$(MAKE) install VENV=.venv-latest VERSIONS=
 
-# Write constraints.txt anew, from the newest versions that install together. torch stays out of it, being TORCH above.
+# Rewrite constraints.txt from the newest versions that install together. torch stays out of it, being TORCH above.
 lock: latest
 	{ echo "# Written by \`make lock\`: all that \`make demo\` and \`make test\` install, but for torch."; \
 		.venv-latest/bin/pip freeze --all --exclude pip --exclude-editable | \

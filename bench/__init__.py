@@ -2,7 +2,7 @@
 
 import bench
 results = bench.load_results("results")
-results.cells                            # one row a cell, a pandas DataFrame
+results.cells                            # one row per cell, a pandas DataFrame
 results.table("tweets")                  # methods x noise sources, mean ± 95 % interval
 results.plot.reliability("tweets")       # a matplotlib figure
 

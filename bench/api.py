@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenCell:
-    """One cell of a grid, not run: what its method would see, and for the person who studies it also gold."""
+    """One cell of a grid, not run: what its method would see, and, to study it, also gold."""
 
     name: str
     task: NoisyTask  # texts and noisy labels: all that a method may know (gold training labels for oracle)
@@ -46,7 +46,7 @@ class OpenCell:
     def wrong(self) -> np.ndarray:
         """bool[N_train]: which training labels differ from gold; no answer counts as wrong. Raises UsageError."""
         if self.data.gold.train is None:
-            raise UsageError(f"task {self.task.name} has no gold labels: nobody can say which labels are wrong")
+            raise UsageError(f"task {self.task.name} has no gold labels, so it is unknown which labels are wrong")
         return self.labels.train != self.data.gold.train
 
     def embeddings(self) -> dict[str, np.ndarray]:
@@ -127,4 +127,4 @@ def run_grid(
 
 
 def _ignore(event: Event) -> None:
-    """No one listens."""
+    """Default listener: does nothing."""

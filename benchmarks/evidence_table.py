@@ -1,7 +1,7 @@
-"""Tables of evidence as Markdown: accuracy, difference to plain and ECE of every method.
+"""Tables of evidence as Markdown: accuracy, difference from plain and ECE of every method.
 
 python -m benchmarks.evidence_table results/reference/frozen                   averaged over kinds of noise sources
-python -m benchmarks.evidence_table --by-source results/reference/frozen       source by source, a table a task
+python -m benchmarks.evidence_table --by-source results/reference/frozen       source by source, one table per task
 python -m benchmarks.evidence_table --together results/reference/deep-*        source by source, one table
 
 Seeds are averaged last: a cell of a table is the mean over seeds (of the mean over a group's sources), with the 95 %
@@ -40,7 +40,7 @@ def shown(interval) -> str:
 
 
 def gain(scores: dict[str, dict[int, float]], method: str) -> str:
-    """The paired difference to plain, with its sign."""
+    """The paired difference from plain, with its sign."""
     if method == "plain":
         return "–"
     difference = paired_difference(scores[method], scores["plain"])
@@ -68,7 +68,13 @@ def by_kind(cells: pd.DataFrame) -> Iterator[str]:
     groups = {kind: by_seed(cells[cells["noise_kind"] == kind], "accuracy_last") for kind in kinds}
     accuracy, ece = by_seed(cells, "accuracy_last"), by_seed(cells, "ece_last")
     yield f"{cells['seed'].nunique()} seeds, {sum(counts.values())} sources"
-    heads = ["method", *(f"{GROUPS[kind]} ({counts[kind]})" for kind in kinds), "average", "difference to plain", "ECE"]
+    heads = [
+        "method",
+        *(f"{GROUPS[kind]} ({counts[kind]})" for kind in kinds),
+        "average",
+        "difference from plain",
+        "ECE",
+    ]
     rows = []
     for method in ordered(accuracy):
         columns = [groups[kind] for kind in kinds] + [accuracy]
@@ -78,7 +84,7 @@ def by_kind(cells: pd.DataFrame) -> Iterator[str]:
 
 
 def by_source(cells: pd.DataFrame, together: bool) -> Iterator[str]:
-    """Accuracy, difference to plain and ECE of every method on every source: a table a task, or one."""
+    """Accuracy, difference from plain and ECE of every method on every source: one table per task, or one."""
     for task, own in [("", cells)] if together else cells.groupby("task"):
         tables = {
             f"{each} {noise}" if together else noise: own[(own["task"] == each) & (own["noise"] == noise)]
@@ -105,7 +111,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+")
-    parser.add_argument("--by-source", action="store_true", help="source by source, a table a task")
+    parser.add_argument("--by-source", action="store_true", help="source by source, one table per task")
     parser.add_argument("--together", action="store_true", help="source by source, in one table")
     asked = parser.parse_args()
     found = []

@@ -66,7 +66,7 @@ def main() -> None:
         print("\n".join(before), end="\n" if before else "")
         rows.append(json.loads(last))
     steps = [step for step in STEPS if step in rows[0]]
-    print("| cells | " + " | ".join(f"{step} (s)" for step in steps) + " | run (ms a cell) | peak memory (MiB) |")
+    print("| cells | " + " | ".join(f"{step} (s)" for step in steps) + " | run (ms per cell) | peak memory (MiB) |")
     print("| ---: |" + " ---: |" * (len(steps) + 2))
     for row in rows:
         times = " | ".join(f"{row[step]:.1f}" for step in steps)

@@ -1,4 +1,4 @@
-"""What the site builds itself: a page a method, the command line's reference, notebooks as pages, reports, MathML.
+"""What the site builds itself: one page per method, the command line's reference, notebooks as pages, reports, MathML.
 
 Equations become MathML while the site is built, so that pages need neither a script nor the network to show them.
 """
@@ -45,7 +45,7 @@ def mathml(tex: str, block: bool) -> str:
 
 
 def method_pages() -> dict[str, str]:
-    """The overview and one page a method and wrapper, from the registry's docstrings and `methods.yaml`."""
+    """The overview and one page per method and wrapper, from the registry's docstrings and `methods.yaml`."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     from methods import registry, wrappers

@@ -1,6 +1,6 @@
 """What a labeller answered, kept on disk so that nothing is asked twice.
 
-One JSON line an answer, only ever appended, so a kill loses at most the line that was being written. The key
+One JSON line per answer, only ever appended, so a kill loses at most the line that was being written. The key
 hashes everything that shapes an answer: labeller and revision, prompt, examples shown, text, decoding settings.
 """
 
@@ -37,7 +37,7 @@ class Answer:
 
     @classmethod
     def read(cls, entry: Mapping[str, Any]) -> Answer:
-        """From a cache line. Raises TypeError, ValueError or KeyError where it is none."""
+        """From a cache line. Raises TypeError, ValueError or KeyError for any other line."""
         text, scores = entry["text"], tuple(float(score) for score in entry["scores"])
         if not isinstance(text, str):
             raise TypeError("text")
@@ -107,7 +107,7 @@ class AnswerCache:
         return self._answers[key]
 
     def get(self, key: str) -> Answer | None:
-        """The answer, or None where there is none yet."""
+        """The answer, or None while it is missing."""
         return self._answers.get(key)
 
     def put(self, key: str, answer: Answer) -> None:

@@ -2,8 +2,8 @@
 
 What is read of an answer (`strict`, the default):
 
-1. A thought is no answer: what follows the last thought is read (`llm_labels.thoughts`). A thought without an end (the
-   tokens ran out) is no answer, and neither is a refusal of the server.
+1. A thought is not an answer: what follows the last thought is read (`llm_labels.thoughts`). A thought without an end
+   (the tokens ran out) is not an answer, and neither is a refusal of the server.
 2. A JSON object (in a code fence or not) speaks by its field "label", "answer", "class" or the like, and
    <answer>…</answer> or \\boxed{…} by what is inside; nothing else is then read.
 3. Else lines are read, without markdown, quotes, list marks, letter case. A line that only announces ("Answer:") is one
@@ -18,7 +18,7 @@ How a class is named, by its code, name or alias; spaces, hyphens and underscore
 7. named: otherwise the first line names exactly one class as whole words. Numbers, single letters and everyday words
    ("no", "other", a label's `word`) are not looked for, nor questions, nor an answer that the token limit cut.
 
-When it is no answer, although a class is named:
+When it gives no answer, although a class is named:
 
 8. Several: the lines of 4 to 6, or that of 7, give two classes ("CE or MT", "4, maybe 5"); so does a later line that
    is another class alone.
@@ -27,7 +27,7 @@ When it is no answer, although a class is named:
    where both are classes.
 10. A hyphen, dot or slash joins words: "non-toxic" is not "toxic", and "4-5", "4.5" and "CE/PP" name nothing.
 11. Numbers: "4", "4.0", "4 stars" and "four" are one. "4/5" and "4 out of 5" are 4 where 5 is the top of three or more
-    numbered classes; out of any other number they are no answer, and so is a bound (">3").
+    numbered classes; out of any other number they give no answer, and neither does a bound (">3").
 
 `official`: rule 1, then what the authors of SiDyP do (src/llm): the first word if it is a label, else the third.
 """
@@ -71,7 +71,7 @@ _NEXT = re.compile(r"(?:or|to|and|maybe|perhaps|possibly|but|rather|even|also|[\
 
 
 class Reading(NamedTuple):
-    """What an answer says: a class id with the rule that read it, or -1 with why there is none."""
+    """What an answer says: a class id with the rule that read it, or -1 with the reason."""
 
     label: int
     rule: str
@@ -154,7 +154,7 @@ class _Reader:
         return Reading(-1, "several classes" if classes else "no class named")
 
     def _explicit(self, text: str) -> Iterator[tuple[str, frozenset[int]]]:
-        """(rule, classes) of every place that gives a class in so many words."""
+        """(rule, classes) of every place that states a class."""
         statements = json_statements(text, self.noun)
         if statements is not None:
             said = [self._stands(tidied(each)) for each in statements]
@@ -247,7 +247,7 @@ class _Reader:
             announced = ""
 
     def _unmarked(self, line: str) -> str:
-        """A line without the marks of headings, quotations and list items; a number that is a class is no mark."""
+        """A line without the marks of headings, quotations and list items; a number that is a class is not a mark."""
         for _ in range(3):
             mark = re.match(r"\s*(?:#+|>+(?!\s*\d)|[*+•-]+|\(?(\d{1,3}|[A-Za-z])[.)])\s+(?=\S)", line)
             if mark is None or (mark[1] and self.names.alone(mark[1].lower())):

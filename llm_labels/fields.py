@@ -24,13 +24,13 @@ class _Object(list):
 
 
 def inside_tags(text: str) -> str | None:
-    """What stands between answer tags, a line each; None where there are none."""
+    """What stands between answer tags, one line each; None where there are none."""
     found = [match[2] or match[3] or "" for match in _TAGS.finditer(text)]
     return "\n".join(found) if found else None
 
 
 def json_statements(text: str, noun: re.Pattern) -> list[str] | None:
-    """What a JSON value in `text` gives as the label; None where there is no JSON.
+    """What a JSON value in `text` gives as the label; None without JSON.
 
     Of an object: the fields whose name has a noun such as "label" in it (a score or rating only where there is no
     other), else its one field that is not a reason or the like. Damaged or unfinished objects are read field by field.

@@ -3,7 +3,7 @@
 Own format, written by `write_label_set`, a folder `<labeller>/<zero|few>/<task>/` with
 
     train.csv valid.csv test.csv    id,label,answer
-    card.json                       a `Card`: who answered, how, when, at what cost
+    card.json                       a `Card`: which labeller answered, how, when, at what cost
 
 `id` is the row number in the split (from 0), `label` a class name, empty = no answer, `answer` what the LLM wrote.
 No texts and no gold labels: the rows are tied to the texts by the SHA-256 that the card holds of every split
@@ -140,7 +140,7 @@ def read_card(folder: Path) -> Card:
         problem = first_problem(error)
         raise UsageError(f"{path}: field {problem.where}: {problem.why}") from None
     except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}") from None
+        raise UsageError(f"{path} is not valid JSON: {error}") from None
 
 
 def read_label_set(

@@ -39,7 +39,7 @@ SYNC_EVERY = 30.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a labelling is, for the person who waits."""
+    """How far a labelling run is, for display."""
 
     split: str  # "calibration", "train", "valid" or "test"
     done: int  # answers of this split, those out of the cache included
@@ -90,8 +90,8 @@ def label_task(
 ) -> Labelling:
     """Label the texts of a task and write the set to `out/<labeller>/<prompting>/<task>/`.
 
-    The labeller reads the texts as the methods do; gold labels are never looked at. `limit`: at most so many
-    texts a split, or a mapping from split to that; the texts are those that `bench run --limit` takes.
+    The labeller reads the texts as the methods do; gold labels are never looked at. `limit`: at most this many
+    texts per split, or a mapping from split to that; the texts are those that `bench run --limit` takes.
     `budget`: US dollars for the whole set, kept answers included; when it is spent the set is written with the
     rows that were answered.
     Raises UsageError before anything is asked where the request makes no sense.
@@ -106,7 +106,7 @@ def label_task(
     if budget is not None and labeller.usage.usd is None:
         raise UsageError("a budget needs prices: give those of the server in US dollars per million tokens")
     if prompting == "zero" and getattr(getattr(labeller, "files", None), "base_only", False):
-        raise UsageError(f"labeller '{labeller.name}' is a base model that follows no instruction: use few")
+        raise UsageError(f"labeller '{labeller.name}' is a base model, which does not follow instructions: use few")
     task = task.whole or task
     prompt = find_prompt(task.info.name, task.label_names, prompt_file)
     train = task.train.texts
@@ -147,7 +147,7 @@ def rows_to_label(task: str, split: str, count: int, limit: int | Mapping[str, i
     """int64[K] ascending: all rows, or the sample that `bench.data.task.limit_task` takes (a larger one only adds)."""
     most = limit.get(split) if isinstance(limit, Mapping) else limit
     if most is not None and most < 1:
-        raise UsageError(f"limit {most} is too small: label at least one text a split")
+        raise UsageError(f"limit {most} is too small: label at least one text per split")
     if most is None or most >= count:
         return np.arange(count)
     keys = named_generator("limit", task, split).random(count)
@@ -161,7 +161,7 @@ def _questions(
     settings: Mapping,
     rows: np.ndarray | None = None,
 ) -> list[Question]:
-    """One question a text; a train row that is an example is asked without it."""
+    """One question per text; a train row that is an example is asked without it."""
     among = {example.row for example in examples}
     questions = []
     for at, text in enumerate(texts):
@@ -269,7 +269,7 @@ def _cost(labeller: Labeller, answers: Iterable[Answer]) -> dict[str, float]:
 
 
 def _write_probabilities(path: Path, probabilities: Mapping[str, np.ndarray]) -> None:
-    """float16[K, C] a split, rows in the order of the CSV files."""
+    """float16[K, C] per split, rows in the order of the CSV files."""
     import io
 
     buffer = io.BytesIO()

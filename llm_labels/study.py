@@ -35,13 +35,13 @@ ESTIMATED = 2_000
 class Study:
     """The report on the label sets of one task; every frame has the columns `task` and, but for the last, `labels`.
 
-    sizes      a row a set and split: texts, asked, no_answer_rate, noise_rate with its 95 % Wilson interval,
+    sizes      a row per set and split: texts, asked, no_answer_rate, noise_rate with its 95 % Wilson interval,
                accuracy (no answer counts as wrong), cost of the whole set
-    kind       a row a set (train): noise_rate, noise_rate_estimate (sees no gold), the tests of
+    kind       a row per set (train): noise_rate, noise_rate_estimate (sees no gold), the tests of
                `llm_labels.statistics`, and `noise` in words
-    confusion  a row a set, split, gold class and label: count, share of the gold class; of more than `MANY` classes
+    confusion  a row per set, split, gold class and label: count, share of the gold class; of more than `MANY` classes
                only the labels that were given
-    agreement  a row a pair of labellers (train): texts, agreement, Cohen's κ; and one
+    agreement  a row per pair of labellers (train): texts, agreement, Cohen's κ; and one
                row for all together with Fleiss' κ (columns both_wrong, same_error: where gold is known)
     """
 

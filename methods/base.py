@@ -100,7 +100,7 @@ class Predictions:
     test: np.ndarray  # float32[N_test, C]
     train: np.ndarray | None = None
     """float32[N_train, C]: running predictions of the training texts, as each was visited in this
-    epoch, before its update. Only used for the memorisation curve; None where there are none."""
+    epoch, before its update. Only used for the memorisation curve; None without them."""
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     """Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}."""
 
@@ -110,7 +110,7 @@ class Tools(Protocol):
 
     trainer: Trainer  # the one Accelerate training loop
     encoder: Encoder  # the pretrained encoder of this cell
-    sentence_encoder: Encoder  # who embeds sentences for neighbours and noise estimates
+    sentence_encoder: Encoder  # model for sentence embeddings: neighbours and noise estimates
     stages: StageStore  # what methods share, content-addressed
     recipe: Recipe  # the shared training recipe: epochs, batch size, learning rate, ...
     seed: int  # the cell's seed

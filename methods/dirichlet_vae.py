@@ -144,7 +144,7 @@ def fit(
     generator: torch.Generator,
     device: torch.device | str = "cpu",
 ) -> Iterator[tuple[DirichletVAE, float]]:
-    """Train M branches on the same shuffled batches; yields (the network, mean loss a row) after each epoch.
+    """Train M branches on the same shuffled batches; yields (the network, mean loss per row) after each epoch.
 
     `features` float16/32[M, n, D]; `labels` int64[n] or [M, n], the observed labels; `prior` float32[M, n, C], α⁰.
     The network is trained in place: use it before asking for the next epoch. Weights, batches and draws come

@@ -51,7 +51,7 @@ class DyGen(Method):
         )
         agreement_warmup: float = Field(0.1, ge=0, le=1, description="share of the epochs with λ = 0 (authors)")
         epochs: int = Field(10, ge=1, le=10_000, description="passes of the VAEs over the training rows (authors)")
-        batch_size: int = Field(32, ge=1, description="rows a step (authors)")
+        batch_size: int = Field(32, ge=1, description="rows per step (authors)")
         learning_rate: float = Field(1e-4, gt=0, le=1, description="of Adam (authors' script)")
 
     def shared_stages(self, epochs: int) -> dict[str, dict]:

@@ -49,8 +49,8 @@ class NPC(Method):
         batch_size: int = Field(
             16,
             ge=1,
-            description="rows a step, and a block of the reference search (authors: 128, on 50,000 rows; of 16, 32 and "
-            "128 the one of the best accuracy on noisy validation labels)",
+            description="rows per step, and a block of the reference search (authors: 128, on 50,000 rows; of 16, 32 "
+            "and 128 the one of the best accuracy on noisy validation labels)",
         )
         learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam (authors)")
 
@@ -62,7 +62,7 @@ class NPC(Method):
         """Yield the calibrated predictions after each epoch of the VAE."""
         settings = self.config
         most = min(len(task.train), -(-len(task.train) // settings.batch_size) * task.num_classes)
-        checked_k(settings.neighbours, most, self.name)  # before anything trains: there are no more references
+        checked_k(settings.neighbours, most, self.name)  # before anything trains: there are not more references
         classifier = shared.plain_run(task, tools)
         probabilities = {split: classifier.final(split) for split in shared.SPLITS}
         features = Trajectories(classifier.features, standardise=True)

@@ -54,7 +54,7 @@ def register(cls: type[Any] | None = None, *, reference: bool = False) -> Any:
         if not hasattr(cls, attribute):
             raise TypeError(f"method {cls.__qualname__} has no '{attribute}' (see methods/base.py)")
     if not dataclasses.is_dataclass(cls.Config):
-        raise TypeError(f"method {cls.__qualname__}: its Config is no dataclass; decorate it with @config")
+        raise TypeError(f"method {cls.__qualname__}: its Config is not a dataclass; decorate it with @config")
     for attribute in ("version", "shared_stages"):  # a class need not derive from Method
         if not hasattr(cls, attribute):
             setattr(cls, attribute, getattr(Method, attribute))

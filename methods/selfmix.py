@@ -19,7 +19,7 @@ class SelfMix(Method):
     """Mixture over losses, mixup of pooled features, pseudo-labels and consistency (Qiao et al., COLING 2022).
 
     After the warm-up, each epoch keeps the labels of the texts in the low-loss component and replaces the others by
-    the sharpened prediction made at the epoch's start (the authors predict anew at each step), and it trains on
+    the sharpened prediction made at the epoch's start (the authors predict again at each step), and it trains on
     batches of both kinds at once. Every text is read twice with its own dropout. Elsewhere the released code differs
     from what is written here and done: it mixes [CLS] before the pooler, takes the cross-entropy of softmax outputs
     for the split and divides it by each class's variance.

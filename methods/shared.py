@@ -327,7 +327,7 @@ def noise_rate(task: NoisyTask, tools: Tools, tau: str = "estimated") -> float:
         What `run` was given.
     tau
         "estimated", clipped to [0.05, 0.6]: confident learning on sentence embeddings, repeated on what it keeps
-        (`methods.noise_rate.refined`). It sees no gold, and of eight estimators it best foretells how the estimate
+        (`methods.noise_rate.refined`). It sees no gold, and of eight estimators it best predicts how the estimate
         answers added noise (`benchmarks/noise_rate.py`). "oracle": the true rate of the labels that methods learn
         from, an ablation that is always labelled so. A number in [0, 1): that number.
 

@@ -11,7 +11,7 @@ from bench.store import claims
 
 
 class NetworkLease(SoftFileLease):
-    """A lease that filelock cannot take over while its file lies there, whoever wrote it and however long ago."""
+    """A lease that filelock cannot take over while its file lies there, whatever wrote it, however long ago."""
 
     def acquire(self, *args, **kwargs):
         """As SoftFileLease, but Timeout at once where there is a file."""

@@ -67,7 +67,7 @@ def test_its_predictions_are_those_of_a_run(options, tmp_path):
     }  # fmt: skip
 
 
-def test_without_gold_nobody_can_say_what_is_wrong(options, tmp_path):
+def test_without_gold_it_is_unknown_what_is_wrong(options, tmp_path):
     rows = [{name: value for name, value in row.items() if name != "gold"} for row in review_rows()]
     path = write_csv(tmp_path / "blind.csv", rows)
     cell, _ = bench.open_cells(label_columns="ann", **(options | {"tasks": str(path)}))

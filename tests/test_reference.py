@@ -65,7 +65,7 @@ def selector_of(record: Record) -> str:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_the_hash_of_every_record_is_the_one_that_its_key_makes_today(folder, at_root):
-    """Method, version, hyper-parameters and recipe are resolved anew; what only the data tell is the record's own."""
+    """Method, version, hyper-parameters and recipe are resolved again; what only the data tell is the record's own."""
     choose, stale = functools.cache(choose_method), []
     for record in records_of(folder):
         given, key = options_of(record.command), record.key

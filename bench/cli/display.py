@@ -1,4 +1,4 @@
-"""How a running grid is shown: a live line for people, a line a cell, or JSON lines for programs."""
+"""How a running grid is shown: a live line for people, a line per cell, or JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _Running:
 class GridDisplay:
     """Shows messages; use as a context manager and give it to what runs the cells.
 
-    On a terminal a live table stands below the finished cells: a line a running cell with its phase, then how many
+    On a terminal a live table stands below the finished cells: a line per running cell with its phase, then how many
     are done, running and left, the rate and the time left.
     """
 
@@ -78,7 +78,7 @@ class GridDisplay:
         self.counts: dict[str, int] = {}
         self.running: dict[str, _Running] = {}
         self.started = time.monotonic()
-        self.first: float | None = None  # when the first cell began: starting up is no part of the rate
+        self.first: float | None = None  # when the first cell began: starting up is not part of the rate
         shown = not (as_json or quiet) and console.is_terminal
         self.live = (
             Live(console=console, get_renderable=self._table, transient=True, refresh_per_second=4) if shown else None

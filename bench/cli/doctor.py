@@ -33,7 +33,7 @@ class Fact(NamedTuple):
 @app.command()
 @friendly
 def doctor(results: Results = None, data_dir: DataDir = None) -> None:
-    """What this machine has: device, precision, packages, encoders, data, and what is missing with the way out."""
+    """What this machine has: device, precision, packages, encoders, data, and what is missing, with how to fix it."""
     missing = 0
     for fact in examine(results, data_dir):
         missing += fact.state == "missing"

@@ -26,27 +26,27 @@ def label(
     task: Annotated[str, _help("a task name, or the path of a CSV/JSONL file or WRENCH folder")],
     prompting: Annotated[str, _help("zero or few")] = "few",
     splits: Annotated[str, _help("splits to label")] = "train,valid,test",
-    limit: Annotated[int | None, _help("at most N texts a split")] = None,
+    limit: Annotated[int | None, _help("at most N texts per split")] = None,
     name: Annotated[str | None, _help("name of the labeller in tables (default: the model's)")] = None,
     calibration: Annotated[str | None, _help("local models: auto, contextual, batch or none", "Local model")] = None,
     min_margin: Annotated[float | None, _help("local models: no answer below this margin", "Local model")] = None,
     precision: Annotated[str | None, _help("auto, float32, bfloat16, float16", "Local model")] = None,
     base_url: Annotated[str | None, _help("address of an OpenAI-compatible server", "Server")] = None,
-    concurrency: Annotated[int | None, _help("requests at once", "Server")] = None,
-    timeout: Annotated[float | None, _help("seconds for one try", "Server")] = None,
-    attempts: Annotated[int | None, _help("tries of one question in all (default 7)", "Server")] = None,
-    temperature: Annotated[float | None, _help("of sampling (default 0)", "Server")] = None,
-    max_tokens: Annotated[int | None, _help("longest answer (default 100)", "Server")] = None,
+    concurrency: Annotated[int | None, _help("concurrent requests", "Server")] = None,
+    timeout: Annotated[float | None, _help("timeout of one request in seconds", "Server")] = None,
+    attempts: Annotated[int | None, _help("attempts per question (default 7)", "Server")] = None,
+    temperature: Annotated[float | None, _help("sampling temperature (default 0)", "Server")] = None,
+    max_tokens: Annotated[int | None, _help("maximum tokens per answer (default 100)", "Server")] = None,
     token_field: Annotated[
         str | None, _help("max_tokens, or max_completion_tokens for models that want it", "Server")
     ] = None,
     decoder: Annotated[str | None, _help("strict or official", "Server")] = None,
     price_in: Annotated[float | None, _help("US dollars per million input tokens", "Server")] = None,
     price_out: Annotated[float | None, _help("US dollars per million output tokens", "Server")] = None,
-    budget: Annotated[float | None, _help("stop cleanly after so many US dollars", "Server")] = None,
+    budget: Annotated[float | None, _help("stop cleanly after this many US dollars", "Server")] = None,
     prompt_file: Annotated[Path | None, _help("your own prompt, in the format of llm_labels/prompts")] = None,
     data_dir: DataDir = None,
-    out_dir: Annotated[Path, Option("--out", help="where label sets go: a data folder's llm_labels")] = Path(
+    out_dir: Annotated[Path, Option("--out", help="where label sets are written: a data folder's llm_labels")] = Path(
         "llm_labels_out/llm_labels"
     ),
     cache_dir: Annotated[Path | None, _help("where raw answers are kept (default: beside the sets)")] = None,
@@ -130,5 +130,5 @@ def _show_made(made, data) -> None:
     for note in made.notes:
         out.print(escape(note), highlight=False)
     cost = ", ".join(f"{what} {amount:g}" for what, amount in made.card.cost.items())
-    kept = f"{made.from_cache} answers were kept from before"
+    kept = f"{made.from_cache} answers were reused from an earlier run"
     out.print(f"label set in {escape(str(made.folder))} ({escape(cost)}; {kept})", highlight=False, soft_wrap=True)

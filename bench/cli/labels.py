@@ -140,7 +140,7 @@ def tables(study) -> list[Table]:
 
 
 def mistakes(confusion: pd.DataFrame) -> pd.DataFrame:
-    """A row a set and gold class of train: texts, share right, and the most frequent other label with its share."""
+    """A row per set and gold class of train: texts, share right, and the most frequent other label with its share."""
     if not len(confusion):
         return confusion
     train = confusion[confusion["split"] == "train"]

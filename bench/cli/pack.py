@@ -44,7 +44,7 @@ def pack(
         if out_file is None:
             line += f"; {done.moved} of them were loose, {shown(done.freed)}"
     if done.running:
-        line += f"; {done.running} left loose, they are being run"
+        line += f"; {done.running} left loose, because they are running"
     if done.twice:
-        line += f"; {done.twice} were in several packs, the first one's are kept"
+        line += f"; {done.twice} were in several packs; those of the first are kept"
     out.print(escape(line), highlight=False, soft_wrap=True)

@@ -20,7 +20,9 @@ def prune(
     results: Results = None,
     max_size: Annotated[
         str | None,
-        Option("--max-size", help="at most so much stays, what was used last: 500MB, 20GB", metavar="<size>"),
+        Option(
+            "--max-size", help="size limit; least recently used stages are removed first: 500MB, 20GB", metavar="<size>"
+        ),
     ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="show what would be removed, remove nothing")] = False,
 ) -> None:

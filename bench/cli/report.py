@@ -25,10 +25,11 @@ def report(
     out_dir: Annotated[Path | None, Option("--out", help="where to write (default RESULTS/report)")] = None,
     format: Annotated[str | None, Option(help="md,latex,csv,html,figures (default all)")] = None,
     baseline: Annotated[str, Option(help="method that the others are compared with")] = "plain",
-    rule: Annotated[str, Option(help="the step that counts: last, noisy_valid")] = "last",
+    rule: Annotated[str, Option(help="step that is scored: last, noisy_valid")] = "last",
     against: Annotated[str | None, Option(help="published numbers beside ours: paper, or a YAML file")] = None,
     compare: Annotated[
-        tuple[Path, Path] | None, Option(metavar="BEFORE AFTER", help="two results folders: what changed, is it sure")
+        tuple[Path, Path] | None,
+        Option(metavar="BEFORE AFTER", help="compare two results folders, with significance tests"),
     ] = None,
     show: Annotated[bool, Option(help="print the main table")] = True,
     full: Annotated[bool, Option("--full", help="leave nothing out, however many cells there are")] = False,
@@ -69,7 +70,7 @@ def refuse_with_compare(context: typer.Context, names: tuple[str, ...]) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = next(each.opts[0] for each in context.command.params if each.name == name)
-            raise UsageError(f"{option} has no part in --compare: leave one of the two out")
+            raise UsageError(f"{option} cannot be combined with --compare: leave one of the two out")
 
 
 def compare_folders(

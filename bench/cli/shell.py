@@ -50,7 +50,7 @@ def friendly(command: Callable) -> Callable:
         except KeyboardInterrupt:
             err.print("\nstopped: what is done is kept; the same command goes on from there", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:  # whoever read the output has seen enough
+        except BrokenPipeError:  # the reader of the output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(SOME_FAILED) from None
         except OSError as error:

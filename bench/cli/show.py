@@ -57,7 +57,7 @@ def find_record(cell: str, results: Path) -> tuple[Path, Record]:
         )
     if len(paths) > 1:
         names = ", ".join(path.stem for path in sorted(paths)[:5])
-        raise UsageError(f"'{cell}' fits {len(paths)} records ({names}): write more of the hash")
+        raise UsageError(f"'{cell}' matches {len(paths)} records ({names}): write more of the hash")
     record = read_record(paths[0])
     if isinstance(record, Damaged):
         raise UsageError(f"{record.path} is damaged: {record.why}")
@@ -106,7 +106,7 @@ def record_view(path: Path, record: Record) -> Group:
 
 
 def _reused(record: Record) -> list[str]:
-    """The reused stages by name, with how many of each and what they had cost."""
+    """The reused stages by name, with how many of each and what they cost."""
     seconds: dict[str, list[float]] = {}
     for use in record.stages:
         if use.reused:
@@ -144,7 +144,7 @@ def _scores(scores: ScoreSet) -> Table:
 
 
 def record_statuses(results: Path) -> tuple[Table, list[str], list[tuple[None, str, str]]]:
-    """What lies in a results folder: a table of statuses, reasons, and (None, status, reason) a cell.
+    """What lies in a results folder: a table of statuses, reasons, and (None, status, reason) per cell.
 
     Raises UsageError when there is nothing.
     """

@@ -13,7 +13,7 @@ AGAIN_SECONDS = 5.0  # a timeout that hits a place where exceptions are swallowe
 
 
 class CellTimeout(BaseException):
-    """A cell took longer than --timeout. No `Exception`: a method that catches those must not catch this."""
+    """A cell took longer than --timeout. Not an `Exception`: a method that catches those must not catch this."""
 
 
 def shown(seconds: float) -> str:
@@ -26,7 +26,7 @@ def shown(seconds: float) -> str:
 
 @contextlib.contextmanager
 def deadline(seconds: float | None) -> Iterator[None]:
-    """Raise CellTimeout in the block after so many seconds of wall time; only the main thread can keep time."""
+    """Raise CellTimeout in the block after this many seconds of wall time; only the main thread can keep time."""
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return

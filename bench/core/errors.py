@@ -1,4 +1,4 @@
-"""Errors that a user can act on: each names the thing, the value and the way out."""
+"""Errors that a user can act on: each names the thing, the value and how to fix it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class UsageError(BenchError):
 
 
 class Unavailable(BenchError):
-    """A resource (model, data set, label set) cannot be had here; the message names every way to it."""
+    """A resource (model, data set, label set) cannot be obtained here; the message names every way to get it."""
 
 
 class EncoderUnavailable(Unavailable):
-    """An encoder cannot be had here."""
+    """An encoder cannot be obtained here."""
 
 
 class Skip(BenchError):
-    """This combination cannot run, and that is no error: becomes a visible `skipped (reason)` row."""
+    """A combination that cannot run; shown as a row `skipped (reason)`, not as an error."""
 
 
 def is_unicode(text: str) -> bool:
@@ -116,5 +116,5 @@ def resolve(kind: str, name: str, known: Iterable[str]) -> str:
     if len(fits) == 1:
         return fits[0]
     if len(fits) > 1:
-        raise UsageError(f"{kind} '{name}' fits {' and '.join(fits)}: write one of them in full")
+        raise UsageError(f"{kind} '{name}' matches {' and '.join(fits)}: write one of them in full")
     raise unknown(kind, name, known)

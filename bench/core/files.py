@@ -53,7 +53,7 @@ def _temporary(path: Path, attempts: int = 5) -> tuple[int, str]:
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:
-    """What tells one version of a file from the next without reading it; None where there is none.
+    """What tells one version of a file from the next without reading it; None for a missing file.
 
     Every write makes a new file, so this holds even when the clock jumps back.
     """

@@ -61,7 +61,7 @@ class Watch:
 
 @functools.cache
 def _install() -> None:
-    """Hooks cannot be taken back, so there is one per process, which does nothing while nobody listens."""
+    """Hooks cannot be taken back, so there is one per process, which does nothing while no method is watched."""
     sys.addaudithook(_note)
 
 

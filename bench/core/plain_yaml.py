@@ -10,7 +10,7 @@ import yaml
 __all__ = ["NOT_YAML", "load_values", "load_words"]
 
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
-"""What loading raises for text that is no YAML, or holds an impossible number."""
+"""What loading raises for text that is not YAML, or holds an impossible number."""
 _PLAIN = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 _WHOLE = re.compile(r"[-+]?[0-9]+\Z")
 _NUMBER = re.compile(
@@ -27,7 +27,7 @@ class _Words(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is there twice", key.start_mark)
+                    raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is given twice", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -50,7 +50,7 @@ _Values.add_constructor("!whole", lambda loader, node: int(node.value))
 def load_words(text: str) -> Any:
     """A document of mappings, lists and strings; null is None. Raises one of NOT_YAML, with a `problem_mark` if known.
 
-    What is a number or a yes is for whoever reads an option to say: `precision: no`, `[no, gpt4]` and `010` stay so.
+    Which values are numbers or yes is decided where an option is read: `precision: no`, `[no, gpt4]` and `010` stay so.
     """
     return _loaded(text, _Words)
 

@@ -85,7 +85,7 @@ class Registry(Generic[T]):
         return known[resolve(self.kind, name, known)]
 
     def from_file(self, path: Path) -> type[T]:
-        """The one class that a user's Python file registers; an edited file is read anew. Raises UsageError."""
+        """The one class that a user's Python file registers; an edited file is read again. Raises UsageError."""
         try:
             there = path.is_file()
         except OSError:  # a name that is too long for any file

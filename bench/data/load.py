@@ -46,13 +46,13 @@ def load_task(
     (`semeval[mark_entities=false]`), or the path of a CSV, TSV, JSONL or JSON file or of a folder. The column
     options and `no_answer` (values that mean it) say how to read a user's own file or folder (see
     `bench.data.readers.tabular`); known tasks ignore them.
-    `limit`: at most so many texts a split, see `limit_task`.
+    `limit`: at most this many texts per split, see `limit_task`.
 
     Raises UsageError for a wrong name or file, Unavailable (naming every way) for a known task that is nowhere.
     """
     base, parameters = _parse_selector(selector)
     if limit is not None and limit < 2:
-        raise UsageError(f"--limit {limit}: at least 2 texts a split are needed")
+        raise UsageError(f"--limit {limit}: at least 2 texts per split are needed")
     if data_dir is not None and not Path(data_dir).is_dir():
         raise UsageError(f"data folder '{data_dir}' does not exist: name a folder with --data-dir")
     if _is_path(base):

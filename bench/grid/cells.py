@@ -262,7 +262,7 @@ def _narrowed(selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | N
 
 
 def _no_answer_notes(usable: list[tuple[NoiseSource, TaskData, str | None]]) -> list[str]:
-    """How many train labels of the sources of one task are no answer, in one sentence; none where all answered."""
+    """How many train labels of the sources of one task mean no answer, in one sentence; nothing where all answered."""
     shares = [(source, task, no_answer_share(source, task)) for source, task, skip in usable if not skip]
     listed = ", ".join(f"{source.id} {100 * share:.1f} %" for source, _, share in shares if share)
     name = usable[0][1].name if usable else ""

@@ -132,7 +132,7 @@ def _medians(times: dict[tuple, list[float]]) -> dict[tuple, float]:
 
 @dataclass
 class _Known:
-    """Median seconds a training text and epoch, of finished cells: by method, and of their stages by name."""
+    """Median seconds per training text and epoch, of finished cells: by method, and of their stages by name."""
 
     own: dict[tuple, float]
     stages: dict[tuple, float]

@@ -70,7 +70,9 @@ class GridOptions(BaseModel):
 
     data_dir: Path | None = _option(None, "folder with one sub-folder per task, and llm_labels/", "Data")
     text_column: str | None = _option(None, "column of a table with the texts (default text)", "Data")
-    gold_column: str | None = _option(None, "column of a table with the gold labels; none: there is none", "Data")
+    gold_column: str | None = _option(
+        None, "column of a table with the gold labels; none if there are no gold labels", "Data"
+    )
     label_columns: list[str] | None = _option(None, "columns of a table with noisy labels", "Data")
     no_answer: list[str] | None = _option(None, "values that mean no answer: -1,abstain", "Data")
     uncovered: Literal["uniform", "drop"] = _option("uniform", "texts without weak votes: uniform or drop", "Data")
@@ -199,7 +201,7 @@ def load_options(given: Mapping[str, Any], config: Path | None = None, preset: s
         for part in value if isinstance(value, list | tuple) else [value]:
             if isinstance(part, str | Path) and not is_unicode(str(part)):
                 option = "--" + name.replace("_", "-")
-                raise UsageError(f"{option} = {shown(str(part))}: no valid Unicode; rename what it names")
+                raise UsageError(f"{option} = {shown(str(part))}: not valid Unicode; rename what it names")
     try:
         return GridOptions(**merged)
     except ValidationError as error:
@@ -229,7 +231,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     for key, value in raw.items():
         name = shown(key).strip("'").replace("-", "_")
         if name in values:
-            raise UsageError(f"configuration file '{path}': {name} is there twice, with a dash and an underscore")
+            raise UsageError(f"configuration file '{path}': {name} is given twice, with a dash and an underscore")
         if name not in GridOptions.model_fields:
             close = difflib.get_close_matches(name, GridOptions.model_fields, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(GridOptions.model_fields)}"

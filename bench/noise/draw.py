@@ -118,7 +118,7 @@ def no_answer_share(source: NoiseSource, task: TaskData, split: str = "train") -
 
 def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embeddings | None) -> Drawn:
     if source.noise is None or source.rate is None:
-        raise UsageError(f"{source.id} is not a synthetic noise")
+        raise UsageError(f"{source.id} is not synthetic noise")
     vectors = None
     if source.noise.needs_embeddings:
         if embeddings is None:
@@ -163,7 +163,7 @@ def _aligned(ref: LabelSetRef, task: TaskData) -> dict[str, np.ndarray]:
 
 
 def _dawid_skene(answers: Mapping[str, np.ndarray], num_classes: int) -> dict[str, np.ndarray]:
-    """Dawid & Skene 1979: every labeller's confusion by EM (crowd-kit), int64[n]; -1 where nobody answered.
+    """Dawid & Skene 1979: every labeller's confusion by EM (crowd-kit), int64[n]; -1 where no labeller answered.
 
     Train and valid are fitted together, test by itself, so that no test answer can reach a train label.
     """

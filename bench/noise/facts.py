@@ -42,7 +42,7 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.nd
 
 
 DENSE_CLASSES = 100
-"""Up to so many classes a record holds the whole table of gold class by noisy label."""
+"""Up to this many classes a record holds the whole table of gold class by noisy label."""
 
 
 def _confusion(gold: np.ndarray, labels: np.ndarray, num_classes: int) -> list[list[int]] | SparseCounts:

@@ -97,7 +97,7 @@ def read_labels(ref: LabelSetRef, task: TaskData) -> Mapping[str, SplitLabels]:
 
 
 def _state(paths: Iterable[Path]) -> tuple:
-    """What changes when a file is written anew."""
+    """What changes when a file is written again."""
     found = [(path.name, path.stat()) for path in paths]
     return tuple((name, facts.st_mtime_ns, facts.st_size, facts.st_ino) for name, facts in found)
 
@@ -117,9 +117,9 @@ def _read_once(
 
 
 def labelling_cost(refs: Sequence[LabelSetRef]) -> dict[str, float]:
-    """What making the label sets had cost by their cards: `texts` asked, requests, tokens, seconds, usd, summed.
+    """What making the label sets cost, by their cards: `texts` asked, requests, tokens, seconds, usd, summed.
 
-    Empty unless every set has a card that says what it had cost (those of the paper's authors do not).
+    Empty unless every set has a card that says what it cost (those of the paper's authors do not).
     """
     total: Counter[str] = Counter()
     for ref in refs:

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def majority_vote(votes: np.ndarray, num_classes: int, rng: np.random.Generator, uncovered: str) -> np.ndarray:
-    """The class with most votes, int64[n, F] -> int64[n]; -1 is no vote; ties fall to a uniform choice among the best.
+    """The class with most votes, int64[n, F] -> int64[n]; -1 = no vote; ties fall to a uniform choice among the best.
 
     A row without any vote gets a uniform class (`uncovered="uniform"`) or -1 (`"drop"`).
     """

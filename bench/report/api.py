@@ -29,12 +29,12 @@ class Loaded:
 
     @property
     def cells(self) -> pd.DataFrame:
-        """One row a cell; `bench.report.frame.COLUMNS` says what each column holds. Metrics are fractions."""
+        """One row per cell; `bench.report.frame.COLUMNS` says what each column holds. Metrics are fractions."""
         return self.results.cells
 
     @property
     def curves(self) -> pd.DataFrame:
-        """One row a cell and step: accuracy on noisy valid and on test, fit to right and to wrong labels."""
+        """One row per cell and step: accuracy on noisy valid and on test, fit to correct and to wrong labels."""
         return self.results.curves
 
     @property
@@ -127,7 +127,7 @@ class Plots:
         self._loaded = loaded
 
     def accuracy(self, task: str, *, setup: str | None = None, rule: str = "last") -> Figure:
-        """Accuracy by method with 95 % intervals, one panel a noise source."""
+        """Accuracy by method with 95 % intervals, one panel per noise source."""
         return self._draw("accuracy", task, setup, rule)
 
     def ece(self, task: str, *, setup: str | None = None, rule: str = "last") -> Figure:
@@ -151,11 +151,11 @@ class Plots:
         return self._draw("ranks", "", setup, rule)
 
     def improvement(self, *, setup: str | None = None, rule: str = "last") -> Figure:
-        """Accuracy over the baseline by noise rate, one panel a method."""
+        """Accuracy over the baseline by noise rate, one panel per method."""
         return self._draw("improvement", "", setup, rule)
 
     def pareto(self, *, setup: str | None = None, rule: str = "last") -> Figure:
-        """Accuracy against stand-alone seconds a cell."""
+        """Accuracy against stand-alone seconds per cell."""
         return self._draw("pareto", "", setup, rule)
 
     def sidyp(self, task: str, *, setup: str | None = None) -> Figure:

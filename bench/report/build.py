@@ -99,7 +99,9 @@ def _build(read: Results, out: Path, formats, baseline: str, rule: str, publishe
             "left out: `bench report --full` makes everything."
         )
     if named is None:
-        notes.append(f"No method named '{baseline}' is among the results: tables show no difference to a baseline.")
+        notes.append(
+            f"No method named '{baseline}' is among the results: so tables show no differences from a baseline."
+        )
     read = Results(read.folder, read.records, read.cells, read.damaged, notes)
     tables = all_tables(read, parts, rule, named, full=full)
     if published is not None:
@@ -138,7 +140,7 @@ def _check(formats: Collection[str], rule: str) -> None:
 
 
 def check_rule(rule: str) -> None:
-    """Raises UsageError for a rule that is none, and for the one that selects on the test set."""
+    """Raises UsageError for an unknown rule, and for the one that selects on the test set."""
     if rule == "oracle_best":
         raise UsageError(
             "rule 'oracle_best' selects on the test set and is never a result: use last or noisy_valid "
@@ -183,7 +185,7 @@ def _of_others(cls: type[ReportTable], context: Context, names: set[str]) -> lis
 
 
 def _draws(read: Results, block: Block, rule: str, baseline: str | None, full: bool) -> tuple[Draws | None, str]:
-    """The bootstrap of a set-up's accuracies, or why there is none."""
+    """The bootstrap of a set-up's accuracies, or why it was not computed."""
     if _too_many(read, full):
         return None, f"it is left out from {MOST_CELLS:,} cells on; `bench report --full` makes it"
     methods, columns = compared(block, f"accuracy_{rule}")
@@ -223,7 +225,7 @@ def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> 
     if missing:
         titles = kind_titles()
         listed = "; ".join(f"{titles[kind]} ({', '.join(dict.fromkeys(tasks))})" for kind, tasks in missing.items())
-        read.notes.append(f"Figures that are left out to be quick, `bench report --full` draws them: {listed}.")
+        read.notes.append(f"Figures left out to save time (`bench report --full` draws them): {listed}.")
     return [drawn[plan.name] for plan in made if plan.name in drawn]
 
 

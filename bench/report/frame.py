@@ -42,12 +42,12 @@ COLUMNS = {
     "method_label": "the method with the parameters that vary in this folder",
     "method_version": "version of the method's code",
     "sees_gold": "True for the oracle and other references, and where the true noise rate is told: never compared",
-    "opened_files": "data files of the task that the method opened by itself, then it is never compared; empty = none",
+    "opened_files": "data files of the task that the method opened itself; if any, it is never compared; empty = none",
     "encoder": "encoder with its mode, e.g. minilm:frozen",
     "encoder_mode": "fine-tuned or frozen",
-    "sentence_encoder": "who embeds sentences for neighbours",
+    "sentence_encoder": "model for the sentence embeddings that neighbours are found by",
     "setup": "encoder, mode, varying recipe, limit: only cells of one set-up are compared",
-    "limit": "at most so many texts a split; empty = all",
+    "limit": "at most this many texts per split; empty = all",
     "seed": "seed",
     "data": "fingerprint of texts, gold and noisy labels",
     "n_train": "texts",
@@ -128,7 +128,7 @@ class Results:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """One row a (cell, step): the fields of `bench.store.records.CurvePoint`."""
+        """One row per (cell, step): the fields of `bench.store.records.CurvePoint`."""
         import pandas as pd
 
         rows = [{"cell": cell} | dict(point) for cell, record in self.by_cell.items() for point in record.curve]
@@ -157,7 +157,9 @@ def load(folder: Path) -> Results:
             records[entry.hash] = entry
     if not records:
         what = (
-            "1 file there is no readable record" if len(damaged) == 1 else f"{len(damaged)} files there are no records"
+            "1 file there is not a readable record"
+            if len(damaged) == 1
+            else f"{len(damaged)} files there are not readable records"
         )
         found = f" ({what})" if damaged else ""
         raise UsageError(
@@ -173,7 +175,7 @@ def load(folder: Path) -> Results:
 
 
 def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The frame of `COLUMNS` with one row a record, and notes on the names used in it."""
+    """The frame of `COLUMNS` with one row per record, and notes on the names used in it."""
     import pandas as pd
 
     keys = [record.key for record in records]

@@ -57,7 +57,7 @@ def find_gaps(cells: pd.DataFrame, blocks: list[Block]) -> list[Gap]:
 
 
 def gap_sentences(gaps: Sequence[Gap]) -> list[str]:
-    """One sentence a gap; what was not run is one sentence a method."""
+    """One sentence per gap; what was not run is one sentence per method."""
     sentences, not_run = [], defaultdict(list)
     for gap in gaps:
         if gap.status == "not run":

@@ -102,7 +102,7 @@ def method_labels(keys: Sequence[CellKey]) -> tuple[list[str], dict[str, str]]:
 def noise_labels(keys: Sequence[CellKey]) -> tuple[list[str], dict[str, str]]:
     """A label for each cell's noise source, e.g. `weak[uncovered=drop]`, and what the bare names stand for.
 
-    Options are compared within a task and a source only: a source without a given option is no variant.
+    Options are compared within a task and a source only: a source without a given option is not a variant.
     """
     labels = [""] * len(keys)
     bare: dict[str, str] = {}
@@ -124,7 +124,7 @@ def setup_labels(keys: Sequence[CellKey]) -> list[str]:
 
     Beside the encoder a label names only what varies among that encoder's cells, e.g.
     `minilm:frozen, epochs=3, limit=200`. The maximal text length is a property of the task where it does
-    not vary within a task, and is then no part of the set-up.
+    not vary within a task, and is then not part of the set-up.
     """
     labels = [""] * len(keys)
     for encoder, indices in _grouped(encoder_label(key) for key in keys).items():

@@ -57,7 +57,7 @@ def _content(key: CellKey) -> str:
 def ages(keys: Sequence[CellKey], columns: Sequence[tuple[str, str]], created: Sequence[str]) -> list[int]:
     """0 for each cell on the newest data of its column (task, noise source) and limit; else how many are newer.
 
-    Labels that are drawn anew for each seed (votes) are compared within a seed; all else must be the same for all.
+    Labels that are redrawn for each seed (votes) are compared within a seed; all else must be the same for all.
     """
     versions = [_content(key) if key.noise.startswith(("weak", "vote(")) else key.data for key in keys]
     places = [(*column, key.limit) for column, key in zip(columns, keys, strict=True)]

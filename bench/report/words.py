@@ -1,4 +1,4 @@
-"""Sentences made from the numbers: what was read, who is best and how sure that is."""
+"""Sentences made from the numbers: what was read, which method is best and how certain that is."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def counts(results: Results) -> dict[str, int]:
 
 
 def count_sentence(results: Results) -> str:
-    """E.g. `122 cells read: 117 done, 1 failed, 4 skipped. 2 files are no readable records and were left out.`"""
+    """E.g. `122 cells read: 117 done, 1 failed, 4 skipped. 2 files are not readable records and were left out.`"""
     found = counts(results)
     listed = ", ".join(f"{found[name]} {name}" for name in ("done", "failed", "skipped") if found[name])
     text = f"{_plural(len(results.cells), 'cell')} read: {listed}."
     if found["damaged"]:
-        verb = "is no readable record and was" if found["damaged"] == 1 else "are no readable records and were"
+        verb = "is not a readable record and was" if found["damaged"] == 1 else "are not readable records and were"
         text += f" {_plural(found['damaged'], 'file')} {verb} left out."
     return text
 
 
 def headline(block: Block, rule: str, baseline: str | None) -> str:
-    """Who is best in a set-up on average, by how much over the baseline, and whether that is supported."""
+    """Which method is best in a set-up on average, by how much over the baseline, and whether that is supported."""
     shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
     competing = [m for m in block.methods if m not in block.references and m not in left_out]
     scores = {m: by_seed for m in competing if (by_seed := averages(block, m, shared, f"accuracy_{rule}", 100))}

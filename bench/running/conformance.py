@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A small task: `sizes` texts a split, its noisy labels and gold."""
+    """A small task: `sizes` texts per split, its noisy labels and gold."""
 
     task: TaskData
     labels: NoisyLabels
@@ -242,8 +242,8 @@ def _one_epoch(method: Any) -> str | None:
 CHECKS: dict[str, tuple[Callable[[Any], str | None], str]] = {
     "shapes": (_shapes, "float32 probabilities [N, C] for valid and test at every step"),
     "determinism by seed": (_seeded, "the same seed gives the same bits"),
-    "gold permutation": (_no_gold, "gold labels of no split may matter, neither in memory nor on disk"),
-    "data files": (_data_files, "a method knows of the data what it is handed, and opens none of their files"),
+    "gold permutation": (_no_gold, "no split's gold labels may matter, neither in memory nor on disk"),
+    "data files": (_data_files, "a method knows only the data that it is handed, and opens none of their files"),
     "stage store": (_shared_stages, "with and without shared stages the bits are the same"),
     "class absent from the noisy labels": (_absent_class, "an LLM may never use a class"),
     "every label no answer": (_no_answers, "an LLM may refuse everything"),

@@ -18,7 +18,7 @@ TOLERANCE = 1e-4
 
 
 class ContractError(BenchError):
-    """A method yielded something that is no prediction; the message says what and where."""
+    """A method yielded something that is not a prediction; the message says what and where."""
 
 
 def sees_gold(method: Any) -> bool:
@@ -46,7 +46,10 @@ def opened(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -
         tools.oracle_noise_rate = wrong_share(filled_labels(task, labels, tools), task.gold.train)
     if on_gold:
         if task.gold.train is None:
-            raise Skip(f"{method.name} trains on gold labels, and this task has none: leave {method.name} out")
+            raise Skip(
+                f"{method.name} trains on gold labels, and the train split of this task has none: "
+                f"leave {method.name} out"
+            )
         train = task.gold.train
     view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, labels.valid)
     return view, on_gold or with_rate

@@ -1,4 +1,4 @@
-"""Where the labelled data of a task lie on disk: the files that a method has no business to open by itself."""
+"""Where the labelled data of a task lie on disk: the files that a method should never open by itself."""
 
 from __future__ import annotations
 

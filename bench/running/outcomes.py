@@ -48,7 +48,7 @@ def check_results_folder(results: Path) -> None:
     try:
         schema = json.loads(path.read_bytes())["schema"]
     except (OSError, ValueError, KeyError, TypeError):
-        return  # a damaged marker is written anew by the next run
+        return  # a damaged marker is written again by the next run
     if isinstance(schema, int) and schema > SCHEMA:
         raise UsageError(
             f"results folder '{results}' has schema {schema}, this version of bench knows {SCHEMA}: upgrade bench, "

@@ -105,7 +105,7 @@ def run(
             if deferred == waiting and not told:
                 told = True
                 holder = session.claims.holder(deferred[0].key.hash) or ""
-                log.warning("waiting for what another run is running: %d cells, the first %s", len(deferred), holder)
+                log.warning("waiting for cells that another run holds: %d cells, the first %s", len(deferred), holder)
             time.sleep(WAIT_SECONDS)
         waiting = deferred
     distributed.wait_for_all()

@@ -61,14 +61,14 @@ def train_arrays(noisy: np.ndarray, gold: Gold) -> dict[str, np.ndarray]:
 
 
 def last_best(values: list[float]) -> int:
-    """Position of the largest value; of equal ones the last, so that a tie is no early stop."""
+    """Position of the largest value; of equal ones the last, so that a tie does not stop early."""
     return len(values) - 1 - int(np.argmax(values[::-1]))
 
 
 def curve_point(
     step: Predictions, test: np.ndarray, noisy_valid: np.ndarray, noisy_train: np.ndarray, gold: Gold
 ) -> CurvePoint:
-    """One step as the scorer sees it: fit to rightly and to wrongly labelled training texts, test accuracy."""
+    """One step as the scorer sees it: fit to correctly and to wrongly labelled training texts, test accuracy."""
     answered = noisy_valid >= 0
     agreed = step.valid.argmax(1)[answered] == noisy_valid[answered]
     facts: dict[str, float | None] = {"noisy_valid_accuracy": share(agreed)}

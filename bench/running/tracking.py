@@ -1,7 +1,7 @@
 """Training curves and scores in TensorBoard, Weights & Biases or MLflow, through Accelerate's own trackers.
 
 Each cell is a run of its own, named after its record. Trackers are an extra: records hold the results, and a tracker
-that fails is said once and left out for the rest of the cell.
+that fails is reported once and left out for the rest of the cell.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Tracked:
         self.listen(event)
 
     def _begin(self, cell: Cell) -> None:
-        device.accelerator(cell.recipe.precision)  # trackers ask its state who writes
+        device.accelerator(cell.recipe.precision)  # trackers ask its state which process writes
         self.open = {}
         for name in self.names:
             self._try(name, functools.partial(self._start, name, cell))

@@ -1,4 +1,4 @@
-"""Who runs which cell: one lease a cell, kept alive by heart-beats, taken over when its owner is dead.
+"""Which process runs which cell: one lease per cell, kept alive by heart-beats, taken over when its owner is dead.
 
 A lease is a file that one process creates exclusively (`O_EXCL`, which network file systems honour too; no `flock`
 is relied on). Its owner touches it every 20 s. On the owner's own host a dead process is recognised at once by its
@@ -24,7 +24,7 @@ from bench.store.folder import ResultsFolder
 LEASE_SECONDS = 60.0
 """How long a lease of another host must have been silent; heart-beats come three times as often."""
 PATIENCE = 1.5
-"""So many times that long where a dead lease cannot be exchanged in one step, but is renamed away."""
+"""This many times that long where a dead lease cannot be exchanged in one step, but is renamed away."""
 TORN_SECONDS = 5.0
 """How long a lease may be without its owner's name: writing it takes less than a millisecond."""
 POLL_SECONDS = 0.05
@@ -62,7 +62,7 @@ class Taker:
         return None
 
     def wait(self) -> SoftFileLease:
-        """The lease, as soon as it can be had. Raises OSError."""
+        """The lease, as soon as it is free. Raises OSError."""
         while (held := self.take()) is None:
             time.sleep(POLL_SECONDS)
         return held
@@ -100,7 +100,7 @@ def here(hostname: str) -> bool:
 
 
 def holder(path: Path) -> str | None:
-    """Who holds a lease that lies at `path`, for people; None when no one does, or a dead process of this host."""
+    """Which process holds a lease that lies at `path`, for people; None for none, or a dead one of this host."""
     owner = lease(path).owner
     if owner is None:
         return None
@@ -136,10 +136,10 @@ class Claims:
         return held
 
     def holder(self, cell: str) -> str | None:
-        """Who runs a cell, for people; writes nothing."""
+        """Which process runs a cell, for people; writes nothing."""
         path = self.path(cell)
         return holder(path) if path.exists() else None
 
     def live(self) -> list[Path]:
-        """The leases in the folder that someone holds."""
+        """The leases in the folder that are held."""
         return [path for path in sorted(self.folder.glob("*.lease")) if holder(path)]

@@ -33,7 +33,7 @@ class Stored(NamedTuple):
 
 
 def target(like: tuple[str, int] | None, stored: dict[str, list[Stored]]) -> np.ndarray | None:
-    """The array that `like` names; None where there is none."""
+    """The array that `like` names; None without one."""
     return None if like is None else stored[like[0]][like[1]].array
 
 
@@ -59,7 +59,7 @@ def _as_rows(dtype: np.dtype, shape: tuple[int, ...]) -> bool:
 
 
 def encode(arrays: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[bytes, bytes]:
-    """Two members for arrays, each with the one that it is told apart from."""
+    """Two members for arrays, each with the one that it is stored as the difference from."""
     plain = [array for array, _ in arrays if not _as_rows(array.dtype, array.shape)]
     parts = [_encode_rows(array, like) for array, like in arrays if _as_rows(array.dtype, array.shape)]
     if not parts:
@@ -72,7 +72,7 @@ def encode(arrays: list[tuple[np.ndarray, np.ndarray | None]]) -> tuple[bytes, b
 def decode(
     data: bytes, low: bytes, specs: list[Spec], other_member: Callable[[str], list[np.ndarray]]
 ) -> list[np.ndarray]:
-    """The arrays of two members, read-only. Raises ValueError or IndexError for bytes that are none."""
+    """The arrays of two members, read-only. Raises ValueError or IndexError for bytes that are not a member."""
     rows = [spec.shape for spec in specs if _as_rows(spec.dtype, spec.shape)]
     count = sum(shape[0] for shape in rows)
     start = len(data) - count - 2 * count - sum(shape[0] * (shape[1] - 1) for shape in rows)
@@ -85,7 +85,7 @@ def decode(
         if _as_rows(dtype, shape):
             before = None if like is None else (found if like[0] is None else other_member(like[0]))[like[1]]
             if before is not None and (before.dtype, before.shape) != (dtype, shape):
-                raise ValueError("an array is told apart from one of another shape")
+                raise ValueError("an array is stored as the difference from one of another shape")
             length, rest = shape[0], shape[0] * (shape[1] - 1)
             part = slice(row, row + length)
             array = _decode_rows(largest[part], misses[part], others[other : other + rest], shape, before)

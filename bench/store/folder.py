@@ -43,7 +43,7 @@ class ResultsFolder:
 
     @property
     def slurm(self) -> Path:
-        """Jobs and their logs, a folder a submission."""
+        """Jobs and their logs, a folder per submission."""
         return self.path / "slurm"
 
     @property
@@ -149,7 +149,7 @@ def packed(record: Path) -> tuple[Pack, str] | None:
 
 
 def record_bytes(record: Path) -> bytes:
-    """The exact bytes of a record, loose or packed. Raises OSError where there is none, UsageError for a bad pack."""
+    """The exact bytes of a record, loose or packed. Raises OSError where it is missing, UsageError for a bad pack."""
     try:
         return record.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

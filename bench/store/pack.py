@@ -30,11 +30,11 @@ from bench.store.coding import Spec, Stored, alike, decode, encode, target
 FORMAT, VERSION = "noisy-label-bench pack", 1
 MANIFEST = "manifest.json"
 CHUNK = 64
-"""So many cells share members at most: that much is read for the sake of one."""
+"""At most this many cells share members: that much is read for the sake of one."""
 MEMORY_BYTES = 1 << 28
 """How much of what was read last stays in memory."""
 SMALL = 1 << 15
-"""Members up to so many bytes are deflated: LZMA has to prepare for much more, which takes its time."""
+"""Members up to this many bytes are deflated: LZMA has to prepare for much more, which takes its time."""
 LOW = ".low"  # ending of members that hardly compress: deflating them is as good, and much faster
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # of every member: a pack's bytes do not tell when it was made
 SAFE_NAME = re.compile(r"(?!\.)[A-Za-z0-9@._+=-]{1,120}")  # as bench names files: no separator, no leading dot
@@ -138,12 +138,12 @@ def _encoded(cells: list[Entry]) -> tuple[dict[str, bytes], dict[str, Any]]:
 
 
 def _specs(member: str, listed: list) -> list[Spec]:
-    """Raises ValueError where an array is told apart from one that does not come before it."""
+    """Raises ValueError where an array is stored as the difference from one that does not come before it."""
     found = []
     for number, (kind, shape, like) in enumerate(listed):
         if like is not None:
             if not (like[0], 0) <= (like[0], int(like[1])) < (member, number):
-                raise ValueError(f"array {number} of {member} is told apart from {like[1]} of {like[0]}")
+                raise ValueError(f"array {number} of {member} is stored as the difference from {like[1]} of {like[0]}")
             like = None if like[0] == member else like[0], int(like[1])
         found.append(Spec(_dtype(kind), tuple(map(int, shape)), like))
     return found
@@ -227,7 +227,7 @@ class Pack:
         return end - start
 
     def text(self, stem: str, end: str = ".json") -> bytes:
-        """The bytes of the file of a cell that ends with `end`. Raises KeyError where there is none, UsageError."""
+        """The bytes of the file of a cell that ends with `end`. Raises KeyError where it is missing, UsageError."""
         place = self._places[stem]
         start, stop = place.texts[end]
         found = self._read(f"{place.chunk:04d}/records", bytes)[start:stop]
@@ -321,7 +321,7 @@ def _dtype(kind: str) -> np.dtype:
 
 
 def open_pack(path: Path) -> Pack | None:
-    """The pack at `path`; None where there is no file. Raises UsageError for a damaged one.
+    """The pack at `path`; None for a missing file. Raises UsageError for a damaged one.
 
     It stays open for the next call until the file is replaced.
     """

@@ -88,7 +88,7 @@ def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> 
     """Remove stages that no record needs, then the least recently used until at most `limit` bytes are left.
 
     A stage that is being computed stays, and while cells run so does every one that was used within a day. Whatever
-    is removed costs time alone: it is computed again when wanted. Raises UsageError when there is no such folder.
+    is removed costs time alone: it is computed again when wanted. Raises UsageError for a missing folder.
     """
     if not results.is_dir():
         raise UsageError(f"no results folder '{results}': name one with --results")

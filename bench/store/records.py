@@ -1,4 +1,4 @@
-"""Result records: one JSON file a cell, written atomically, read tolerantly.
+"""Result records: one JSON file per cell, written atomically, read tolerantly.
 
 A record holds everything a report needs; beside it an `.npz` holds the test probabilities and the gold
 classes, so that every metric can be recomputed without training. Nothing here imports torch.
@@ -45,10 +45,10 @@ class CellKey(Strict):
     encoder: str  # "minilm", "bert-base-uncased"
     encoder_mode: Literal["fine-tuned", "frozen"]
     encoder_revision: str  # fingerprint or pinned revision of the weights
-    sentence_encoder: str  # who embeds sentences for neighbours
+    sentence_encoder: str  # model for sentence embeddings, which find neighbours
     recipe: dict[str, Any]  # the shared training recipe, resolved
     options: dict[str, Any] = {}  # options of the noise source and the data, e.g. {"uncovered": "uniform"}
-    limit: int | None = None  # at most so many texts a split
+    limit: int | None = None  # at most this many texts per split
     seed: int
     data: str  # fingerprint of texts, gold and noisy labels
 
@@ -119,7 +119,7 @@ class CurvePoint(Strict):
     noisy_valid_accuracy: float | None = None  # None: no valid text has an answer
     test_accuracy: float | None = None
     test_ece: float | None = None
-    fit_correct: float | None = None  # share of rightly labelled train texts predicted as labelled
+    fit_correct: float | None = None  # share of correctly labelled train texts predicted as labelled
     fit_wrong: float | None = None  # share of wrongly labelled train texts predicted as labelled: memorised noise
     recovered_wrong: float | None = None  # share of wrongly labelled train texts predicted as their gold class
 
@@ -173,7 +173,7 @@ class StageUse(Strict):
     name: str
     hash: str
     reused: bool
-    seconds: float  # what computing it had cost, whoever computed it
+    seconds: float  # what computing it cost, in whichever cell it was computed
 
 
 class ErrorFacts(Strict):
@@ -256,7 +256,7 @@ class Record(Strict):
 
 @dataclass(frozen=True)
 class Damaged:
-    """A file that is no record: named, skipped and counted by whoever reads the folder."""
+    """A file that is not a record: named, skipped and counted by what reads the folder."""
 
     path: Path
     why: str
@@ -292,7 +292,7 @@ def write_record(record: Record, results: Path, arrays: dict[str, np.ndarray] | 
 
 
 def record_version(path: Path) -> tuple[int, int, int] | None:
-    """What tells one version of a record from the next, see `same_version`; None where there is none."""
+    """What tells one version of a record from the next, see `same_version`; None where it cannot be told."""
     loose = signature(path)
     if loose is None and (found := packed(path)):
         return 0, 0, found[0].size(found[1])
@@ -337,7 +337,7 @@ def parse_record(path: Path, data: bytes) -> Record | Damaged:
     except (ValueError, RecursionError) as error:
         return Damaged(path, f"not readable as JSON: {error}")
     if not isinstance(raw, dict) or "schema" not in raw:
-        return Damaged(path, "no result record: it has no 'schema'")
+        return Damaged(path, "not a result record: it has no 'schema'")
     if isinstance(raw["schema"], int) and raw["schema"] > SCHEMA:
         raise UsageError(
             f"{path} has schema {raw['schema']}, this version of bench reads up to {SCHEMA}: "

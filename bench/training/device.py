@@ -62,7 +62,7 @@ def accelerator(precision: str = "no"):
 def release(accelerator) -> None:
     """Let go of the networks that an Accelerator was given; on a GPU, also give its memory back.
 
-    On one CPU process reference counts do the rest: collecting garbage too would cost 0.2 s and more a fit.
+    On one CPU process reference counts do the rest: collecting garbage too would cost 0.2 s and more per fit.
     """
     if accelerator.device.type != "cpu" or processes() > 1:
         accelerator.free_memory()
@@ -75,7 +75,7 @@ def release(accelerator) -> None:
 
 
 def seed_global(seed: int) -> None:
-    """Seed torch's global streams, which dropout draws from (torch.manual_seed without its cost of 3 ms a call)."""
+    """Seed torch's global streams, which dropout draws from (torch.manual_seed without its cost of 3 ms per call)."""
     import torch
 
     torch.default_generator.manual_seed(seed)

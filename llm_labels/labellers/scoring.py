@@ -182,7 +182,7 @@ class ContinuationScorer:
         return scores.astype(np.float32)
 
     def _masks(self, mask: np.ndarray, key_position: np.ndarray, query_position: np.ndarray):
-        """The attention mask as the model takes it: one for all layers, or one a layer type where some slide."""
+        """The attention mask as the model takes it: one for all layers, or one per layer type where some slide."""
         full = torch.as_tensor(mask, device=self.device)[None, None]
         if not self._window:
             return full

@@ -1,4 +1,4 @@
-"""Prompts: one YAML file a task, and how it becomes the text that a labeller reads.
+"""Prompts: one YAML file per task, and how it becomes the text that a labeller reads.
 
 Two renderings of one file. A *completion* (for scoring label words under a local model) is a prefix shared by
 all texts and a short body that ends where the label word belongs; a *message* (for chat servers) asks for the
@@ -26,7 +26,7 @@ __all__ = ["Example", "Prompt", "Shown", "completion_body", "completion_prefix",
 
 FOLDER = Path(__file__).parent
 TEMPLATE_VERSION = 1
-"""Bump when a rendering below changes: answers to the old one are then asked for again."""
+"""Bump when a rendering below changes: answers to the old one are then requested again."""
 
 
 class _Strict(BaseModel):
@@ -76,7 +76,7 @@ class Prompt(_Strict):
                 raise ValueError(f"two labels share one {field}")
         strange = {example.label for example in self.examples} - {label.name for label in self.labels}
         if strange:
-            raise ValueError(f"an example has the label {sorted(strange)[0]!r}, which is no label here")
+            raise ValueError(f"an example has the label {sorted(strange)[0]!r}, which is not a label here")
         return self
 
     def hash(self, examples: Sequence[Shown]) -> str:

@@ -87,7 +87,7 @@ class Sidyp(Method):
     def _stage1_settings(self, epochs: int) -> dict[str, Any]:
         """What the mode says of stage 1.
 
-        The released code loses the weight where there is a warm-up epoch at all, starts the learning rate anew every
+        The released code loses the weight where there is a warm-up epoch at all, restarts the learning rate every
         epoch and never shuffles.
         """
         settings = {"branches": self.config.branches, "alpha": self.config.alpha}

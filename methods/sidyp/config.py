@@ -52,7 +52,7 @@ class Config:
         0.2, ge=0, le=1, description="share of the epochs on certain texts only, and of the rising learning rate"
     )
     learning_rate: float = Field(6e-4, gt=0, le=1, description="peak learning rate of Adam; script: 6e-4")
-    batch_size: int = Field(128, ge=2, description="texts a step; script: 128")
+    batch_size: int = Field(128, ge=2, description="texts per step; script: 128")
     kl_weight: float = Field(2.0, ge=0, description="weight of the denoisers' co-regularisation; script: 2")
     train_timesteps: int = Field(800, ge=1, le=100_000, description="diffusion steps T in training; script: 800")
     inference_steps: int = Field(10, ge=1, le=100_000, description="reverse steps R; script: 10")
@@ -60,13 +60,13 @@ class Config:
         4,
         ge=1,
         le=1024,
-        description="reverse samples S a text that update its candidate weights; script: 4 (official mode: equal ones)",
+        description="reverse samples S per text that update its candidate weights; script: 4 (official mode: equal)",
     )
     num_samples: int = Field(
         4,
         ge=1,
         le=1024,
-        description="reverse samples a text and label in prediction; script: 1, as always in official mode",
+        description="reverse samples per text and label in prediction; script: 1, as always in official mode",
     )
     simplex_value: float = Field(
         5.0, gt=0, le=100, description="v: a class is +v in its coordinate, -v elsewhere; script: 5"
@@ -83,7 +83,7 @@ class Config:
     double_weight: bool = Field(
         True, description="candidate weights multiply the loss of the candidate drawn from them, as in the script"
     )
-    share_time: bool = Field(False, description="branches share one diffusion time a text (ablation)")
+    share_time: bool = Field(False, description="branches share one diffusion time per text (ablation)")
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="predict with the running mean of the parameters; None: off. Rises from 0.1"
     )
@@ -95,7 +95,7 @@ class Config:
     evaluate_every: int = Field(
         5,
         ge=1,
-        description="predict after every so many epochs and after the last; fewer predictions are faster (with "
+        description="predict after every N epochs and after the last; fewer predictions are faster (with "
         "select=prior_valid after every epoch)",
     )
     tau: str = RATE

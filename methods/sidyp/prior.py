@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 def update_weights(weights: Tensor, drawn: Tensor) -> Tensor:
     """Candidate weights after S drawn classes, one after the other: w += (1 - w)/S for a hit, then renormalised.
 
-    `weights` float64[..., C], rows sum to 1; `drawn` int64[S, ...]. A class that is no candidate (weight 0) changes
+    `weights` float64[..., C], rows sum to 1; `drawn` int64[S, ...]. A class that is not a candidate (weight 0) changes
     nothing, so the candidate set stays. With S = 4 and only hits, 0.4 becomes 0.625.
     """
     samples = len(drawn)

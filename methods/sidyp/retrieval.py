@@ -23,7 +23,7 @@ class Candidates:
 
     @property
     def counts(self) -> Tensor:
-        """int64[M, n], candidates a text."""
+        """int64[M, n], candidates per text."""
         return (self.weights > 0).sum(-1)
 
 

@@ -46,7 +46,7 @@ def reverse(
     gumbel: Tensor | None = None,
     path: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Run K chains a text through the R reverse steps. Returns classes int64[M, K, B] and the last logits.
+    """Run K chains per text through the R reverse steps. Returns classes int64[M, K, B] and the last logits.
 
     `gate` float[M, B, h]; `given` int64[M or 1, K, B], the label each chain is conditioned on; `noise`
     float[M or 1, K, B, R, C]; `gumbel` of the same shape draws the classes of each step instead of taking the best;

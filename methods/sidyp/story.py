@@ -34,7 +34,7 @@ class Story:
         self.prior.append(facts | prior_facts(self.problem))
 
     def told(self, step: Step) -> dict[str, Any]:
-        """`candidates`: share of texts with 1, 2, ... C; `prior`: a row an epoch; `paths`: see `path_facts`."""
+        """`candidates`: share of texts with 1, 2, ... C; `prior`: one row per epoch; `paths`: see `path_facts`."""
         found = {"candidates": self.candidates, "prior": self.prior, "paths": []}
         prediction = step.probabilities["test"]
         if self.stage1.num_classes >= CORNERS and len(prediction) and self.last is not None:

@@ -153,7 +153,7 @@ def test_show_refuses_a_beginning_that_several_hashes_share(run, bench):
     shared = next(digit for digit in first if first.count(digit) > 1)
     answer = bench("show", shared)
     assert answer.exit_code == 2
-    assert f"'{shared}' fits {first.count(shared)} records" in answer.stderr
+    assert f"'{shared}' matches {first.count(shared)} records" in answer.stderr
 
 
 def test_options_come_from_command_line_over_environment_over_file_over_preset(bench, reviews, tiny_bert):

@@ -34,7 +34,7 @@ def test_nothing_several_or_a_damaged_one_are_refused(tmp_path):
     write_done(tmp_path, cell_key(seed=2))
     with pytest.raises(UsageError, match=r"no record 'zzz' in .*name the beginning of a hash"):
         find_record("zzz", tmp_path)
-    with pytest.raises(UsageError, match=r"'' fits 2 records \(seed-1-.*\): write more of the hash"):
+    with pytest.raises(UsageError, match=r"'' matches 2 records \(seed-1-.*\): write more of the hash"):
         find_record("", tmp_path)
     path.write_text("{", encoding="utf-8")
     with pytest.raises(UsageError, match="is damaged: not readable as JSON"):

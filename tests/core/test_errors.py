@@ -17,7 +17,7 @@ def test_a_full_name_wins_over_longer_ones_that_begin_with_it():
 
 
 def test_an_ambiguous_name_is_refused_with_all_that_fit():
-    with pytest.raises(UsageError, match="llm 'llama' fits llama-3-70b and llama-3-8b: write one of them in full"):
+    with pytest.raises(UsageError, match="llm 'llama' matches llama-3-70b and llama-3-8b: write one of them in full"):
         resolve("llm", "llama", KNOWN)
 
 

@@ -73,7 +73,7 @@ def test_numclaim_gets_a_validation_split_as_scikit_learn_makes_it(data_dir):
 
 def test_a_unique_beginning_names_a_task_and_two_are_refused():
     assert load_task("twe").name == "tweets"
-    with pytest.raises(UsageError, match="fits trec and tweets"):
+    with pytest.raises(UsageError, match="matches trec and tweets"):
         load_task("t")
 
 

@@ -103,7 +103,7 @@ def test_other_spellings_are_the_same_class_and_it_is_said(task, spelt, who):
     others = sum(
         value != name for value, name in zip(columns[who], named(GOLD if who == "gold" else GUESS), strict=True)
     )
-    assert f"{who} ({others} spelt otherwise, such as " in note(read)
+    assert f"{who} ({others} spelt differently, such as " in note(read)
 
 
 @pytest.mark.parametrize("chosen", [None, ["gpt"]])
@@ -111,7 +111,7 @@ def test_pandas_floats_are_the_integers_that_they_were(task, chosen):
     read = task({"gold": GOLD, "gpt": with_some([float(each) for each in GUESS], "")}, label_columns=chosen)
     assert read.label_names == ("0", "1", "2")
     assert answers(read, "gpt") == with_some([str(each) for each in GUESS], None)
-    assert "gpt (15 % no answer; 51 spelt otherwise, such as '2.0' = 2)" in note(read)
+    assert "gpt (15 % no answer; 51 spelt differently, such as '2.0' = 2)" in note(read)
 
 
 def test_gold_in_floats_is_sorted_as_numbers_and_equals_the_integers(task):
@@ -173,7 +173,7 @@ def test_gold_of_minus_one_in_whole_splits_is_not_known_there(task):
 @pytest.mark.parametrize("columns", [("gpt",), ("gpt", "mix")])
 def test_minus_one_without_gold_is_refused_until_it_is_said_what_it_is(task, columns):
     signs = {name: [each - 1 for each in GUESS] for name in columns}
-    refused(lambda: task(signs), "'-1'", "may be no answer or a class", "--no-answer -1", "label.json")
+    refused(lambda: task(signs), "'-1'", "may mean no answer or be a class", "--no-answer -1", "label.json")
     silent = task(signs, no_answer=["-1"])
     assert answers(silent, "gpt") == [None if each < 0 else str(each) for each in signs["gpt"]]
     assert "33 % no answer: '-1'" in note(silent) or "no answer: '-1'" in note(silent)

@@ -105,7 +105,7 @@ def test_what_cannot_be_written_as_utf8_is_refused_and_nothing_is_written(bench,
     before = tree(tmp_path)
     answer = bench("run", "--tasks", path, "--seeds", 1, "--encoder", f"{tiny_bert}:frozen")
     assert answer.exit_code == 2, answer.output
-    assert "no valid Unicode" in answer.stderr
+    assert "not valid Unicode" in answer.stderr
     assert tree(tmp_path) == before
 
 

@@ -58,7 +58,7 @@ def test_short_names_resolve_and_ambiguous_ones_are_refused_with_both(make, tmp_
     rows = [row | {"anton": row["bob"]} for row in review_rows()]
     two = str(write_csv(tmp_path / "two.csv", rows))
     assert [cell.key.noise for cell in make(tasks=two, llms="ann").cells] == ["ann"]  # in full, so no ambiguity
-    with pytest.raises(UsageError, match="llm 'an' fits ann and anton: write one of them in full"):
+    with pytest.raises(UsageError, match="llm 'an' matches ann and anton: write one of them in full"):
         make(tasks=two, llms="an")
 
 

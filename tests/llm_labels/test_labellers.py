@@ -277,7 +277,9 @@ def test_models_that_are_not_there_are_refused_with_the_way_out(tmp_path, monkey
     with pytest.raises(UsageError, match="does not exist"):
         find_model("./nowhere")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(Unavailable, match=r"model 'no-one/nothing' is no file or folder here, and .* a path, connect"):
+    with pytest.raises(
+        Unavailable, match=r"model 'no-one/nothing' is not a file or folder here, and .* a path, connect"
+    ):
         find_model("no-one/nothing")
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"no model")

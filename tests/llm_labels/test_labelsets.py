@@ -142,7 +142,7 @@ def test_a_damaged_card_is_refused_with_its_field(tmp_path):
     with pytest.raises(UsageError, match=r"card\.json: field prompting"):
         read_card(tmp_path)
     (tmp_path / "card.json").write_text("{")
-    with pytest.raises(UsageError, match="no JSON"):
+    with pytest.raises(UsageError, match="is not valid JSON"):
         read_card(tmp_path)
 
 

@@ -328,5 +328,5 @@ def test_a_wrong_request_is_refused_before_anything_is_asked(tmp_path, options, 
 def test_a_base_model_is_asked_with_examples_only(model_folder, tmp_path):
     base = local(model_folder)
     base.files = replace(base.files, base_only=True)
-    with pytest.raises(UsageError, match="'tiny' is a base model that follows no instruction: use few"):
+    with pytest.raises(UsageError, match="'tiny' is a base model, which does not follow instructions: use few"):
         label(tmp_path, base, prompting="zero")

@@ -101,7 +101,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 
 
 def test_a_beginning_of_two_names_is_refused_with_both():
-    with pytest.raises(UsageError, match=r"method 'c' fits .*co-teaching and cr"):
+    with pytest.raises(UsageError, match=r"method 'c' matches .*co-teaching and cr"):
         registry.find("c")
 
 
@@ -143,7 +143,7 @@ def test_a_method_from_a_file(tmp_path):
     assert registry.find(str(path)) is cls
 
 
-def test_an_edited_file_is_read_anew_and_so_is_its_former_text(tmp_path):
+def test_an_edited_file_is_read_again_and_so_is_its_former_text(tmp_path):
     path = tmp_path / "mine.py"
     for value in (1, 2, 1):
         path.write_text(MINE.format(name="edited", value=value))

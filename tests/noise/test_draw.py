@@ -169,7 +169,7 @@ def test_dawid_skene_trusts_the_better_labeller(task, tmp_path):
     facts = noise_facts(labels, task.gold, 3)
     single = noise_facts(draw(sources_for(task, llms=["z"], data_dir=tmp_path)[0], task, 1), task.gold, 3)
     assert facts.rate_train < 0.05 < single.rate_train
-    assert (labels.train[6::7] == -1).all(), "nobody answered these"
+    assert (labels.train[6::7] == -1).all(), "no labeller answered these"
 
 
 # facts

@@ -120,7 +120,7 @@ def test_wrong_names_and_files_are_refused(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         read_published(str(tmp_path / "none.yaml"))
     (tmp_path / "torn.yaml").write_text("gains: [")
-    with pytest.raises(UsageError, match="no YAML"):
+    with pytest.raises(UsageError, match="are not valid YAML"):
         read_published(str(tmp_path / "torn.yaml"))
 
 

@@ -203,7 +203,7 @@ def test_the_command_prints_and_writes_the_comparison(bench, before, after):
     write(after, "plain", [0.62, 0.73, 0.825, 0.671])
     done = bench("report", "--compare", before, after)
     assert done.exit_code == 0, done.stderr
-    assert "4 cells compared (4 of them with the very same key), 0 new, 0 gone" in done.stdout
+    assert "4 cells compared (4 of them with exactly the same key), 0 new, 0 gone" in done.stdout
     assert "better: plain +2.4" in done.stdout
     assert (after / "report" / "comparison.md").is_file()
 
@@ -213,7 +213,7 @@ def test_options_without_a_part_in_a_comparison_are_refused(bench, before, after
     write(after, "plain", [0.5])
     done = bench("report", "--compare", before, after, "--against", "paper")
     assert done.exit_code == 2
-    assert "--against has no part in --compare" in done.stderr
+    assert "--against cannot be combined with --compare" in done.stderr
     missing = bench("report", "--compare", before, after.parent / "none")
     assert missing.exit_code == 2
     assert "does not exist" in missing.stderr

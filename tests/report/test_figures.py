@@ -112,7 +112,7 @@ def test_a_crowded_figure_says_what_it_leaves_out(tmp_path):
     results = frame.load(tmp_path)
     made = {plan.kind: plan for plan in figures.plans(results, blocks(results.cells, None), "last", None)}
     plan = made["reliability"]
-    assert "Not shown for want of room" in plan.caption
+    assert "Not shown for lack of room" in plan.caption
     assert plan.caption.count("method-") == 2
 
 

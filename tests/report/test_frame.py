@@ -89,7 +89,7 @@ def test_a_folder_without_results_is_refused_with_the_way_out(tmp_path, make):
 def test_a_folder_of_damaged_files_only_says_so(tmp_path):
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "x.json").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="1 file there is no readable record"):
+    with pytest.raises(UsageError, match="1 file there is not a readable record"):
         frame.load(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The difference to the baseline in every column."""
+"""The difference from the baseline in every column."""
 
 import pytest
 from scipy import stats
@@ -45,7 +45,7 @@ def test_bold_is_what_the_seeds_support(tmp_path):
     found = entries(table)
     assert found["npc", "sn@0.2"].best
     assert not found["npc", "sn@0.4"].best
-    assert not found["oracle", "sn@0.2"].best, "a reference competes with nobody"
+    assert not found["oracle", "sn@0.2"].best, "a reference does not compete"
     assert not found["elr", "sn@0.2"].best, "two seeds support nothing"
     assert found["elr", "sn@0.4"].state == "not run"
     assert found["npc", "average"].mean == pytest.approx((10 + 10 + 11) / 3), "over the column that all have"

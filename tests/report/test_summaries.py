@@ -101,4 +101,4 @@ def test_the_counts_add_up(results):
     counts = words.counts(results)
     assert counts["done"] + counts["failed"] + counts["skipped"] == len(results.cells)
     assert words.count_sentence(results).startswith(f"{len(results.cells)} cells read: ")
-    assert "2 files are no readable records" in words.count_sentence(results)
+    assert "2 files are not readable records" in words.count_sentence(results)

@@ -215,7 +215,7 @@ def test_who_runs_a_cell_is_shown_and_a_dead_process_runs_nothing(make, file_sys
     assert status_of(cell, Path("results")) == ("not run", "")
     begun = time.monotonic()
     assert go(grid)[0] == {"done": 2}
-    assert time.monotonic() - begun < claims.LEASE_SECONDS / 2, "on this host nobody waits for a dead process"
+    assert time.monotonic() - begun < claims.LEASE_SECONDS / 2, "on this host nothing waits for a dead process"
 
 
 def test_a_stage_whose_worker_died_is_computed_by_who_waits_for_it(tmp_path, monkeypatch, file_system):

@@ -126,7 +126,9 @@ def check(grid: Grid, undisturbed: dict) -> None:
             assert event["hash"] not in ended, "a cell was finished twice"
             ended.add(event["hash"])
     results = grid.folder / "results"
-    assert [path.name for path in results.rglob("*.lease") if holder(path)] == [], "a lease of nobody counts as held"
+    assert [path.name for path in results.rglob("*.lease") if holder(path)] == [], (
+        "a lease without owner counts as held"
+    )
     remove_leftovers(results)  # a process that was killed while it wrote a stage leaves its draft
     assert list(results.rglob("*.tmp")) == []
 

@@ -125,7 +125,7 @@ def test_a_damaged_cell_runs_again_with_a_warning(make, damage, caplog):
     assert go(grid)[0] == {"cached": 1}
 
 
-def test_changed_data_are_run_anew_and_the_old_record_stays(make, folder):
+def test_changed_data_are_run_again_and_the_old_record_stays(make, folder):
     go(make(llms="ann", seeds="1"))
     rows = review_rows()
     rows[0]["text"] += " again"
@@ -166,7 +166,7 @@ def test_a_cell_that_another_holds_is_running_and_is_taken_over_when_freed(make,
     summary = run(grid, lambda event: None)
     assert summary.counts == {"done": 2}
     assert (
-        caplog.text.count(f"waiting for what another run is running: 1 cells, the first by process {os.getpid()}") == 1
+        caplog.text.count(f"waiting for cells that another run holds: 1 cells, the first by process {os.getpid()}") == 1
     )
     assert runs(folder) == ["ann 2", "ann 1"]
 

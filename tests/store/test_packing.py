@@ -61,7 +61,7 @@ def loose(results: Path) -> list[str]:
 
 
 def everything(results: Path) -> dict:
-    """All records with their arrays, as whoever reads the folder gets them."""
+    """All records with their arrays, as any reader of the folder gets them."""
     found = {}
     for record in read_records(results):
         assert isinstance(record, Record)
@@ -344,7 +344,7 @@ def test_killed_at_any_step_nothing_is_lost_and_the_next_call_ends_it(folder, tm
     assert (files == []) == (act is pack)
 
 
-def test_a_damaged_pack_stops_whoever_reads_or_packs_it(folder):
+def test_a_damaged_pack_stops_every_reader_and_packing(folder):
     pack(folder)
     path = folder / "packed.zip"
     whole = path.read_bytes()

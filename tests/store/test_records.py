@@ -116,8 +116,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
     [
         (lambda raw: raw[: len(raw) // 2], "not readable as JSON"),
         (lambda raw: b"", "not readable as JSON"),
-        (lambda raw: b"[1, 2]", "no result record"),
-        (lambda raw: b'{"hello": 1}', "no result record"),
+        (lambda raw: b"[1, 2]", "not a result record"),
+        (lambda raw: b'{"hello": 1}', "not a result record"),
         (lambda raw: raw.replace(b'"done"', b'"dnoe"'), "field status"),
         (lambda raw: raw.replace(b'"noise": "weak"', b'"noise": "sn@0.1"'), "does not match its hash"),
         (lambda raw: b"\xff\xfe" + raw, "not readable as JSON"),

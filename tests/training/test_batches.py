@@ -44,7 +44,7 @@ def most_shared(batches, others):
 def test_the_order_is_fresh_every_epoch_and_named_by_its_generator(lengths):
     first, again, second = (epoch_batches(lengths, 500, 32, named_generator("order", epoch)) for epoch in (0, 0, 1))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert most_shared(first, second) < 0.6  # batches are composed anew, not just reordered
+    assert most_shared(first, second) < 0.6  # batches are composed again, not just reordered
 
 
 def test_bucketing_saves_most_of_the_padding_of_a_plain_shuffle():

@@ -162,7 +162,7 @@ def test_when_one_process_lacks_memory_all_repeat_the_step_in_smaller_pieces(run
 
 
 def test_a_time_limit_ends_the_cell_in_all_processes(runs, tiny_bert):
-    """They leave it themselves: whoever started them would have to kill them, and would say so."""
+    """They leave it themselves: the process that started them would have to kill them, and would say so."""
     words = ("--processes-per-cell", "2", "--timeout", "2s")
     run(runs[0], tiny_bert, "late", f"{runs[0]}/hurt.py[how=slow]", *words, code=1)
     _, record, _ = arrays_of(runs[0] / "late", "hurt", how="slow")

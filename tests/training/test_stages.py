@@ -143,7 +143,7 @@ def test_what_is_shared_cannot_be_changed_in_place(tmp_path):
         shared = store.get("x", KEY, lambda: {"own": own})["own"]
         with pytest.raises(ValueError, match="read-only"):
             shared += 1
-    own += 1  # the array of whoever computed it is left alone
+    own += 1  # the array of the computing caller is left alone
 
 
 def test_a_failing_computation_leaves_nothing_and_passes_its_error_on(tmp_path):

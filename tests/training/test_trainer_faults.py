@@ -37,7 +37,7 @@ def cross_entropy(outputs, batch):
 
 
 def test_a_step_repeated_for_want_of_memory_draws_what_a_step_would_have_drawn_at_once(inputs):
-    """Dropout masks and the loss's own draws begin anew: the failed attempt leaves no trace in the numbers."""
+    """Dropout masks and the loss's own draws begin again: the failed attempt leaves no trace in the numbers."""
 
     def train(known_before):
         run, drawn = trainer(dropout=0.5), []

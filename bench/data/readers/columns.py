@@ -89,7 +89,7 @@ def is_metadata_header(header: str) -> bool:
 
 
 def is_labellers_header(header: str) -> bool:
-    """Whether a header reads like a model or a person who labels."""
+    """Whether a header reads like a model or a human labeller."""
     return not is_metadata_header(header) and any(LABELLERS.fullmatch(word) for word in _words(header))
 
 

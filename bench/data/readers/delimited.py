@@ -41,7 +41,7 @@ class _Found:
 
 
 def parse_delimited(path: Path, text: str, delimiter: str) -> tuple[dict[str, list[str]], list[str]]:
-    """The columns of a delimited file, and sentences on what is not as simple as one line a row.
+    """The columns of a delimited file, and sentences on what is not as simple as one line per row.
 
     A row with a wrong number of fields is refused, never filled up. Raises UsageError naming row and line.
     """

@@ -1,4 +1,4 @@
-"""Read a declared task from where it can be had: this project, another package's files, a repository, the hub.
+"""Read a declared task from where it can be obtained: this project, another package's files, a repository, the hub.
 
 Every function raises `Unavailable` with one line that says what is missing and how to get it.
 """

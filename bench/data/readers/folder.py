@@ -1,4 +1,4 @@
-"""A task from a folder: WRENCH files (label.json, train/valid/test.json), or one table a split.
+"""A task from a folder: WRENCH files (label.json, train/valid/test.json), or one table per split.
 
 A split's file is named like the split, validation also `validation`, `val` or `dev`, in any of the formats that
 `bench.data.readers.tables` reads.

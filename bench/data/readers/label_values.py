@@ -1,9 +1,9 @@
-"""What a label is: the spellings of one class, class ids, missing values, and answers that are none.
+"""What a label is: the spellings of one class, class ids, missing values, and values that mean no answer.
 
 - Spellings that differ in case, outer space, Unicode form or quotes only are one class, and `1.0` is `1`.
 - A column holds class names or class ids, never both. Ids are read only where no class name is a number.
 - MISSING are missing everywhere, and so is what `--no-answer` lists, unless label.json declares it as a class.
-- `-1` is no answer only where it can be nothing else: it is not a class, and the column could not be a shifted one.
+- `-1` means no answer only where it can be nothing else: it is not a class, and the column could not be a shifted one.
 - SILENT_WORDS are classes where gold or label.json has them; elsewhere they are refused, with both readings.
 """
 
@@ -155,7 +155,7 @@ def read(counts: Mapping[str, int], labels: LabelSet) -> Reading:
         if found is not None and found >= 0 and value in MISSING and value not in exact and not labels.declared:
             reading.doubt = (
                 f"{value!r} is a missing value, and the class '{labels.names[found]}' in another spelling: "
-                f"list the classes in a label.json if it is the class, or give --no-answer {value} if it is none"
+                f"list the classes in a label.json if it is that class, or give --no-answer {value} if it is not"
             )
         if found is not None and key(value) in labels.no_answer and not labels.declared:
             found = None
@@ -195,13 +195,13 @@ def _minus_one(reading: Reading, labels: LabelSet) -> str:
     ):
         return ""  # a column that has every class beside -1 cannot be a shifted one
     return (
-        f"-1 in {rows} of {reading.rows} rows may be no answer or a class of its own: give --no-answer -1 if it is no "
-        "answer, or list the classes in a label.json beside the file if it is a class"
+        f"-1 in {rows} of {reading.rows} rows may mean no answer or be a class of its own: give --no-answer -1 if it "
+        "means no answer, or list the classes in a label.json beside the file if it is a class"
     )
 
 
 def complaint(reading: Reading, labels: LabelSet) -> str:
-    """What is wrong with the values of a column, and the ways out; "" where all are understood."""
+    """What is wrong with the values of a column, and how to fix it; "" where all are understood."""
     if not reading.outside:
         return reading.doubt
     rows, count = reading.outside.total(), (reading.inside + reading.outside).total()
@@ -213,7 +213,7 @@ def complaint(reading: Reading, labels: LabelSet) -> str:
     if len(numbers) == len(reading.outside) and not labels.has_numbers:
         return f"{start}; as class ids they must be 0..{len(labels.names) - 1}; {way_out(min(reading.outside))}"
     if numbers and labels.has_numbers and "0" in map(key, reading.outside):
-        start += ": 0 is no answer, or the column counts the classes from 0, which gold does not"
+        start += ": 0 means no answer, or the column counts the classes from 0, which gold does not"
     return f"{start}; {way_out(min(reading.outside))}"
 
 
@@ -221,10 +221,12 @@ def way_out(value: str) -> str:
     """What to do about a value that is not a class."""
     shown = shlex.quote(value[:SHOWN_CHARACTERS])
     if key(value) == "0":
-        return "give --no-answer 0 if it is no answer, else write the classes as gold does"
+        return "give --no-answer 0 if it means no answer, else write the classes as gold does"
     if key(value) in SILENT_WORDS:
-        return f"give --no-answer {shown} if it is no answer, or list all classes in a label.json if it is a class"
-    return "correct it, list all classes in a label.json beside the file, or give --no-answer VALUE if it is no answer"
+        return f"give --no-answer {shown} if it means no answer, or list all classes in a label.json if it is a class"
+    return (
+        "correct it, list all classes in a label.json beside the file, or give --no-answer VALUE if it means no answer"
+    )
 
 
 def inferred(counts: Mapping[str, int], no_answer: frozenset[str], where: str) -> LabelSet:
@@ -246,7 +248,7 @@ def inferred(counts: Mapping[str, int], no_answer: frozenset[str], where: str) -
         words = {each: spellings[each].total() for each in spellings if each not in numbers}
         raise UsageError(
             f"{where}: both names ({quoted(words)}) and numbers ({quoted(sorted(numbers))}) stand there; "
-            "write one of them everywhere, or --no-answer VALUE for a number that is no answer"
+            "write one of them everywhere, or --no-answer VALUE for a number that means no answer"
         )
     rows = sum(spelt.total() for spelt in spellings.values())
     if len(spellings) > max(rows / 2, 3):

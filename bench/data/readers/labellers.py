@@ -105,7 +105,7 @@ def _no_labels(counts: Counter[str], labels: LabelSet | None = None) -> str:
 
 
 def _left_out(name: str, reading: Reading, wrong: str, column: list[str], gold: np.ndarray | None) -> str:
-    """Why a column that nobody named is left out; "" for a labeller, and for what looks like one but is `wrong`."""
+    """Why a column that was not named is left out; "" for a labeller, and for what looks like one but is `wrong`."""
     inside, outside = reading.inside, reading.outside
     if not inside and not outside:
         return "" if is_labellers_header(name) and not wrong else "no values"
@@ -285,7 +285,7 @@ def _refuse_doubtful(counts: Counter[str], no_answer: frozenset[str], where: str
     if doubtful:
         rows, first = sum(counts[value] for value in doubtful), shlex.quote(doubtful[0].strip()[:80])
         raise UsageError(
-            f"{where}: {quoted(sorted(doubtful))} in {rows} of {counts.total()} rows may be no answer or a class: give "
-            f"--no-answer {first} if it is no answer, or list the classes in a label.json beside the file if it is a "
-            "class"
+            f"{where}: {quoted(sorted(doubtful))} in {rows} of {counts.total()} rows may mean no answer or be a "
+            f"class: give --no-answer {first} if it means no answer, or list the classes in a label.json beside the "
+            "file if it is a class"
         )

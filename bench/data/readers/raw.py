@@ -92,7 +92,7 @@ def encode(values: Sequence[str], label_names: Sequence[str], where: str) -> np.
 
 
 def check(task: RawTask) -> None:
-    """Raise UsageError for data that no method could be trained or scored on, naming split, row and way out."""
+    """Raise UsageError for data that no method could be trained or scored on, naming split, row and how to fix it."""
     if len(task.label_names) < 2:
         names = ", ".join(task.label_names) or "none"
         raise UsageError(
@@ -101,7 +101,7 @@ def check(task: RawTask) -> None:
         )
     for name in (*task.label_names, *task.splits["train"].columns):
         if not is_unicode(name):
-            raise UsageError(f"{task.origin}: the class or column {name!r} is no valid Unicode: rename it")
+            raise UsageError(f"{task.origin}: the class or column {name!r} is not valid Unicode: rename it")
     for split in SPLITS:
         check_rows(f"{task.origin}, {split}", task.splits[split].ids, task.splits[split].texts)
     gold = task.splits["train"].gold
@@ -132,12 +132,12 @@ def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
                 "(is a quote never closed?)"
             )
         if not is_unicode(text):
-            raise UsageError(f"{where}, row {row}: the text holds half a surrogate pair, which is no valid Unicode")
+            raise UsageError(f"{where}, row {row}: the text holds half a surrogate pair, which is not valid Unicode")
     if len(set(ids)) != len(ids):
         seen: set[str] = set()
         for row, name in enumerate(ids, 1):
             if name in seen:
-                raise UsageError(f"{where}, row {row}: duplicate id '{name[:80]}'; every id may be there once")
+                raise UsageError(f"{where}, row {row}: duplicate id '{name[:80]}'; every id must be unique")
             seen.add(name)
 
 

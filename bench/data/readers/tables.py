@@ -159,7 +159,7 @@ def _no_duplicates(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for at, name in enumerate(names) if name in names[:at])
-        raise UsageError(f"{where}: duplicate id or field '{twice}': every one may be there once")
+        raise UsageError(f"{where}: duplicate id or field '{twice}': each must be unique")
     return content
 
 

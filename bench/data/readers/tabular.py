@@ -104,7 +104,9 @@ def _understand(
         return f"{origin}, column {column}"
 
     if label_names and (clash := [name for name in label_names if key(name) in no_answer]):
-        raise UsageError(f"{origin}: '{clash[0]}' is a class in label.json, and no answer by --no-answer: drop one")
+        raise UsageError(
+            f"{origin}: '{clash[0]}' is a class in label.json, but means no answer by --no-answer: drop one"
+        )
     values = {name: joined(name) for name in found.others}
     gold, gold_reading, gold_ids, labels = found.gold, None, None, None
     if gold is not None and all(silent(value, no_answer) for value in set(joined(gold))):

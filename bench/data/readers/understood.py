@@ -58,7 +58,7 @@ def _facts(reading: Reading, labels: LabelSet, silent: str, absent: int = 0) -> 
     if reading.respelt:
         example = min(reading.respelt, key=lambda value: (-reading.respelt[value], value))
         meant = labels.names[reading.ids[example]]
-        facts.append(f"{reading.respelt.total()} spelt otherwise, such as {example[:80]!r} = {meant}")
+        facts.append(f"{reading.respelt.total()} spelt differently, such as {example[:80]!r} = {meant}")
     return facts
 
 

@@ -50,7 +50,7 @@ class SyntheticNoise(abc.ABC):
     needs_embeddings: ClassVar[bool] = False
 
     def most(self, num_classes: int) -> float:
-        """The highest rate that makes sense for so many classes."""
+        """The highest rate that makes sense for this many classes."""
         return 1.0
 
     @abc.abstractmethod

@@ -42,7 +42,7 @@ class InstanceDependent(SyntheticNoise):
 
 
 def idn_weights(num_classes: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """W ~ N(0, 1), float64[C, F, C]: one projection a gold class, the same for all splits."""
+    """W ~ N(0, 1), float64[C, F, C]: one projection per gold class, the same for all splits."""
     return rng.standard_normal((num_classes, width, num_classes))
 
 
@@ -80,7 +80,7 @@ def idn_probabilities(gold: np.ndarray, embeddings: np.ndarray, weights: np.ndar
 
 
 def instance_dependent(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One class a row drawn from float64[n, C] -> int64[n], by inverting the cumulative distribution."""
+    """One class per row drawn from float64[n, C] -> int64[n], by inverting the cumulative distribution."""
     cumulative = probabilities.cumsum(axis=1)
     drawn = rng.random((len(probabilities), 1)) * cumulative[:, -1:]
     return (drawn >= cumulative).sum(axis=1).clip(max=probabilities.shape[1] - 1).astype(np.int64)

@@ -48,7 +48,7 @@ class Outcome:
     before: float
     after: float
     difference: stats.Interval  # after minus before
-    p: float  # paired t-test; NaN where there is none
+    p: float  # paired t-test; NaN where it cannot be computed
     p_holm: float
     verdict: Verdict
 
@@ -74,8 +74,8 @@ class Comparison:
     before: Results
     after: Results
     pairs: list[Pair]
-    lines: list[Line]  # one a method and column
-    averages: list[Line]  # one a method: over the columns with the same seeds
+    lines: list[Line]  # one per method and column
+    averages: list[Line]  # one per method: over the columns with the same seeds
     new: list[Record]
     gone: list[Record]
     statuses: list[tuple[Record, Record]]  # the same cell, with another status
@@ -225,7 +225,7 @@ def _outcome(by_seed: dict[int, tuple[float, float]], higher_is_better: bool) ->
         verdict = "unchanged"
     elif len(gaps) < stats.MIN_SEEDS:
         verdict = "too few seeds"
-    elif np.ptp(gaps) > 1e-9:  # the very same gap in every seed: the seeds are no independent evidence
+    elif np.ptp(gaps) > 1e-9:  # exactly the same gap in every seed: the seeds are not independent evidence
         from scipy.stats import ttest_rel
 
         p = float(ttest_rel(after, before).pvalue)
@@ -234,7 +234,7 @@ def _outcome(by_seed: dict[int, tuple[float, float]], higher_is_better: bool) ->
 
 
 def _adjusted(lines: list[Line]) -> list[Line]:
-    """Holm's correction over all lines, one family a metric; what does not survive it is no difference."""
+    """Holm's correction over all lines, one family per metric; what does not survive it is not a difference."""
     corrected = {metric: stats.holm([line.outcomes[metric].p for line in lines]) for metric in COMPARED if lines}
     made = []
     for index, line in enumerate(lines):

@@ -22,7 +22,7 @@ TITLE = "Two runs compared"
 
 
 def write_comparison(found: Comparison, out: Path, formats: Collection[str] = FORMATS) -> list[Path]:
-    """Write `comparison.md`, `.tex` and `.csv` (one row a line and metric) below `out`; returns their paths.
+    """Write `comparison.md`, `.tex` and `.csv` (one row per line and metric) below `out`; returns their paths.
 
     Raises UsageError for a format that comparisons do not have.
     """
@@ -66,7 +66,7 @@ def sentences(found: Comparison) -> list[str]:
     lead = [
         f"Before: {found.before.folder} ({len(found.before.records)} cells). "
         f"After: {found.after.folder} ({len(found.after.records)} cells).",
-        f"{len(found.pairs)} cells compared ({same} of them with the very same key), {len(found.new)} new, "
+        f"{len(found.pairs)} cells compared ({same} of them with exactly the same key), {len(found.new)} new, "
         f"{len(found.gone)} gone, {len(found.statuses)} with another status.",
     ]
     for metric in COMPARED:
@@ -102,7 +102,7 @@ def _table(lines: list[Line], title: str, kind: str, setup: str) -> Table:
         "Differences are paired by seed (the same seed gives both sides the same data), with 95 % t-intervals.",
         "p: paired t-test over seeds, Holm-corrected over all tested rows of this kind (accuracy and ECE apart, every "
         f"set-up together); better or worse means p < {ALPHA}.",
-        "Not tested: every seed shows the very same difference, so that seeds are no independent evidence.",
+        "Not tested: every seed shows exactly the same difference, so seeds are not independent evidence.",
     ]
     return Table(f"{kind}-{setup}", title, kind, setup, "", tuple(heads), tuple(rows), 1, tuple(filter(None, caption)))
 
@@ -130,7 +130,7 @@ def _outcome_entries(outcome: Outcome, metric: str) -> list[Entry]:
 
 def _sections(found: Comparison) -> list[tuple[str, list[str]]]:
     return [
-        ("What else differs between the compared cells", found.differing or ["nothing that the records tell"]),
+        ("What else differs between the compared cells", found.differing or ["nothing that the records show"]),
         ("Same name, other key: not compared", found.apart),
         ("New", _listed(found.new)),
         ("Gone", _listed(found.gone)),

@@ -57,7 +57,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def scores(block: Block, task: str, columns: list[Column], metric_name: str, rule: str, baseline: str | None) -> Figure:
-    """Mean and 95 % interval by method, one panel a noise source; faint points are single seeds."""
+    """Mean and 95 % interval by method, one panel per noise source; faint points are single seeds."""
     metric = METRICS[metric_name]
     methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
     figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)
@@ -230,7 +230,7 @@ def memorisation(grid: Mapping[tuple[str, str], dict[str, np.ndarray] | None], t
     figure = new_figure(0.7 + 1.85 * len(methods), 1.05 + 1.6 * len(noises))
     axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex="col", sharey=True)
     styles = {
-        "fit_correct": ("fit to right labels", GREEN, "-", "o"),
+        "fit_correct": ("fit to correct labels", GREEN, "-", "o"),
         "fit_wrong": ("fit to wrong labels (memorised noise)", ORANGE, "--", "s"),
         "test_accuracy": ("test accuracy", BLUE, ":", "^"),
     }

@@ -38,7 +38,7 @@ def style() -> Iterator[None]:
 
 
 def render_and_count(plan: Plan, formats: Collection[str]) -> tuple[dict[str, bytes], int]:
-    """The figure by format (PNG of 200 dpi, SVG, PDF), and its number of panels: what drawing it had cost, roughly.
+    """The figure by format (PNG of 200 dpi, SVG, PDF), and its number of panels: roughly what drawing it cost.
 
     Equal data give equal bytes.
     """
@@ -120,8 +120,8 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
                 task,
                 block.setup,
                 f"Memorisation of noise: {where}",
-                "Share of the rightly and of the wrongly labelled train texts that are predicted as labelled, and test "
-                f"accuracy, after each step. Thick: mean over seeds; thin: single seeds.{left_out}",
+                "Share of the correctly and of the wrongly labelled train texts that are predicted as labelled, and "
+                f"test accuracy, after each step. Thick: mean over seeds; thin: single seeds.{left_out}",
                 lambda: plots.memorisation(curves, task, block.setup),
             )
         )

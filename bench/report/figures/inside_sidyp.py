@@ -80,7 +80,7 @@ def label_names(results: Results, block: Block, method: str, task: str, noise: s
 
 
 def draw(found: dict[str, list[Story]], names: list[str], method: str, task: str, setup: str) -> Figure:
-    """One row a noise source: numbers of candidates, weights by epoch, and three texts' paths."""
+    """One row per noise source: numbers of candidates, weights by epoch, and three texts' paths."""
     figure = new_figure(11.5, 0.6 + 2.35 * len(found))
     axes = figure.subplots(len(found), 2 + PATHS, squeeze=False, width_ratios=[1, 1.25] + [1.15] * PATHS)
     for row, (noise, told) in enumerate(found.items()):
@@ -147,7 +147,7 @@ def _path(axis: Axes, path: Path, names: list[str]) -> None:
 
 
 def sidyp_plans(results: Results, block: Block, task: str) -> list[Plan]:
-    """One figure a variant of SiDyP whose records tell enough."""
+    """One figure per variant of SiDyP whose records tell enough."""
     made = []
     for method in block.methods:
         if method.split("[")[0].split("+")[0].split(" ")[0] != "sidyp":

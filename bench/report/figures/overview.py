@@ -59,7 +59,7 @@ def improvement_data(block: Block, rule: str, baseline: str | None) -> dict[str,
 
 
 def improvement(data: dict[str, np.ndarray], block: Block, baseline: str) -> Figure:
-    """Gain over the baseline by noise rate, one panel a method, after one with all of them."""
+    """Gain over the baseline by noise rate, one panel per method, after one with all of them."""
     shown = dict(list(data.items())[: MOST_PANELS - 1])
     whole = {"all methods": np.concatenate(list(data.values()))} if len(data) > 1 else {}
     every = whole | shown
@@ -95,7 +95,7 @@ def _fit(axis: Axes, points: np.ndarray) -> None:
 
 
 def pareto_data(block: Block, rule: str, baseline: str | None) -> dict[str, tuple[float, float, str]]:
-    """By method: mean stand-alone seconds a cell, mean accuracy over the shared columns (percent), kind of row."""
+    """By method: mean stand-alone seconds per cell, mean accuracy over the shared columns (percent), kind of row."""
     shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
     found: dict[str, tuple[float, float, str]] = {}
     for method in block.methods:
@@ -121,7 +121,7 @@ def front(data: dict[str, tuple[float, float, str]]) -> list[str]:
 
 
 def pareto(data: dict[str, tuple[float, float, str]], block: Block) -> Figure:
-    """Accuracy against stand-alone seconds a cell (log scale); the line joins the methods that none dominates."""
+    """Accuracy against stand-alone seconds per cell (log scale); the line joins the methods that none dominates."""
     figure = new_figure(7.2, max(2.8, 0.9 + 0.2 * len(data)))
     axis = figure.subplots()
     best = front(data)
@@ -141,7 +141,7 @@ def pareto(data: dict[str, tuple[float, float, str]], block: Block) -> Figure:
     pad = 0.06 * (max(accuracies) - min(accuracies)) + 0.3
     axis.set_ylim(min(accuracies) - pad, max(accuracies) + pad)
     _names_at_the_side(axis, data, best)
-    axis.set(xlabel="seconds a cell, stand-alone (log scale)", ylabel="accuracy (%)")
+    axis.set(xlabel="seconds per cell, stand-alone (log scale)", ylabel="accuracy (%)")
     figure.suptitle(f"Accuracy against cost: {short(block.setup, 60)}", x=0.01, ha="left")
     return figure
 

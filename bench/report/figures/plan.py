@@ -35,4 +35,4 @@ def make_plan(
 
 def not_shown(names: list[str]) -> str:
     """A sentence on what a figure leaves out; empty for nothing."""
-    return f" Not shown for want of room: {', '.join(names)}." if names else ""
+    return f" Not shown for lack of room: {', '.join(names)}." if names else ""

@@ -23,8 +23,9 @@ MOST_TEXTS = 800
 MOST_NOISES = 6
 
 HOW_TO = (
-    "No map of the texts is drawn: it needs the sentence embeddings that a run keeps in the folder `stages` of its "
-    "results (run without --no-stages, and keep that folder beside `cells`), and records that hold the labels of train."
+    "No map of the texts is drawn. It needs gold labels of the train texts, and the sentence embeddings that a run "
+    "keeps in the folder `stages` of its results: run without --no-stages, and keep that folder beside `cells`. "
+    "Records older than the map do not hold the labels of train."
 )
 
 
@@ -58,9 +59,9 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
     path, labelled = max(found.items(), key=lambda item: len(item[1]))
     title = f"Map of the train texts: {task}, {block.setup}"
     caption = (
-        f"t-SNE of the sentence embeddings (cosine; at most {MOST_TEXTS} texts, drawn at random). Grey points: rightly "
-        "labelled; orange crosses: wrongly labelled; rings: no answer. Names stand at the middle of their gold class. "
-        "Distances between far groups mean nothing in t-SNE."
+        f"t-SNE of the sentence embeddings (cosine; at most {MOST_TEXTS} texts, drawn at random). Grey points: "
+        "correctly labelled; orange crosses: wrongly labelled; rings: no answer. Names stand at the middle of their "
+        "gold class. Distances between far groups mean nothing in t-SNE."
     )
     caption += (
         f" Of {len(names):,} classes the {MOST_NAMES} most frequent are named." if len(names) > MOST_NAMES else ""
@@ -73,7 +74,7 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
 
 
 def _embeddings(results: Results, cell: str, rows: int) -> Path | None:
-    """The stored embeddings of a cell's train texts; None where they are not there."""
+    """The stored embeddings of a cell's train texts; None where they are missing."""
     for use in results.by_cell[cell].stages:
         path = ResultsFolder(results.folder).stage_path("embeddings", use.hash)
         if use.name == "embeddings" and path.is_file() and _length(path) == rows:
@@ -103,7 +104,7 @@ def coordinates(vectors: np.ndarray) -> np.ndarray:
 
 
 def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str, setup: str) -> Figure:
-    """One panel a noise source; the texts lie at the same places in all of them."""
+    """One panel per noise source; the texts lie at the same places in all of them."""
     from safetensors.numpy import load_file
 
     vectors = next(array for array in load_file(path).values() if array.ndim == 2)

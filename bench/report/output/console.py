@@ -24,7 +24,7 @@ def main_table(
     baseline: str = "plain",
     width: int | None = None,
 ) -> Group:
-    """The accuracy tables (one a set-up and task) as one renderable: `console.print(main_table(results))`.
+    """The accuracy tables (one per set-up and task) as one renderable: `console.print(main_table(results))`.
 
     A table wider than `width` characters comes in several parts, so that no column is cut. Raises UsageError as
     `build_report` does.

@@ -14,7 +14,7 @@ MANIFEST = "report-files.json"
 
 
 def write_report(out: Path, files: dict[str, bytes]) -> None:
-    """Write the files below `out`, and remove what an earlier report wrote there that is none of them.
+    """Write the files below `out`, and remove what an earlier report wrote there that is not among them.
 
     A file that was changed since, or that no report wrote, is never removed.
     """

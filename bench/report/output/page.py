@@ -114,7 +114,7 @@ def _below(path: Path, folder: Path) -> str:
 
 
 def _record_base(folder: Path, out: Path) -> str:
-    """The relative URL of the results folder as seen from the page; empty where there is none (another drive)."""
+    """The relative URL of the results folder as seen from the page; empty if it has none (another drive)."""
     try:
         relative = os.path.relpath(folder, out)
     except ValueError:

@@ -160,7 +160,7 @@ CSV_COLUMNS = ("row", "kind", "group", "column", "below", "state", "mean", "half
 
 
 def csv_table(table: Table) -> str:
-    """One line an entry (`CSV_COLUMNS`), full precision, in the unit of the table."""
+    """One line per entry (`CSV_COLUMNS`), full precision, in the unit of the table."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

@@ -1,4 +1,4 @@
-"""Published numbers beside ours: what is compared, and in what the two differ."""
+"""Published numbers beside ours: what is compared, and how the two differ."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def _pairs(block: Block, gain: Gain) -> list[tuple[str, str]]:
 
 
 def _sources_of(gains: Sequence[Gain]) -> list[str]:
-    """A sentence a source: which numbers stand there, and what its notes say."""
+    """A sentence per source: which numbers stand there, and what its notes say."""
     by_source: dict[str, list[Gain]] = {}
     for gain in gains:
         by_source.setdefault(gain.source, []).append(gain)

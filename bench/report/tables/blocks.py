@@ -67,14 +67,14 @@ def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
     if len(variants) == 1:
         return variants[0]
     if variants:
-        raise UsageError(f"baseline '{baseline}' fits {' and '.join(variants)}: write one of them in full")
+        raise UsageError(f"baseline '{baseline}' matches {' and '.join(variants)}: write one of them in full")
     if baseline == "plain":
         return None
     return pick("baseline", baseline, labels)
 
 
 def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
-    """One block a set-up, the largest first. Columns in which nothing could be scored for want of gold are left out."""
+    """One block per set-up, the largest first. Columns that could not be scored for want of gold are left out."""
     names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
     names += ["opened_files", "age", "labeller_test_accuracy", "labeller_test_no_answer", "no_answer_train"]
     names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
@@ -119,7 +119,7 @@ def common_columns(block: Block, columns: list[Column], name: str) -> tuple[list
     """The columns in which every compared method has a score, and the methods left out of that comparison.
 
     Columns of superseded data do not count. A method with scores in fewer than half as many columns as the fullest
-    one is left out: it would shrink everybody's average to its own few columns. References do not count.
+    one is left out: it would shrink the average of every method to its own few columns. References do not count.
     """
     columns = block.current(columns)
     competing = [method for method in block.methods if method not in block.references]
@@ -140,5 +140,5 @@ def averages(block: Block, method: str, columns: list[Column], name: str, scale:
 
 
 def row_kind(block: Block, method: str, baseline: str | None) -> Kind:
-    """Whether a row is the baseline, a reference that is no contender, or a method."""
+    """Whether a row is the baseline, a reference that does not compete, or a method."""
     return "reference" if method in block.references else "baseline" if method == baseline else "method"

@@ -1,4 +1,4 @@
-"""The two-level bootstrap: seeds and test texts are both drawn anew, the same ones for every method."""
+"""The two-level bootstrap: seeds and test texts are both resampled, the same ones for every method."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column
 
 MOST_CELLS = 2000
-"""From so many cells on the bootstrap is left out unless asked for: it reads the arrays of every cell."""
+"""From this many cells on the bootstrap is left out unless asked for: it reads the arrays of every cell."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bench.store.noise_words import noise_words
 
 
 def entry(block: Block, method: str, column: Column, name: str, metric: Metric) -> Entry:
-    """The entry of one method in one column: mean and interval over seeds, or why there is none."""
+    """The entry of one method in one column: mean and interval over seeds, or why it has none."""
     rows = block.rows.get((method, column), [])
     values = block.values(method, column, name, metric.scale)
     ids = tuple(row["cell"] for row in rows)
@@ -56,13 +56,13 @@ def mark_best(grid: dict[str, list[Entry]], position: int, scores: dict, metric:
 
 
 def summary(by_seed: dict[int, float], ids: tuple[str, ...]) -> Entry:
-    """Mean and 95 % interval over seeds; empty where there is none."""
+    """Mean and 95 % interval over seeds; empty without a score."""
     interval = stats.mean_interval(list(by_seed.values()))
     return Entry("value", *interval, cells=ids) if interval.n else Entry("empty")
 
 
 def difference(average: dict[str, dict[int, float]], method: str, baseline: str, ids: tuple[str, ...]) -> Entry:
-    """Difference of a method to the baseline, paired by seed, with its 95 % interval."""
+    """Difference of a method from the baseline, paired by seed, with its 95 % interval."""
     if method == baseline:
         return Entry("empty")
     interval = stats.paired_difference(average[method], average[baseline])

@@ -62,7 +62,7 @@ def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) 
     better = "above" if metric.higher_is_better else "below"
     return Table(
         name=f"gain-{metric_name}-{block.setup}",
-        title=f"{metric.title}: difference to {baseline} ({unit}), {block.setup}",
+        title=f"{metric.title}: difference from {baseline} ({unit}), {block.setup}",
         kind="gain",
         setup=block.setup,
         task="",
@@ -72,8 +72,8 @@ def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) 
         caption=(
             f"Score minus that of {baseline}, paired by seed: mean ± 95 % t-interval over seeds.",
             RULE_TEXT[rule],
-            f"Bold: the interval excludes 0 and lies {better} it (at least {stats.MIN_SEEDS} shared seeds); each entry "
-            "by itself, not corrected for their number: the table of significance is.",
+            f"Bold: the interval excludes 0 and lies {better} it (at least {stats.MIN_SEEDS} shared seeds); entries "
+            "are not corrected for their number; the table of significance is.",
             *average_sentences(block, block.columns, shared, left_out),
             *reference_sentences(block, methods),
         ),

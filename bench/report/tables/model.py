@@ -18,7 +18,7 @@ State = Literal["value", "text", "no gold", "failed", "skipped", "not run", "emp
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a table: a number with its interval and the cells behind it, or why there is none."""
+    """One entry of a table: a number with its interval and the cells behind it, or why it is missing."""
 
     state: State
     mean: float = math.nan  # in the table's unit
@@ -45,7 +45,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: what it is called and one entry a column."""
+    """One line of a table: what it is called and one entry per column."""
 
     label: str
     kind: Kind
@@ -84,7 +84,7 @@ def number(value: float, decimals: int, signed: bool = False) -> str:
 
 
 def parts(entry: Entry, table: Table) -> tuple[str, str, str]:
-    """The texts of an entry: its mean (or why there is none), its half-width, its number of seeds where unusual."""
+    """The texts of an entry: its mean (or why it is missing), its half-width, its number of seeds where unusual."""
     if entry.state != "value":
         return {"text": entry.text, "empty": "–"}.get(entry.state, entry.state), "", ""
     decimals = table.decimals if entry.decimals is None else entry.decimals

@@ -54,7 +54,7 @@ class Score(Strict):
     task: str
     llm: str | None = None
     prompting: Prompting | None = None
-    noise: str | None = None  # where the labels are no LLM's: "weak", "sn@0.3"
+    noise: str | None = None  # where the labels are not an LLM's: "weak", "sn@0.3"
     metric: Metric = "accuracy"
     value: float  # per cent
     spread: float | None = None  # as printed: a standard deviation, or what `note` says
@@ -91,7 +91,7 @@ def read_published(name: str) -> Published:
     except OSError as error:
         raise UsageError(f"published numbers '{path}' cannot be read: {error.strerror or error}") from None
     except NOT_YAML as error:
-        raise UsageError(f"published numbers '{path}' are no YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"published numbers '{path}' are not valid YAML: {' '.join(str(error).split())}") from None
     try:
         return Published.model_validate(raw)
     except ValidationError as error:

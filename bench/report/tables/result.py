@@ -63,7 +63,7 @@ def layouts(block: Block) -> list[dict[str, str]]:
 def result_table(
     block: Block, task: str, metric_name: str, rule: str, baseline: str | None, *, noise: str = "", kind: str = ""
 ) -> Table:
-    """Methods x columns (task and noise source), with their average and the difference to the baseline.
+    """Methods x columns (task and noise source), with their average and the difference from the baseline.
 
     Of one task or of one noise source (`""`: of all); `kind="llm"` keeps the labels of LLMs only: the layout of the
     paper.

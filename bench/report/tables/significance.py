@@ -1,4 +1,4 @@
-"""What the numbers support: paired tests against the baseline, average ranks, who beats whom in how many columns."""
+"""What the numbers support: paired tests against the baseline, average ranks, columns won and lost by pair."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def ranks(block: Block, metric_name: str, rule: str) -> tuple[list[str], stats.R
 
 
 def ranks_table(block: Block, rule: str, baseline: str | None) -> Table | None:
-    """Average ranks by accuracy and by calibration error, with the Friedman test or why there is none."""
+    """Average ranks by accuracy and by calibration error, with the Friedman test or why it was not done."""
     found = {metric: made for metric in SHOWN if (made := ranks(block, metric, rule))}
     if not found:
         return None

@@ -154,7 +154,7 @@ def friedman_ranks(scores: np.ndarray) -> Ranks:
     mean = stats.rankdata(-scores, axis=1).mean(axis=0)
     if blocks < MIN_BLOCKS or k < 3:
         return Ranks(mean, blocks, None, None, None)
-    if (np.ptp(scores, axis=1) == 0).all():  # nobody differs anywhere: the statistic is 0 / 0
+    if (np.ptp(scores, axis=1) == 0).all():  # no method differs anywhere: the statistic is 0 / 0
         return Ranks(mean, blocks, 1.0, None, None)
     from scikit_posthocs import posthoc_nemenyi_friedman
 
@@ -171,7 +171,7 @@ DRAWS = 2000
 
 
 def bootstrap_texts(right: np.ndarray, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
-    """Accuracies float32[draws, runs] when the test texts are drawn anew, the same texts for every run.
+    """Accuracies float32[draws, runs] when the test texts are resampled, the same texts for every run.
 
     `right` bool[runs, texts]: which texts each run got right.
     """
@@ -184,7 +184,7 @@ def bootstrap_texts(right: np.ndarray, rng: np.random.Generator, draws: int = DR
 
 
 def bootstrap_seeds(seeds: int, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
-    """Weights float64[draws, seeds], rows sum to 1, of seeds drawn anew."""
+    """Weights float64[draws, seeds], rows sum to 1, of resampled seeds."""
     return rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
 
 

@@ -92,7 +92,7 @@ def selection_table(block: Block, methods: list[str], shared: list[Column], base
     )
     caption = (
         "Last: the last step. Noisy valid: the step with the highest accuracy on the noisy validation labels. "
-        "Oracle best: the best step on the test set, which nobody can choose without gold labels: a diagnostic, "
+        "Oracle best: the best step on the test set, which cannot be chosen without gold labels: a diagnostic, "
         "never a result.",
     )
     title = f"Which step is scored: {block.setup}"
@@ -130,7 +130,7 @@ def calibration_table(block: Block, methods: list[str], shared: list[Column], ru
 
 
 def cost_table(block: Block, methods: list[str], shared: list[Column], baseline: str | None) -> Table:
-    """Seconds a cell (alone, and as run with stages shared), peak memory, trainable parameters, device."""
+    """Seconds per cell (alone, and as run with stages shared), peak memory, trainable parameters, device."""
     rows = []
     for method in methods:
         cells = [row for column in shared for row in block.rows.get((method, column), ()) if row["status"] == "done"]
@@ -148,14 +148,14 @@ def cost_table(block: Block, methods: list[str], shared: list[Column], baseline:
         entries.append(Entry("text", text=devices) if devices else Entry("empty"))
         rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
     heads = (
-        Head("stand-alone", "seconds a cell"),
-        Head("marginal", "seconds a cell"),
+        Head("stand-alone", "seconds per cell"),
+        Head("marginal", "seconds per cell"),
         Head("peak memory", "", "MB"),
         Head("parameters", "", "millions, trainable"),
         Head("device"),
     )
     caption = (
-        "Means over cells. Stand-alone: had nothing been shared between cells. "
+        "Means over cells. Stand-alone: as if nothing had been shared between cells. "
         "Marginal: wall time as run, shared stages taken from the store.",
     )
     title = f"Cost: {block.setup}"
@@ -169,7 +169,7 @@ LABELLING = (("texts", 1, 0), ("tokens", 1e-3, 0), ("seconds", 1, 0), ("usd", 1,
 
 
 def labelling_table(block: Block) -> Table | None:
-    """What making each label set had cost; None without labels from LLMs."""
+    """What making each label set cost; None without labels from LLMs."""
     rows = []
     for task, noise in block.columns:
         if block.kinds[task, noise] != "llm":
@@ -192,9 +192,9 @@ def labelling_table(block: Block) -> Table | None:
         Head("price", "label set", "US dollars"),
     )
     caption = (
-        "What making the label set had cost once, by its card; no cell counts it. Seconds are those of the machine "
-        "that made it; a model that runs locally has no price. Not published: the set has no card with its cost, or "
-        "the record is older than this table.",
+        "One-off cost of making the label set, from its card; not included in any cell. Seconds are those of the "
+        "machine that made it; a model that runs locally has no price. Not published: the set has no card with its "
+        "cost, or the record is older than this table.",
     )
     title = f"Cost of labelling: {block.setup}"
     return Table(f"labelling-{block.setup}", title, "cost", block.setup, "", heads, tuple(rows), 0, caption)

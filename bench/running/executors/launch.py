@@ -9,7 +9,7 @@ from bench.core.errors import UsageError
 
 
 def launcher(processes: int) -> list[str]:
-    """The beginning of a command that runs `bench` in so many processes which train each cell together.
+    """The beginning of a command that runs `bench` in this many processes, which train each cell together.
 
     `--multi_gpu` is what makes `accelerate launch` start several processes, also on a CPU, where gloo connects them.
     Port 0 lets each launch find a free port, so that several of them go on side by side.
@@ -29,7 +29,7 @@ def cores() -> int:
 
 
 def threads_each(processes: int) -> dict[str, str]:
-    """Environment that divides this machine's cores among so many processes; an OMP_NUM_THREADS below that stays."""
+    """Environment that divides this machine's cores among this many processes; an OMP_NUM_THREADS below that stays."""
     share, asked = max(1, cores() // processes), os.environ.get("OMP_NUM_THREADS", "")
     threads = str(min(share, int(asked)) if asked.isdecimal() and int(asked) else share)
     return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}

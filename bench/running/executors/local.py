@@ -272,7 +272,7 @@ class Pool:
         if not self.told and not len(self.queue) and all(worker.cell is None for worker in self.workers):
             self.told = True
             holder = self.session.claims.holder(tried[0].key.hash) or ""
-            text = f"waiting for what another run is running: {len(tried)} cells, the first {holder}"
+            text = f"waiting for cells that another run holds: {len(tried)} cells, the first {holder}"
             self.tell(Text(text=text))
         for cell in tried:
             if not self._known(cell):

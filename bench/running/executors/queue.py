@@ -19,7 +19,7 @@ UNKNOWN_SHARE = 0.5  # of a GPU, for a kind of cell that no record has measured 
 class Queue:
     """Cells that wait for a worker, by group.
 
-    A worker stays with its group, whose shared stages it has in memory; then it opens a group that no one works on,
+    A worker stays with its group, whose shared stages it has in memory; then it opens a group that no worker has,
     so that no two workers want the same stage at the same moment; at the end it helps where most is left.
     """
 
@@ -89,7 +89,7 @@ class Gpu:
 
 
 def find_gpus() -> list[Gpu]:
-    """The GPUs that this process may use with their free memory, from `nvidia-smi`; none where there is none."""
+    """The GPUs that this process may use with their free memory, from `nvidia-smi`; empty without GPUs."""
     query = ["nvidia-smi", "--query-gpu=index,uuid,memory.total,memory.free", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout

@@ -33,7 +33,7 @@ from bench.running.outcomes import keep_failure, prepare_results
 from bench.running.runner import run
 
 ROOM = 64
-"""At least so many tasks are handed over ahead of their turn, so that no node waits for this process."""
+"""At least this many tasks are handed over ahead of their turn, so that no node waits for this process."""
 
 REACH_SECONDS = 10
 

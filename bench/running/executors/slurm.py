@@ -62,7 +62,7 @@ class Worker:
             )  # fmt: skip
             try:
                 code = child.wait()
-            finally:  # also when this process is told to stop: what is half done is done again by whoever is next
+            finally:  # also when this process is told to stop: what is half done is done again by the next run
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.terminate()
                     child.wait(timeout=STOP_SECONDS)
@@ -71,7 +71,7 @@ class Worker:
         return code
 
     def checkpoint(self) -> Any:
-        """The same again, in a job that is queued anew."""
+        """The same again, in a job that is queued again."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -101,7 +101,7 @@ class Slurm(Executor):
         cpus: int = Field(1, ge=1, description="cores per job")
         gpus: int = Field(0, ge=0, description="GPUs per job")
         memory: float | None = Field(None, gt=0, description="GiB of memory per job")
-        wait: bool = Field(True, description="false: submit and return; `bench status` tells how the jobs are")
+        wait: bool = Field(True, description="false: submit and return; `bench status` shows the jobs")
         cluster: Literal["slurm", "local"] = Field("slurm", description="local: plain processes here, to try it out")
 
     def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:

@@ -29,7 +29,7 @@ def in_queue(ids: list[str]) -> dict[str, str]:
 
 
 def job_lines(results: Path) -> list[str]:
-    """One line a job: those in the queue, and the ended ones of the last submission."""
+    """One line per job: those in the queue, and the ended ones of the last submission."""
     paths = sorted(ResultsFolder(results).slurm.glob(f"*/{JOBS_FILE}"))
     submissions = [found for path in paths if (found := _read(path))]
     jobs = [(number, job) for number, submission in enumerate(submissions, 1) for job in submission["jobs"]]

@@ -25,8 +25,8 @@ PROGRESS_SECONDS = 0.5
 def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
     """Run the cells that are ordered, one JSON line each, until {"stop": true}.
 
-    When the other side vanishes without that word, the cell in hand is given up at once: whoever started this
-    grid was killed, and nobody waits for the result.
+    When the other side vanishes without that word, the cell in hand is given up at once: the process that
+    started this grid was killed, and nothing waits for the result.
     """
     faulthandler.enable()  # a crash in native code leaves a trace in the log of errors
     signal.signal(signal.SIGTERM, _leave)
@@ -51,7 +51,7 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
 
 
 def own_streams() -> tuple[TextIO, TextIO]:
-    """Standard input, and standard output for events alone: what anyone prints goes to standard error instead."""
+    """Standard input, and standard output for events alone: what other code prints goes to standard error instead."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return sys.stdin, events
@@ -80,7 +80,7 @@ class _Events:
         self.last = 0.0
 
     def send(self, message: Message) -> None:
-        """One line. Where nobody reads any more, this process leaves."""
+        """One line. Where nothing reads it any more, this process leaves."""
         if not distributed.is_first_process():
             return
         try:

@@ -39,7 +39,7 @@ class Metric(abc.ABC):
     title, short : str
         Its names in titles and in heads of columns.
     scale, unit, decimals
-        The shown value is `scale` times the stored one, in `unit`, with so many decimals.
+        The shown value is `scale` times the stored one, in `unit`, with that many decimals.
     higher_is_better : bool
     order : int
         Its place among the metrics; those of other packages come last.

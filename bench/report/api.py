@@ -68,7 +68,7 @@ class Loaded:
         noise: str = "",
         text: bool = True,
     ) -> pd.DataFrame:
-        """Methods x columns (task and noise source), with their average and the difference to the baseline.
+        """Methods x columns (task and noise source), with their average and the difference from the baseline.
 
         Parameters
         ----------

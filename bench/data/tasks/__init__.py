@@ -1,8 +1,8 @@
 """Tasks as data: one small declarative file each, and no code. A fix of the data makes a new task name.
 
 Every task can also be read from a folder that the user names (`--data-dir DIR` holds `DIR/<task>/`, see
-`bench.data.load`); the `sources` here say where else it can be obtained, in the order in which they are tried. A task of
-another package is a `TaskInfo` that its entry point group `bench.tasks` names.
+`bench.data.load`); the `sources` here say where else it can be obtained, in the order in which they are tried. A task
+of another package is a `TaskInfo` that its entry point group `bench.tasks` names.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class GainTables(ReportTable):
     """What every method gains over the baseline in every column."""
 
     name, order = "gains", 20
-    kinds: ClassVar = {"gain": "difference to the baseline"}
+    kinds: ClassVar = {"gain": "difference from the baseline"}
 
     def make(self, context: Context) -> Iterable[Table | None]:
         """One table per shown metric."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from bench.training.trainer import softmax
+from benchmarks import noise_rate_estimators
 from methods import confident, losses, noise_rate, shared
 from methods.base import Field, NoisyTask, Predictions, Tools, config
 from methods.neighbours import nearest
@@ -70,17 +71,17 @@ class NoiseRateProbe:
         held_out_losses = -np.log(held_out[rows, labels].clip(1e-6))
         triples = np.column_stack([labels, labels[nearest(vectors, vectors, 2, exclude_self=True).indices]])
         estimators: dict[str, Callable[[], float]] = {
-            "joint": lambda: noise_rate.confident_joint(out_of_fold, labels),
+            "joint": lambda: noise_rate_estimators.confident_joint(out_of_fold, labels),
             "refined": lambda: noise_rate.refined(vectors, labels, classes, tools.generator("folds")).rate,
-            "disagreement": lambda: noise_rate.disagreement(out_of_fold, labels),
-            "early_disagreement": lambda: noise_rate.disagreement(early, labels),
-            "early_joint": lambda: noise_rate.confident_joint(early, labels),
-            "dynamics_mixture": lambda: noise_rate.loss_mixture(dynamics, tools.seed),
-            "negative_margin": lambda: noise_rate.negative_margin(run.running, labels),
-            "network_joint": lambda: noise_rate.confident_joint(held_out, labels),
-            "network_disagreement": lambda: noise_rate.disagreement(held_out, labels),
-            "network_mixture": lambda: noise_rate.loss_mixture(held_out_losses, tools.seed),
-            "clusterability": lambda: noise_rate.clusterability(triples, classes, tools.seed),
+            "disagreement": lambda: noise_rate_estimators.disagreement(out_of_fold, labels),
+            "early_disagreement": lambda: noise_rate_estimators.disagreement(early, labels),
+            "early_joint": lambda: noise_rate_estimators.confident_joint(early, labels),
+            "dynamics_mixture": lambda: noise_rate_estimators.loss_mixture(dynamics, tools.seed),
+            "negative_margin": lambda: noise_rate_estimators.negative_margin(run.running, labels),
+            "network_joint": lambda: noise_rate_estimators.confident_joint(held_out, labels),
+            "network_disagreement": lambda: noise_rate_estimators.disagreement(held_out, labels),
+            "network_mixture": lambda: noise_rate_estimators.loss_mixture(held_out_losses, tools.seed),
+            "clusterability": lambda: noise_rate_estimators.clusterability(triples, classes, tools.seed),
         }
         return {name: float(estimate()) for name, estimate in estimators.items()}
 

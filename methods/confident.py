@@ -6,10 +6,12 @@ model that gives row i has not seen row i); labels ỹ are int64[n] in 0..C-1. T
 
 from __future__ import annotations
 
-import warnings
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
+
+from methods.logistic import Logistic, axes_of, one_thread_each
 
 __all__ = [
     "PENALTIES",
@@ -20,7 +22,6 @@ __all__ = [
     "noise_rate_of",
     "out_of_fold_logistic",
     "prune_by_noise_rate",
-    "transition_of",
 ]
 
 
@@ -66,12 +67,6 @@ def noise_rate_of(joint: np.ndarray) -> float:
     return float(1.0 - np.trace(joint))
 
 
-def transition_of(joint: np.ndarray) -> np.ndarray:
-    """T̂[y, ỹ] = p(ỹ | y), float64[C, C], rows sum to 1; the identity's row for a class of no mass."""
-    mass = joint.sum(axis=0)
-    return np.where(mass[:, None] > 0, joint.T / np.where(mass > 0, mass, 1)[:, None], np.eye(len(joint)))
-
-
 def prune_by_noise_rate(probabilities: np.ndarray, labels: np.ndarray, joint: np.ndarray) -> np.ndarray:
     """bool[n], True for the rows to drop: for every ỹ ≠ y the n·Q̂[ỹ, y] rows of largest p(y) − p(ỹ).
 
@@ -115,46 +110,39 @@ def out_of_fold_logistic(
 ) -> np.ndarray:
     """Out-of-fold probabilities of a logistic regression on standardised features, float64[n, C], rows sum to 1.
 
-    `features` float[n, D]. `inverse_penalties` are values of scikit-learn's C; of several, the one whose
-    out-of-fold probabilities give the (noisy) labels the smallest log loss. `keep` bool[n] restricts the rows that
-    models learn from; all rows are predicted. A class that a fold's training rows lack gets probability 0 there; a
-    fold without training rows gets the uniform.
+    `features` float[n, D]. `inverse_penalties` are values of scikit-learn's C: from the strongest penalty on, they are
+    tried as long as the out-of-fold probabilities give the (noisy) labels a smaller log loss. `keep` bool[n] restricts
+    the rows that models learn from; all rows are predicted. A class that a fold's training rows lack gets probability
+    0 there; a fold without training rows gets the uniform.
     """
     if len(labels) < 2:
         return np.full((len(labels), num_classes), 1 / num_classes)
     keep = np.ones(len(labels), dtype=bool) if keep is None else keep
     fold = fold_of_rows(labels, min(folds, len(labels)), generator)
-    candidates = np.zeros((len(inverse_penalties), len(labels), num_classes))
-    for number in range(fold.max() + 1):
-        inside, outside = keep & (fold != number), fold == number
-        candidates[:, outside] = _logistic_path(
-            features[inside], labels[inside], features[outside], num_classes, inverse_penalties
-        )
-    own = candidates[:, np.arange(len(labels)), labels][:, keep]
-    log_loss = -np.log(own.clip(1e-12)).mean(axis=1) if keep.any() else np.zeros(len(candidates))
-    return candidates[log_loss.argmin()]
+    models: dict[int, Logistic] = {}
 
+    def fitted(number: int, inverse_penalty: float) -> np.ndarray:
+        """Probabilities of a fold's rows by the model that learned from the other folds, in all classes."""
+        inside, outside = np.flatnonzero(keep & (fold != number)), features[fold == number]
+        if not len(inside):
+            return np.full((len(outside), num_classes), 1 / num_classes)
+        seen, y = np.unique(labels[inside], return_inverse=True)
+        if number not in models:
+            models[number] = Logistic(features[inside], y, axes)
+        models[number].fit(features[inside], y, inverse_penalty)
+        found = np.zeros((len(outside), num_classes))
+        found[:, seen] = models[number].probabilities(outside)
+        return found
 
-def _logistic_path(
-    features: np.ndarray, labels: np.ndarray, queries: np.ndarray, num_classes: int, inverse_penalties: Sequence[float]
-) -> np.ndarray:
-    """Probabilities of the queries under each penalty, float64[P, Nq, C]; each fit starts from the one before."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    out = np.zeros((len(inverse_penalties), len(queries), num_classes))
-    seen = np.unique(labels)
-    if len(seen) < 2:
-        out[..., seen] = 1.0
-        return out if len(seen) else np.full_like(out, 1 / num_classes)
-    scaler = StandardScaler().fit(features)
-    inputs, queries = scaler.transform(features), scaler.transform(queries)
-    model = LogisticRegression(max_iter=200, warm_start=True)
-    for position in np.argsort(inverse_penalties):
-        model.set_params(C=inverse_penalties[position])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the last digits of the optimum do not matter here
-            model.fit(inputs, labels)
-        out[position][:, seen] = model.predict_proba(queries)
-    return out
+    best, lowest = np.full((len(labels), num_classes), 1 / num_classes), np.inf
+    with one_thread_each() as pool:
+        axes = pool.submit(axes_of, features[keep]).result() if keep.any() else None
+        for inverse_penalty in sorted(inverse_penalties):
+            found = np.zeros_like(best)
+            for number, part in enumerate(pool.map(fitted, range(fold.max() + 1), itertools.repeat(inverse_penalty))):
+                found[fold == number] = part
+            log_loss = -np.log(found[keep, labels[keep]].clip(1e-12)).mean() if keep.any() else 0.0
+            if log_loss >= lowest:
+                break
+            best, lowest = found, log_loss
+    return best

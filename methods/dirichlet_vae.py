@@ -31,7 +31,8 @@ __all__ = [
     "transition",
 ]
 
-_ROWS = 4096  # rows that `correct` takes at once
+_ROWS = 4096  # rows that `correct` takes at once, at most
+_BLOCK_BYTES = 4 * 2**20  # of the transitions of those rows: a few blocks stay in the cache
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class DirichletVAE(nn.Module):
         return torch.baddbmm(self.decode_bias, features, self.decode_features) + torch.bmm(classes, self.decode_class)
 
     def _positive(self, value: Tensor) -> Tensor:
-        return F.softplus(value) + 1 + 1 / self.num_classes
+        return F.softplus(value).add_(1).add_(1 / self.num_classes)
 
 
 def prior_concentration(classes: Tensor, strength: float) -> Tensor:
@@ -173,7 +174,8 @@ def fit(
 @torch.no_grad()
 def transition(vae: DirichletVAE, features: Tensor) -> Tensor:
     """H[m, i, y, j] = p(y | x_i, label j), float32[M, B, C(y), C(j)]: the mode of α(φ_i, j), sums to 1 over y."""
-    return mode(vae.concentrations(features.float())).transpose(-1, -2)
+    weight = vae.concentrations(features.float()).sub_(1)
+    return weight.div_(weight.sum(dim=-1, keepdim=True)).transpose(-1, -2)
 
 
 @torch.no_grad()
@@ -185,8 +187,9 @@ def correct(vae: DirichletVAE, features: Tensor, probabilities: np.ndarray) -> n
     device = vae.encode_bias.device
     noisy = torch.from_numpy(np.ascontiguousarray(probabilities)).float()
     parts = []
-    for start in range(0, features.shape[1], _ROWS):
-        part = slice(start, start + _ROWS)
+    rows = min(_ROWS, max(1, _BLOCK_BYTES // (4 * len(features) * vae.num_classes**2)))
+    for start in range(0, features.shape[1], rows):
+        part = slice(start, start + rows)
         h = transition(vae, features[:, part].to(device))
         parts.append(torch.einsum("mnyj,mnj->ny", h, noisy[:, part].to(device)) / len(h))
     clean = torch.cat(parts) if parts else torch.zeros(0, vae.num_classes)

@@ -30,7 +30,7 @@ from methods import noise_rate as estimators
 from methods.base import NoisyTask, Predictions, Tools
 
 RATE_RANGE = (0.05, 0.6)
-VERSIONS = {"tokens": 1, "embeddings": 1, "plain": 2, "branches": 2, "out of fold": 2, "noise rate": 1}
+VERSIONS = {"tokens": 1, "embeddings": 1, "plain": 2, "branches": 2, "out of fold": 3, "noise rate": 2}
 """Bump one when its computation changes: old entries are then not found."""
 
 

@@ -95,8 +95,9 @@ def test_correct_equals_the_quadruple_loop_and_does_not_depend_on_the_chunk(vae,
                 expected[i, y] += sum(h[m, i, y, j] * p[m, i, j] for j in range(4)) / 3
     whole = dv.correct(net, features, p)
     np.testing.assert_allclose(whole, expected, atol=1e-6)
-    monkeypatch.setattr(dv, "_ROWS", 7)
-    np.testing.assert_allclose(dv.correct(net, features, p), whole, atol=1e-6)
+    for limit, value in (("_ROWS", 7), ("_BLOCK_BYTES", 2 * 4 * 3 * 4**2)):
+        monkeypatch.setattr(dv, limit, value)
+        np.testing.assert_allclose(dv.correct(net, features, p), whole, atol=1e-6)
     assert whole.dtype == np.float32
 
 

@@ -126,6 +126,7 @@ def out_of_fold_logistic(
         inside, outside = np.flatnonzero(keep & (fold != number)), features[fold == number]
         if not len(inside):
             return np.full((len(outside), num_classes), 1 / num_classes)
+        assert axes is not None  # there are rows to learn from
         seen, y = np.unique(labels[inside], return_inverse=True)
         if number not in models:
             models[number] = Logistic(features[inside], y, axes)

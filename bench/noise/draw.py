@@ -124,7 +124,7 @@ def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embedd
         if embeddings is None:
             raise UsageError(f"{source.id} depends on the texts: it needs sentence embeddings, and none were given")
         vectors = embeddings()
-    gold = {split: labels for split in ("train", "valid") if (labels := task.gold.of(split)) is not None}
+    gold = {split: known for split in ("train", "valid") if (known := task.gold.of(split)) is not None}
     labels, facts = source.noise().draw(gold, len(task.label_names), source.rate, rng, vectors)
     for split, truth in gold.items():
         drawn = np.asarray(labels.get(split))

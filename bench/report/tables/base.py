@@ -27,7 +27,7 @@ from bench.report.tables.model import Entry, Head, Row, Table
 
 __all__ = ["SHOWN", "Context", "Entry", "Head", "ReportTable", "Row", "Table", "register", "row_kind"]
 
-REPORT_TABLES = Registry("report table", "bench.report.tables", "bench.tables")
+REPORT_TABLES: Registry[ReportTable] = Registry("report table", "bench.report.tables", "bench.tables")
 
 SHOWN = ("accuracy", "ece")
 """Metrics with tables of their own; the calibration table has them all."""

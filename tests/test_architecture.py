@@ -146,6 +146,8 @@ def undocumented(path: Path) -> list[str]:
     """Public functions, classes and methods without a docstring; properties of a protocol and overrides count too."""
     missing = []
     for node in parsed(path).body:
+        if isinstance(node, ast.FunctionDef) and any("overload" in ast.unparse(each) for each in node.decorator_list):
+            continue  # what is overloaded has the docstring
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             if not ast.get_docstring(node):
                 missing.append(f"{node.name} (line {node.lineno})")

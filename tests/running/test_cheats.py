@@ -181,7 +181,7 @@ def test_json_lines_and_show_say_it_too(cheat, compete, bench):
     done = compete(cheat(**FROM_FILES["in run"]), words=["--log-json"])
     finished = [json.loads(line) for line in done.stdout.splitlines() if '"finished"' in line]
     assert [facts["warning"].endswith(": reviews.csv") for facts in finished] == [True] * 3
-    shown = bench("show", finished[0]["hash"][:8]).stdout
+    shown = " ".join(bench("show", finished[0]["hash"][:8]).stdout.split())
     assert "it opened data files by itself, so it does not compete: reviews.csv" in shown
     again = compete(cheat(**FROM_FILES["in run"]))
     assert again.stdout.count("warning:") == 3  # cached cells keep it

@@ -27,7 +27,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from bench import device
+from bench.training import distributed
 from methods import shared
 from methods.base import Field, Predictions, config
 from methods.registry import register
@@ -48,7 +48,7 @@ class Hurt:
 
     def run(self, task, tools):
         """One fit, as `plain` does it."""
-        how, second = self.config.how, device.rank() == 1
+        how, second = self.config.how, distributed.rank() == 1
 
         def loss(outputs, batch):
             if second and how == "slow":

@@ -125,16 +125,16 @@ def left_to_do(plan: Plan, tell: Tell, summary: Summary, *, force: bool = False)
 
 
 def dump_options(plan: Plan, **changes: object) -> str:
-    """The options of a plan as a YAML file that `--config` reads back to the same cells, for one worker.
-
-    The precision that was chosen here is asked for there: another one would make other cells.
-    """
+    """The options of a plan as a YAML file that `--config` reads back to the same cells, for one worker."""
     options: GridOptions = plan.options
     values = options.model_dump(mode="json", exclude_none=True)
-    if plan.cells:
-        values["precision"] = plan.cells[0].recipe.precision
     values |= {"jobs": 1, "processes_per_cell": 1, "executor": "local", **changes}
     return yaml.safe_dump(values, allow_unicode=True)
+
+
+def precision_here(plan: Plan) -> dict[str, str]:
+    """For workers on other machines: the precision that was chosen here. Another one would make other cells."""
+    return {"precision": plan.cells[0].recipe.precision}
 
 
 def worker_environment() -> dict[str, str]:

@@ -27,6 +27,7 @@ from bench.running.executors.base import (
     Field,
     dump_options,
     left_to_do,
+    precision_here,
     register,
 )
 from bench.running.outcomes import keep_failure, prepare_results
@@ -92,7 +93,7 @@ class Ray(Executor):
 
         if left:
             with _connected(ray, self.options):
-                job = _Job(os.getcwd(), dump_options(plan), force)
+                job = _Job(os.getcwd(), dump_options(plan, **precision_here(plan)), force)
                 _run_tasks(ray, _task(ray, self.options), job, left, plan, finished)
         return summary
 

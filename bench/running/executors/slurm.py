@@ -31,6 +31,7 @@ from bench.running.executors.base import (
     Field,
     dump_options,
     left_to_do,
+    precision_here,
     register,
     worker_environment,
 )
@@ -161,7 +162,7 @@ def _submit(submitit: ModuleType, plan: Plan, engine: Slurm.Options, count: int)
         raise Unavailable(
             f"Slurm is not here ({error}): run this where `sbatch` works, or use --executor local"
         ) from None
-    grid = dump_options(plan, processes_per_cell=plan.options.processes_per_cell)
+    grid = dump_options(plan, **precision_here(plan), processes_per_cell=plan.options.processes_per_cell)
     write_atomically(folder / "grid.yaml", grid.encode())
     executor.update_parameters(**_parameters(engine))
     workers = [_worker(folder, number) for number in range(count)]

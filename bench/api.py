@@ -5,8 +5,9 @@ Options are those of `bench run`, with underscores: `run_grid(methods="plain,npc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -19,9 +20,12 @@ from bench.grid.options import load_options
 from bench.noise.facts import NoisyLabels
 from bench.running.cell import labels_for, tools_for
 from bench.running.contract import opened
-from bench.running.events import Event
+from bench.running.events import Event, Finished, Message, Progress, Started
+from bench.running.executors.base import executor_of
 from bench.running.runner import run
+from bench.running.tracking import check_trackers
 from bench.store.folder import ResultsFolder
+from bench.store.records import Record, read_record
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
 from methods import shared
@@ -96,12 +100,15 @@ def _opened(cell: Cell, store: StageStore) -> OpenCell:
 def run_grid(
     *, listen: Callable[[Event], None] | None = None, baseline: str = "plain", **options: Unpack[Given]
 ) -> Loaded:
-    """Run a grid in this process and load its results; finished cells are read, not run again.
+    """Run a grid and load its results; finished cells are read, not run again.
+
+    Cells run in this process, unless `executor`, `jobs` or `processes_per_cell` say that others run them.
 
     Parameters
     ----------
     listen
-        Called with every event (`bench.running.events.Event`): a cell started, made progress, ended.
+        Called with every event (`bench.running.events.Event`): a cell started, made progress, ended. Losses of single
+        steps (`metrics`) are told in this process alone.
     baseline
         The method that differences in tables are taken to.
     **options
@@ -117,14 +124,40 @@ def run_grid(
     UsageError
         For an unknown option or name, or a value that is not allowed; the message says what is.
     Unavailable
-        Where data or a model are not here; the message says how to get them.
+        Where data, a model or the executor's package are not here; the message says how to get them.
+    BenchError
+        Where cells could not be run at all.
     """
     from bench.report.api import load_results
 
-    made = plan(load_options(options))
-    run(made, listen or _ignore)
+    chosen = load_options(options)
+    executor = executor_of(chosen.executor)
+    check_trackers(chosen.track)
+    made, hear = plan(chosen), listen or (lambda event: None)
+    if executor.name == "local" and chosen.jobs == chosen.processes_per_cell == 1:
+        run(made, hear)
+    else:
+        cells = {cell.key.hash: cell for cell in made.cells}
+
+        def tell(message: Message) -> None:
+            if event := _event(message, cells, chosen.results):
+                hear(event)
+
+        executor.run(made, tell)
     return load_results(made.options.results, baseline)
 
 
-def _ignore(event: Event) -> None:
-    """Default listener: does nothing."""
+def _event(message: Message, cells: Mapping[str, Cell], results: Path) -> Event | None:
+    """What another process said, as an event of this one; None for what is not about a cell."""
+    match message:
+        case Started():
+            return Event("started", cells[message.hash], "running")
+        case Progress():
+            cell, at = cells[message.hash], message
+            return Event("progress", cell, "running", phase=at.phase, done=at.done, total=at.total)
+        case Finished():
+            cell = cells[message.hash]
+            record = read_record(cell.key.path(results))
+            kept = record if isinstance(record, Record) else None
+            return Event("finished", cell, message.status, message.reason or "", kept)
+    return None

@@ -1,5 +1,8 @@
 """Grids from Python: `bench.run_grid` and `bench.open_cells`, with the options of the command line."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,10 +15,12 @@ from tests.conftest import records as stored
 @pytest.fixture(autouse=True)
 def _own_methods():
     """A user's file is known to the test that named it, and to no other."""
+    from bench.running.executors.base import EXECUTORS
     from methods import registry
 
     yield
     registry.METHODS.forget()
+    EXECUTORS.forget()
 
 
 @pytest.fixture
@@ -33,6 +38,41 @@ def test_a_grid_runs_and_comes_back_loaded(options, instant, tmp_path):
     assert set(results.cells["status"]) == {"done"}
     assert len([event for event in heard if event.kind == "finished"]) == 4
     assert len(stored(tmp_path / "out")) == 4
+
+
+def test_other_processes_run_a_grid_where_the_options_say_so(options, instant, tmp_path):
+    heard, log = [], tmp_path / "pids.txt"
+    path = tmp_path / "where.py"
+    source = Path(instant).read_text(encoding="utf-8")
+    path.write_text(f"import os\nopen({str(log)!r}, 'a').write(f'{{os.getpid()}}\\n')\n{source}", encoding="utf-8")
+    results = bench.run_grid(methods=str(path), label_columns="ann", jobs=2, listen=heard.append, **options)
+    assert set(results.cells["status"]) == {"done"}
+    assert {int(pid) for pid in log.read_text().split()} - {os.getpid()}, "workers imported the method"
+    ended = [event for event in heard if event.kind == "finished"]
+    assert sorted(event.cell.key.seed for event in ended) == [1, 2]
+    assert all(event.record.status == event.status == "done" for event in ended)
+
+
+def test_an_executor_of_ones_own_runs_a_grid_and_an_unknown_one_is_refused(options, instant, tmp_path):
+    path = tmp_path / "nowhere.py"
+    path.write_text(
+        "from bench.running.events import Finished, Summary\n"
+        "from bench.running.executors.base import Executor, register\n"
+        "@register\nclass Nowhere(Executor):\n    name = 'nowhere'\n"
+        "    def run(self, plan, tell, *, force=False, stop=lambda: False):\n"
+        "        for cell in plan.cells:\n"
+        "            tell(Finished(status='failed', hash=cell.key.hash, cell=cell.label, reason='no machines'))\n"
+        "        return Summary()\n",
+        encoding="utf-8",
+    )
+    heard = []
+    options |= {"methods": str(instant), "label_columns": "ann"}
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UsageError, match="no"):  # nothing was written, so there is nothing to load
+        bench.run_grid(executor=str(path), listen=heard.append, **options)
+    assert [(event.status, event.reason, event.record) for event in heard] == [("failed", "no machines", None)] * 2
+    with pytest.raises(UsageError, match="unknown executor 'lokal'"):
+        bench.run_grid(executor="lokal", **options)
 
 
 def test_finished_cells_are_read_and_not_run_again(options, instant, tmp_path):

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import psutil
-from filelock import SoftFileLease, Timeout
+from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
 from bench.store.folder import ResultsFolder
 
@@ -52,13 +52,13 @@ class Taker:
     def take(self) -> SoftFileLease | None:
         """The lease, to be released; None while another process holds it. Raises OSError."""
         for _ in range(2):
-            try:
+            with contextlib.suppress(Timeout, LeaseSettingsMismatch):  # the latter: of a version with another duration
                 return self.lease.acquire(timeout=0).lock
-            except Timeout:
+            with contextlib.suppress(FileNotFoundError):  # it vanished just now: try again
                 dead = self._dead()
-            if dead is None:
-                return None
-            self._clear(dead)
+                if dead is None:
+                    return None
+                self._clear(dead)
         return None
 
     def wait(self) -> SoftFileLease:
@@ -68,13 +68,13 @@ class Taker:
         return held
 
     def _dead(self) -> str | None:
-        """The token of an owner that is dead as far as can be known; "" for a lease that was cut off unwritten."""
+        """The token of an owner that is dead as far as can be known; "" for a lease that was cut off unwritten.
+
+        Raises FileNotFoundError where it is gone.
+        """
         owner, now = self.lease.owner, time.monotonic()
         token = owner.token or "" if owner else ""
-        try:
-            key = (token, self.path.stat().st_mtime_ns)
-        except OSError:
-            return None
+        key = (token, self.path.stat().st_mtime_ns)
         if key != self._seen:
             self._seen, self._since = key, now
         silent = now - self._since
@@ -83,15 +83,18 @@ class Taker:
         return token if silent > (LEASE_SECONDS * PATIENCE if owner else TORN_SECONDS) else None
 
     def _clear(self, token: str) -> None:
-        """Remove the lease if it is still the one that was found dead."""
+        """Remove the lease if it is still the one that was found dead. Raises FileNotFoundError where it is gone."""
         aside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
-            os.rename(self.path, aside)
-            found = lease(aside).owner
-            if (found.token if found else "") != token:
-                with contextlib.suppress(FileExistsError):
-                    os.link(aside, self.path)
-            aside.unlink()
+        os.rename(self.path, aside)
+        found = lease(aside).owner
+        if (found.token if found else "") != token:
+            try:
+                os.link(aside, self.path)
+            except FileExistsError:  # yet another process has it by now
+                pass
+            except OSError:  # a file system without hard links
+                os.replace(aside, self.path)
+        aside.unlink(missing_ok=True)
 
 
 def here(hostname: str) -> bool:

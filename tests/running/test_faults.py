@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -250,6 +251,48 @@ def test_a_lease_that_came_to_life_between_look_and_grip_is_put_back(tmp_path):
     assert os.listdir(tmp_path) == ["x.lease"]
     claims.Taker(path)._clear(other.token)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_living_lease_is_put_back_where_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, "no hard links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "x.lease"
+    other = claims.Taker(path).take()
+    claims.Taker(path)._clear("0" * 32)
+    assert other.is_lock_held_by_us
+    assert os.listdir(tmp_path) == ["x.lease"]
+
+
+@pytest.mark.parametrize("step", ["_dead", "_clear"])
+def test_a_lease_that_vanishes_while_it_is_looked_at_is_taken_at_once(tmp_path, monkeypatch, step):
+    use_network_leases(monkeypatch)
+    path = write_foreign_lease(tmp_path / "x.lease")
+    taker, look = claims.Taker(path), getattr(claims.Taker, step)
+
+    def look_too_late(self, *arguments):
+        path.unlink()  # its owner released it just now
+        return look(self, *arguments)
+
+    monkeypatch.setattr(claims.Taker, step, look_too_late)
+    if step == "_clear":
+        monkeypatch.setattr(claims.Taker, "_dead", lambda self: "0" * 32)
+    held = taker.take()
+    assert held.is_lock_held_by_us
+    held.release()
+
+
+def test_a_lease_of_another_duration_is_respected_and_taken_over_when_silent(tmp_path, monkeypatch):
+    """As of a version of bench whose leases last longer."""
+    monkeypatch.setattr(claims, "LEASE_SECONDS", 0.2)
+    path = tmp_path / "x.lease"
+    path.write_text(FOREIGN.format("0" * 32, 600.0), encoding="utf-8")
+    taker = claims.Taker(path)
+    assert taker.take() is None
+    held = taker.wait()
+    assert held.is_lock_held_by_us
+    held.release()
 
 
 def test_a_process_that_lost_its_claim_while_it_slept_drops_its_result(make, monkeypatch):

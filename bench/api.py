@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from bench.core.errors import Skip, UsageError
+from bench.core.errors import Skip, UsageError, listed
+from bench.core.texts import SPLITS
 from bench.data.task import TaskData
 from bench.grid.cells import Cell, plan
 from bench.grid.given import Given
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from bench.report.api import Loaded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OpenCell:
-    """One cell of a grid, not run: what its method would see, and, to study it, also gold."""
+    """One cell of a grid, not run: what its method would see, and, to study it, also gold.
+
+    Printed, it is three lines: its name, its texts and classes, and what is wrong with its labels.
+    """
 
     name: str
     task: NoisyTask  # texts and noisy labels: all that a method may know (gold training labels for oracle)
@@ -45,6 +49,16 @@ class OpenCell:
     tools: CellTools
     data: TaskData  # the same texts with gold
     labels: NoisyLabels  # the noisy labels, also those of test where a labeller gave them
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(self.data.texts(split)):,} {split}" for split in SPLITS)
+        gold, silent = self.data.gold.train, float((self.labels.train < 0).mean())
+        wrong = "no gold to count the wrong ones" if gold is None else f"{100 * self.wrong.mean():.1f} % wrong"
+        return (
+            f"OpenCell {self.name}\n"
+            f"  texts: {sizes}; {len(self.task.label_names)} classes: {listed(self.task.label_names, 6)}\n"
+            f"  train labels: {wrong}, {100 * silent:.1f} % without an answer"
+        )
 
     @property
     def wrong(self) -> np.ndarray:

@@ -92,6 +92,30 @@ def test_an_open_cell_shows_what_the_method_sees_and_which_labels_are_wrong(opti
     assert not hasattr(cell.task, "gold")
 
 
+def test_an_open_cell_prints_in_three_lines(options, tmp_path):
+    cell, _ = bench.open_cells(label_columns="ann", **options)
+    rows = [row for row in review_rows() if row["split"] == "train"]
+    wrong = 100 * sum(row["ann"] != row["gold"] for row in rows) / len(rows)
+    assert (
+        repr(cell)
+        == str(cell)
+        == (
+            "OpenCell reviews · ann · plain · tiny-bert:frozen · seed 1\n"
+            "  texts: 64 train, 16 valid, 16 test; 2 classes: negative, positive\n"
+            f"  train labels: {wrong:.1f} % wrong, 0.0 % without an answer"
+        )
+    )
+    bare = [{name: value for name, value in row.items() if name != "gold"} for row in review_rows()]
+    for row in bare[:32]:
+        row["ann"] = ""
+    path = write_csv(tmp_path / "blind.csv", bare)
+    blind, _ = bench.open_cells(label_columns="ann", **(options | {"tasks": str(path)}))
+    silent = 100 * sum(not row["ann"] for row in bare if row["split"] == "train") / len(rows)
+    assert str(blind).splitlines()[2] == (
+        f"  train labels: no gold to count the wrong ones, {silent:.1f} % without an answer"
+    )
+
+
 def test_its_predictions_are_those_of_a_run(options, tmp_path):
     from bench.store.records import read_arrays
 

@@ -7,6 +7,18 @@ from bench.cli.shell import app
 
 __all__ = ["app", "main"]
 
+PANELS = {
+    **dict.fromkeys(("run", "status", "report", "show"), "Grids"),
+    **dict.fromkeys(("label", "labels"), "Labels"),
+    **dict.fromkeys(("list", "doctor", "check"), "What there is"),
+}
+"""The commands in the order in which the help shows them, under these headings; others follow."""
+
+for each in app.registered_commands:
+    each.name = each.name or each.callback.__name__  # type: ignore[union-attr]
+    each.rich_help_panel = PANELS.get(each.name, "Results folders")
+app.registered_commands.sort(key=lambda each: [*PANELS, each.name].index(each.name))
+
 
 def main() -> None:
     """The console script."""

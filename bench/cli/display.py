@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text as Styled
 
+from bench.cli.shell import plain, say, table
 from bench.running.events import Finished, Message, Progress, Started, Text
 from bench.store.noise_words import noise_words
 
@@ -26,7 +27,7 @@ STYLES = {"done": "green", "cached": "cyan", "running": "blue", "failed": "bold 
 def finished_line(message: Finished, number: int, total: int) -> str:
     """One line of rich markup for a finished cell."""
     status = message.status
-    text = f"[{STYLES.get(status, 'white')}]{status:>7}[/] {escape(message.cell)}"
+    text = f"[{STYLES.get(status, 'white')}]{status:>7}[/] {plain(message.cell)}"
     if status == "done":
         text += f"  [dim]{message.seconds:.1f} s[/]"
     if status in ("done", "cached"):
@@ -39,9 +40,9 @@ def finished_line(message: Finished, number: int, total: int) -> str:
     if status != "skipped":
         text += f"  [dim]{message.hash[:8]}[/]"
     if message.reason:
-        text += f"  {escape(message.reason)}"
+        text += f"  {plain(message.reason)}"
     if message.warning:
-        text += f"  [bold yellow]warning:[/] {escape(message.warning)}"
+        text += f"  [bold yellow]warning:[/] {plain(message.warning)}"
     return f"[dim]{number:>{len(str(total))}}/{total}[/] {text}"
 
 
@@ -79,10 +80,9 @@ class GridDisplay:
         self.running: dict[str, _Running] = {}
         self.started = time.monotonic()
         self.first: float | None = None  # when the first cell began: starting up is not part of the rate
-        shown = not (as_json or quiet) and console.is_terminal
-        self.live = (
-            Live(console=console, get_renderable=self._table, transient=True, refresh_per_second=4) if shown else None
-        )
+        self.live: Live | None = None
+        if console.is_terminal and not (as_json or quiet):
+            self.live = Live(console=console, get_renderable=self._table, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> GridDisplay:
         if self.live:
@@ -102,9 +102,7 @@ class GridDisplay:
         """Take one message of what runs the cells."""
         now = time.monotonic()
         if isinstance(message, Text):
-            (self.console if self.live else self.messages).print(
-                message.text, markup=False, highlight=False, soft_wrap=True
-            )
+            say(message.text, to=self.console if self.live else self.messages)
         elif isinstance(message, Progress):
             if cell := self.running.get(message.hash):
                 cell.phase, cell.done, cell.total = message.phase, message.done, message.total
@@ -129,13 +127,13 @@ class GridDisplay:
 
     def _table(self) -> Group:
         """What runs now, and the grid in one line."""
-        table = Table.grid(padding=(0, 2))
+        rows = Table.grid(padding=(0, 2))
         now = time.monotonic()
         for cell in sorted(list(self.running.values()), key=lambda cell: cell.worker):
             bar = ProgressBar(total=cell.total, completed=cell.done, width=16) if cell.total else ""
             phase = f"{cell.phase} {cell.done}/{cell.total}" if cell.total else cell.phase
-            table.add_row(f"[blue]running[/] {escape(cell.label)}", bar, escape(phase), duration(now - cell.started))
-        return Group(table, self.line())
+            rows.add_row(f"[blue]running[/] {plain(cell.label)}", bar, plain(phase), duration(now - cell.started))
+        return Group(rows, self.line())
 
     def line(self) -> str:
         """The grid in one line: ended cells by status, running, left, rate and time left."""
@@ -185,16 +183,16 @@ def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[
         if reason:
             line = f"{status}: {key.task} · {key.noise} · {key.method}: {reason}"
             reasons[line] = reasons.get(line, 0) + 1
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("task", "noise", "encoder", "method", "status (seeds)"):
-        table.add_column(head, overflow="fold")
-    for names, by_status in rows.items():
-        parts = [
+    by_seed = {
+        names: " · ".join(
             f"[{STYLES.get(status, 'dim')}]{status}[/] ({', '.join(map(str, sorted(seeds)))})"
             for status, seeds in by_status.items()
-        ]
-        table.add_row(*map(escape, names), " · ".join(parts))
-    return table, [line if count == 1 else f"{line} ({count} cells)" for line, count in reasons.items()]
+        )
+        for names, by_status in rows.items()
+    }
+    heads = ("task", "noise", "encoder", "method", "status (seeds)")
+    shown = table(heads, [(*names, Styled.from_markup(text)) for names, text in by_seed.items()])
+    return shown, [line if count == 1 else f"{line} ({count} cells)" for line, count in reasons.items()]
 
 
 def _parameters(cell: Cell) -> str:

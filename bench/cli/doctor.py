@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import typer
-from rich.markup import escape
 
 from bench.cli.options import DataDir, Results
-from bench.cli.shell import SOME_FAILED, app, friendly, out
+from bench.cli.shell import SOME_FAILED, app, friendly, say
 from bench.core.errors import BenchError
 
 MIN_FREE_GB = 2
@@ -30,17 +29,15 @@ class Fact(NamedTuple):
     text: str
 
 
-@app.command()
+@app.command("doctor")
 @friendly
 def doctor(results: Results = None, data_dir: DataDir = None) -> None:
-    """What this machine has: device, precision, packages, encoders, data, and what is missing, with how to fix it."""
+    """Show what this machine has and what is missing, with how to fix it."""
     missing = 0
     for fact in examine(results, data_dir):
         missing += fact.state == "missing"
         style = {"ok": "green", "absent": "yellow", "missing": "bold red"}[fact.state]
-        out.print(
-            f"[{style}]{fact.state:>7}[/] {escape(fact.name)}: {escape(fact.text)}", highlight=False, soft_wrap=True
-        )
+        say(f"{fact.name}: {fact.text}", mark=f"{fact.state:>7}", style=style)
     if missing:
         raise typer.Exit(SOME_FAILED)
 
@@ -65,8 +62,7 @@ def examine(results: Path | None, data_dir: Path | None) -> Iterator[Fact]:
 def _device() -> Iterator[Fact]:
     from bench.training.device import choose_precision, describe
 
-    precision = choose_precision()
-    facts = describe(precision)
+    facts = describe(precision := choose_precision())
     yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {facts['threads']} threads")
     yield Fact("ok", "precision", f"{precision.mode}: {precision.reason}")
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.markup import escape
 from rich.table import Table
 from typer import Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, err, friendly, out
+from bench.cli.shell import app, count, err, friendly, out, plain, say, table
 from bench.core.errors import Unavailable, UsageError
 from bench.core.files import write_atomically
 from bench.core.selectors import unquoted
@@ -24,16 +22,20 @@ if TYPE_CHECKING:
 __all__ = ["tables"]
 
 ABSENT = "–"
+COLUMNS = ("tasks", "data_dir", "text_column", "gold_column", "label_columns", "no_answer")
 
 
-@app.command()
+@app.command("labels")
 @friendly
-@grid_options(only=("tasks", "data_dir", "text_column", "gold_column", "label_columns", "no_answer"))
+@grid_options(only=COLUMNS)
 def labels(
     given: dict[str, Any],
     out_dir: Annotated[Path | None, Option("--out", help="also write the tables as CSV into this folder")] = None,
 ) -> None:
-    """Study label sets and a file's columns: sizes, refusals, noise, confusion, agreement, estimates without gold."""
+    """Study label sets and columns of labels: noise, refusals, confusion, agreement.
+
+    Without gold labels: sizes, refusals, agreement and estimates of the noise rate.
+    """
     from bench.data.load import load_task
     from bench.grid.options import load_options
     from bench.noise.label_sets import find_label_sets
@@ -41,18 +43,12 @@ def labels(
     from llm_labels.study import Study
 
     options = load_options(given)
-    names = options.tasks or sorted({ref.task for ref in find_label_sets(options.data_dir)})
+    how = {name: getattr(options, name) for name in COLUMNS[1:4]} | {"no_answer": options.no_answer or ()}
+    columns = options.label_columns and [unquoted(column)[0] for column in options.label_columns]
     studies = []
-    for name in names:
+    for name in options.tasks or sorted({ref.task for ref in find_label_sets(options.data_dir)}):
         try:
-            data = load_task(
-                name,
-                data_dir=options.data_dir,
-                text_column=options.text_column,
-                gold_column=options.gold_column,
-                label_columns=options.label_columns and [unquoted(column)[0] for column in options.label_columns],
-                no_answer=options.no_answer or (),
-            )
+            data = load_task(name, label_columns=columns, **how)
             sets = find_label_sets(options.data_dir, data.info.name)
             if not sets and not data.columns:
                 raise UsageError(
@@ -60,102 +56,81 @@ def labels(
                     f"`bench label --task {name}`, or name columns with --label-columns"
                 )
             for note in data.notes:
-                err.print(escape(note), highlight=False, soft_wrap=True)
-            with err.status(f"studying {len(sets) + len(data.columns)} sets of labels of {escape(name)}"):
+                say(note, to=err)
+            with err.status(f"studying {count(len(sets) + len(data.columns), 'set')} of labels of {plain(name)}"):
                 studies.append(study(data, sets))
         except Unavailable as error:
             if options.tasks:
                 raise
-            err.print(f"[yellow]skipped[/] {escape(name)}: {escape(str(error))}", highlight=False, soft_wrap=True)
+            say(f"{name}: {error}", mark="skipped", style="yellow", to=err)
     if not studies:
         raise UsageError("no label sets were found: make one with `bench label`, or name --data-dir")
     joined = Study.join(studies)
-    for table in tables(joined):
-        out.print(table)
+    for made in tables(joined):
+        out.print(made)
         out.print()
     if out_dir is not None:
         for part in ("sizes", "kind", "agreement", "confusion"):
             write_atomically(out_dir / f"{part}.csv", getattr(joined, part).to_csv(index=False).encode())
-        out.print(f"tables written to {escape(str(out_dir))}", highlight=False)
+        say(f"tables written to {out_dir}")
 
 
 def tables(study) -> list[Table]:
     """Tables of a `llm_labels.study.Study`, each at most 80 columns wide for names of usual length."""
     by_class, cut = worst(mistakes(study.confusion))
+    who = {"task": "task", "labels": "labels"}
+    costs = _costs(study.sizes)
     found = [
         _table(
             "Size and noise (rates in %; noise among answered texts, 95 % Wilson interval)",
             study.sizes,
-            {
-                "task": _text("task"),
-                "labels": _text("labels"),
-                "split": _text("split"),
-                "asked": _asked,
-                "no answer": _percent("no_answer_rate"),
-                "noise": _noise,
-            },
+            who | {"split": "split", "asked": _asked, "no answer": ("no_answer_rate", _percent), "noise": _noise},
         ),
         _table(
             "Kind of noise (train; estimate sees no gold; p-values: symmetric? independent of the text?)",
             study.kind,
-            {
-                "task": _text("task"),
-                "labels": _text("labels"),
-                "noise": _percent("noise_rate"),
-                "estimate": _percent("noise_rate_estimate"),
-                "p symm.": _number("symmetric_p"),
-                "p indep.": _number("instance_p"),
-                "kind": _text("noise"),
-            },
+            who
+            | {"noise": ("noise_rate", _percent), "estimate": ("noise_rate_estimate", _percent)}
+            | {"p symm.": ("symmetric_p", "{:.3f}".format), "p indep.": ("instance_p", "{:.3f}".format)}
+            | {"kind": "noise"},
         ),
         _table(
             f"What the labeller makes of each class (train; right and most frequent mistake, % of the class{cut})",
             by_class,
-            {
-                "task": _text("task"),
-                "labels": _text("labels"),
-                "class": _text("gold"),
-                "texts": _text("texts"),
-                "right": _percent("right"),
-                "mostly taken for": lambda row: ABSENT if not row["wrong"] else escape(f"{row['label']}"),
-                "": lambda row: "" if not row["wrong"] else f"{100 * row['wrong']:.1f}",
-            },
+            who
+            | {"class": "gold", "texts": "texts", "right": ("right", _percent)}
+            | {"mostly taken for": lambda row: row["label"] if row["wrong"] else ABSENT}
+            | {"": lambda row: _percent(row["wrong"]) if row["wrong"] else ""},
         ),
         _table(
             "Agreement of labellers (train, %; both wrong and same mistake where gold is known)",
             study.agreement,
-            {
-                "task": _text("task"),
-                "labellers": _text("labellers"),
-                "texts": _text("texts"),
-                "agree": _percent("agreement"),
-                "κ": lambda row: f"{row['kappa']:.2f} {row['statistic']}",
-                "both wrong": _percent("both_wrong"),
-                "same": _percent("same_error"),
-            },
+            {"task": "task", "labellers": "labellers", "texts": "texts", "agree": ("agreement", _percent)}
+            | {"κ": lambda row: f"{row['kappa']:.2f} {row['statistic']}"}
+            | {"both wrong": ("both_wrong", _percent), "same": ("same_error", _percent)},
         ),
-        _table("Cost of each set", _costs(study.sizes), _cost_columns(study.sizes)),
+        _table(
+            "Cost of each set",
+            costs,
+            who | {name.replace("_", " "): (name, "{:,.10g}".format) for name in costs.columns[2:]},
+        ),
     ]
-    return [table for table in found if table is not None]
+    return [made for made in found if made is not None]
 
 
 def mistakes(confusion: pd.DataFrame) -> pd.DataFrame:
     """A row per set and gold class of train: texts, share right, and the most frequent other label with its share."""
     if not len(confusion):
         return confusion
-    train = confusion[confusion["split"] == "train"]
-    rows = []
-    for (task, labels, gold), part in train.groupby(["task", "labels", "gold"], sort=False):
-        if not (count := int(part["count"].sum())):
-            continue
-        others = part[part["label"] != gold].sort_values("share", ascending=False, kind="stable")
-        row = {"task": task, "labels": labels, "gold": gold, "texts": count}
-        row["right"] = float(part.loc[part["label"] == gold, "share"].sum())
-        mistake = (others.iloc[0]["label"], float(others.iloc[0]["share"])) if len(others) else ("", 0.0)
-        rows.append(row | dict(zip(("label", "wrong"), mistake, strict=True)))
-    import pandas as pd
-
-    return pd.DataFrame(rows)
+    by = ["task", "labels", "gold"]
+    train = confusion[confusion["split"] == "train"].sort_values("share", ascending=False, kind="stable")
+    hit = train["label"] == train["gold"]
+    found = train.groupby(by, sort=False)[["count"]].sum().rename(columns={"count": "texts"})
+    found = found.reindex(confusion[confusion["split"] == "train"].groupby(by, sort=False).size().index)
+    found["right"] = train[hit].groupby(by)["share"].sum()
+    first = train[~hit].drop_duplicates(by).set_index(by).rename(columns={"share": "wrong"})
+    found = found.join(first[["label", "wrong"]]).fillna({"right": 0.0, "label": "", "wrong": 0.0})
+    return found[found["texts"] > 0].reset_index()
 
 
 def worst(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -169,55 +144,38 @@ def worst(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def _costs(sizes: pd.DataFrame) -> pd.DataFrame:
-    columns = _cost_names(sizes)
-    return sizes.drop_duplicates(["task", "labels"]).dropna(subset=columns, how="all") if columns else sizes[:0]
+    """Task, labels, and every cost of the sets whose cards name any."""
+    names = list(sizes.columns[sizes.columns.get_loc("accuracy") + 1 :]) if "accuracy" in sizes else []
+    once = sizes.drop_duplicates(["task", "labels"])[["task", "labels", *names]] if names else sizes[:0]
+    return once.dropna(subset=names, how="all")
 
 
-def _cost_names(sizes: pd.DataFrame) -> list[str]:
-    return list(sizes.columns[sizes.columns.get_loc("accuracy") + 1 :]) if "accuracy" in sizes else []
+def _table(title: str, frame: pd.DataFrame, columns: dict[str, str | tuple[str, Callable] | Callable]) -> Table | None:
+    """A table of a frame: each column by its name in the frame, by that and a format, or from the whole row."""
+
+    def cell(row: dict, how) -> str:
+        if callable(how):
+            return str(how(row))
+        name, form = (how, str) if isinstance(how, str) else how
+        return ABSENT if _absent(row.get(name)) else form(row[name])
+
+    rows = [[cell(row, how) for how in columns.values()] for row in frame.to_dict("records")]
+    return table(columns, rows, title=title, left=2) if rows else None
 
 
-def _cost_columns(sizes: pd.DataFrame) -> dict[str, Callable]:
-    def amount(name: str) -> Callable:
-        return lambda row: ABSENT if math.isnan(row[name]) else f"{row[name]:,.10g}"
-
-    costs = {name.replace("_", " "): amount(name) for name in _cost_names(sizes)}
-    return {"task": _text("task"), "labels": _text("labels")} | costs
-
-
-def _table(title: str, frame: pd.DataFrame, columns: dict[str, Callable]) -> Table | None:
-    if not len(frame):
-        return None
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for number, name in enumerate(columns):
-        table.add_column(name, overflow="fold", justify="left" if number < 2 else "right")
-    for row in frame.to_dict("records"):
-        table.add_row(*(cell(row) for cell in columns.values()))
-    return table
-
-
-def _text(name: str) -> Callable:
-    return lambda row: escape(str(row[name])) if name in row and not _absent(row[name]) else ABSENT
-
-
-def _percent(name: str) -> Callable:
-    return lambda row: ABSENT if _absent(row.get(name)) else f"{100 * row[name]:.1f}"
-
-
-def _number(name: str) -> Callable:
-    return lambda row: ABSENT if _absent(row.get(name)) else f"{row[name]:.3f}"
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def _noise(row: dict) -> str:
     if _absent(row.get("noise_rate")):
         return ABSENT
-    low, high = 100 * row["noise_low"], 100 * row["noise_high"]
-    return f"{100 * row['noise_rate']:.1f} ({low:.1f}–{high:.1f})"
+    return f"{_percent(row['noise_rate'])} ({_percent(row['noise_low'])}–{_percent(row['noise_high'])})"
 
 
 def _asked(row: dict) -> str:
     return str(row["asked"]) if row["asked"] == row["texts"] else f"{row['asked']} of {row['texts']}"
 
 
-def _absent(value) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+def _absent(value: Any) -> bool:
+    return value is None or value != value  # NaN

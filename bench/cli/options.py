@@ -15,41 +15,29 @@ from rich.markup import escape
 from typer import Option
 from typer.models import OptionInfo
 
-from bench.grid.options import GridOptions, names_in
+from bench.grid.options import PRESETS, GridOptions
 
-RUNNING = names_in("Running")
-"""Options that say where and how cells run, and change no number."""
+
+def _option(flag: str, help: str, panel: str, metavar: str | None = None) -> OptionInfo:
+    """An option that BENCH_* gives too: the help says so once, and not with each."""
+    variable = "BENCH_" + flag.partition("/")[0].strip("-").upper().replace("-", "_")
+    return Option(flag, envvar=variable, show_envvar=False, help=escape(help), rich_help_panel=panel, metavar=metavar)
 
 
 def option(name: str) -> OptionInfo:
-    """The command-line option of a field of GridOptions; every one has a BENCH_* variable."""
-    field = GridOptions.model_fields[name]
-    about: dict[str, Any] = field.json_schema_extra  # type: ignore[assignment]
-    flag = "--" + name.replace("_", "-")
-    return Option(
-        f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag,
-        envvar=f"BENCH_{name.upper()}",
-        help=escape(field.description or ""),
-        rich_help_panel=about["panel"],
-        metavar=about.get("metavar"),
-    )
+    """The command-line option of a field of GridOptions."""
+    field, flag = GridOptions.model_fields[name], "--" + name.replace("_", "-")
+    flag = f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag
+    kinds = {int: "<int>", float: "<float>", int | None: "<int>", float | None: "<float>"}
+    metavar = "<time>" if name == "timeout" else kinds.get(field.annotation)
+    return _option(flag, field.description or "", field.json_schema_extra["panel"], metavar)  # type: ignore
 
 
 Results = Annotated[Path | None, option("results")]
 DataDir = Annotated[Path | None, option("data_dir")]
-Preset = Annotated[
-    str | None,
-    Option(
-        "--preset",
-        envvar="BENCH_PRESET",
-        help="a grid that comes with bench: quickstart, paper",
-        rich_help_panel="Grid",
-    ),
-]
-Config = Annotated[
-    Path | None,
-    Option("--config", envvar="BENCH_CONFIG", help="YAML file; its keys are option names", rich_help_panel="Grid"),
-]
+_PRESETS = ", ".join(sorted(path.stem for path in PRESETS.glob("*.yaml")))
+Preset = Annotated[str | None, _option("--preset", f"a grid that comes with bench: {_PRESETS}", "Grid")]
+Config = Annotated[Path | None, _option("--config", "YAML file; its keys are option names", "Grid")]
 
 
 def grid_options(
@@ -62,19 +50,14 @@ def grid_options(
     names = [name for name in only or GridOptions.model_fields if name not in exclude]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        _, *own = inspect.signature(command, eval_str=True).parameters.values()
-        added = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(name))
-            for name in names
-        ]
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-
         @functools.wraps(command)
         def wrapped(**values: Any) -> None:
-            given = {name: values.pop(name, None) for name in names}
-            command(given, **values)
+            command({name: values.pop(name, None) for name in names}, **values)
 
-        parameters = [*added, *own]
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters = [inspect.Parameter(name, keyword, default=None, annotation=_annotation(name)) for name in names]
+        parameters += [parameter.replace(kind=keyword) for parameter in own]
         wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return wrapped

@@ -5,27 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from rich.markup import escape
 from typer import Argument, Option
 
 from bench.cli.prune import shown
-from bench.cli.shell import app, err, friendly, out, printable
+from bench.cli.shell import app, count, err, friendly, say
 
 
-@app.command()
+@app.command("pack")
 @friendly
 def pack(
-    results: Annotated[Path, Argument(help="folder of results")] = Path("results"),
+    results: Annotated[Path, Argument(help="folder of results", metavar="RESULTS")] = Path("results"),
     out_file: Annotated[
         Path | None, Option("--out", help="write the pack to this file and leave the folder as it is", metavar="<file>")
     ] = None,
     undo: Annotated[bool, Option("--undo", help="lay the packed cells out as files again")] = False,
 ) -> None:
-    """Put the records and arrays of a results folder into one small file, RESULTS/packed.zip, or lay them out again.
+    """Put a results folder into one small file, RESULTS/packed.zip, or lay it out again.
 
-    Every command reads a packed folder as it reads a loose one. New cells are written beside the pack; packing again
-    adds them. Loose files go only after the new pack was read again and compared with them. A further pack that is put
-    into the folder as packed-NAME.zip is read too, and packing makes one of them.
+    Every command reads a packed folder as it reads a loose one. New cells are
+    written beside the pack; packing again adds them. Loose files go only after the
+    new pack was read again and compared with them. A further pack that is put into
+    the folder as packed-NAME.zip is read too, and packing makes one of them.
     """
     from bench.core.errors import UsageError
     from bench.store.packing import pack as pack_folder
@@ -35,16 +35,15 @@ def pack(
         raise UsageError("--undo writes into the results folder: leave out --out")
     done = unpack(results) if undo else pack_folder(results, out_file)
     for file in done.left:
-        err.print(f"[yellow]left as it is[/] {escape(str(file.path))}: {escape(printable(file.why))}", highlight=False)
-    cells = "1 cell" if done.cells == 1 else f"{done.cells} cells"
+        say(f"{file.path}: {file.why}", mark="left as it is", style="yellow", to=err)
+    cells = count(done.cells, "cell")
     if undo:
         line = f"{cells} of {done.path} in {results}, {done.moved} of them laid out now; the pack is removed"
     else:
-        line = f"{cells} in {done.path}, {shown(done.size)}"
-        if out_file is None:
-            line += f"; {done.moved} of them were loose, {shown(done.freed)}"
+        loose = "" if out_file else f"; {done.moved} of them were loose, {shown(done.freed)}"
+        line = f"{cells} in {done.path}, {shown(done.size)}{loose}"
     if done.running:
         line += f"; {done.running} left loose, because they are running"
     if done.twice:
         line += f"; {done.twice} were in several packs; those of the first are kept"
-    out.print(escape(line), highlight=False, soft_wrap=True)
+    say(line)

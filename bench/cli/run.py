@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.table import Table
 from typer import Option
 
-from bench.cli.options import RUNNING, Config, Preset, grid_options
-from bench.cli.shell import SOME_FAILED, app, err, friendly, out, printable
-from bench.core.errors import Unavailable
+from bench.cli.options import Config, Preset, grid_options
+from bench.cli.shell import SOME_FAILED, app, count, err, friendly, out, say
+from bench.core.errors import NAMES
+from bench.grid.options import RUNNING_OPTIONS
 
 if TYPE_CHECKING:
     from bench.grid.cells import Plan
 
 
-@app.command()
+@app.command("run")
 @friendly
 @grid_options()
 def run(
@@ -29,8 +33,17 @@ def run(
     log_json: Annotated[bool, Option("--log-json", envvar="BENCH_LOG_JSON", help="one JSON line per event")] = False,
     worker: Annotated[bool, Option(hidden=True)] = False,
 ) -> None:
-    """Run a grid: every combination of task, noise source, method, encoder and seed. Re-issuing it resumes."""
-    plan = _plan(given, preset, config)
+    """Train and score a grid: every combination of task, noise, method, encoder, seed.
+
+    Name tasks, LLMs or a preset. The same command again goes on where it stopped.
+
+    Every option is also a variable (--batch-size: BENCH_BATCH_SIZE) and a key of
+    the file that --config names (batch_size: 64). An option wins over a variable,
+    that over the file, that over the preset.
+    """
+    if worker:  # what names stand for is told by the process that started it
+        logging.getLogger(NAMES).setLevel(logging.ERROR)
+    plan = _plan("run", given, preset, config)
     if worker:
         from bench.running.executors.worker import own_streams, serve
 
@@ -41,11 +54,14 @@ def run(
         _run_plan(plan, force=force, log_json=log_json)
 
 
-@app.command()
+@app.command("status")
 @friendly
-@grid_options(exclude=RUNNING - {"results"})
+@grid_options(exclude=RUNNING_OPTIONS - {"results"})
 def status(given: dict[str, Any], preset: Preset = None, config: Config = None) -> None:
-    """The grid as a table of statuses. With --results alone: the cells that lie there."""
+    """Show which cells of a grid are done, failed (why), skipped (why) or not run.
+
+    With --results alone: the cells that lie in that folder.
+    """
     from bench.cli.display import status_table
 
     named = {name for name, value in given.items() if value is not None} - {"results", "data_dir"}
@@ -54,37 +70,45 @@ def status(given: dict[str, Any], preset: Preset = None, config: Config = None) 
 
         folder = given["results"] or Path("results")
         _print_statuses(*record_statuses(folder))
-        _print_jobs(folder)
-        return
-    plan = _plan(given, preset, config)
-    from bench.running.outcomes import status_of
+    else:
+        plan = _plan("status", given, preset, config)
+        folder, statuses = plan.options.results, _statuses(plan)
+        _print_statuses(*status_table(statuses), [status for _, status, _ in statuses])
+    from bench.running.executors.slurm_jobs import job_lines
 
-    statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
-    _print_statuses(*status_table(statuses), statuses)
-    _print_jobs(plan.options.results)
+    for line in job_lines(folder):
+        say(line)
 
 
-def _plan(given: dict[str, Any], preset: str | None, config: Path | None) -> Plan:
-    """The plan of a grid from the options of `run` or `status`."""
+def _plan(command: str, given: dict[str, Any], preset: str | None, config: Path | None) -> Plan:
+    """The plan of a grid from the options of a command."""
     from bench.grid.options import load_options
 
     options = load_options(given, config, preset)
-    from bench.grid.cells import plan
+    from bench.core.errors import Unavailable
+    from bench.grid.cells import NothingNamed, plan
+    from bench.grid.command import with_a_way_on, with_commands
     from bench.running.executors.base import executor_of
     from bench.running.outcomes import check_results_folder
 
     executor_of(options.executor)
-
     check_results_folder(options.results)
     try:
         return plan(options)
+    except NothingNamed as error:
+        raise with_commands(error, options, command) from None
     except Unavailable as error:
-        from bench.grid.offline import with_a_way_on
-
         raise with_a_way_on(error, options) from None
 
 
-def _run_plan(plan, *, force: bool, log_json: bool) -> None:
+def _statuses(plan: Plan) -> list[tuple]:
+    """The cells of a plan, each with its status on disk and the reason for it."""
+    from bench.running.outcomes import status_of
+
+    return [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
+
+
+def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> None:
     from bench.cli.display import GridDisplay
     from bench.running.executors.dispatch import execute
     from bench.training import distributed
@@ -92,68 +116,48 @@ def _run_plan(plan, *, force: bool, log_json: bool) -> None:
     options, first = plan.options, distributed.is_first_process()
     if first and not log_json:
         for note in plan.notes:
-            _print_note(note)
-        cells = "1 cell" if len(plan.cells) == 1 else f"{len(plan.cells)} cells"
-        out.print(f"{cells} → {escape(str(options.results))}", highlight=False, soft_wrap=True)
+            say(note, dim=True)
+        say(f"{count(len(plan.cells), 'cell')} → {options.results}")
 
     def draining() -> None:
         if first:
-            err.print("\nfinishing what is running; Ctrl-C once more stops it now", highlight=False)
+            say("\nfinishing what is running; Ctrl-C once more stops it now", to=err)
 
     with GridDisplay(out, len(plan.cells), as_json=log_json, quiet=not first, messages=err) as display:
         summary = execute(plan, display, force=force, draining=draining)
     if summary.stopped:
         raise KeyboardInterrupt
     if first and not log_json:
-        counts = " · ".join(f"{count} {status}" for status, count in sorted(summary.counts.items()))
-        out.print(f"{counts}. Next: bench report --results {escape(str(options.results))}", highlight=False)
+        counts = " · ".join(f"{number} {status}" for status, number in sorted(summary.counts.items()))
+        say(f"{counts}. Next: bench report --results {options.results}")
     if summary.failed:
         raise typer.Exit(SOME_FAILED)
 
 
-def _print_note(note: str) -> None:
-    out.print(f"[dim]{escape(printable(note))}[/]", highlight=False, soft_wrap=True)
-
-
-def _show_dry_run(plan, *, as_json: bool) -> None:
-    from bench.cli.display import status_table
-    from bench.running.events import Planned
-    from bench.running.outcomes import status_of
-
-    statuses = [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
-    shown = [(cell, "cached" if status == "done" else status, reason) for cell, status, reason in statuses]
-    if as_json:
-        for cell, status, reason in shown:
-            line = Planned(status=status, hash=cell.key.hash, cell=cell.label, reason=reason or None).line
-            typer.echo(line)
-        return
-    for note in plan.notes:
-        _print_note(note)
-    _print_statuses(*status_table(shown), shown)
-    from bench.cli.display import duration
+def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
+    from bench.cli.display import duration, status_table
     from bench.grid.estimate import sentences
+    from bench.running.events import Planned
     from bench.store.records import Record, read_records
 
+    shown = [(cell, "cached" if status == "done" else status, reason) for cell, status, reason in _statuses(plan)]
+    if as_json:
+        for cell, status, reason in shown:
+            typer.echo(Planned(status=status, hash=cell.key.hash, cell=cell.label, reason=reason or None).line)
+        return
+    for note in plan.notes:
+        say(note, dim=True)
+    _print_statuses(*status_table(shown), [status for _, status, _ in shown])
     left = [cell for cell, status, _ in shown if status in ("not run", "failed")]
-    records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
     done = [cell for cell, status, _ in shown if status == "cached"]
+    records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
     for line in sentences(left, done, records, plan.options.jobs, duration):
-        out.print(escape(line), highlight=False, soft_wrap=True)
-    out.print(f"{len(left)} of {len(shown)} cells would run; nothing was run", highlight=False)
+        say(line)
+    say(f"{len(left)} of {count(len(shown), 'cell')} would run; nothing was run")
 
 
-def _print_statuses(table, reasons: list[str], statuses: list) -> None:
+def _print_statuses(table: Table, reasons: Iterable[str], statuses: Iterable[str]) -> None:
     out.print(table)
     for reason in reasons:
-        out.print(f"[dim]{escape(reason)}[/]", highlight=False, soft_wrap=True)
-    counts: dict[str, int] = {}
-    for _, status, _ in statuses:
-        counts[status] = counts.get(status, 0) + 1
-    out.print(" · ".join(f"{count} {status}" for status, count in counts.items()), highlight=False)
-
-
-def _print_jobs(results: Path) -> None:
-    from bench.running.executors.slurm_jobs import job_lines
-
-    for line in job_lines(results):
-        out.print(escape(printable(line)), highlight=False, soft_wrap=True)
+        say(reason, dim=True)
+    say(" · ".join(f"{number} {status}" for status, number in Counter(statuses).items()))

@@ -7,22 +7,26 @@ import importlib.metadata
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 from typer import Option
 
-from bench.core.errors import BenchError, Unavailable, UsageError
+from bench.core.errors import NAMES, BenchError, Unavailable, UsageError
 
 app = typer.Typer(
     name="bench",
-    help="Benchmark of methods that learn text classifiers from noisy (LLM-written) labels.",
+    help="Benchmark of methods that learn text classifiers from noisy (LLM-written) labels.\n\n"
+    "First steps: bench doctor; bench run --preset quickstart; bench report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console()
 err = Console(stderr=True)
@@ -40,25 +44,69 @@ def friendly(command: Callable) -> Callable:
 
     @functools.wraps(command)
     def wrapped(*args, **kwargs):
-        _quiet_libraries()
+        _set_up_logging()
         try:
             return command(*args, **kwargs)
         except BenchError as error:
             text = str(error) if len(str(error)) <= LONGEST_ERROR else f"{str(error)[:LONGEST_ERROR]} ..."
-            err.print(f"[bold red]error:[/] {escape(printable(text))}", highlight=False, soft_wrap=True)
+            say(text, mark="error:", style="bold red", to=err)
             raise typer.Exit(USAGE if isinstance(error, (UsageError, Unavailable)) else SOME_FAILED) from None
         except KeyboardInterrupt:
-            err.print("\nstopped: what is done is kept; the same command goes on from there", highlight=False)
+            say("\nstopped: what is done is kept; the same command goes on from there", to=err)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # the reader of the output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(SOME_FAILED) from None
         except OSError as error:
             where = f" '{error.filename}'" if error.filename else ""
-            err.print(f"[bold red]error:[/] {escape(str(error.strerror or error) + where)}", highlight=False)
+            say(f"{error.strerror or error}{where}", mark="error:", style="bold red", to=err)
             raise typer.Exit(USAGE) from None
 
     return wrapped
+
+
+def say(text: str, *, dim: bool = False, mark: str = "", style: str = "", to: Console = out) -> None:
+    """One line for people, on standard output; what it quotes from data is neither markup nor control characters.
+
+    Parameters
+    ----------
+    dim : bool
+        Whether it is of less weight than what stands around it.
+    mark, style : str
+        What stands before the text, in this style of rich.
+    to : Console
+        `err` for what is not part of a command's answer.
+    """
+    shown = f"[dim]{plain(text)}[/]" if dim else plain(text)
+    to.print(f"[{style}]{mark}[/] {shown}" if mark else shown, highlight=False, soft_wrap=True)
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str | Text]], *, title: str = "", left: int = 99) -> Table:
+    """A table without lines that wraps and hides nothing; text is neither markup nor control characters.
+
+    The first `left` columns are aligned left, the others right.
+    """
+    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for number, head in enumerate(heads):
+        made.add_column(head, overflow="fold", justify="left" if number < left else "right")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
+    return made
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: 1 cell, 2 cells."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Text without control characters: it may come from data, and a terminal obeys them."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def plain(text: str) -> str:
+    """Text as rich markup that shows it as it is, without control characters."""
+    return escape(printable(text))
 
 
 def _show_version(asked: bool) -> None:
@@ -80,22 +128,29 @@ def _application(
     pass
 
 
-def printable(text: str) -> str:
-    """Text without control characters: it may come from data, and a terminal obeys them."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+class _Completed(logging.Handler):
+    """Shows each short name that was completed, once: `twee → tweets`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line not in self.seen:
+            self.seen.add(line)
+            say(line, dim=True, to=err)
 
 
-def _quiet_libraries() -> None:
+def _set_up_logging() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for name in LOUD_LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
+    names = logging.getLogger(NAMES)
+    names.handlers, names.propagate = [_Completed()], False
+    names.setLevel(logging.INFO)
     if os.environ.get("RANK", "0") != "0":  # processes that train one cell together would all say the same
         logging.getLogger().setLevel(logging.ERROR)
-
-
-def say(text: str, *, dim: bool = False) -> None:
-    """One line for people on standard output; what it quotes from data is neither markup nor control characters."""
-    shown = escape(printable(text))
-    out.print(f"[dim]{shown}[/]" if dim else shown, highlight=False, soft_wrap=True)
+        names.setLevel(logging.ERROR)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 from typer import Argument
 
 from bench.cli.display import STYLES, statuses_by_row
 from bench.cli.options import Results
-from bench.cli.shell import app, friendly, out
+from bench.cli.shell import app, friendly, out, plain, table
 from bench.core.errors import UsageError
 from bench.report.places import task_names
 from bench.store.folder import CELL_DIGITS, ResultsFolder, packed
@@ -27,16 +27,16 @@ from bench.store.records import (
     has_record,
     read_record,
     read_records,
-)
+)  # fmt: skip
 
 
-@app.command()
+@app.command("show")
 @friendly
 def show(
-    cell: Annotated[str, Argument(help="the beginning of a cell's hash, or the path of its record")],
+    cell: Annotated[str, Argument(help="the beginning of a cell's hash, or the path of its record", metavar="CELL")],
     results: Results = None,
 ) -> None:
-    """One cell: its key, scores, costs, and the command line that makes it again."""
+    """Show one cell: its key, scores, costs, and the command that makes it again."""
     path, record = find_record(cell, results or Path("results"))
     out.print(record_view(path, record))
     out.print(f"again {record.command}", markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -73,16 +73,16 @@ def record_view(path: Path, record: Record) -> Group:
     facts.add_column(overflow="fold")
 
     def add(name: str, value: object) -> None:
-        facts.add_row(name, escape(str(value)))
+        facts.add_row(name, plain(str(value)))
 
     add("cell", f"{key.task} · {key.noise} · {key.method} · {key.encoder} ({key.encoder_mode}) · seed {key.seed}")
-    facts.add_row("status", f"[{STYLES.get(record.status, 'white')}]{record.status}[/] {escape(record.reason or '')}")
-    add("method", ", ".join(f"{name}={value}" for name, value in key.config.items()) or "no parameters of its own")
+    facts.add_row("status", f"[{STYLES.get(record.status, 'white')}]{record.status}[/] {plain(record.reason or '')}")
+    add("method", _pairs(key.config) or "no parameters of its own")
     if record.is_reference:
         add("reference", "it was told gold labels or the true noise rate, so it never competes")
     if record.opened_files:
         add("warning", f"it opened data files by itself, so it does not compete: {', '.join(record.opened_files)}")
-    add("recipe", ", ".join(f"{name}={value}" for name, value in key.recipe.items()))
+    add("recipe", _pairs(key.recipe))
     if record.data:
         add("texts", f"{record.data.n_train} train, {record.data.n_valid} valid, {record.data.n_test} test")
         for note in record.data.notes:
@@ -95,7 +95,7 @@ def record_view(path: Path, record: Record) -> Group:
         add("reused stages", f"{', '.join(reused) or 'none'}; stand-alone cost {record.stand_alone_seconds:.1f} s")
         add("device", ", ".join(f"{name} {value}" for name, value in record.device.items() if value not in ("", [])))
         if record.diagnostics:
-            add("diagnostics", ", ".join(f"{name}={_short(value)}" for name, value in record.diagnostics.items()))
+            add("diagnostics", _pairs({name: _short(value) for name, value in record.diagnostics.items()}))
     if record.error:
         add("error", f"{record.error.type}: {record.error.message}")
         if record.error.traceback_file:
@@ -103,6 +103,10 @@ def record_view(path: Path, record: Record) -> Group:
     add("made", f"{record.created} by code {record.code_version}")
     add("record", f"{path}{inside}")
     return Group(facts, *([_scores(record.scores)] if record.scores else []))
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _reused(record: Record) -> list[str]:
@@ -134,17 +138,20 @@ def _scores(scores: ScoreSet) -> Table:
     rules = {"last": "last", "noisy_valid": "noisy valid", "oracle_best": "oracle best (diagnostic)"}
     rules = {rule: name for rule, name in rules.items() if getattr(scores, rule) is not None}
     heads = [f"{name}\nstep {getattr(scores, rule).step}" for rule, name in rules.items()]
-    table = Table("test", *heads, box=None, pad_edge=False, header_style="bold")
-    for name, metric in METRICS.items():
-        values = [getattr(scores, rule).get(name) for rule in rules]
+
+    def shown(metric, value: float | None) -> str:
         unit = " %" if metric.unit == "%" else ""
-        shown = ["–" if value is None else f"{metric.scale * value:.{metric.decimals}f}{unit}" for value in values]
-        table.add_row(name.replace("_", " "), *shown)
-    return table
+        return "–" if value is None else f"{metric.scale * value:.{metric.decimals}f}{unit}"
+
+    rows = [
+        (name.replace("_", " "), *(shown(metric, getattr(scores, rule).get(name)) for rule in rules))
+        for name, metric in METRICS.items()
+    ]
+    return table(("test", *heads), rows)
 
 
-def record_statuses(results: Path) -> tuple[Table, list[str], list[tuple[None, str, str]]]:
-    """What lies in a results folder: a table of statuses, reasons, and (None, status, reason) per cell.
+def record_statuses(results: Path) -> tuple[Table, list[str], list[str]]:
+    """What lies in a results folder: a table of statuses, reasons, and the status of every cell.
 
     Raises UsageError when there is nothing.
     """
@@ -153,10 +160,9 @@ def record_statuses(results: Path) -> tuple[Table, list[str], list[tuple[None, s
         raise UsageError(f"no records in '{results}': run `bench run` first, or name a folder with --results")
     good = [record for record in found if isinstance(record, Record)]
     damaged = [record for record in found if isinstance(record, Damaged)]
-    table, reasons = statuses_by_row(
+    shown, reasons = statuses_by_row(
         (record.key.model_copy(update={"task": task}), "", record.status, record.reason or "")
         for record, task in zip(good, task_names(good, results), strict=True)
     )
     reasons += [f"damaged: {file.path}: {file.why}" for file in damaged]
-    statuses = [(None, record.status, "") for record in good] + [(None, "damaged", file.why) for file in damaged]
-    return table, reasons, statuses
+    return shown, reasons, [record.status for record in good] + ["damaged"] * len(damaged)

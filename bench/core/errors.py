@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import reprlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 SHOWN = 200  # characters of a value in an error
+NAMES = "bench.names"
+"""The logger that tells of short names that were completed."""
 
 
 class BenchError(Exception):
@@ -104,7 +107,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 
 def resolve(kind: str, name: str, known: Iterable[str]) -> str:
-    """The full name that `name` stands for: itself, or the one known name that starts with it.
+    """The full name that `name` stands for: itself, or the one known name that starts with it, which is logged.
 
     Raises UsageError when nothing fits (with the nearest names) or when two things fit (with both).
     """
@@ -114,6 +117,7 @@ def resolve(kind: str, name: str, known: Iterable[str]) -> str:
             return candidate
     fits = [candidate for candidate in known if name and candidate.lower().startswith(name.lower())]
     if len(fits) == 1:
+        logging.getLogger(NAMES).info("%s → %s", name, fits[0])
         return fits[0]
     if len(fits) > 1:
         raise UsageError(f"{kind} '{name}' matches {' and '.join(fits)}: write one of them in full")

@@ -28,6 +28,10 @@ from bench.training.recipe import Recipe, make_recipe
 from methods import registry, wrappers
 
 
+class NothingNamed(UsageError):
+    """A grid names neither tasks nor LLMs."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell of the grid: its key, what runs it, and why it will not run if so."""
@@ -101,10 +105,11 @@ def plan(options: GridOptions) -> Plan:
     """
     chosen = [choose_method(text) for text in options.methods]
     names, notes = choose_tasks(options)
+    of_data: list[str] = []
+    tasks = _tasks(names, options, of_data)  # names and files are checked before anything of encoders
     precision = choose_precision(options.precision)
-    notes.append(f"precision {precision.mode}: {precision.reason}")
+    notes += [f"precision {precision.mode}: {precision.reason}", *of_data]
     modes = [(text, *encoders.split_mode(text)) for text in options.encoder]
-    tasks = _tasks(names, options, notes)  # names and files are checked before any encoder is looked for
     cells: list[Cell] = []
     for task in tasks:
         for text, name, mode in modes:
@@ -200,18 +205,23 @@ def choose_method(text: str) -> _Chosen:
 
 
 def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
-    """The task selectors of a grid: those named, else those that the named LLMs have labels for."""
+    """The task selectors of a grid: those named, else those that the named LLMs have labels for. Raises UsageError."""
     if options.tasks is not None:
         return options.tasks, []
+    if options.llms is None:
+        raise NothingNamed(
+            "name tasks (--tasks, also a file of your own: --tasks my.csv) or LLMs (--llms: then every task that has "
+            "labels of theirs)"
+        )
     sets = find_label_sets(options.data_dir)
     known = {ref.labeller for ref in sets}
-    single = [name.rpartition("/")[0] or name for name in options.llms or [] if "(" not in name and name != "all"]
+    single = [name.rpartition("/")[0] or name for name in options.llms if "(" not in name and name != "all"]
     wanted = {resolve("llm", name, known) for name in single} or known
     prompting = options.prompting or PROMPTINGS
     found = sorted({ref.task for ref in sets if ref.labeller in wanted and ref.prompting in prompting})
     if not found:
         raise UsageError(
-            f"no --tasks, and no label sets of {', '.join(options.llms or ['any LLM'])} were found: "
+            f"no --tasks, and no label sets of {', '.join(options.llms)} were found: "
             "name tasks (`bench list tasks`), or a --data-dir that holds llm_labels/"
         )
     return found, [f"tasks {', '.join(found)}: those that the LLMs have labels for"]
@@ -219,17 +229,19 @@ def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
 
 def _load_all(names: list[str], options: GridOptions, notes: list[str]) -> list[tuple[str, TaskData]]:
     """The tasks by selector. One that was named must be there; one that was chosen by its labels is left out, noted."""
-    tasks, missing = [], []
+    tasks, missing = [], {}
     for name in names:
         try:
             tasks.append((name, _load(name, options)))
         except Unavailable as error:
             if options.tasks is not None:
                 raise
-            missing.append(error)
-            notes.append(f"task {name} is left out: {error}")
-    if not tasks and missing:
-        raise missing[0]
+            missing[name] = error
+    if missing:
+        if not tasks:
+            raise next(iter(missing.values()))
+        how = f"`bench run --tasks {next(iter(missing))}` says how to get one"
+        notes.append(f"left out, since their texts are not available here: {', '.join(missing)} ({how})")
     return tasks
 
 

@@ -14,23 +14,23 @@ from bench.core.errors import UsageError, first_problem, is_unicode, resolve, sh
 from bench.core.plain_yaml import NOT_YAML, load_words
 from bench.core.selectors import listed, quoted, split_list, there
 from bench.core.texts import PROMPTINGS
-from bench.training.recipe import Recipe
+from bench.training.recipe import FROZEN, Recipe
 
 PRESETS = Path(__file__).parent / "presets"
 MOST_SEEDS = 1000
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 
 
-def _option(default: Any, description: str, panel: str = "Grid", metavar: str | None = None, **limits: Any) -> Any:
-    """A field with what the command line says of it: help, panel of the help, and the kind of its value."""
-    about: dict[str, Any] = {"panel": panel} | ({"metavar": metavar} if metavar else {})
-    return Field(default, description=description, json_schema_extra=about, **limits)
+def _option(default: Any, description: str, panel: str = "Grid", **limits: Any) -> Any:
+    """A field with what the command line says of it, and under which heading."""
+    return Field(default, description=description, json_schema_extra={"panel": panel}, **limits)
 
 
-def _recipe(name: str, metavar: str, **limits: Any) -> Any:
+def _recipe(name: str) -> Any:
     """A field of the training recipe, described there; None: the recipe's default."""
-    description = Recipe.__pydantic_fields__[name].description or ""  # type: ignore[attr-defined]
-    return _option(None, description, "Training recipe", metavar, **limits)
+    field = Recipe.__pydantic_fields__[name]  # type: ignore[attr-defined]
+    frozen = f", frozen {FROZEN[name]:g}" if name in FROZEN else ""
+    return _option(None, f"{field.description}; default {field.default:g}{frozen}", "Training recipe")
 
 
 class GridOptions(BaseModel):
@@ -48,20 +48,18 @@ class GridOptions(BaseModel):
         ["bert-base-uncased"], "Hugging Face name, local folder, or minilm; NAME:frozen (default bert-base-uncased)"
     )
     sentence_encoder: str | None = _option(None, "model for sentence embeddings (default: same as --encoder)")
-    limit: int | None = _option(
-        None, "at most N texts per split, the same for all methods and seeds", metavar="<int>", ge=2
-    )
+    limit: int | None = _option(None, "at most N texts per split, the same for all methods and seeds", ge=2)
 
-    epochs: int | None = _recipe("epochs", "<int>")
-    batch_size: int | None = _recipe("batch_size", "<int>")
-    learning_rate: float | None = _recipe("learning_rate", "<float>")
-    warmup: float | None = _recipe("warmup", "<float>")
-    clip: float | None = _recipe("clip", "<float>")
-    dropout: float | None = _recipe("dropout", "<float>")
-    adam_epsilon: float | None = _recipe("adam_epsilon", "<float>")
-    weight_decay: float | None = _recipe("weight_decay", "<float>")
+    epochs: int | None = _recipe("epochs")
+    batch_size: int | None = _recipe("batch_size")
+    learning_rate: float | None = _recipe("learning_rate")
+    warmup: float | None = _recipe("warmup")
+    clip: float | None = _recipe("clip")
+    dropout: float | None = _recipe("dropout")
+    adam_epsilon: float | None = _recipe("adam_epsilon")
+    weight_decay: float | None = _recipe("weight_decay")
     max_length: int | None = _option(
-        None, "maximum tokens per text (default: set by the task)", "Training recipe", "<int>", ge=2, le=8192
+        None, "maximum tokens per text (default: set by the task)", "Training recipe", ge=2, le=8192
     )
     pooling: Literal["auto", "cls", "mean"] = _option("auto", "auto, cls or mean", "Training recipe")
     precision: Literal["auto", "no", "bf16", "fp16"] = _option(
@@ -70,25 +68,21 @@ class GridOptions(BaseModel):
 
     data_dir: Path | None = _option(None, "folder with one sub-folder per task, and llm_labels/", "Data")
     text_column: str | None = _option(None, "column of a table with the texts (default text)", "Data")
-    gold_column: str | None = _option(
-        None, "column of a table with the gold labels; none if there are no gold labels", "Data"
-    )
+    gold_column: str | None = _option(None, "column of a table with the gold labels; none: there is no gold", "Data")
     label_columns: list[str] | None = _option(None, "columns of a table with noisy labels", "Data")
     no_answer: list[str] | None = _option(None, "values that mean no answer: -1,abstain", "Data")
     uncovered: Literal["uniform", "drop"] = _option("uniform", "texts without weak votes: uniform or drop", "Data")
 
     results: Path = _option(Path("results"), "folder of results (default results)", "Running")
     executor: str = _option(
-        "local", "local, ray[address=auto,gpus=0.25], slurm[partition=gpu,hours=24,gpus=1], my.py", "Running"
+        "local", "local, ray, slurm or my.py; with parameters: ray[gpus=0.25] (`bench list executors`)", "Running"
     )
-    jobs: int = _option(1, "worker processes on this machine", "Running", "<int>", ge=1)
-    processes_per_cell: int = _option(1, "processes (GPUs) that train one cell together", "Running", "<int>", ge=1)
-    timeout: float | None = _option(None, "time limit per cell: 90s, 5m, 2h", "Running", "<time>", gt=0)  # seconds
-    retry: Literal["failed", "none"] = _option(
-        "failed", "whether failed cells are retried: failed (default), none", "Running"
-    )
+    jobs: int = _option(1, "worker processes on this machine", "Running", ge=1)
+    processes_per_cell: int = _option(1, "processes (GPUs) that train one cell together", "Running", ge=1)
+    timeout: float | None = _option(None, "time limit per cell: 90s, 5m, 2h", "Running", gt=0)  # seconds
+    retry: Literal["failed", "none"] = _option("failed", "retry failed cells: failed (default), none", "Running")
     stages: bool = _option(True, "share stages between cells", "Running")
-    track: list[str] | None = _option(None, "tensorboard,wandb,mlflow: curves of every cell", "Running")
+    track: list[str] | None = _option(None, "curves of every cell: tensorboard,wandb,mlflow", "Running")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -133,15 +127,15 @@ class GridOptions(BaseModel):
 
 def names_in(panel: str) -> frozenset[str]:
     """The options under one heading of the help: Grid, Training recipe, Data or Running."""
-    about = {name: field.json_schema_extra for name, field in GridOptions.model_fields.items()}
-    return frozenset(name for name, extra in about.items() if isinstance(extra, dict) and extra["panel"] == panel)
+    fields = GridOptions.model_fields.items()
+    return frozenset(name for name, field in fields if field.json_schema_extra == {"panel": panel})
 
 
 LISTS = frozenset(name for name, field in GridOptions.model_fields.items() if "list[" in str(field.annotation))
 RECIPE_OPTIONS = tuple(
     name
     for name in GridOptions.model_fields
-    if name in names_in("Training recipe") and name not in ("max_length", "pooling", "precision")
+    if name in names_in("Training recipe") - {"max_length", "pooling", "precision"}
 )
 RUNNING_OPTIONS = names_in("Running")
 """Options that say where and how cells run, and change no number."""
@@ -209,34 +203,32 @@ def load_options(given: Mapping[str, Any], config: Path | None = None, preset: s
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    file = f"configuration file '{path}'"
     try:
         raw = load_words(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"configuration file '{path}' does not exist") from None
+        raise UsageError(f"{file} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"configuration file '{path}' cannot be read: {error}") from None
+        raise UsageError(f"{file} cannot be read: {error}") from None
     except NOT_YAML as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         own = str(error) if isinstance(error, ValueError) else ""
-        problem = getattr(error, "problem", None) or own or "not YAML"
-        raise UsageError(f"configuration file '{path}'{line}: {problem}") from None
+        raise UsageError(f"{file}{line}: {getattr(error, 'problem', None) or own or 'not YAML'}") from None
     if raw is None:
         return {}
     if not isinstance(raw, dict):
-        raise UsageError(
-            f"configuration file '{path}' must hold `option: value` lines, it holds a {type(raw).__name__}"
-        )
+        raise UsageError(f"{file} must hold `option: value` lines, it holds a {type(raw).__name__}")
     values = {}
     for key, value in raw.items():
         name = shown(key).strip("'").replace("-", "_")
         if name in values:
-            raise UsageError(f"configuration file '{path}': {name} is given twice, with a dash and an underscore")
+            raise UsageError(f"{file}: {name} is given twice, with a dash and an underscore")
         if name not in GridOptions.model_fields:
             close = difflib.get_close_matches(name, GridOptions.model_fields, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(GridOptions.model_fields)}"
-            raise UsageError(f"configuration file '{path}': unknown option '{name}': {hint}")
+            raise UsageError(f"{file}: unknown option '{name}': {hint}")
         if name in ("data_dir", "results") and value is not None and not isinstance(value, str):
-            raise UsageError(f"configuration file '{path}': {key} must be a path, it is {shown(value)}")
+            raise UsageError(f"{file}: {key} must be a path, it is {shown(value)}")
         values[name] = value
     return values

@@ -47,7 +47,7 @@ def opened(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -
     if on_gold:
         if task.gold.train is None:
             raise Skip(
-                f"{method.name} trains on gold labels, and the train split of this task has none: "
+                f"{method.name} trains on gold labels, and the train split of {task.name} has none: "
                 f"leave {method.name} out"
             )
         train = task.gold.train

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from bench.store.records import read_arrays
 from tests.command import files_under
-from tests.conftest import records, review_rows, write_csv
+from tests.conftest import application, records, review_rows, write_csv
 
 
 @pytest.fixture
@@ -358,13 +358,22 @@ def test_check_passes_a_good_method_and_names_what_a_bad_one_breaks(bench, insta
     assert "float64" in answer.stdout
 
 
-def test_help_names_every_command_and_every_option_its_variable(bench):
-    text = bench("--help").stdout
-    for command in ("run", "report", "status", "label", "list", "show", "check", "doctor"):
-        assert re.search(rf"\b{command}\b", text)
-    options = bench("run", "--help").stdout
-    for name in ("METHODS", "LLMS", "TASKS", "SEEDS", "CONFIG", "PRESET", "RESULTS", "DATA_DIR", "EPOCHS"):
-        assert f"BENCH_{name}" in options
+def test_help_names_every_command_in_the_order_of_use_and_how_options_become_variables(bench):
+    found = re.findall(r"^│ (\w+) ", bench("--help").stdout, re.M)
+    commands = "run", "status", "report", "show", "label", "labels", "list", "doctor", "check", "prune", "pack"
+    assert sorted(found) == sorted(commands)
+    assert found[:9] == list(commands[:9])
+    text = " ".join(bench("run", "--help").stdout.split())
+    assert "Every option is also a variable (--batch-size: BENCH_BATCH_SIZE) and a key of the file" in text
+
+
+def test_every_option_of_a_run_has_the_variable_that_the_help_tells_of():
+    import typer.main
+
+    command = typer.main.get_command(application()).commands["run"]
+    own = {"dry_run", "force", "worker", "help"}
+    for each in command.params:
+        assert each.name in own or each.envvar == f"BENCH_{each.name.upper()}", each.name
 
 
 def test_results_can_be_moved_and_read_elsewhere(run, bench):

@@ -30,7 +30,7 @@ def test_a_real_local_model_makes_a_set_that_a_run_and_a_study_use(bench, tmp_pa
     assert made.exit_code == 0, made.stderr
     assert "agreement with gold" in made.stdout
     again = bench(*words, "--out", data / "llm_labels")
-    assert "answers were reused from an earlier run" in again.stdout
+    assert "reused from an earlier run" in again.stdout
     card = read_card(data / "llm_labels" / "small" / "zero" / "tweets")
     assert (card.labeller, card.prompting, card.calibration in ("contextual", "batch")) == ("small", "zero", True)
     study = bench("labels", "--tasks", "tweets", "--data-dir", data, "--out", "study")

@@ -250,7 +250,9 @@ def test_a_task_chosen_by_its_labels_and_out_of_reach_is_left_out_with_a_note(mo
 
     monkeypatch.setattr(grid, "_load", load)
     assert grid._load_all(["away", "here"], GridOptions(), notes) == [("here", loaded["here"])]
-    assert notes == ["task away is left out: task away is nowhere"]
+    assert notes == [
+        "left out, since their texts are not available here: away (`bench run --tasks away` says how to get one)"
+    ]
     with pytest.raises(Unavailable, match="task away"):
         grid._load_all(["away"], GridOptions(), [])
     with pytest.raises(Unavailable, match="task away"):

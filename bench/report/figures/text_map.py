@@ -23,9 +23,9 @@ MOST_TEXTS = 800
 MOST_NOISES = 6
 
 HOW_TO = (
-    "No map of the texts is drawn. It needs gold labels of the train texts, and the sentence embeddings that a run "
-    "keeps in the folder `stages` of its results: run without --no-stages, and keep that folder beside `cells`. "
-    "Records older than the map do not hold the labels of train."
+    "No map of the texts is drawn. It needs two things that no record here has both of: gold labels of the train "
+    "texts; and the sentence embeddings that a run keeps in the folder `stages` of its results (run without "
+    "--no-stages, and keep that folder beside `cells`). Records older than the map hold no labels of the train texts."
 )
 
 

@@ -19,7 +19,7 @@ from bench.report.frame import Results, load
 from bench.report.gaps import Gap, find_gaps, gap_sentences
 from bench.report.output import render
 from bench.report.output.folder import write_report
-from bench.report.output.page import html_page, kind_titles
+from bench.report.output.page import TITLE, Page, html_page, kind_titles
 from bench.report.tables.against import against_sentences, against_tables
 from bench.report.tables.base import Context, ReportTable, problem, report_tables
 from bench.report.tables.blocks import Block, blocks, check_baseline
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("md", "latex", "csv", "html", "figures")
 """What can be asked for; `cells.parquet` and `cells.csv` are always written."""
-
-TITLE = "Noisy-label benchmark"
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def _build(read: Results, out: Path, formats, baseline: str, rule: str, publishe
     if published is not None:
         lead += against_sentences(read, parts, published, rule)
     drawn = _draw(read, parts, rule, named, formats, full)
-    files = _files(read, parts, tables, drawn, gaps, lead, formats, rule, out)
+    files = _files(read, parts, tables, drawn, gaps, lead, formats, rule)
     write_report(out, files)
     found = words.counts(read)
     return ReportSummary(
@@ -255,7 +253,6 @@ def _files(
     lead: list[str],
     formats: Collection[str],
     rule: str,
-    out: Path,
 ) -> dict[str, bytes]:
     """The content of every file by its path below the report folder; the page last."""
     files = _tidy_files(read.cells)
@@ -276,7 +273,8 @@ def _files(
         files["report.md"] = render.markdown_document(TITLE, lead, list(tables), sections, shown).encode()
     if "html" in formats:
         vector = [(plan, made["svg"]) for plan, made in drawn]
-        files["index.html"] = html_page(read, parts, tables, vector, gaps, lead, rule, out).encode()
+        page = Page(read, parts, gaps, [], lead[1:], rule)
+        files["index.html"] = html_page(page, tables, vector).encode()
     return files
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, averages, common_columns
@@ -11,6 +11,15 @@ from bench.report.tables.significance import corrected_p
 
 if TYPE_CHECKING:
     from bench.report.frame import Results
+
+
+class Answer(NamedTuple):
+    """One of the lines that a report begins with: the best method on one kind of noise."""
+
+    title: str
+    best: str
+    gains: list[tuple[str, str]]  # what it gains over the baseline: the rule and the number
+    sure: str
 
 
 def counts(results: Results) -> dict[str, int]:
@@ -24,7 +33,8 @@ def counts(results: Results) -> dict[str, int]:
 def count_sentence(results: Results) -> str:
     """E.g. `122 cells read: 117 done, 1 failed, 4 skipped. 2 files are not readable records and were left out.`"""
     found = counts(results)
-    listed = ", ".join(f"{found[name]} {name}" for name in ("done", "failed", "skipped") if found[name])
+    listed = ", ".join(f"{found[name]:,} {name}" for name in ("done", "failed", "skipped") if found[name])
+    listed = "all done" if found["done"] == len(results.cells) else listed
     text = f"{_plural(len(results.cells), 'cell')} read: {listed}."
     if found["damaged"]:
         verb = "is not a readable record and was" if found["damaged"] == 1 else "are not readable records and were"

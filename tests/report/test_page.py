@@ -130,12 +130,13 @@ addEventListener("load", () => {
   table.querySelector("button.number").click();
   out.dialog = document.getElementById("cells").open;
   out.articles = document.querySelectorAll("#cells article").length;
-  out.command = document.querySelector("#cells code").textContent;
-  out.link = document.querySelector("#cells a").href;
+  out.command = document.querySelector("#cells .command code").textContent;
+  out.record = document.querySelector("#cells p code").textContent;
   document.getElementById("cells").close();
   const kind = document.querySelector("select[name=kind]");
   kind.value = "cost"; kind.dispatchEvent(new Event("input", { bubbles: true }));
-  const shown = [...document.querySelectorAll(".block")].filter((block) => !block.hidden);
+  const shown = [...document.querySelectorAll("main .block")].filter((block) => !block.hidden);
+  out.folds = [...document.querySelectorAll("details.fold")].filter((fold) => fold.open).map((fold) => fold.id);
   out.kinds = [...new Set(shown.map((block) => block.dataset.kind))];
   kind.value = ""; kind.dispatchEvent(new Event("input", { bubbles: true }));
   const noise = document.querySelector("select[name=noise]");
@@ -146,9 +147,24 @@ addEventListener("load", () => {
   const heads = [...table.tHead.rows[1].cells].filter((head) => !head.hidden);
   out.columns = heads.map((head) => head.querySelector("button").textContent);
   out.values = [...table.tBodies[0].rows[0].cells].filter((cell) => !cell.hidden).length;
-  out.span = table.tHead.rows[0].cells[1].colSpan;
+  const group = table.tHead.querySelector(".group");
+  out.span = group.colSpan;
   narrowTo("");
-  out.spanAgain = table.tHead.rows[0].cells[1].colSpan;
+  out.spanAgain = group.colSpan;
+  const faces = [...table.closest(".block").querySelectorAll(".face")];
+  const inSight = () => faces.map((face) => getComputedStyle(face).display !== "none");
+  out.faces = [inSight()];
+  table.closest(".block").querySelectorAll(".toggle input")[1].click();
+  out.faces.push(inSight());
+  table.closest(".block").querySelectorAll(".toggle input")[0].click();
+  const box = table.closest(".scroll");
+  const left = (column) => [...table.tBodies[0].rows[0].cells].at(column).getBoundingClientRect().left;
+  const places = () => [0, 1, -1].map(left);
+  box.style.width = "320px";
+  const before = places();
+  box.scrollLeft = 60;
+  out.moved = places().map((place, i) => Math.round(before[i] - place));
+  box.style.width = "";
   const colour = (element, name) => getComputedStyle(element)[name].match(/[\d.]+/g).map(Number);
   out.ink = colour(document.body, "color");
   out.paper = colour(document.body, "backgroundColor");
@@ -202,18 +218,21 @@ def test_in_a_browser_the_page_runs_without_console_errors(built):
 @needs_browser
 def test_in_a_browser_tables_sort_filter_and_open_their_cells(page, built, tmp_path):
     out = outcome_of(page, tmp_path, "--window-size=1200,900")
-    assert out["before"] == ["plain", "co-teaching"]
+    assert out["before"] == ["co-teaching", "plain"], "by their average"
     assert out["descending"] == out["ascending"][::-1] == ["co-teaching", "plain"]
     assert out["byName"] == ["co-teaching", "plain"]
     assert out["references"] == ["oracle", "labeller itself (test)"]
     assert out["dialog"]
-    assert out["articles"] == 3
+    assert out["articles"] == 6, "two columns of three seeds"
     assert out["command"].startswith("bench run")
-    assert out["link"].endswith(".json")
+    assert re.fullmatch(r"cells/trec/.*/seed-\d-[0-9a-f]{12}\.json", out["record"])
     assert out["kinds"] == ["cost"]
+    assert out["folds"] == ["g-cost-and-provenance"]
+    assert out["faces"] == [[True, False], [False, True]], "accuracy, then the calibration error"
+    assert out["moved"] == [0, 0, 60], "the methods and their average stay in sight"
     assert out["methods"] == ["co-teaching"]
     assert out["found"] == 3
-    assert out["columns"] == ["method", "sn@0.3", "average", "vs plain"]
+    assert out["columns"] == ["method", "average", "vs plain", "sn@0.3"]
     assert (out["values"], out["span"], out["spanAgain"]) == (4, 1, 2)
     assert not out["wide"]
 

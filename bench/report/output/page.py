@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
 from bench.report import words
 from bench.report.figures.collect import Plan
 from bench.report.frame import Results
 from bench.report.gaps import Gap
+from bench.report.output.cards import grouped
 from bench.report.tables.base import table_kinds
 from bench.report.tables.blocks import Block
 from bench.report.tables.entries import BOLD_TEXT, RULE_TEXT
 from bench.report.tables.model import Table, parts
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+TITLE = "Noisy-label benchmark"
+FIRST = "kinds"
+"""The kind of the figure that stands beside the answers."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,6 +33,7 @@ COLOURS = {"#1b1f24": "var(--ink)", "#d8dde3": "var(--line)", "#ffffff": "var(--
 """Colours of the figures' style file that follow the page's light or dark mode."""
 
 FIGURE_KINDS = {
+    FIRST: "gain by kind of noise",
     "pareto": "accuracy against cost",
     "improvement": "gain by noise rate",
     "reliability": "reliability",
@@ -38,60 +46,94 @@ FIGURE_KINDS = {
 """Kinds of figures, and of the tables of published numbers, by the names that the page shows; see `kind_titles`."""
 
 CELL_FIELDS = ("cell", "status", "task", "noise", "method_label", "setup", "seed", "record", "command", "reason")
-SHARED_FIELDS = ("status", "task", "noise", "method_label", "setup", "reason")
+SHARED_FIELDS = ("status", "task", "noise", "method_label", "setup", "reason", "texts")
 """Fields with few different values: the page stores each value once."""
 
 
-def html_page(
-    results: Results,
-    blocks: Sequence[Block],
-    tables: Sequence[Table],
-    figures: Sequence[tuple[Plan, bytes]],
-    gaps: Sequence[Gap],
-    lead: Sequence[str],
-    rule: str,
-    out: Path,
-) -> str:
-    """The page as text. `figures` are plans with their SVG; record links are relative to `out`."""
+@dataclass(frozen=True)
+class Page:
+    """What the page shows beside the tables and figures."""
+
+    results: Results
+    blocks: Sequence[Block]
+    gaps: Sequence[Gap]
+    answers: Sequence[tuple[str, Sequence[words.Answer]]]  # by set-up: the lines that stand first
+    lead: Sequence[str]  # further sentences at the top
+    rule: str
+    texts: Mapping[tuple[str, str, str], str] = field(default_factory=dict)  # set-up, task, noise -> link to its texts
+
+
+def environment():
+    """The Jinja environment of the pages: every text is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    made.filters["groupby_reference"] = lambda rows: [
+        (reference, found)
+        for reference in (False, True)
+        if (found := [row for row in rows if (row.kind == "reference") == reference])
+    ]
+    made.globals["style"] = asset("page.css")
+    return made
+
+
+def asset(name: str) -> Markup:
+    """A style sheet or script of the pages."""
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["groupby_reference"] = lambda rows: [
-        (reference, [row for row in rows if (row.kind == "reference") == reference])
-        for reference in (False, True)
-        if any((row.kind == "reference") == reference for row in rows)
-    ]
-    script = (TEMPLATES / "page.js").read_text("utf-8").strip()
+    return Markup((TEMPLATES / name).read_text("utf-8").strip())
+
+
+def html_page(page: Page, tables: Sequence[Table], figures: Sequence[tuple[Plan, bytes]]) -> str:
+    """The page as text. `figures` are plans with their SVG."""
+    from markupsafe import Markup
+
+    results, script = page.results, asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     position = {cell: index for index, cell in enumerate(results.cells["cell"])}
-    return environment.get_template("page.html.j2").render(
-        title="Noisy-label benchmark",
-        style=Markup((TEMPLATES / "page.css").read_text("utf-8")),
-        script=Markup(script),
-        script_digest=digest,
-        lead=lead,
-        said_once=(RULE_TEXT[rule], BOLD_TEXT),
-        tiles=words.counts(results),
-        setups=[block.setup for block in blocks],
-        tasks=sorted({task for block in blocks for task in block.tasks()}),
-        noises=list(dict.fromkeys(noise for block in blocks for noise in block.noises())),
-        kinds=_kinds(tables, figures),
-        tables=[(table, _anchor(table.name)) for table in tables],
-        figures=[
-            (plan, Markup(inline_svg(svg.decode(), f"f{index}-", plan.title)))
-            for index, (plan, svg) in enumerate(figures)
-        ],
-        gaps=gaps,
-        notes=results.notes,
-        damaged=[(_below(each.path, results.folder), each.why) for each in results.damaged],
-        parts=parts,
-        indices=lambda cells: " ".join(str(position[cell]) for cell in cells),
-        data=_cell_data(results, rule),
-        record_base=_record_base(results.folder, out),
+    drawn = [
+        (plan, Markup(inline_svg(svg.decode(), f"f{index}-", plan.title))) for index, (plan, svg) in enumerate(figures)
+    ]
+    main, groups = grouped(tables)
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            title=TITLE,
+            script=script,
+            script_digest=digest,
+            count=words.count_sentence(results),
+            answers=page.answers,
+            lead=page.lead,
+            said_once=(RULE_TEXT[page.rule], BOLD_TEXT),
+            setups=[block.setup for block in page.blocks],
+            tasks=sorted({task for block in page.blocks for task in block.tasks()}),
+            noises=list(dict.fromkeys(noise for block in page.blocks for noise in block.noises())),
+            kinds=_kinds(tables, figures),
+            main=main,
+            groups=groups,
+            first_figures={plan.setup: (plan, svg) for plan, svg in drawn if plan.kind == FIRST},
+            figures=[(plan, svg) for plan, svg in drawn if not plan.task and plan.kind != FIRST],
+            by_task=_by_task(drawn),
+            gaps=page.gaps,
+            notes=results.notes,
+            damaged=[(_below(each.path, results.folder), each.why) for each in results.damaged],
+            parts=parts,
+            natural=natural_width,
+            indices=lambda cells: " ".join(str(position[cell]) for cell in cells),
+            data=_cell_data(page),
+            texts_link=lambda setup, head: page.texts.get((setup, head.task, head.noise), ""),
+            texts_page=next(iter(page.texts.values()), "").partition("#")[0],
+        )
     )
+
+
+def _by_task(drawn: Sequence[tuple[Plan, Markup]]) -> dict[str, list[tuple[Plan, Markup]]]:
+    found: dict[str, list] = {}
+    for plan, svg in drawn:
+        if plan.task:
+            found.setdefault(plan.task, []).append((plan, svg))
+    return found
 
 
 def _kinds(tables: Sequence[Table], figures: Sequence[tuple[Plan, bytes]]) -> dict[str, str]:
@@ -113,31 +155,21 @@ def _below(path: Path, folder: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def _record_base(folder: Path, out: Path) -> str:
-    """The relative URL of the results folder as seen from the page; empty if it has none (another drive)."""
-    try:
-        relative = os.path.relpath(folder, out)
-    except ValueError:
-        return ""
-    return quote(Path(relative).as_posix(), safe="/.") + "/"
-
-
-def _anchor(name: str) -> str:
-    return "t-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def _cell_data(results: Results, rule: str) -> dict[str, Any]:
+def _cell_data(page: Page) -> dict[str, Any]:
     """The cells for the page's script: columns of equal length; shared fields as positions in `values`."""
+    cells = page.results.cells
     data: dict[str, Any] = {"values": {}}
-    for name in CELL_FIELDS:
-        column = [None if value != value else value for value in results.cells[name].tolist()]
+    columns = {name: [None if value != value else value for value in cells[name].tolist()] for name in CELL_FIELDS}
+    places = zip(*(columns[name] for name in ("setup", "task", "noise")), strict=True)
+    columns["texts"] = [page.texts.get(place, "") for place in places]
+    for name, column in columns.items():
         if name in SHARED_FIELDS:
             values = {value: index for index, value in enumerate(dict.fromkeys(column))}
             data["values"][name] = list(values)
             column = [values[value] for value in column]
         data[name] = column
     for metric in ("accuracy", "ece"):
-        column = (100 * results.cells[f"{metric}_{rule}"]).round(2).tolist()
+        column = (100 * cells[f"{metric}_{page.rule}"]).round(2).tolist()
         data[metric] = [None if value != value else value for value in column]
     return data
 
@@ -162,3 +194,8 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
     opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
     size = f'style="--natural: {width:.0f}px" role="img" aria-label="{escape(label)}"'
     return f"<svg {size}{opening.removeprefix('<svg')}>{rest}"
+
+
+def natural_width(svg: str) -> str:
+    """The width that `inline_svg` gave a figure, in pixels."""
+    return svg.partition("--natural: ")[2].partition('"')[0]

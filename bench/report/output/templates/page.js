@@ -1,7 +1,6 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("cell-data").textContent);
-  const base = JSON.parse(document.getElementById("record-base").textContent);
   const total = data.cell.length;
   const field = (name, i) => (data.values[name] ? data.values[name][data[name][i]] : data[name][i]);
   const make = (tag, text, attributes = {}) => {
@@ -21,9 +20,9 @@
     const scores = data.accuracy[i] === null ? "" : ` · accuracy ${percent(data.accuracy[i])} % · ECE ${percent(data.ece[i])} %`;
     article.append(make("p", `${field("task", i)} · ${field("noise", i)} · ${field("method_label", i)} · ${field("setup", i)} · seed ${data.seed[i]}`));
     article.append(make("p", `${field("status", i)}${scores}${field("reason", i) ? ` · ${field("reason", i)}` : ""}`));
-    const line = make("p", "record ");
-    const link = make("a", data.record[i], { href: base + data.record[i].split("/").map(encodeURIComponent).join("/") });
-    line.append(link, ` · cell ${data.cell[i]}`);
+    const line = make("p", `cell ${data.cell[i]} · record `);
+    line.append(make("code", data.record[i]));
+    if (field("texts", i)) line.append(" · ", make("a", "its texts", { href: field("texts", i) }));
     article.append(line);
     if (data.command[i]) {
       const command = make("div", undefined, { class: "command" });
@@ -85,7 +84,7 @@
   const form = document.querySelector(".filters");
   form.addEventListener("submit", (event) => event.preventDefault());
   const differs = (element, wanted, names) =>
-    names.some((name) => wanted[name] && element.dataset[name] && element.dataset[name] !== wanted[name]);
+    names.some((name) => wanted[name] && element.dataset[name] && !(name === "kind" ? element.dataset.kind.split(" ") : [element.dataset[name]]).includes(wanted[name]));
   const narrow = (table, wanted) => {
     const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
     const hidden = heads.map((head) => differs(head, wanted, ["task", "noise"]));
@@ -104,19 +103,25 @@
     }
     return heads.some((head, i) => !hidden[i] && (head.dataset.task || head.dataset.noise));
   };
+  const folds = [...document.querySelectorAll("details.fold")];
   const filter = () => {
     const wanted = Object.fromEntries(new FormData(form));
-    for (const block of document.querySelectorAll(".block")) {
+    for (const block of document.querySelectorAll("main .block")) {
       block.hidden = differs(block, wanted, ["setup", "task", "kind", "noise"]);
-      const table = block.querySelector("table.sortable");
-      if (table) {
+      for (const table of block.querySelectorAll("table.sortable")) {
         const narrowed = table.querySelector("thead [data-noise]") !== null;
         if (!narrow(table, wanted) && narrowed) block.hidden = true;
       }
+      const face = wanted.kind && block.querySelector(`.toggle input[data-kind="${CSS.escape(wanted.kind)}"]`);
+      if (face) face.checked = true;
     }
     const part = wanted.method.trim().toLowerCase();
     for (const row of document.querySelectorAll("table.sortable tbody tr")) {
       row.hidden = part !== "" && !row.cells[0].dataset.value.toLowerCase().includes(part);
+    }
+    for (const fold of folds) {
+      fold.hidden = !fold.querySelector(".block:not([hidden])");
+      if (wanted.kind) fold.open = !fold.hidden;
     }
   };
   form.addEventListener("input", filter);
@@ -153,4 +158,15 @@
   find.addEventListener("input", search);
   more.addEventListener("click", extend);
   search();
+
+  // Served by `bench report --serve`: load the page anew when it was made anew, unless its reader is in the middle of something.
+  if (document.documentElement.hasAttribute("data-follow")) {
+    let known;
+    setInterval(async () => {
+      const reply = await fetch(location.pathname, { method: "HEAD", cache: "no-store" }).catch(() => null);
+      const made = reply && reply.headers.get("Last-Modified");
+      if (known && made && made !== known && !dialog.open) location.reload();
+      known = known || made;
+    }, 2000);
+  }
 })();

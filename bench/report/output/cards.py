@@ -1,0 +1,129 @@
+"""How the page lays out tables: the average first, rows by it, a card with a face per metric, groups of cards."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from bench.report.tables.base import SHOWN
+from bench.report.tables.model import Table
+from bench.store.metrics import METRICS
+
+GROUPS = {
+    "Accuracy": ("accuracy", "ece", "gain", "selection", "against"),
+    "Calibration": ("calibration",),
+    "Significance": ("significance", "ranks", "wins"),
+    "Cost and provenance": ("cost",),
+}
+"""The groups of tables in the order of the page, each with its kinds; other kinds come last, as `Other tables`."""
+
+
+class Span(NamedTuple):
+    """Neighbouring columns under one head; `lead` is the column that stays in sight beside the methods."""
+
+    name: str
+    width: int
+    lead: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Face:
+    """One table as the page shows it."""
+
+    table: Table
+    label: str  # what a card of several faces calls it
+    lead: bool  # its first column is the average, and stays in sight
+
+    @property
+    def spans(self) -> list[Span]:
+        """The groups above its columns; none where no column has one."""
+        if not any(head.group for head in self.table.heads):
+            return []
+        keyed = groupby(enumerate(self.table.heads), key=lambda each: (self.lead and each[0] == 0, each[1].group))
+        return [Span(group, len(list(found)), lead) for (lead, group), found in keyed]
+
+    @property
+    def starts(self) -> set[int]:
+        """The columns at which a group of columns begins."""
+        found, at = set(), 0
+        for span in self.spans:
+            found.add(at)
+            at += span.width
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A table, or the same table by several metrics, of which one is shown at a time."""
+
+    faces: list[Face]
+    anchor: str
+
+    @property
+    def first(self) -> Table:
+        """The table that is shown at first."""
+        return self.faces[0].table
+
+    @property
+    def kinds(self) -> str:
+        """The kinds of its tables."""
+        return " ".join(dict.fromkeys(face.table.kind for face in self.faces))
+
+
+class Group(NamedTuple):
+    """Cards that are folded away together."""
+
+    title: str
+    anchor: str
+    cards: list[Card]
+
+
+def grouped(tables: Sequence[Table]) -> tuple[list[Card], list[Group]]:
+    """The first result table of each set-up, which is always in sight, and the groups of all the others."""
+    cards = list(_cards(tables))
+    main = list({card.first.setup: card for card in reversed(cards) if card.first.kind == "accuracy"}.values())[::-1]
+    place = {kind: title for title, kinds in GROUPS.items() for kind in kinds}
+    found: dict[str, list[Card]] = {title: [] for title in [*GROUPS, "Other tables"]}
+    for card in cards:
+        if card not in main:
+            found[place.get(card.first.kind, "Other tables")].append(card)
+    return main, [Group(title, anchor("g", title), some) for title, some in found.items() if some]
+
+
+def _cards(tables: Sequence[Table]) -> Iterator[Card]:
+    """One card per table; tables that differ in the metric alone share one."""
+    pairs: dict[str, list[Face]] = {}
+    for table in tables:
+        metric = next((each for each in SHOWN if re.search(rf"\b{each}\b", table.name)), "")
+        bare = re.sub(rf"\b{metric}-", "", table.name, count=1) if metric else table.name
+        pairs.setdefault(bare, []).append(arranged(table, METRICS[metric].short if metric else ""))
+    for faces in pairs.values():
+        yield Card(faces, anchor("t", faces[0].table.name))
+
+
+def arranged(table: Table, label: str = "") -> Face:
+    """A table with the columns over several tasks first, and the rows of its competing methods by the first of them."""
+    order = sorted(range(len(table.heads)), key=lambda at: bool(table.heads[at].task or table.heads[at].noise))
+    lead = 0 < sum(not (head.task or head.noise) for head in table.heads) < len(table.heads)
+    if lead and all(row.entries[order[0]].signed or row.entries[order[0]].state != "value" for row in table.rows):
+        lead, order = False, list(range(len(table.heads)))  # a difference alone: it has no average before it
+    rows = table.rows
+    if lead or table.kind in SHOWN:
+        sign = -1 if table.higher_is_better else 1
+        key = [(row.kind == "reference", _missing(row.entries[order[0]].mean, sign)) for row in rows]
+        rows = tuple(rows[at] for at in sorted(range(len(rows)), key=key.__getitem__))
+    heads = tuple(table.heads[at] for at in order)
+    rows = tuple(dataclasses.replace(row, entries=tuple(row.entries[at] for at in order)) for row in rows)
+    return Face(dataclasses.replace(table, heads=heads, rows=rows), label, lead)
+
+
+def _missing(mean: float, sign: int) -> tuple[bool, float]:
+    return mean != mean, sign * mean if mean == mean else 0.0
+
+
+def anchor(prefix: str, name: str) -> str:
+    """An id of the page."""
+    return f"{prefix}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}"

@@ -81,7 +81,7 @@ def _encoders() -> Iterator[Fact]:
 def _data(data_dir: Path | None) -> Iterator[Fact]:
     from bench.data.load import load_task
     from bench.data.tasks import known
-    from bench.noise.draw import labellers
+    from bench.noise.label_sets import labellers
 
     if data_dir is not None and not data_dir.is_dir():
         yield Fact("missing", "data folder", f"'{data_dir}' does not exist: name another with --data-dir")

@@ -63,7 +63,7 @@ def methods(data_dir: Path | None = None) -> Rows:
 
 def llms(data_dir: Path | None = None) -> Rows:
     """Every labeller with label sets, and for which tasks."""
-    from bench.noise.draw import labellers
+    from bench.noise.label_sets import labellers
 
     rows = [
         (name, prompting, ", ".join(task for found, task in pairs if found == prompting))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from rich.filesize import decimal
 from typer import Argument, Option
 
-from bench.cli.prune import shown
 from bench.cli.shell import app, count, err, friendly, say
 
 
@@ -40,8 +40,8 @@ def pack(
     if undo:
         line = f"{cells} of {done.path} in {results}, {done.moved} of them laid out now; the pack is removed"
     else:
-        loose = "" if out_file else f"; {done.moved} of them were loose, {shown(done.freed)}"
-        line = f"{cells} in {done.path}, {shown(done.size)}{loose}"
+        loose = "" if out_file else f"; {done.moved} of them were loose, {decimal(done.freed)}"
+        line = f"{cells} in {done.path}, {decimal(done.size)}{loose}"
     if done.running:
         line += f"; {done.running} left loose, because they are running"
     if done.twice:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
+from rich.filesize import decimal
 from rich.markup import escape
 from typer import Option
 
 from bench.cli.options import Results
 from bench.cli.shell import app, friendly, out
-
-SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 @app.command()
@@ -31,23 +31,17 @@ def prune(
 
     done = remove(results or Path("results"), None if max_size is None else size_of(max_size), dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
-    for line in done.sentences(verb, shown):
+    for line in done.sentences(verb, decimal):
         out.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def size_of(text: str) -> int:
     """Bytes from 500MB or 20GB. Raises UsageError."""
-    import re
+    from pydantic import ByteSize, TypeAdapter, ValidationError
 
     from bench.core.errors import UsageError
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B)", text.strip().upper())
-    if not found:
-        raise UsageError(f"--max-size '{text}': write a number with its unit, like 500MB or 20GB")
-    return int(float(found[1]) * SIZES[found[2]])
-
-
-def shown(size: int) -> str:
-    """Bytes for people."""
-    unit = next((unit for unit in reversed(SIZES) if size >= SIZES[unit]), "B")
-    return f"{size / SIZES[unit]:.3g} {unit}"
+    with contextlib.suppress(ValidationError):
+        if text.strip()[-1:].isalpha():  # a number without its unit is more likely a slip than a few bytes
+            return int(TypeAdapter(ByteSize).validate_python(text))
+    raise UsageError(f"--max-size '{text}': write a number with its unit, like 500MB or 20GB")

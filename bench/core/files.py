@@ -20,36 +20,44 @@ def slug(text: str) -> str:
     return safe[:80]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` under a unique temporary name in the same folder, flush to disk, rename. Raises OSError."""
-    with prepared(path, data) as put:
+Content = bytes | Callable[[Path], object]
+"""What a file will hold, or a function that writes it to a path."""
+
+
+def write_atomically(path: Path, content: Content) -> None:
+    """Write under a unique temporary name in the same folder, flush to disk, rename. Raises OSError."""
+    with prepared(path, content) as put:
         put()
 
 
 @contextlib.contextmanager
-def prepared(path: Path, data: bytes) -> Iterator[Callable[[], None]]:
-    """`data` on disk beside `path` under a temporary name; the function yielded renames it. Raises OSError."""
-    handle, temporary = _temporary(path)
+def prepared(path: Path, content: Content) -> Iterator[Callable[[], None]]:
+    """`content` on disk beside `path` under a temporary name; the function yielded renames it. Raises OSError."""
+    temporary = _temporary(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            content(temporary)
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        temporary.chmod(0o644)
         yield lambda: os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _temporary(path: Path, attempts: int = 5) -> tuple[int, str]:
-    """A new file beside `path`, open; its folder is made. Packing may remove an empty folder just then."""
+def _temporary(path: Path, attempts: int = 5) -> Path:
+    """A new file beside `path`, whose folder is made. Packing may remove an empty folder just then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except FileNotFoundError:
         if attempts == 1:
             raise
         return _temporary(path, attempts - 1)
+    os.close(handle)
+    return Path(name)
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
 from bench.core.errors import UsageError, first_problem, is_unicode, resolve, shown
 from bench.core.plain_yaml import NOT_YAML, load_words
@@ -33,10 +33,8 @@ def _recipe(name: str) -> Any:
     return _option(None, f"{field.description}; default {field.default:g}{frozen}", "Training recipe")
 
 
-class GridOptions(BaseModel):
+class GridOptions(BaseModel, extra="forbid"):
     """A grid: LLMs x tasks x methods x seeds x encoders, and how to train. YAML keys equal these names."""
-
-    model_config = ConfigDict(extra="forbid")
 
     methods: list[str] = _option(["plain"], "plain, co-teaching, sidyp[num_samples=8], plain+ts, my.py")
     tasks: list[str] | None = _option(None, "tasks, or paths of CSV/JSONL files and WRENCH folders")

@@ -1,9 +1,9 @@
 """Where noisy labels come from: an LLM's label set, weak votes, a user's column, synthetic noise, ensembles.
 
-`parse_noise` and `sources_for` name the sources of a task, `covered` narrows the task to the texts that a label set
-covers, `draw` gives the labels. Everything random is seeded by named axes (task, source, seed, split): all methods
-of a cell see the same labels, and one split's draw never shifts another's. Besides scoring, only this module may
-look at gold labels.
+`bench.noise.select` names the sources of a task, `covered` narrows the task to the texts that a label set covers, and
+`draw` gives the labels. Everything random is seeded by named axes (task, source, seed, split): all methods of a cell
+see the same labels, and one split's draw never shifts another's. Besides scoring, only this module may look at gold
+labels.
 """
 
 from __future__ import annotations
@@ -13,28 +13,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from bench.core.errors import Skip, Unavailable, UsageError, unknown
+from bench.core.errors import Skip, UsageError, unknown
 from bench.core.seeds import named_generator
 from bench.data.task import SPLITS, TaskData, limit_task, restrict
-from bench.noise.facts import NoisyLabels, noise_facts, wrong_share
-from bench.noise.label_sets import LabelSetRef, labellers, labelling_cost, read_labels
-from bench.noise.select import NoiseSource, parse_noise, sources_for, why_not
+from bench.noise.facts import NoisyLabels
+from bench.noise.label_sets import LabelSetRef, labelling_cost, read_labels
+from bench.noise.select import NoiseSource, why_not
 from bench.noise.synthetic.base import Drawn, Rng
 from bench.noise.votes import majority_vote
-
-__all__ = [
-    "NoiseSource",
-    "NoisyLabels",
-    "covered",
-    "draw",
-    "labellers",
-    "no_answer_share",
-    "noise_facts",
-    "parse_noise",
-    "sources_for",
-    "why_not",
-    "wrong_share",
-]
 
 UNCOVERED = ("uniform", "drop")
 Embeddings = Callable[[], Mapping[str, np.ndarray]]
@@ -168,11 +154,7 @@ def _dawid_skene(answers: Mapping[str, np.ndarray], num_classes: int) -> dict[st
     Train and valid are fitted together, test by itself, so that no test answer can reach a train label.
     """
     import pandas
-
-    try:
-        from crowdkit.aggregation import DawidSkene
-    except ImportError:
-        raise Unavailable("dawid-skene(...) needs the package crowd-kit: pip install crowd-kit") from None
+    from crowdkit.aggregation import DawidSkene
 
     n_train = len(answers["train"])
     fits = {"both": np.concatenate([answers["train"], answers["valid"]])}

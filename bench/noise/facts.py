@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.data.task import Gold
 from bench.noise.select import NoiseSource
-from bench.store.records import NoiseFacts, SparseCounts
+from bench.store.parts import NoiseFacts, SparseCounts
 
 
 def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.ndarray | None = None) -> NoiseFacts:

@@ -16,8 +16,9 @@ from bench.noise.facts import NoisyLabels, noise_facts
 from bench.running.contract import files_of, filled_labels, opened, run_method
 from bench.running.data_files import Place, names_of
 from bench.running.scoring import score_steps, train_arrays
+from bench.store.parts import DataFacts
 from bench.store.provenance import code_version, utc_now, versions
-from bench.store.records import DataFacts, Record
+from bench.store.records import Record
 from bench.training import device
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools

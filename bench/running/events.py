@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from bench.store.records import TrainedNoise
+from bench.store.parts import TrainedNoise
 
 if TYPE_CHECKING:
     from bench.grid.cells import Cell
@@ -78,10 +78,8 @@ class Event:
 Listener = Callable[[Event], None]
 
 
-class _Message(BaseModel):
+class _Message(BaseModel, extra="ignore"):
     """One line between processes; what is None is left out."""
-
-    model_config = ConfigDict(extra="ignore")
 
     @property
     def line(self) -> str:

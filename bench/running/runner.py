@@ -189,18 +189,14 @@ class _Unwritable(Exception):
 @contextlib.contextmanager
 def _held(cell: Cell, session: Session) -> Iterator[SoftFileLease | None]:
     """The claim of a cell, held meanwhile, in the first of the processes that work together; None elsewhere."""
-    lease = None
-    if distributed.is_first_process():
-        try:
-            lease = session.claims.take(cell.key.hash)
-        except OSError as error:
-            raise _Unwritable(not_kept(session.results, error)) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        lease = None
+        if distributed.is_first_process():
+            try:
+                lease = stack.enter_context(session.claims.held(cell.key.hash))
+            except OSError as error:
+                raise _Unwritable(not_kept(session.results, error)) from error
         yield lease
-    finally:
-        if lease is not None:
-            with contextlib.suppress(OSError):
-                lease.release()
 
 
 def _tools(cell: Cell, session: Session) -> CellTools:

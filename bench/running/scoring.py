@@ -9,7 +9,7 @@ import numpy as np
 from bench.data.task import Gold
 from bench.store.metrics.base import simplex
 from bench.store.metrics.calibration import expected_calibration_error, reliability_bins
-from bench.store.records import CurvePoint, ScoreSet
+from bench.store.parts import CurvePoint, ScoreSet
 from bench.store.scoring import score
 from methods.base import Predictions
 

@@ -14,6 +14,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -137,6 +138,17 @@ class Claims:
         if held is not None:
             del self._waiting[cell]
         return held
+
+    @contextlib.contextmanager
+    def held(self, cell: str) -> Iterator[SoftFileLease | None]:
+        """The lease of a cell, as `take` gives it, released in the end. Raises OSError."""
+        lease = self.take(cell)
+        try:
+            yield lease
+        finally:
+            if lease is not None:
+                with contextlib.suppress(OSError):
+                    lease.release()
 
     def holder(self, cell: str) -> str | None:
         """Which process runs a cell, for people; writes nothing."""

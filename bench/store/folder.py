@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from bench.store.pack import Pack, open_pack
 
 CELL_DIGITS, LEASE_DIGITS, STAGE_DIGITS = 12, 24, 32
@@ -25,41 +23,14 @@ class ResultsFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-
-    @property
-    def cells(self) -> Path:
-        """The records, and what lies beside them."""
-        return self.path / "cells"
-
-    @property
-    def stages(self) -> Path:
-        """What cells share."""
-        return self.path / "stages"
-
-    @property
-    def claims(self) -> Path:
-        """The leases of cells that run."""
-        return self.path / "claims"
-
-    @property
-    def slurm(self) -> Path:
-        """Jobs and their logs, a folder per submission."""
-        return self.path / "slurm"
-
-    @property
-    def tracking(self) -> Path:
-        """What trackers of curves write."""
-        return self.path / "tracking"
-
-    @property
-    def marker(self) -> Path:
-        """The file that tells the version of the records' format."""
-        return self.path / "format.json"
-
-    @property
-    def packed(self) -> Path:
-        """The pack that `bench pack` writes."""
-        return self.path / "packed.zip"
+        self.cells = self.path / "cells"  # the records, and what lies beside them
+        self.stages = self.path / "stages"  # what cells share
+        self.claims = self.path / "claims"  # the leases of cells that run
+        self.pack_lease = self.claims / "pack.lease"  # held while the folder is packed
+        self.slurm = self.path / "slurm"  # jobs and their logs, a folder per submission
+        self.tracking = self.path / "tracking"  # what trackers of curves write
+        self.marker = self.path / "format.json"  # tells the version of the records' format
+        self.packed = self.path / "packed.zip"  # what `bench pack` writes
 
     @property
     def report(self) -> Path:
@@ -79,11 +50,6 @@ class ResultsFolder:
     def lease_path(self, digest: str) -> Path:
         """Where the lease of a cell lies, by the cell's hash."""
         return self.claims / f"{digest[:LEASE_DIGITS]}.lease"
-
-    @property
-    def pack_lease(self) -> Path:
-        """The lease that is held while the folder is packed."""
-        return self.claims / "pack.lease"
 
     def stage_path(self, name: str, digest: str) -> Path:
         """Where a stage lies, by its hash."""
@@ -155,9 +121,3 @@ def record_bytes(record: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         found = packed(record)
         return found[0].text(found[1]) if found else record.read_bytes()
-
-
-def packed_arrays(record: Path, *names: str) -> dict[str, np.ndarray] | None:
-    """The arrays of a packed record; None where it is loose or has none. Raises UsageError."""
-    found = packed(record)
-    return found[0].arrays(found[1], *names) if found else None

@@ -1,15 +1,14 @@
 """A pack: the records and arrays of many cells in one zip file, checksummed, read a piece at a time, never unpickled.
 
-Cells of one task and noise source share members of at most `CHUNK` cells each: their records one after the other, and
-one member for each name of array, in which equal arrays are held once (bench.store.coding: nothing is rounded). The
-same content always makes the same bytes.
+Cells of one task and noise source share members: their records one after the other, and one member for each name of
+array, in which equal arrays are held once (bench.store.coding: nothing is rounded). `bench.store.pack_writing` makes
+one.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 import json
 import lzma
 import os
@@ -17,28 +16,22 @@ import re
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench.core.errors import UsageError, shown
-from bench.store.coding import Spec, Stored, alike, decode, encode, target
+from bench.store.coding import Spec, decode
 
 FORMAT, VERSION = "noisy-label-bench pack", 1
 MANIFEST = "manifest.json"
-CHUNK = 64
-"""At most this many cells share members: that much is read for the sake of one."""
 MEMORY_BYTES = 1 << 28
 """How much of what was read last stays in memory."""
-SMALL = 1 << 15
-"""Members up to this many bytes are deflated: LZMA has to prepare for much more, which takes its time."""
 LOW = ".low"  # ending of members that hardly compress: deflating them is as good, and much faster
-LONG_AGO = (1980, 1, 1, 0, 0, 0)  # of every member: a pack's bytes do not tell when it was made
 SAFE_NAME = re.compile(r"(?!\.)[A-Za-z0-9@._+=-]{1,120}")  # as bench names files: no separator, no leading dot
-ARRAY_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 TEXTS = (".json", ".traceback.txt")
 
 Arrays = dict[str, np.ndarray]
@@ -62,79 +55,10 @@ class Entry(NamedTuple):
         return found.digest()
 
 
-def packable(stem: str, arrays: Arrays | None) -> str:
-    """Why a cell cannot be packed; "" when it can."""
-    if not _is_safe(stem):
-        return "its path is not one that bench writes"
-    for name, array in (arrays or {}).items():
-        if not ARRAY_NAME.fullmatch(name) or array.dtype.kind not in "biuf":
-            return f"array {shown(name)} of {array.dtype} is not one that bench writes"
-    return ""
-
-
-def _is_safe(stem: str) -> bool:
+def is_safe(stem: str) -> bool:
     """Whether a path leads to where records lie, and nowhere else."""
     parts = stem.split("/")
     return len(parts) == 6 and parts[0] == "cells" and all(SAFE_NAME.fullmatch(part) for part in parts[1:])
-
-
-def write_pack(file: BinaryIO, entries: Iterable[Entry]) -> None:
-    """Write a pack of `entries`, which come in the order of `order`, each `packable`. Raises OSError."""
-    manifest: dict[str, Any] = {"format": FORMAT, "version": VERSION, "members": {}, "chunks": []}
-    with zipfile.ZipFile(file, "w") as archive:
-        for number, cells in enumerate(_chunks(entries)):
-            members, chunk = _encoded(cells)
-            for name, data in members.items():
-                full = f"{number:04d}/{name}"
-                manifest["members"][full] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-                archive.writestr(_member(full, len(data)), data)
-            manifest["chunks"].append(chunk)
-        text = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
-        archive.writestr(_member(MANIFEST, len(text)), text)
-
-
-def order(stem: str) -> tuple[str, ...]:
-    """The order of cells in a pack: that of their folders."""
-    return tuple(stem.split("/"))
-
-
-def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    for _, group in itertools.groupby(entries, key=lambda entry: entry.stem.split("/")[:3]):
-        while chunk := list(itertools.islice(group, CHUNK)):
-            yield chunk
-
-
-def _member(name: str, size: int = 0) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, LONG_AGO)
-    info.compress_type = zipfile.ZIP_LZMA if size > SMALL and not name.endswith(LOW) else zipfile.ZIP_DEFLATED
-    info.create_system, info.external_attr = 3, 0o644 << 16
-    return info
-
-
-def _encoded(cells: list[Entry]) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The members of a chunk, and what the manifest says of it."""
-    stored: dict[str, list[Stored]] = {}
-    where: dict[bytes, tuple[str, int]] = {}  # by content: probabilities of several steps are often equal
-    listed = []
-    for cell in cells:
-        places: dict[str, list[str | int]] = {}
-        for name, array in sorted((cell.arrays or {}).items()):
-            array = np.ascontiguousarray(array).reshape(array.shape)
-            content = f"{array.dtype.str}{array.shape}".encode() + array.tobytes()
-            if content not in where:
-                member = stored.setdefault(name, [])
-                where[content] = name, len(member)
-                member.append(Stored(array, alike(array, name, stored)))
-            places[name] = list(where[content])
-        sizes = {end: len(text) for end, text in sorted(cell.texts.items())}
-        listed.append({"stem": cell.stem, "texts": sizes, "arrays": None if cell.arrays is None else places})
-    members = {"records": b"".join(text for cell in cells for _, text in sorted(cell.texts.items()))}
-    specs = {}
-    for name, arrays in stored.items():
-        data, low = encode([(each.array, target(each.like, stored)) for each in arrays])
-        members |= {f"{name}.array": data} | ({f"{name}{LOW}": low} if low else {})
-        specs[name] = [[each.array.dtype.str, list(each.array.shape), each.like] for each in arrays]
-    return members, {"cells": listed, "arrays": specs}
 
 
 def _specs(member: str, listed: list) -> list[Spec]:
@@ -208,7 +132,7 @@ class Pack:
                         raise ValueError(f"it holds a file that ends with {end}")
                     texts[end] = at, at + length
                     at += length
-                if not _is_safe(cell["stem"]) or ".json" not in texts:
+                if not is_safe(cell["stem"]) or ".json" not in texts:
                     raise ValueError(f"a cell is named {cell['stem']}")
                 places = cell["arrays"] and {name: (member, int(i)) for name, (member, i) in cell["arrays"].items()}
                 yield cell["stem"], _Place(number, texts, places)

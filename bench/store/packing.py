@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,19 +17,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import SoftFileLease
 
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import signature, write_atomically
 from bench.store.claims import Claims, Taker, holder
 from bench.store.folder import ResultsFolder, packed
-from bench.store.pack import TEXTS, Entry, Pack, order, packable, write_pack
+from bench.store.pack import TEXTS, Entry, Pack
+from bench.store.pack_writing import order, packable, write_pack
 from bench.store.prune import refuse_links
 from bench.store.records import Damaged, Record, array_bytes, parse_record
 
 ARRAYS = ".npz"
-LEFT_LAST = (*TEXTS[1:], ARRAYS)
-"""Endings of what lies beside a record."""
 
 
 @dataclass
@@ -211,21 +208,16 @@ def _write(folder: ResultsFolder, target: Path, stems: list[str], loose: dict[st
             digests[stem] = entry.digest()
             yield entry
 
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
             write_pack(file, entries())
-            file.flush()
-            os.fsync(file.fileno())
-        made = Pack(temporary)
+        made = Pack(path)
         if made.stems != stems or any(made.entry(stem).digest() != digests[stem] for stem in stems):
-            raise BenchError(f"what was written to {temporary} is not what was packed: nothing was changed, pack again")
+            raise BenchError(f"what was written to {path} is not what was packed: nothing was changed, pack again")
         made.close()
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-        _sync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_atomically(target, write)
+    _sync(target.parent)
 
 
 def _sync(folder: Path) -> None:
@@ -242,31 +234,25 @@ def _remove(folder: ResultsFolder, loose: dict[str, _Loose], done: Packed) -> No
     """Remove the loose files of packed cells, the record first: without it, what lies beside it means nothing."""
     claims = Claims(folder.path)
     for cell in loose.values():
-        with _claimed(claims, cell.digest) as lease:
+        with claims.held(cell.digest) as lease:
             if lease is None or _versions(cell.record) != cell.versions:
                 done.running += 1  # a newer result is coming or there: it stays, and counts
                 continue
             for end in (*TEXTS, ARRAYS):
                 done.freed += _unlink(cell.record.with_suffix(end))
             done.moved += 1
-    beside = [path for end in LEFT_LAST for path in folder.cells.glob(f"**/*{end}")]
+    beside = [path for end in (TEXTS[1], ARRAYS) for path in folder.cells.glob(f"**/*{end}")]
     for path in beside:  # of a cell whose record was removed before this was cut off
         record = path.with_name(path.name.removesuffix(TEXTS[1]).removesuffix(ARRAYS) + ".json")
-        found = _packed_record(record)
-        if found is not None:
-            with _claimed(claims, found.hash) as lease:
+        found = packed(record)
+        packed_cell = found and parse_record(record, found[0].text(found[1]))
+        if isinstance(packed_cell, Record):
+            with claims.held(packed_cell.hash) as lease:
                 if lease is not None and not record.exists():
                     done.freed += _unlink(path)
     for at, _, _ in os.walk(folder.cells, topdown=False):
         with contextlib.suppress(OSError):  # there is something in it
             os.rmdir(at)
-
-
-def _packed_record(path: Path) -> Record | None:
-    """The record at a path if it is packed and not loose."""
-    found = packed(path)
-    record = found and parse_record(path, found[0].text(found[1]))
-    return record if isinstance(record, Record) else None
 
 
 def _unlink(path: Path) -> int:
@@ -278,17 +264,6 @@ def _unlink(path: Path) -> int:
     return 0
 
 
-@contextlib.contextmanager
-def _claimed(claims: Claims, digest: str) -> Iterator[SoftFileLease | None]:
-    lease = claims.take(digest)
-    try:
-        yield lease
-    finally:
-        if lease is not None:
-            with contextlib.suppress(OSError):
-                lease.release()
-
-
 def _lay_out(folder: ResultsFolder, entry: Entry, claims: Claims) -> bool:
     """Write a packed cell as files, the record last; whether there was none. Raises UsageError while it runs."""
     path = folder.path / f"{entry.stem}.json"
@@ -297,7 +272,7 @@ def _lay_out(folder: ResultsFolder, entry: Entry, claims: Claims) -> bool:
     record = parse_record(path, entry.texts[".json"])
     with contextlib.ExitStack() as stack:
         if isinstance(record, Record):
-            if stack.enter_context(_claimed(claims, record.hash)) is None:
+            if stack.enter_context(claims.held(record.hash)) is None:
                 raise UsageError(f"cell {record.hash[:12]} is running: undo the pack when it is done")
             if path.exists():
                 return False

@@ -51,7 +51,8 @@ def leftovers(results: Path) -> list[Path]:
 def remove_leftovers(results: Path) -> int:
     """Remove them; how many there were."""
     found = leftovers(results)
-    _unlink(found)
+    for path in found:
+        path.unlink(missing_ok=True)
     return len(found)
 
 
@@ -109,7 +110,8 @@ def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> 
     left = leftovers(results) + _dead_leases(results)
     freed = sum(sizes[path] for path in unneeded + oldest) + sum(_size(path) for path in left)
     if not dry_run:
-        _unlink(unneeded + oldest + left)
+        for path in unneeded + oldest + left:
+            path.unlink(missing_ok=True)
     count = len(entries) - len(unneeded) - len(oldest)
     return Pruned(unneeded, oldest, left, freed, kept, count, running, limit)
 
@@ -146,9 +148,3 @@ def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0
-
-
-def _unlink(paths: list[Path]) -> None:
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()

@@ -9,7 +9,7 @@ import numpy as np
 from bench.store.metrics import METRICS
 from bench.store.metrics.base import checked
 from bench.store.metrics.correctness import macro_f1
-from bench.store.records import Scores
+from bench.store.parts import Scores
 
 
 def score(probabilities: np.ndarray, gold: np.ndarray, step: int = 0) -> Scores:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 import zlib
 from collections import OrderedDict
@@ -25,10 +24,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from bench.core.files import signature, slug
+from bench.core.files import signature, slug, write_atomically
 from bench.store.claims import Taker
 from bench.store.folder import stage_path
-from bench.store.records import StageUse
+from bench.store.parts import StageUse
 from bench.training import distributed
 
 log = logging.getLogger("bench.stages")
@@ -214,16 +213,9 @@ class StageStore:
     def _write(self, path: Path, name: str, key: Mapping[str, Any], entry: _Entry) -> None:
         facts = {"name": name, "key": key, "seconds": entry.seconds, "parts": entry.parts}
         facts["crc32"] = _checksum(entry.arrays)
+        metadata = {"bench": json.dumps(facts, sort_keys=True)}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-            os.close(handle)
-            try:
-                save_file(entry.arrays, temporary, metadata={"bench": json.dumps(facts, sort_keys=True)})
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, path)
-            finally:
-                Path(temporary).unlink(missing_ok=True)
+            write_atomically(path, lambda temporary: save_file(entry.arrays, temporary, metadata=metadata))
         except (OSError, SafetensorError) as error:
             log.warning("stage %s could not be kept (%s): the grid goes on without it", name, error)
 

@@ -12,8 +12,9 @@ import pytest
 from bench.core.errors import UsageError
 from bench.data.load import load_task
 from bench.data.task import Gold, TaskData, restrict
-from bench.noise.draw import NoiseSource, covered, draw, parse_noise, sources_for
+from bench.noise.draw import covered, draw
 from bench.noise.facts import NoisyLabels, noise_facts
+from bench.noise.select import NoiseSource, parse_noise, sources_for
 from tests.label_set_factory import SIZES, SPLITS, answer, toy_task
 
 

@@ -10,8 +10,9 @@ import pytest
 from bench.core.errors import Unavailable
 from bench.data.load import load_task
 from bench.data.tasks import Repository, known
-from bench.noise.draw import draw, sources_for
+from bench.noise.draw import draw
 from bench.noise.label_sets import PUBLISHED, find_label_sets, labellers, labelling_cost, read_labels
+from bench.noise.select import sources_for
 from llm_labels import labelsets
 from llm_labels.labelsets import SETS, read_card
 

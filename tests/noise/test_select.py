@@ -12,8 +12,9 @@ from bench.core.errors import Skip, UsageError
 from bench.core.selectors import listed, quoted
 from bench.data.load import load_task
 from bench.data.task import Gold, TaskData
-from bench.noise.draw import draw, labellers, parse_noise, sources_for
-from bench.noise.select import names_twice
+from bench.noise.draw import draw
+from bench.noise.label_sets import labellers
+from bench.noise.select import names_twice, parse_noise, sources_for
 from tests.label_set_factory import SPLITS, answer, toy_task
 
 

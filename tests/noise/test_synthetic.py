@@ -7,12 +7,13 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import chisquare, truncnorm
 
-from bench.noise.synthetic.asymmetric import asymmetric
+from bench.noise.synthetic.asymmetric import Asymmetric
 from bench.noise.synthetic.instance_dependent import idn_probabilities, idn_rates, idn_weights, instance_dependent
-from bench.noise.synthetic.symmetric import symmetric
+from bench.noise.synthetic.symmetric import Symmetric
 from bench.noise.votes import majority_vote
 
 N = 20_000
+symmetric, asymmetric = Symmetric().flip, Asymmetric().flip
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -9,7 +9,8 @@ from scipy import stats as scipy_stats
 from bench.core.errors import UsageError
 from bench.report.compare.match import compare
 from bench.report.compare.write import comparison_tables, sentences, write_comparison
-from bench.store.records import Record, Scores, ScoreSet, write_record
+from bench.store.parts import Scores, ScoreSet
+from bench.store.records import Record, write_record
 from tests import factories
 
 SEEDS = (1, 2, 3, 4)

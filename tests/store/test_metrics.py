@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from bench.store.metrics.base import simplex
-from bench.store.metrics.calibration import adaptive_calibration_error, reliability_bins
+from bench.store.metrics.calibration import AdaptiveCalibrationError, reliability_bins
 from bench.store.scoring import score
 
 
@@ -99,10 +99,10 @@ def test_adaptive_ece_equals_its_definition_without_ties():
 
 
 def test_adaptive_ece_does_not_depend_on_the_order_of_equal_confidences():
-    confidence = np.full(100, 0.7)
-    right = np.array([1.0] * 70 + [0.0] * 30)
-    assert adaptive_calibration_error(confidence, right) == pytest.approx(0, abs=1e-12)
-    assert adaptive_calibration_error(confidence, right[::-1]) == pytest.approx(0, abs=1e-12)
+    probabilities = np.tile([0.7, 0.3], (100, 1))
+    gold = np.repeat([0, 1], [70, 30])
+    for order in (gold, gold[::-1]):
+        assert AdaptiveCalibrationError().compute(probabilities, order) == pytest.approx(0, abs=1e-12)
 
 
 def test_classwise_ece_equals_a_slow_loop():

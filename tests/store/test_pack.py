@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as arrays_of
 
 from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
-from bench.store.pack import CHUNK, MANIFEST, Entry, Pack, order, packable, write_pack
+from bench.store.pack import MANIFEST, Entry, Pack
+from bench.store.pack_writing import CHUNK, order, packable, write_pack
 
 BITS = arrays_of.arrays(np.uint16, st.tuples(st.integers(0, 5), st.integers(0, 4)))
 OTHERS = arrays_of.arrays(

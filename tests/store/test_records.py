@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bench.core.errors import UsageError
 from bench.core.files import slug, write_atomically
 from bench.store import records as store
+from bench.store.parts import Scores
 from bench.store.records import Damaged, Record, read_arrays, read_record, read_records, write_record
 from tests.factories import cell_key, done_record, write_done
 
@@ -61,7 +62,7 @@ def test_a_record_reads_back_equal_with_its_arrays(tmp_path):
         assert read[name].dtype == array.dtype
 
 
-class NewerScores(store.Scores):
+class NewerScores(Scores):
     sharpness: float | None = None
 
 
@@ -85,7 +86,7 @@ def test_a_record_from_before_a_metric_was_added_still_reads(tmp_path, monkeypat
 
 
 def test_every_metric_but_those_of_the_first_records_may_be_missing():
-    needed = {name for name, field in store.Scores.model_fields.items() if field.is_required()}
+    needed = {name for name, field in Scores.model_fields.items() if field.is_required()}
     assert needed == {"step", "accuracy", "ece"}, "any other metric may be missing, or older records count as damaged"
 
 

@@ -35,10 +35,8 @@ def excel_rows(path: Path, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
     Raises UsageError for several sheets with data, for merged cells, for a formula without its value, for an error
     value (#N/A), and for a column without a name.
     """
-    try:
-        import openpyxl
-    except ImportError:
-        raise UsageError(f"{path}: reading Excel files needs the package openpyxl: pip install openpyxl") from None
+    import openpyxl
+
     try:
         values = openpyxl.load_workbook(io.BytesIO(raw), data_only=True)
         formulas = openpyxl.load_workbook(io.BytesIO(raw))

@@ -9,13 +9,14 @@ the entry point group `bench.noise`:
 
         name = "mine"
 
-        def draw(self, gold, num_classes, rate, rng, embeddings=None):
-            return {split: ... for split, labels in gold.items()}, {}
+        def flip(self, gold, num_classes, rate, generator):
+            return ...
+
+One whose wrong labels depend on more than a text's own gold class overrides `draw` in place of `flip`.
 """
 
 from __future__ import annotations
 
-import abc
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -25,14 +26,12 @@ import numpy as np
 from bench.core.errors import UsageError, unknown
 from bench.core.registry import Registry
 
-__all__ = ["Drawn", "Rng", "SyntheticNoise", "parse_synthetic", "register"]
-
 NOISES: Registry[SyntheticNoise] = Registry("noise", "bench.noise.synthetic", "bench.noise")
 Rng = Callable[[str], np.random.Generator]
 Drawn = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
-class SyntheticNoise(abc.ABC):
+class SyntheticNoise:
     """A kind of synthetic noise.
 
     Attributes
@@ -53,7 +52,10 @@ class SyntheticNoise(abc.ABC):
         """The highest rate that makes sense for this many classes."""
         return 1.0
 
-    @abc.abstractmethod
+    def flip(self, gold: np.ndarray, num_classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
+        """Noisy labels int64[n] of one split, for its gold classes int64[n]; see `draw`."""
+        raise NotImplementedError(f"{type(self).__name__} has neither flip nor draw")
+
     def draw(
         self,
         gold: Mapping[str, np.ndarray],
@@ -62,7 +64,7 @@ class SyntheticNoise(abc.ABC):
         rng: Rng,
         embeddings: Mapping[str, np.ndarray] | None = None,
     ) -> Drawn:
-        """Noisy labels for gold labels.
+        """Noisy labels for gold labels: of each split by itself, by `flip`, unless a kind says otherwise.
 
         Parameters
         ----------
@@ -83,6 +85,7 @@ class SyntheticNoise(abc.ABC):
         facts : dict
             Small facts for the record, e.g. the rate that was really drawn.
         """
+        return {split: self.flip(labels, num_classes, rate, rng(split)) for split, labels in gold.items()}, {}
 
 
 def register(cls: type[SyntheticNoise]) -> type[SyntheticNoise]:

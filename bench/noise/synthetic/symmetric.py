@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from bench.noise.synthetic.base import Drawn, Rng, SyntheticNoise, register
+from bench.noise.synthetic.base import SyntheticNoise, register
 
 
 @register
@@ -19,22 +17,7 @@ class Symmetric(SyntheticNoise):
         """(C−1)/C: there labels carry no information any more."""
         return 1 - 1 / num_classes
 
-    def draw(
-        self,
-        gold: Mapping[str, np.ndarray],
-        num_classes: int,
-        rate: float,
-        rng: Rng,
-        embeddings: Mapping[str, np.ndarray] | None = None,
-    ) -> Drawn:
-        """See `SyntheticNoise.draw`."""
-        return {split: symmetric(labels, num_classes, rate, rng(split)) for split, labels in gold.items()}, {}
-
-
-def symmetric(gold: np.ndarray, num_classes: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """SN: with probability rate·C/(C−1) redraw uniformly from all C classes, so P(noisy ≠ gold) = rate exactly.
-
-    `gold` int64[n] -> int64[n]. Needs rate ≤ (C−1)/C, where labels carry no information any more.
-    """
-    redrawn = rng.random(len(gold)) < rate * num_classes / (num_classes - 1)
-    return np.where(redrawn, rng.integers(num_classes, size=len(gold)), gold)
+    def flip(self, gold: np.ndarray, num_classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
+        """Redraw with probability rate·C/(C−1) uniformly from all C classes, so P(noisy ≠ gold) = rate exactly."""
+        redrawn = generator.random(len(gold)) < rate * num_classes / (num_classes - 1)
+        return np.where(redrawn, generator.integers(num_classes, size=len(gold)), gold)

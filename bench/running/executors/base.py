@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem
 from bench.core.registry import Registry
@@ -41,10 +41,8 @@ PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
 """Environment variables that workers elsewhere need as they are here."""
 
 
-class EngineOptions(BaseModel):
+class EngineOptions(BaseModel, extra="forbid", frozen=True):
     """The parameters in the brackets of `--executor NAME[parameter=value]`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
 class Executor(abc.ABC):

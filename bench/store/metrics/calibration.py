@@ -60,37 +60,6 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: 
     return float(np.abs(hits - total).sum() / len(confidence))
 
 
-def maximum_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """MCE = max_k |accuracy_k - confidence_k| over the bins that hold anything (Guo et al. 2017, eq. 5)."""
-    count, hits, total = _bin_sums(confidence, right, bins)
-    filled = count > 0
-    return float((np.abs(hits - total)[filled] / count[filled]).max())
-
-
-def adaptive_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """ECE over bins of equal mass: sorted by confidence, cut by `array_split` (Nguyen and O'Connor 2015).
-
-    Equal confidences may fall on both sides of a cut; rights are averaged among them first, so that the
-    result does not depend on the order of the rows.
-    """
-    levels, inverse, counts = np.unique(confidence, return_inverse=True, return_counts=True)
-    mean_right = np.bincount(inverse, right) / counts
-    gaps = np.repeat(mean_right - levels, counts)
-    return float(sum(abs(part.sum()) for part in np.array_split(gaps, bins)) / len(confidence))
-
-
-def classwise_calibration_error(values: np.ndarray, classes: np.ndarray, bins: int = BINS) -> float:
-    """Mean over classes of the ECE of p_c against 1[y = c], equal-width bins (Kull et al. 2019).
-
-    `values` float64[N, C] on the simplex, `classes` int64[N].
-    """
-    rows, num_classes = values.shape
-    index = (_bin_index(values, bins) + bins * np.arange(num_classes)).ravel()
-    present = (classes[:, None] == np.arange(num_classes)).ravel()
-    gaps = np.bincount(index, present - values.ravel(), bins * num_classes)
-    return float(np.abs(gaps).sum() / (rows * num_classes))
-
-
 @register
 class ExpectedCalibrationError(Metric):
     """ECE over bins of equal width (Guo et al. 2017, eq. 3)."""
@@ -104,32 +73,45 @@ class ExpectedCalibrationError(Metric):
 
 @register
 class AdaptiveCalibrationError(Metric):
-    """ECE over bins of equal mass (Nguyen and O'Connor 2015)."""
+    """ECE over bins of equal mass: sorted by confidence, cut by `array_split` (Nguyen and O'Connor 2015).
+
+    Equal confidences may fall on both sides of a cut; rights are averaged among them first, so that the
+    result does not depend on the order of the rows.
+    """
 
     name, title, short, order = "adaptive_ece", "Adaptive calibration error", "adaptive ECE", 4
 
     def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
         """See `Metric.compute`."""
-        return adaptive_calibration_error(*confidence_of(probabilities, gold))
+        confidence, right = confidence_of(probabilities, gold)
+        levels, inverse, counts = np.unique(confidence, return_inverse=True, return_counts=True)
+        gaps = np.repeat(np.bincount(inverse, right) / counts - levels, counts)
+        return float(sum(abs(part.sum()) for part in np.array_split(gaps, BINS)) / len(confidence))
 
 
 @register
 class ClasswiseCalibrationError(Metric):
-    """Mean over classes of the ECE of each class's probability (Kull et al. 2019)."""
+    """Mean over classes of the ECE of p_c against 1[y = c], equal-width bins (Kull et al. 2019)."""
 
     name, title, short, order = "classwise_ece", "Classwise calibration error", "classwise ECE", 5
 
     def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
         """See `Metric.compute`."""
-        return classwise_calibration_error(probabilities, gold)
+        rows, num_classes = probabilities.shape
+        index = (_bin_index(probabilities, BINS) + BINS * np.arange(num_classes)).ravel()
+        present = (gold[:, None] == np.arange(num_classes)).ravel()
+        gaps = np.bincount(index, present - probabilities.ravel(), BINS * num_classes)
+        return float(np.abs(gaps).sum() / (rows * num_classes))
 
 
 @register
 class MaximumCalibrationError(Metric):
-    """The largest gap of any bin (Guo et al. 2017, eq. 5)."""
+    """MCE = max_k |accuracy_k - confidence_k| over the bins that hold anything (Guo et al. 2017, eq. 5)."""
 
     name, title, short, order = "mce", "Maximum calibration error", "maximum CE", 6
 
     def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
         """See `Metric.compute`."""
-        return maximum_calibration_error(*confidence_of(probabilities, gold))
+        count, hits, total = _bin_sums(*confidence_of(probabilities, gold), BINS)
+        filled = count > 0
+        return float((np.abs(hits - total)[filled] / count[filled]).max())

@@ -30,6 +30,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from bench.core.texts import Texts
 from bench.training.batch import Batch, Loss, PerExample
+from methods.stages import NOISE_RATE, Stage
 
 if TYPE_CHECKING:
     import torch
@@ -147,12 +148,15 @@ class Method(abc.ABC):
         Raised when a change alters predictions: old records are then not reused.
     sees_gold : bool
         Set by `@register(reference=True)`, as for `oracle`: it is given gold training labels and never competes.
+    stages : tuple of Stage
+        The shared stages that `run` asks for (`methods.stages`), which `--dry-run` then tells of.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     version: ClassVar[int] = 1
     sees_gold: ClassVar[bool] = False
+    stages: ClassVar[tuple[Stage, ...]] = ()
     opened_files: ClassVar[set[str]]  # set by `register`
 
     def __init__(self, config: Any) -> None:
@@ -162,10 +166,20 @@ class Method(abc.ABC):
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after each step; see `Predictions`."""
 
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """For the forecast of `--dry-run` alone; results do not depend on it.
+    def shared_stages(self, epochs: int) -> dict[Stage, dict[str, Any]]:
+        """The shared stages that `run` asks for, with their settings: for the forecast of `--dry-run` alone.
 
-        Name of each training stage of `methods.shared` that `run` asks for -> settings that differ from its defaults.
-        `epochs` are those of the recipe.
+        Parameters
+        ----------
+        epochs
+            Those of the recipe.
+
+        Returns
+        -------
+        dict
+            By stage what differs from its defaults: here the fields of `config` that are called like its settings.
+            The noise rate is left out where `config.tau` gives it.
         """
-        return {}
+        estimated = getattr(self.config, "tau", "estimated") == "estimated"
+        wanted = (stage for stage in self.stages if estimated or stage != NOISE_RATE)
+        return {stage: stage.settings(self.config) for stage in wanted}

@@ -19,16 +19,13 @@ class Cleanlab(Method):
     """
 
     name = "cleanlab"
+    stages = (shared.OUT_OF_FOLD,)
 
     @config
     class Config:
         """Hyper-parameters of confident learning."""
 
         folds: int = Field(5, ge=2, le=100, description="cross-fitting folds (5 in the library)")
-
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `Method.shared_stages`."""
-        return {"out of fold": {"folds": self.config.folds}}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions of the network trained on the kept rows after each epoch."""

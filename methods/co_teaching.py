@@ -21,6 +21,7 @@ class CoTeaching(Method):
 
     name = "co-teaching"
     version = 2
+    stages = (shared.NOISE_RATE,)
 
     @config
     class Config:
@@ -31,10 +32,6 @@ class CoTeaching(Method):
             0.3, gt=0, le=1, description="share of the epochs over which the forget rate rises (10 of 200 in the paper)"
         )
         exponent: float = Field(1.0, gt=0, description="c of the paper: the rise ends at tau**c")
-
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `Method.shared_stages`."""
-        return shared.rate_stages(self.config.tau)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of both networks after each epoch."""

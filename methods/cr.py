@@ -18,6 +18,7 @@ class CoRegularisation(Method):
     """
 
     name = "cr"
+    stages = (shared.BRANCHES,)
 
     @config
     class Config:
@@ -28,10 +29,6 @@ class CoRegularisation(Method):
         warmup: float = Field(
             0.1, ge=0, le=1, description="share of all steps at the start without the agreement term (the paper)"
         )
-
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `Method.shared_stages`."""
-        return {"branches run": dataclasses.asdict(self.config)}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of the branches after each epoch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ class DyGen(Method):
 
     name = "dygen"
     version = 2
+    stages = (shared.BRANCHES, shared.NOISE_RATE)
 
     @config
     class Config:
@@ -54,13 +55,6 @@ class DyGen(Method):
         batch_size: int = Field(32, ge=1, description="rows per step (authors)")
         learning_rate: float = Field(1e-4, gt=0, le=1, description="of Adam (authors' script)")
 
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `Method.shared_stages`."""
-        return {"branches run": self._stage1_settings()} | shared.rate_stages(self.config.tau)
-
-    def _stage1_settings(self) -> dict[str, Any]:
-        return {"branches": self.config.branches, "alpha": self.config.alpha}
-
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the corrected predictions after each epoch of the VAEs."""
         settings = self.config
@@ -68,7 +62,7 @@ class DyGen(Method):
         rate = shared.noise_rate(task, tools, settings.tau)
         k = checked_k(settings.neighbours, size - marked_count(size, rate) - settings.exclude_self, self.name)
         labels = shared.labels(task, tools)
-        stage1 = shared.branch_run(task, tools, **self._stage1_settings())
+        stage1 = shared.branch_run(task, tools, **shared.BRANCHES.settings(settings))
         prior_class = self._prior_class(stage1.features, labels, task.num_classes, rate, k)
         prior = dirichlet_vae.prior_concentration(torch.from_numpy(prior_class).float(), settings.prior_strength)
         schedule = dirichlet_vae.Schedule(

@@ -15,6 +15,7 @@ class JoCoR(Method):
 
     name = "jocor"
     version = 2
+    stages = (shared.NOISE_RATE,)
 
     @config
     class Config:
@@ -28,10 +29,6 @@ class JoCoR(Method):
             0.3, gt=0, le=1, description="share of the epochs over which the forget rate rises (10 of 200 in the paper)"
         )
         exponent: float = Field(1.0, gt=0, description="c: the rise ends at tau**c (1 in the paper)")
-
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `Method.shared_stages`."""
-        return shared.rate_stages(self.config.tau)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of both networks after each epoch."""

@@ -25,6 +25,7 @@ class NPC(Method):
 
     name = "npc"
     version = 3
+    stages = (shared.PLAIN,)
 
     @config
     class Config:
@@ -53,10 +54,6 @@ class NPC(Method):
             "and 128 the one of the best accuracy on noisy validation labels)",
         )
         learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam (authors)")
-
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `Method.shared_stages`."""
-        return {"plain run": {}}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the calibrated predictions after each epoch of the VAE."""

@@ -14,14 +14,11 @@ class Plain(Method):
     """Cross entropy on the noisy labels as if they were correct (Devlin et al., NAACL 2019)."""
 
     name = "plain"
+    stages = (shared.PLAIN,)
 
     @config
     class Config:
         """No parameters of its own: the shared recipe is all there is."""
-
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `Method.shared_stages`."""
-        return {"plain run": {}}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""

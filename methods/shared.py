@@ -1,51 +1,49 @@
-"""Stages that several methods share, each computed once per (data, encoder, recipe, seed, code version).
-
-| stage        | what                                                        | serves                       |
-|--------------|-------------------------------------------------------------|------------------------------|
-| tokens       | token ids                                                   | every fine-tuned method      |
-| embeddings   | sentence embeddings                                         | frozen mode, neighbours, τ̂  |
-| plain run    | plain fine-tuning with its per-epoch predictions            | plain, NPC, +ts              |
-| branch run   | M co-regularised branches with their training dynamics      | CR, DyGen, SiDyP             |
-| out of fold  | cross-fitted class probabilities on embeddings              | confident learning           |
-| noise rate   | τ̂ by confident learning that is repeated on what it keeps   | co-teaching, JoCoR, DyGen, SiDyP |
-"""
+"""Stages that several methods share (see `methods.stages`), as calls for the `run` of a method."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from bench.core.errors import Skip
 from bench.core.texts import SPLITS, Texts
-from bench.training.encoders import Inputs
-from bench.training.stages import Arrays, hash_arrays
-from bench.training.trainer import Batch, softmax
+from bench.training.encoders import Encoder, Inputs
+from bench.training.stages import Arrays, StageStore, hash_arrays
+from bench.training.trainer import Batch
 from methods import confident, losses
 from methods import noise_rate as estimators
-from methods.base import NoisyTask, Predictions, Tools
+from methods.base import NoisyTask, Tools
+from methods.runs import Run, cross_entropy, run_key, run_of
+from methods.stages import BRANCHES, EMBEDDINGS, NOISE_RATE, OUT_OF_FOLD, PLAIN, TOKENS, Stage
+
+__all__ = [
+    "BRANCHES",
+    "EMBEDDINGS",
+    "NOISE_RATE",
+    "OUT_OF_FOLD",
+    "PLAIN",
+    "RATE_RANGE",
+    "SPLITS",
+    "TOKENS",
+    "Labels",
+    "Run",
+    "Stage",
+    "branch_run",
+    "embed_texts",
+    "embeddings",
+    "inputs",
+    "labels",
+    "noise_rate",
+    "out_of_fold",
+    "plain_run",
+    "run_key",
+]
 
 RATE_RANGE = (0.05, 0.6)
-VERSIONS = {"tokens": 1, "embeddings": 1, "plain": 2, "branches": 2, "out of fold": 3, "noise rate": 2}
-"""Bump one when its computation changes: old entries are then not found."""
-
-
-DEFAULTS: dict[str, dict] = {
-    "plain run": {},
-    "branches run": {"branches": 3, "alpha": 5.0, "warmup": 0.1},
-    "noise rate": {},
-    "out of fold": {"folds": 5},
-}
-"""The settings of the stages that planning knows of, as they are when a method says nothing."""
-
-
-def rate_stages(tau: str) -> dict[str, dict]:
-    """The stage of `noise_rate`, for `Method.shared_stages`."""
-    return {"noise rate": {}} if tau == "estimated" else {}
 
 
 @dataclass(frozen=True)
@@ -95,13 +93,7 @@ def _inputs(texts: Texts, tools: Tools) -> Inputs:
     encoder = tools.encoder
     if encoder.mode == "frozen":
         return encoder.inputs({"embeddings": embed_texts(texts, encoder, tools.stages)})
-    key = {
-        "texts": texts.fingerprint,
-        "encoder": encoder.revision,
-        "max_length": encoder.max_length,
-        "version": VERSIONS["tokens"],
-    }
-    return encoder.inputs(tools.stages.get("tokens", key, lambda: encoder.tokenise(texts.texts)))
+    return encoder.inputs(TOKENS.get(tools.stages, _texts_key(texts, encoder), lambda: encoder.tokenise(texts.texts)))
 
 
 def embeddings(task: NoisyTask, tools: Tools) -> dict[str, np.ndarray]:
@@ -120,39 +112,29 @@ def embeddings(task: NoisyTask, tools: Tools) -> dict[str, np.ndarray]:
     return {split: embed_texts(getattr(task, split), tools.sentence_encoder, tools.stages) for split in SPLITS}
 
 
-def embed_texts(texts: Texts, encoder, stages) -> np.ndarray:
-    """Sentence embeddings float32[N, D_e] of texts, through the store."""
-    key = {
-        "texts": texts.fingerprint,
-        "encoder": encoder.revision,
-        "max_length": encoder.max_length,
-        "version": VERSIONS["embeddings"],
-    }
-    return stages.get("embeddings", key, lambda: {"embeddings": encoder.embed(texts.texts)})["embeddings"]
+def embed_texts(texts: Texts, encoder: Encoder, stages: StageStore) -> np.ndarray:
+    """Sentence embeddings of texts, through the store.
+
+    Parameters
+    ----------
+    texts
+        N texts.
+    encoder
+        Whose sentence embeddings: `tools.encoder` or `tools.sentence_encoder`.
+    stages
+        The store, `tools.stages`.
+
+    Returns
+    -------
+    ndarray
+        float32[N, D_e], rows of unit length.
+    """
+    found = EMBEDDINGS.get(stages, _texts_key(texts, encoder), lambda: {"embeddings": encoder.embed(texts.texts)})
+    return found["embeddings"]
 
 
-@dataclass(frozen=True)
-class Run:
-    """A finished training run of M networks over E epochs."""
-
-    probabilities: dict[str, np.ndarray]  # valid, test -> float32[E, M, N, C] after each epoch
-    running: np.ndarray  # float32[E, N_train, C]: as each training text was visited, mean over networks
-    final_logits: dict[str, np.ndarray]  # train, valid, test -> float32[M, N, C]
-    features: dict[str, np.ndarray]  # split -> float16[M, E, N, D] dynamics, or [M, 1, N, D] of the last epoch
-
-    def final(self, split: str) -> np.ndarray:
-        """p(noisy label | x) of the final networks, float32[M, N, C]."""
-        return softmax(self.final_logits[split])
-
-    def predictions(self) -> Iterator[Predictions]:
-        """The mean over networks after each epoch."""
-        for epoch in range(len(self.running)):
-            yield Predictions(
-                step=epoch + 1,
-                valid=self.probabilities["valid"][epoch].mean(0),
-                test=self.probabilities["test"][epoch].mean(0),
-                train=self.running[epoch],
-            )
+def _texts_key(texts: Texts, encoder: Encoder) -> dict[str, Any]:
+    return {"texts": texts.fingerprint, "encoder": encoder.revision, "max_length": encoder.max_length}
 
 
 def plain_run(task: NoisyTask, tools: Tools, train_labels: np.ndarray | None = None) -> Run:
@@ -171,23 +153,10 @@ def plain_run(task: NoisyTask, tools: Tools, train_labels: np.ndarray | None = N
         The finished run, with M = 1, from the store where another method of the cell made it.
     """
     targets = labels(task, tools).train if train_labels is None else train_labels
-
-    def loss(outputs, batch: Batch):
-        return F.cross_entropy(outputs[0].logits, batch.targets["label"], reduction="none")
-
-    return _run("plain", task, tools, targets, loss, networks=1, settings={}, dynamics=False)
+    return run_of(PLAIN, task, tools, targets, cross_entropy, lambda: inputs(task, tools), settings=PLAIN.defaults)
 
 
-def branch_run(
-    task: NoisyTask,
-    tools: Tools,
-    *,
-    branches: int = 3,
-    alpha: float = 5.0,
-    warmup: float = 0.1,
-    shuffle: bool = True,
-    restarts: bool = False,
-) -> Run:
+def branch_run(task: NoisyTask, tools: Tools, **settings: Any) -> Run:
     """M co-regularised branches (CR; stage 1 of DyGen and SiDyP) with the features after every epoch.
 
     Loss: mean_m CE(p_m, ỹ) + α_t · mean_m KL(p̄ ‖ p_m), α_t = 0 during the first `warmup` share of all steps
@@ -197,98 +166,40 @@ def branch_run(
     ----------
     task, tools
         What `run` was given.
-    branches
-        M.
-    alpha
-        α, the weight of the divergence after the warm-up.
-    warmup
-        The share of all steps without it, in [0, 1).
-    shuffle, restarts
-        See `Trainer.fit`.
+    **settings
+        What differs from `BRANCHES.defaults`. branches: M. alpha: α, the weight of the divergence after the warm-up.
+        warmup: the share of all steps without it, in [0, 1). shuffle, restarts: see `Trainer.fit`.
 
     Returns
     -------
     Run
         The finished run, from the store where another method of the cell made it.
     """
-    settings = {"branches": branches, "alpha": alpha, "warmup": warmup}
-    habits = {"shuffle": shuffle, "restarts": restarts}
-    if habits != {"shuffle": True, "restarts": False}:
-        settings |= habits
+    settings = {**BRANCHES.defaults, **settings}
+    habits = {name: value for name, value in settings.items() if name not in BRANCHES.defaults}
 
     def loss(outputs, batch: Batch):
-        strength = losses.ramped_strength(alpha, batch.progress, warmup)
+        strength = losses.ramped_strength(settings["alpha"], batch.progress, settings["warmup"])
         logits = torch.stack([output.logits for output in outputs])
         return losses.co_regularised_cross_entropy(logits, batch.targets["label"], strength)
 
-    targets = labels(task, tools).train
-    return _run("branches", task, tools, targets, loss, networks=branches, settings=settings, dynamics=True, **habits)
-
-
-def run_key(name: str, task: NoisyTask, tools: Tools, targets: np.ndarray, settings: dict) -> dict:
-    """Everything that a training run depends on."""
-    return {
-        "splits": {split: getattr(task, split).fingerprint for split in SPLITS},
-        "axes": list(tools.axes),
-        "labels": hash_arrays(labels=targets),
-        "classes": task.num_classes,
-        "encoder": [tools.encoder.revision, tools.encoder.mode, tools.encoder.pooling, tools.encoder.max_length],
-        "recipe": dataclasses.asdict(tools.recipe),
-        "device": tools.trainer.accelerator.device.type,
-        "seed": tools.seed,
-        "settings": settings,
-        "version": VERSIONS[name],
-    }
-
-
-def _run(name, task, tools: Tools, targets, loss, *, networks: int, settings: dict, dynamics: bool, **habits) -> Run:
-    def compute() -> Arrays:
-        trainer = tools.trainer
-        data = inputs(task, tools)
-        nets = trainer.classifiers(networks, task.num_classes, name)
-        epochs = trainer.fit(
-            nets,
-            data,
-            loss,
-            targets={"label": targets},
-            name=name,
-            evaluate=SPLITS if dynamics else ("valid", "test"),
-            features=dynamics,
-            **habits,
-        )
-        kept = [_keep(epoch, dynamics) for epoch in epochs]
-        arrays = {part: np.stack([epoch[part] for epoch in kept]) for part in kept[0]}
-        if dynamics:
-            features = {f"features_{s}": arrays.pop(f"features_{s}").swapaxes(0, 1) for s in SPLITS}
-            final = {f"final_{s}": arrays[f"logits_{s}"][-1] for s in SPLITS}
-            del arrays["logits_train"]
-        else:
-            predicted = {split: trainer.predict(nets, data[split], features=True) for split in SPLITS}
-            features = {
-                f"features_{s}": z.astype(np.float16)[:, None] for s, (_, z) in predicted.items() if z is not None
-            }
-            final = {f"final_{s}": logits for s, (logits, _) in predicted.items()}
-        return {**arrays, **features, **final, "parameters": np.array([trainer.parameters])}
-
-    key = run_key(name, task, tools, targets, settings)
-    arrays = tools.stages.get(f"{name} run", key, compute)
-    tools.trainer.parameters = int(arrays["parameters"][0])
-    return Run(
-        probabilities={split: softmax(arrays[f"logits_{split}"]) for split in ("valid", "test")},
-        running=arrays["running"],
-        final_logits={split: arrays[f"final_{split}"] for split in SPLITS},
-        features={split: arrays[f"features_{split}"] for split in SPLITS},
+    return run_of(
+        BRANCHES,
+        task,
+        tools,
+        labels(task, tools).train,
+        loss,
+        lambda: inputs(task, tools),
+        settings=settings,
+        networks=settings["branches"],
+        dynamics=True,
+        **habits,
     )
 
 
-def _keep(epoch, dynamics: bool) -> Arrays:
-    kept = {f"logits_{split}": logits for split, logits in epoch.logits.items()} | {"running": epoch.running}
-    if dynamics:
-        kept |= {f"features_{split}": z.astype(np.float16) for split, z in epoch.features.items()}
-    return kept
-
-
-def out_of_fold(task: NoisyTask, tools: Tools, *, folds: int = 5, which: Sequence[str] = ("train",)) -> np.ndarray:
+def out_of_fold(
+    task: NoisyTask, tools: Tools, *, folds: int = OUT_OF_FOLD.defaults["folds"], which: Sequence[str] = ("train",)
+) -> np.ndarray:
     """Cross-fitted p(noisy label | x): logistic regression on standardised sentence embeddings.
 
     Parameters
@@ -309,13 +220,13 @@ def out_of_fold(task: NoisyTask, tools: Tools, *, folds: int = 5, which: Sequenc
     vectors = embeddings(task, tools)
     x = np.concatenate([vectors[split] for split in which])
     y = np.concatenate([getattr(given, split) for split in which])
-    key = _embedding_key("out of fold", task, tools, x, y) | {"folds": folds}
+    key = _embedding_key(task, tools, x, y) | {"folds": folds}
 
     def compute() -> Arrays:
         generator = tools.generator("folds")
         return {"probabilities": confident.out_of_fold_logistic(x, y, task.num_classes, generator, folds=folds)}
 
-    return tools.stages.get("out of fold", key, compute)["probabilities"]
+    return OUT_OF_FOLD.get(tools.stages, key, compute)["probabilities"]
 
 
 def noise_rate(task: NoisyTask, tools: Tools, tau: str = "estimated") -> float:
@@ -353,11 +264,11 @@ def noise_rate(task: NoisyTask, tools: Tools, tau: str = "estimated") -> float:
         found = estimators.refined(vectors, given, task.num_classes, tools.generator("folds"))
         return {"rate": np.array([found.rate])}
 
-    key = _embedding_key("noise rate", task, tools, vectors, given)
-    return float(np.clip(tools.stages.get("noise rate", key, compute)["rate"][0], *RATE_RANGE))
+    found = NOISE_RATE.get(tools.stages, _embedding_key(task, tools, vectors, given), compute)
+    return float(np.clip(found["rate"][0], *RATE_RANGE))
 
 
-def _embedding_key(name: str, task: NoisyTask, tools: Tools, vectors: np.ndarray, given: np.ndarray) -> dict:
+def _embedding_key(task: NoisyTask, tools: Tools, vectors: np.ndarray, given: np.ndarray) -> dict[str, Any]:
     """Everything that a computation on sentence embeddings and noisy labels depends on."""
     return {
         "x": hash_arrays(x=vectors),
@@ -365,5 +276,4 @@ def _embedding_key(name: str, task: NoisyTask, tools: Tools, vectors: np.ndarray
         "classes": task.num_classes,
         "seed": tools.seed,
         "axes": list(tools.axes),
-        "version": VERSIONS[name],
     }

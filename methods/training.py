@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
-from bench.training.networks import Output
-from methods import losses, shared
-from methods.base import Batch, Loss, NoisyTask, Predictions, Tools
+from methods import shared
+from methods.base import Loss, NoisyTask, Predictions, Tools
+from methods.runs import cross_entropy
 
 __all__ = ["cross_entropy", "train"]
 
@@ -68,8 +67,3 @@ def train(
             train=epoch.running,
             diagnostics=dict(diagnostics()),
         )
-
-
-def cross_entropy(outputs: Sequence[Output], batch: Batch) -> torch.Tensor:
-    """float32[B]: the cross entropy of the first network against `batch.targets["label"]`."""
-    return losses.cross_entropy(outputs[0].logits, batch.targets["label"])

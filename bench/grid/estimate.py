@@ -1,86 +1,60 @@
-"""What a grid would cost before it runs: the stages that its cells share, and the time that earlier records suggest."""
+"""What a grid would cost before it runs: what its cells share, and the time that earlier records suggest."""
 
 from __future__ import annotations
 
 import json
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from bench.core.texts import SPLITS
 from bench.grid.cells import Cell, group_of
-from bench.store.records import Record
-from methods import shared
+from bench.store.records import CellKey, Record
+
+INPUTS = ("tokens", "embeddings")
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A shared stage of a grid, computed once for all cells that ask for it."""
-
-    name: str
-    identity: tuple  # what data, labels, encoder, recipe and settings it is for
-    settings: dict[str, Any]
-
-
-@dataclass
-class SharedStage:
+class Shared(NamedTuple):
     """How often one kind of stage is computed, and for how many cells of which methods."""
 
     name: str
-    computed: int = 0
-    cells: int = 0
-    methods: set[str] = field(default_factory=set)
+    computed: int
+    cells: int
+    methods: set[str]
 
 
-def stages_of(cell: Cell) -> list[Stage]:
-    """The training stages that a cell goes through; none for a method that does not declare them."""
-    declared = cell.method.shared_stages(cell.recipe.epochs)
-    labels = "gold" if cell.method.sees_gold else "noisy"
-    found = []
-    for name, settings in declared.items():
-        settings = shared.DEFAULTS[name] | settings
-        identity = (name, labels, json.dumps(settings, sort_keys=True), group_of(cell), cell.key.sentence_encoder)
-        found.append(Stage(name, identity, settings))
-    return found
+def inputs_of(key: CellKey) -> tuple:
+    """What identifies the tokens, or embeddings for a frozen encoder, of a cell's texts; its kind comes first."""
+    return INPUTS[key.encoder_mode == "frozen"], key.task, key.limit, key.encoder, key.encoder_mode
 
 
-def shared_stages(cells: Iterable[Cell], there: Collection[tuple] = ()) -> list[SharedStage]:
-    """The kinds of stages that serve more cells than they are computed times, most useful first.
+def stages_of(cell: Cell) -> list[tuple]:
+    """What identifies each training stage that a cell goes through, its name first; none that it does not declare."""
+    told = ("gold" if cell.method.sees_gold else "noisy", group_of(cell), cell.key.sentence_encoder)
+    return [
+        (stage.name, json.dumps({**stage.defaults, **settings}, sort_keys=True), *told)
+        for stage, settings in cell.method.shared_stages(cell.recipe.epochs).items()
+    ]
 
-    `there` are the identities of stages that finished cells have left behind.
+
+def shared_by(cells: Iterable[Cell], there: Collection[tuple] = ()) -> list[Shared]:
+    """The kinds of stages that serve more cells than they are computed times: texts first, then the most useful.
+
+    `there` are the identities of what finished cells have left behind.
     """
-    rows: dict[str, SharedStage] = {}
-    seen = set(there)
+    wanted: dict[str, list[tuple]] = defaultdict(list)
+    methods: dict[str, set[str]] = defaultdict(set)
     for cell in cells:
-        for stage in stages_of(cell):
-            row = rows.setdefault(stage.name, SharedStage(stage.name))
-            row.cells += 1
-            row.computed += stage.identity not in seen
-            row.methods.add(cell.key.method)
-            seen.add(stage.identity)
-    return sorted((row for row in rows.values() if row.cells > row.computed), key=lambda row: row.computed - row.cells)
+        for identity in (inputs_of(cell.key), *stages_of(cell)):
+            wanted[identity[0]].append(identity)
+            methods[identity[0]].add(cell.key.method)
+    rows = [Shared(name, len({*all_} - {*there}), len(all_), methods[name]) for name, all_ in wanted.items()]
+    useful = [row for row in rows if row.cells > row.computed]
+    return sorted(useful, key=lambda row: (row.name not in INPUTS, row.computed - row.cells))
 
 
-def shared_inputs(cells: Iterable[Cell], done: Iterable[Cell] = ()) -> list[SharedStage]:
-    """How often the texts of the splits are tokenised (or embedded, for a frozen encoder) for the cells."""
-    rows: dict[str, SharedStage] = {}
-    seen = {_data_of(cell) for cell in done}
-    for cell in cells:
-        name = "embeddings" if cell.key.encoder_mode == "frozen" else "tokens"
-        row = rows.setdefault(name, SharedStage(name))
-        row.cells += 1
-        row.computed += _data_of(cell) not in seen
-        row.methods.add(cell.key.method)
-        seen.add(_data_of(cell))
-    return [row for row in rows.values() if row.cells > row.computed]
-
-
-def _data_of(cell: Cell) -> tuple:
-    return cell.key.task, cell.key.limit, cell.key.encoder, cell.key.encoder_mode
-
-
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Seconds of a grid on one worker, and what they are based on."""
 
     seconds: float
@@ -94,89 +68,62 @@ def estimate(cells: Iterable[Cell], records: Iterable[Record], there: Collection
     else of the method on another task, else of any method with the encoder, scaled by training texts and epochs.
 
     A cell's own time is what its record took without the shared stages; each of those counts once for the grid.
-    Tokens and embeddings count once for a task and encoder that no record has yet.
+    Tokens and embeddings count once for texts and encoder that no record has yet.
     """
-    known = _Known.of(records)
+    times: dict[tuple, list[float]] = defaultdict(list)
+    seen, count = set(there), 0
+    for record in records:
+        if record.status == "done" and record.data:
+            count += 1
+            seen.add(inputs_of(record.key))
+            work = _work(record.data.n_train, record.key.recipe)
+            computed = sum(use.seconds for use in record.stages if not use.reused)
+            for level in _levels(record.key):
+                times[level].append(max(record.seconds.get("total", 0.0) - computed, 0.0) / work)
+            for use in record.stages:
+                for level in _levels(record.key, use.name):
+                    times[level].append(use.seconds / work)
+    medians = {level: statistics.median(values) for level, values in times.items()}
+
+    def seconds(cell: Cell, stage: str = "") -> float | None:
+        known = (medians[level] for level in _levels(cell.key, stage) if level in medians)
+        rate = next(known, None)
+        return None if rate is None else rate * _work(len(cell.task.train), cell.key.recipe)
+
     total, with_basis, unknown = 0.0, 0, 0
-    seen = set(there) | known.data
     for cell in cells:
-        seconds = known.seconds(known.own, cell, cell.key.method)
-        if seconds is None:
+        own = seconds(cell)
+        if own is None:
             unknown += 1
             continue
-        with_basis += 1
-        total += seconds
-        data = (cell.key.task, cell.key.encoder, cell.key.encoder_mode)
-        if data not in seen:
-            seen.add(data)
-            a_split = sum(known.seconds(known.stages, cell, name) or 0.0 for name in ("tokens", "embeddings"))
-            total += len(shared.SPLITS) * a_split
-        for stage in stages_of(cell):
-            if stage.identity not in seen:
-                seen.add(stage.identity)
-                total += known.seconds(known.stages, cell, stage.name) or 0.0
-    return Estimate(total, with_basis, unknown, known.count)
+        with_basis, total = with_basis + 1, total + own
+        for identity in (inputs_of(cell.key), *stages_of(cell)):
+            if identity not in seen:
+                names = INPUTS * len(SPLITS) if identity[0] in INPUTS else identity[:1]
+                total += sum(seconds(cell, name) or 0.0 for name in names)
+                seen.add(identity)
+    return Estimate(total, with_basis, unknown, count)
 
 
-def _levels(task: str, encoder: str, mode: str, what: str) -> list[tuple]:
-    return [(task, encoder, mode, what), (encoder, mode, what), (encoder, mode)]
+def _levels(key: CellKey, stage: str = "") -> list[tuple]:
+    """What seconds of a method (or of a stage) are looked up by, the nearest first."""
+    encoder, what = (key.encoder, key.encoder_mode), ("stage", stage) if stage else ("method", key.method)
+    return [(*encoder, what, key.task), (*encoder, what), *([] if stage else [encoder])]
 
 
-def _work(texts: int, epochs: int) -> int:
-    return max(texts * epochs, 1)
-
-
-def _medians(times: dict[tuple, list[float]]) -> dict[tuple, float]:
-    return {level: statistics.median(values) for level, values in times.items()}
-
-
-@dataclass
-class _Known:
-    """Median seconds per training text and epoch, of finished cells: by method, and of their stages by name."""
-
-    own: dict[tuple, float]
-    stages: dict[tuple, float]
-    data: set[tuple]  # (task, encoder, mode) whose tokens or embeddings are there
-    count: int  # records
-
-    @classmethod
-    def of(cls, records: Iterable[Record]) -> _Known:
-        """What finished records tell; the others tell nothing."""
-        own: dict[tuple, list[float]] = {}
-        stages: dict[tuple, list[float]] = {}
-        data, count = set(), 0
-        for record in records:
-            if record.status != "done" or not record.data:
-                continue
-            key, count = record.key, count + 1
-            data.add((key.task, key.encoder, key.encoder_mode))
-            work = _work(record.data.n_train, key.recipe.get("epochs", 1))
-            computed = sum(use.seconds for use in record.stages if not use.reused)
-            for level in _levels(key.task, key.encoder, key.encoder_mode, key.method):
-                own.setdefault(level, []).append(max(record.seconds.get("total", 0.0) - computed, 0.0) / work)
-            for use in record.stages:
-                for level in _levels(key.task, key.encoder, key.encoder_mode, use.name)[:2]:
-                    stages.setdefault(level, []).append(use.seconds / work)
-        return cls(_medians(own), _medians(stages), data, count)
-
-    def seconds(self, times: dict[tuple, float], cell: Cell, what: str) -> float | None:
-        """Those of a method or stage for the texts and epochs of a cell; None when nothing is known."""
-        for level in _levels(cell.key.task, cell.key.encoder, cell.key.encoder_mode, what):
-            if level in times:
-                return times[level] * _work(len(cell.task.train), cell.recipe.epochs)
-        return None
+def _work(texts: int, recipe: dict[str, Any]) -> int:
+    return max(texts * recipe.get("epochs", 1), 1)
 
 
 def sentences(
     cells: list[Cell], done: Iterable[Cell], records: Iterable[Record], jobs: int, duration: Callable[[float], str]
 ) -> list[str]:
     """What the cells that would run share (among them and with the `done` ones), and an estimate of their time."""
-    done = list(done)
-    there = {stage.identity for cell in done for stage in stages_of(cell)}
+    there = {identity for cell in done for identity in (inputs_of(cell.key), *stages_of(cell))}
     lines = [
-        f"shared: {row.name} {'is' if row.name not in INPUTS else 'are'} computed {_times_of(row.computed)} for "
+        f"shared: {row.name} {'are' if row.name in INPUTS else 'is'} computed {_times(row.computed)} for "
         f"{row.cells} cells ({', '.join(sorted(row.methods))})"
-        for row in [*shared_inputs(cells, done), *shared_stages(cells, there)]
+        for row in shared_by(cells, there)
     ]
     if not cells:
         return lines
@@ -190,8 +137,5 @@ def sentences(
     return [*lines, f"estimate: about {duration(found.seconds)} of work{spread} ({basis}{missing})"]
 
 
-INPUTS = ("tokens", "embeddings")
-
-
-def _times_of(count: int) -> str:
+def _times(count: int) -> str:
     return "not again" if not count else "once" if count == 1 else f"{count} times"

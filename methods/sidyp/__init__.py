@@ -15,6 +15,7 @@ from typing import Any
 from methods.base import Method, NoisyTask, Predictions, Tools
 from methods.registry import register
 from methods.sidyp.config import Config as SidypConfig
+from methods.stages import BRANCHES, NOISE_RATE, Stage
 
 log = logging.getLogger("bench.sidyp")
 
@@ -30,13 +31,12 @@ class Sidyp(Method):
 
     name = "sidyp"
     version = 3
+    stages = (BRANCHES, NOISE_RATE)
     Config = SidypConfig
 
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """See `Method.shared_stages`."""
-        from methods import shared
-
-        return {"branches run": self._stage1_settings(epochs)} | shared.rate_stages(self.config.tau)
+    def shared_stages(self, epochs: int) -> dict[Stage, dict]:
+        """Those of `stages`, with what the mode does to stage 1."""
+        return super().shared_stages(epochs) | {BRANCHES: self._stage1_settings(epochs)}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after the epochs of the denoisers that are evaluated; raises UsageError for a large k."""
@@ -90,7 +90,7 @@ class Sidyp(Method):
         The released code loses the weight where there is a warm-up epoch at all, restarts the learning rate every
         epoch and never shuffles.
         """
-        settings = {"branches": self.config.branches, "alpha": self.config.alpha}
+        settings = BRANCHES.settings(self.config)
         if self.config.mode == "paper":
             return settings
         alpha = 0.0 if epochs >= 10 else self.config.alpha

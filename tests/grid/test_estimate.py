@@ -9,11 +9,11 @@ import pytest
 
 from bench.cli.display import duration
 from bench.grid.cells import plan
-from bench.grid.estimate import estimate, sentences, shared_stages, stages_of
+from bench.grid.estimate import INPUTS, estimate, sentences, shared_by, stages_of
 from bench.grid.options import load_options
 from bench.running.runner import run
 from bench.store.records import Record
-from methods import registry, shared
+from methods import registry
 from tests.conftest import records, review_rows, write_csv
 
 
@@ -36,15 +36,17 @@ def test_declared_stages_are_those_that_cells_used_and_are_shared_exactly_as_dec
     grid, found = ran
     by_identity, by_hash = {}, {}
     for cell in grid.cells:
-        used = {use.name: use.hash for use in found[cell.key.hash].stages if use.name in shared.DEFAULTS}
-        declared = {stage.name: stage.identity for stage in stages_of(cell)}
+        used = {use.name: use.hash for use in found[cell.key.hash].stages if use.name not in INPUTS}
+        declared = {identity[0]: identity for identity in stages_of(cell)}
         assert declared.keys() == used.keys(), cell.key.method
         for name, identity in declared.items():
             assert by_identity.setdefault(identity, used[name]) == used[name], (cell.key.method, name)
             assert by_hash.setdefault(used[name], identity) == identity, (cell.key.method, name)
-    serving_several = {row.name for row in shared_stages(grid.cells)}
+    embedded, *serving = shared_by(grid.cells)
+    assert embedded[:3] == ("embeddings", 1, len(grid.cells))
+    serving_several = {row.name for row in serving}
     assert serving_several == {"plain run", "branches run", "noise rate"}
-    counted = sum(row.computed for row in shared_stages(grid.cells))
+    counted = sum(row.computed for row in serving)
     assert counted == len({used for identity, used in by_identity.items() if identity[0] in serving_several})
 
 

@@ -113,10 +113,35 @@ def variations():
 
 def test_every_input_of_a_run_is_in_its_key():
     found = variations()
-    hashes = {name: stage_hash("plain run", shared.run_key("plain", *given)) for name, given in found.items()}
+    hashes = {name: stage_hash("plain run", shared.run_key(*given)) for name, given in found.items()}
     assert len(hashes) == len(set(hashes.values())) > 20
-    again = stage_hash("plain run", shared.run_key("plain", *variations()["as it is"]))
+    again = stage_hash("plain run", shared.run_key(*variations()["as it is"]))
     assert again == hashes["as it is"]
+
+
+def test_the_hash_of_every_stage_is_the_one_that_finished_grids_have():
+    """Another hash, and every results folder computes its stages again: bump a version only where numbers change."""
+    task, tools = toy_task(sizes=(20, 8, 8))[0], toy_tools(epochs=1)
+    for stage in (shared.plain_run, shared.branch_run, shared.out_of_fold, shared.noise_rate):
+        stage(task, tools)
+    found = {use.name: use.hash[:16] for use in tools.stages.uses}
+    tools.stages.begin()
+    shared.branch_run(task, tools, branches=2, alpha=0.0, warmup=0.0, shuffle=False, restarts=True)
+    found["branches run, released code"] = tools.stages.uses[-1].hash[:16]
+    read = {"mode": "fine-tuned", "tokenise": lambda texts: {}, "inputs": lambda arrays: arrays}
+    tools.encoder = SimpleNamespace(revision="0", max_length=128, **read)
+    tools.stages.begin()
+    shared.inputs(task, tools)
+    found["tokens"] = tools.stages.uses[0].hash[:16]
+    assert found == {
+        "embeddings": "d7d897a5bf3d5d6f",
+        "plain run": "6c520f32ffb31fd4",
+        "branches run": "383088dcc90a444b",
+        "branches run, released code": "be78fd10274e2ec1",
+        "out of fold": "38470c1c3208da61",
+        "noise rate": "290460e33f90b6b4",
+        "tokens": "6f02c2f7522cfa59",
+    }
 
 
 @pytest.mark.parametrize("runner", [shared.plain_run, shared.branch_run])

@@ -1,0 +1,63 @@
+"""The stages that several methods share, each computed once per (data, encoder, recipe, seed, code version).
+
+| stage        | what                                                        | serves                       |
+|--------------|-------------------------------------------------------------|------------------------------|
+| tokens       | token ids                                                   | every fine-tuned method      |
+| embeddings   | sentence embeddings                                         | frozen mode, neighbours, τ̂  |
+| plain run    | plain fine-tuning with its per-epoch predictions            | plain, NPC, +ts              |
+| branches run | M co-regularised branches with their training dynamics      | CR, DyGen, SiDyP             |
+| out of fold  | cross-fitted class probabilities on embeddings              | confident learning           |
+| noise rate   | τ̂ by confident learning that is repeated on what it keeps   | co-teaching, JoCoR, DyGen, SiDyP |
+
+`methods.shared` computes them. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.training.stages import StageStore
+
+__all__ = ["BRANCHES", "EMBEDDINGS", "NOISE_RATE", "OUT_OF_FOLD", "PLAIN", "TOKENS", "Stage"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One kind of shared stage.
+
+    Attributes
+    ----------
+    name
+        What the store, records and the forecast of `--dry-run` call it.
+    version
+        Part of every key. Bump it when the computation changes: old entries are then not found.
+    defaults
+        Its settings where a method says nothing.
+    """
+
+    name: str
+    version: int
+    defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def settings(self, config: Any) -> dict[str, Any]:
+        """Its settings: those fields of a method's `config` that have their names, else the defaults."""
+        return {name: getattr(config, name, value) for name, value in self.defaults.items()}
+
+    def get(
+        self, store: StageStore, key: Mapping[str, Any], compute: Callable[[], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
+        """Its arrays for `key` (everything they depend on but the version), read from `store` or computed and kept."""
+        return store.get(self.name, {**key, "version": self.version}, compute)
+
+
+TOKENS = Stage("tokens", 1)
+EMBEDDINGS = Stage("embeddings", 1)
+PLAIN = Stage("plain run", 2)
+BRANCHES = Stage("branches run", 2, {"branches": 3, "alpha": 5.0, "warmup": 0.1})
+OUT_OF_FOLD = Stage("out of fold", 3, {"folds": 5})
+NOISE_RATE = Stage("noise rate", 2)

@@ -47,6 +47,18 @@ def prepared(path: Path, content: Content) -> Iterator[Callable[[], None]]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path` that takes its name when the block ends well. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True) as name:
+        draft = Path(name, path.name)
+        draft.mkdir()
+        yield draft
+        if not path.exists():  # another process may have been faster
+            os.replace(draft, path)
+
+
 def _temporary(path: Path, attempts: int = 5) -> Path:
     """A new file beside `path`, whose folder is made. Packing may remove an empty folder just then."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import importlib
 import importlib.util
@@ -14,11 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.cache import cache_dir
 from bench.core.errors import Unavailable, UsageError
+from bench.core.files import new_folder
 
 if TYPE_CHECKING:
     from llm_labels.labellers.scoring import ContinuationScorer
 
 __all__ = ["KNOWN", "ModelFiles", "choose_precision", "find_model", "load_model"]
+
+
+KEPT_FROM_BYTES = 500_000_000
+"""A GGUF of this size or more is kept unpacked: smaller ones are read in seconds."""
 
 
 @dataclass(frozen=True)
@@ -102,25 +108,47 @@ def choose_precision(device: str, precision: str) -> tuple[str, str, str]:
 def load_model(files: ModelFiles, device: str, precision: str) -> tuple[ContinuationScorer, Any]:
     """(scorer, tokenizer) of a model. Raises Unavailable where it cannot be loaded, naming why."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from llm_labels.labellers.scoring import PACK_TOKENS, ContinuationScorer
 
-    where = {"gguf_file": files.gguf} if files.gguf else {}
-    weights = {} if files.gguf else {"use_safetensors": True}  # never a pickle
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(files.source, **where)
-            # A GGUF is read in float32 and then narrowed: other targets take slower paths of the reader.
-            first = torch.float32 if files.gguf else getattr(torch, precision)
-            model: Any = AutoModelForCausalLM.from_pretrained(files.source, dtype=first, **where, **weights)
+            model, tokenizer = _read(files, getattr(torch, precision))
     except Exception as error:
         raise Unavailable(
             f"model '{files.name}' cannot be loaded from {Path(files.source).name or files.source}: "
             f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
         ) from error
-    model = model.to(device=device, dtype=getattr(torch, precision)).requires_grad_(False)
+    model = model.to(device=device).requires_grad_(False)
     return ContinuationScorer(model, PACK_TOKENS if device == "cpu" else 16 * PACK_TOKENS), tokenizer
+
+
+def _read(files: ModelFiles, dtype) -> tuple[Any, Any]:
+    """(model, tokenizer). A large GGUF takes minutes to unpack, so what came out is kept in `cache_dir()`."""
+    import torch
+    from safetensors.torch import save_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    kept = cache_dir() / "unpacked" / f"{files.revision.removeprefix('sha256:')[:16]}-{str(dtype).rpartition('.')[2]}"
+    if files.gguf is None or kept.is_dir():
+        folder = files.source if files.gguf is None else str(kept)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)  # never a pickle
+        return model, AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(files.source, gguf_file=files.gguf)
+    # Read in float32 and then narrowed: other targets take slower paths of the reader. Buffers stay in float32, as
+    # they do when a model folder is read: rotary frequencies in bfloat16 are off by a radian after 300 tokens.
+    model = AutoModelForCausalLM.from_pretrained(files.source, gguf_file=files.gguf, dtype=torch.float32)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    if Path(files.source, files.gguf).stat().st_size >= KEPT_FROM_BYTES:
+        with contextlib.suppress(OSError), new_folder(kept) as folder:  # a full disk costs only the time next time
+            # transformers does not save what came from a GGUF, though by now it is a plain model.
+            save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
+            config = copy.deepcopy(model.config)
+            config.__dict__.pop("quantization_config", None)
+            config.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    return model, tokenizer
 
 
 def _from_package(name: str, known: KnownModel) -> ModelFiles:

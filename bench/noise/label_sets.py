@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from bench.data.readers.fetch import download
-from bench.data.task import TaskData
-from bench.data.tasks import Repository
-from llm_labels import labelsets
-from llm_labels.labelsets import SplitLabels, read_authors_files, read_card, read_label_set
+import numpy as np
 
-__all__ = ["LabelSetRef", "find_label_sets", "labellers", "labelling_cost", "read_labels"]
+from bench.core.errors import resolve
+from bench.data.readers.fetch import download
+from bench.data.readers.published import PublishedTask
+from bench.data.task import TaskData
+from bench.data.tasks import Published, Repository, known
+from llm_labels import labelsets
+from llm_labels.labelsets import OtherTexts, SplitLabels, read_authors_files, read_card, read_label_set
+
+__all__ = ["LabelSetRef", "find_label_sets", "labeller_named", "labellers", "labelling_cost", "read_labels"]
 
 PROMPTING_FOLDERS = {"zero": "zero", "zeroshot": "zero", "few": "few", "fewshot": "few"}
 
@@ -41,6 +45,9 @@ PUBLISHED = {
 }
 """Label sets in the authors' own repository, fetched when no local folder has them: (labeller, prompting, task)."""
 
+SHORT = {"mixtral": "mixtral-8x22b"}
+"""Short names that keep their meaning although several labellers begin so."""
+
 
 @dataclass(frozen=True)
 class LabelSetRef:
@@ -49,7 +56,7 @@ class LabelSetRef:
     labeller: str
     prompting: str  # "zero" | "few"
     task: str
-    place: Path | Repository  # a folder, or files to be fetched
+    place: Path | Repository | PublishedTask  # a folder, files to be fetched, or a task that comes with labellers
 
     @property
     def id(self) -> str:
@@ -73,6 +80,12 @@ def find_label_sets(data_dir: Path | None = None, task: str | None = None) -> li
                 found.setdefault(key, LabelSetRef(*key, place=folder))
     for key, repository in PUBLISHED.items():
         found.setdefault(key, LabelSetRef(*key, place=repository))
+    for info in known().values():
+        for source in info.sources:
+            for name in source.labellers if isinstance(source, Published) else ():
+                labeller, _, prompting = name.rpartition("/")
+                key = (labeller, prompting, info.name)
+                found.setdefault(key, LabelSetRef(*key, place=PublishedTask(info, source, data_dir)))
     return [found[key] for key in sorted(found) if task is None or key[2] == task]
 
 
@@ -84,16 +97,39 @@ def labellers(data_dir: Path | None = None) -> dict[str, tuple[tuple[str, str], 
     return {name: tuple(pairs) for name, pairs in found.items()}
 
 
+def labeller_named(name: str, known: Collection[str]) -> str:
+    """The labeller that `name` stands for: itself, a short name, or the only one that begins so. Raises UsageError."""
+    short = SHORT.get(name.lower())
+    if short in known and name not in known:
+        return short
+    return resolve("llm", name, known)
+
+
 def read_labels(ref: LabelSetRef, task: TaskData) -> Mapping[str, SplitLabels]:
     """The labels by split, for the whole original splits of the task. Files that have not changed are read once.
 
     Raises UsageError for files that are damaged or made for other texts, Unavailable where a download fails.
     """
+    if isinstance(ref.place, PublishedTask):
+        return _published(ref, ref.place, task)
     prints = tuple(sorted(task.full_fingerprint.items()))
     if isinstance(ref.place, Repository):
         files = {split: download(ref.place.url(split), sha256) for split, (_, sha256) in ref.place.files.items()}
         return _read_once(tuple(sorted(files.items())), _state(files.values()), task.label_names, prints)
     return _read_once(ref.place, _state(sorted(ref.place.glob("*"))), task.label_names, prints)
+
+
+def _published(ref: LabelSetRef, place: PublishedTask, task: TaskData) -> Mapping[str, SplitLabels]:
+    """The labels of one of the labellers that a task comes with."""
+    answers = place.answers(ref.id)
+    for split, part in answers.items():
+        if part.fingerprint != task.full_fingerprint[split]:
+            raise OtherTexts(
+                f"the answers of {ref.id} are for the {split} texts of {place.source.repository.repo}, and task "
+                f"{task.name} has others, from {task.origin}: use the task as published, or make labels for your texts "
+                "with `bench label`"
+            )
+    return {split: SplitLabels(np.arange(len(part.labels)), part.labels) for split, part in answers.items()}
 
 
 def _state(paths: Iterable[Path]) -> tuple:
@@ -123,7 +159,7 @@ def labelling_cost(refs: Sequence[LabelSetRef]) -> dict[str, float]:
     """
     total: Counter[str] = Counter()
     for ref in refs:
-        if isinstance(ref.place, Repository) or not (ref.place / "card.json").is_file():
+        if not isinstance(ref.place, Path) or not (ref.place / "card.json").is_file():
             return {}
         card = read_card(ref.place)
         if not card.cost:

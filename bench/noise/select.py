@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bench.core.errors import Unavailable, UsageError, resolve, unknown
+from bench.core.errors import Unavailable, UsageError, unknown
 from bench.core.registry import describe
 from bench.core.selectors import listed, quoted, split_list, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.data.readers.columns import ROW_NUMBERS
 from bench.data.task import TaskData
-from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
+from bench.noise.label_sets import LabelSetRef, find_label_sets, labeller_named, read_labels
 from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
 from llm_labels.labelsets import OtherTexts
 
@@ -231,7 +231,7 @@ class _Finder:
                 f"column '{base.strip()}' of task {self.task.name} is not taken for a labeller's: {why}; "
                 "name it with --label-columns if it is one"
             )
-        full = resolve("llm", base.strip(), known)
+        full = labeller_named(base.strip(), known)
         return full, wanted, wanted is None and full in self.task.columns
 
     def wanted(self, prompting: str) -> bool:

@@ -33,7 +33,7 @@ def data_places(task: TaskData, data_dir: Path | None = None, results: Path | No
     places = [("bench/data", Path(bench.__file__).parent / "data" / "files"), ("llm_labels/sets", SETS)]
     places += [("downloads", cache_dir() / "downloads")]
     if data_dir is not None:
-        places += [(name, Path(data_dir) / name) for name in (task.info.name, "llm_labels")]
+        places += [(name, Path(data_dir) / name) for name in (task.info.name, "llm_labels", "llm", "published")]
     if results is not None:
         places += [("results/cells", ResultsFolder(results).cells), ("results/packed.zip", results / "packed.zip")]
     for source in task.info.sources:

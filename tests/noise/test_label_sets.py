@@ -39,6 +39,7 @@ def touch(root: Path, *names: str) -> Path:
 
 def test_the_users_folder_wins_and_nothing_else_in_it_is_a_label_set(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.noise.label_sets.PUBLISHED", {})
+    monkeypatch.setattr("bench.noise.label_sets.known", dict)
     own = touch(tmp_path / "sets", "gpt/zero/toy", "gpt/few/toy")
     monkeypatch.setattr("llm_labels.labelsets.SETS", own)
     users = touch(tmp_path / "data" / "llm_labels", "gpt/zeroshot/toy", "phi/few/toy", "notes/old/toy")
@@ -72,6 +73,7 @@ def published(task, tmp_path, monkeypatch):
         files[split] = (str(path), hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setattr(Repository, "url", lambda self, split: f"file://{self.files[split][0]}")
     monkeypatch.setattr("llm_labels.labelsets.SETS", tmp_path / "none")
+    monkeypatch.setattr("bench.noise.label_sets.known", dict)
     monkeypatch.setattr(
         "bench.noise.label_sets.PUBLISHED", {("big", "few", "toy"): Repository("owner/name", "0" * 40, files)}
     )

@@ -11,14 +11,17 @@ import functools
 import importlib
 import logging
 import pkgutil
+import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from bench.core.registry import from_packages
 
-__all__ = ["Hub", "PackageFiles", "Repository", "Shipped", "Source", "TaskInfo", "known"]
+__all__ = ["Answers", "Hub", "PackageFiles", "Published", "Repository", "Shipped", "Source", "TaskInfo", "known"]
 
 log = logging.getLogger("bench.tasks")
+GITHUB_RAW = "https://raw.githubusercontent.com"
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,46 @@ class Repository:
 
     repo: str
     commit: str  # full commit hash
-    files: Mapping[str, tuple[str, str]]  # split -> (path, SHA-256)
+    files: Mapping[str, tuple[str, str]]  # split (in `Published`: any short name) -> (path, SHA-256)
 
-    def url(self, split: str) -> str:
-        """Where the raw bytes of a split's file lie."""
-        return f"https://raw.githubusercontent.com/{self.repo}/{self.commit}/{self.files[split][0]}"
+    def url(self, name: str) -> str:
+        """Where the raw bytes of a file lie."""
+        return f"{GITHUB_RAW}/{self.repo}/{self.commit}/{urllib.parse.quote(self.files[name][0])}"
 
 
-Source = Shipped | PackageFiles | Hub | Repository
+@dataclass(frozen=True)
+class Answers:
+    """Where the answers of one labeller lie in a `Published` source."""
+
+    column: str
+    files: tuple[str, ...]  # short names, read one after the other
+    same: Mapping[str, str] = field(default_factory=dict)  # column -> column of the texts' files that it must equal
+
+
+@dataclass(frozen=True, eq=False)
+class Published:
+    """Texts with gold and what LLMs answered for them, in a public repository; read by `bench.data.readers.published`.
+
+    The texts are the rows of the files `texts`, in that order. A labeller's rows are joined to them by the column
+    `key` (equal keys in order of occurrence), or row by row without one.
+    """
+
+    repository: Repository  # its files under short names
+    texts: tuple[str, ...]  # short names of the files with the texts and gold
+    text: str  # columns of these files
+    gold: str
+    id: str  # a text's id from `row` (in the files), `number` (among the rows kept) and columns: "cfpb-{id}"
+    labellers: Mapping[str, Answers]  # "gpt-4/zero" -> where its answers are
+    key: str | None = None
+    gaps: bool = False  # whether a text without a row of a labeller is one without an answer, rather than an error
+    classes: Mapping[str, str] = field(default_factory=dict)  # further spellings in gold and answers -> class
+    silent: tuple[str, ...] = ()  # values that mean no answer, beside the empty one
+    left_out: tuple[str, ...] = ()  # values of gold whose rows are left out
+    drop_repeats: bool = False  # strip the texts, and keep the first of equal ones
+    rule: Literal["value", "first word", "chat"] = "value"  # how an answer is read, see `bench.data.readers.answers`
+
+
+Source = Shipped | PackageFiles | Hub | Repository | Published
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from typer import Option
 
-from bench.cli.options import Results
+from bench.cli.options import DataDir, Results
 from bench.cli.shell import app, err, friendly, out, printable
 from bench.core.errors import UsageError
 
@@ -23,7 +23,7 @@ def report(
     context: typer.Context,
     results: Results = None,
     out_dir: Annotated[Path | None, Option("--out", help="where to write (default RESULTS/report)")] = None,
-    format: Annotated[str | None, Option(help="md,latex,csv,html,figures (default all)")] = None,
+    format: Annotated[str | None, Option(help="md,latex,csv,html,figures,texts (default all)")] = None,
     baseline: Annotated[str, Option(help="method that the others are compared with")] = "plain",
     rule: Annotated[str, Option(help="step that is scored: last, noisy_valid")] = "last",
     against: Annotated[str | None, Option(help="published numbers beside ours: paper, or a YAML file")] = None,
@@ -31,6 +31,7 @@ def report(
         tuple[Path, Path] | None,
         Option(metavar="BEFORE AFTER", help="compare two results folders, with significance tests"),
     ] = None,
+    data_dir: DataDir = None,
     show: Annotated[bool, Option(help="print the main table")] = True,
     full: Annotated[bool, Option("--full", help="leave nothing out, however many cells there are")] = False,
 ) -> None:
@@ -39,7 +40,7 @@ def report(
 
     formats = None if format is None else split_list(format)
     if compare is not None:
-        refuse_with_compare(context, ("results", "baseline", "against"))
+        refuse_with_compare(context, ("results", "baseline", "against", "data_dir"))
         compare_folders(*compare, out_dir, formats, rule, show)
         return
     from bench.report import build_report, main_table
@@ -51,7 +52,8 @@ def report(
     if out_dir is None:
         refuse_links(folder)
     out_dir, chosen = out_dir or ResultsFolder(folder).report, formats or FORMATS
-    done = build_report(folder, out_dir, formats=chosen, baseline=baseline, rule=rule, against=against, full=full)
+    options = {"formats": chosen, "baseline": baseline, "rule": rule, "against": against, "full": full}
+    done = build_report(folder, out_dir, **options, data_dir=data_dir)
     if show:
         out.print(main_table(done.results, baseline=baseline, rule=rule, width=out.width))
     for sentence in done.sentences + done.notes:

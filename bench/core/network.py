@@ -6,14 +6,35 @@ import os
 import socket
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "BENCH_OFFLINE")
 HUB = "https://huggingface.co"
 
 
+_CLOSED: ContextVar[bool] = ContextVar("closed", default=False)
+
+
+@contextmanager
+def on_this_machine() -> Iterator[None]:
+    """Within it nothing is fetched: what is not on this machine is unavailable."""
+    token = _CLOSED.set(True)
+    try:
+        yield
+    finally:
+        _CLOSED.reset(token)
+
+
+def closed() -> bool:
+    """Whether this is within `on_this_machine`."""
+    return _CLOSED.get()
+
+
 def offline() -> bool:
-    """Whether the user forbids the network (HF_HUB_OFFLINE or BENCH_OFFLINE)."""
-    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in OFFLINE_VARIABLES)
+    """Whether the network may not be used: the user forbids it (HF_HUB_OFFLINE or BENCH_OFFLINE), or the caller."""
+    return closed() or any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in OFFLINE_VARIABLES)
 
 
 def resolves(url: str) -> bool:

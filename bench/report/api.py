@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bench.core.errors import UsageError
-from bench.report import frame
+from bench.report import frame, texts
 from bench.report.figures import collect as figures
 from bench.report.tables.blocks import Block, blocks, check_baseline
 from bench.report.tables.entries import RULE_TEXT
@@ -108,6 +108,53 @@ class Loaded:
             for row in table.rows
         ]
         return pd.DataFrame(rows, index=pd.Index([row.label for row in table.rows], name="method"), columns=columns)
+
+    def texts(
+        self,
+        task: str,
+        noise: str,
+        *,
+        split: Literal["test", "train"] = "test",
+        setup: str | None = None,
+        rule: str = "last",
+        data_dir: str | Path | None = None,
+    ) -> pd.DataFrame:
+        """One row per text of a task and noise source: its labels, and what every method says of it.
+
+        Records hold no texts: they are read from the task's data on this machine, which must be those that the cells
+        saw. Nothing is downloaded. Records hold predictions of test texts only.
+
+        Parameters
+        ----------
+        task, noise
+            As in `cells`.
+        split
+            test or train.
+        setup
+            One of `setups`; None: the first.
+        rule
+            The step whose predictions count: last or noisy_valid.
+        data_dir
+            The folder of data sets; None: `BENCH_DATA_DIR`, or the one in the commands of the records.
+
+        Returns
+        -------
+        DataFrame
+            Its index `row` is the position in the split. `id`, `text`; `gold` and `given` (the noisy label, in train
+            that of the first seed): names of classes, `no answer`, or None where unknown. For each method of a test
+            split a column with its name: the class with the highest probability, averaged over seeds; and
+            `<method> sure`: that probability, float64 from 0 to 1.
+
+        Raises
+        ------
+        UsageError
+            For an unknown name, or where the texts cannot be read, with what is missing.
+        """
+        task, block = pick("task", task, self.tasks), self.block(setup)
+        noise = pick("noise source", noise, [noise for each, noise in block.columns if each == task])
+        split, rule = pick("split", split, texts.SPLITS), pick("rule", rule, RULE_TEXT)
+        sources = texts.Sources(self.results, None if data_dir is None else Path(data_dir))
+        return texts.frame_of_texts(sources, block, task, noise, split, rule)
 
     def block(self, setup: str | None = None) -> Block:
         """The cells of one set-up; without a name the one with most cells. Raises UsageError for an unknown one."""

@@ -16,10 +16,12 @@ from bench.report import words
 from bench.report.figures import collect as figure_plans
 from bench.report.figures.text_map import HOW_TO
 from bench.report.frame import Results, load
-from bench.report.gaps import Gap, find_gaps, gap_sentences
+from bench.report.gaps import find_gaps, gap_sentences
 from bench.report.output import render
 from bench.report.output.folder import write_report
 from bench.report.output.page import TITLE, Page, html_page, kind_titles
+from bench.report.output.text_page import NAME as TEXTS
+from bench.report.output.text_page import text_page
 from bench.report.tables.against import against_sentences, against_tables
 from bench.report.tables.base import Context, ReportTable, problem, report_tables
 from bench.report.tables.blocks import Block, blocks, check_baseline
@@ -33,8 +35,8 @@ from bench.store.records import Damaged
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMATS = ("md", "latex", "csv", "html", "figures")
-"""What can be asked for; `cells.parquet` and `cells.csv` are always written."""
+FORMATS = ("md", "latex", "csv", "html", "figures", "texts")
+"""What can be asked for; `cells.parquet` and `cells.csv` are always written. `texts`: a page beside `html`."""
 
 
 @dataclass(frozen=True)
@@ -68,26 +70,30 @@ def build_report(
     rule: str = "last",
     against: str | None = None,
     full: bool = False,
+    data_dir: Path | None = None,
 ) -> ReportSummary:
     """Write tables, figures, the page and the tidy cells below `out`.
 
     `rule` is `last` or `noisy_valid`: the step whose scores count. Figures are drawn for the formats that
     show them (`html`, `md`) or when asked for (`figures`). `against` names published numbers to stand beside ours:
-    `paper`, or a YAML file. A report of very many cells leaves out what is slow and says so, unless `full`. Raises
-    UsageError, before anything is written, for an unknown format, rule, baseline or set of published numbers, a
-    folder without results, or records of a newer schema.
+    `paper`, or a YAML file. A report of very many cells leaves out what is slow and says so, unless `full`.
+    `data_dir` is where the data of known tasks lie, for the page of texts; None: `BENCH_DATA_DIR`, or the folder that
+    the records' commands name. Raises UsageError, before anything is written, for an unknown format, rule, baseline or
+    set of published numbers, a folder without results, or records of a newer schema.
     """
     _check(formats, rule)
     published = None if against is None else read_published(against)
     read = load(results)
     gc.freeze()  # the records stay until the end, and a collection (statsmodels asks for some) would walk over them all
     try:
-        return _build(read, out, formats, baseline, rule, published, full)
+        return _build(read, out, formats, baseline, rule, published, full, data_dir)
     finally:
         gc.unfreeze()
 
 
-def _build(read: Results, out: Path, formats, baseline: str, rule: str, published, full: bool) -> ReportSummary:
+def _build(
+    read: Results, out: Path, formats, baseline: str, rule: str, published, full: bool, data_dir
+) -> ReportSummary:
     named = check_baseline(read.cells, baseline)
     parts = blocks(read.cells, named)
     notes = list(read.notes)
@@ -111,7 +117,11 @@ def _build(read: Results, out: Path, formats, baseline: str, rule: str, publishe
     if published is not None:
         lead += against_sentences(read, parts, published, rule)
     drawn = _draw(read, parts, rule, named, formats, full)
-    files = _files(read, parts, tables, drawn, gaps, lead, formats, rule)
+    texts, links = "", {}
+    if {"html", "texts"} <= set(formats):
+        texts, links = text_page(read, parts, rule, named, data_dir)
+    page = Page(read, parts, gaps, [], lead[1:], rule, links)
+    files = _files(page, tables, drawn, lead, formats) | ({TEXTS: texts.encode()} if texts else {})
     write_report(out, files)
     found = words.counts(read)
     return ReportSummary(
@@ -245,22 +255,16 @@ class Drawn(NamedTuple):
 
 
 def _files(
-    read: Results,
-    parts: Sequence[Block],
-    tables: Sequence[Table],
-    drawn: Sequence[Drawn],
-    gaps: Sequence[Gap],
-    lead: list[str],
-    formats: Collection[str],
-    rule: str,
+    page: Page, tables: Sequence[Table], drawn: Sequence[Drawn], lead: list[str], formats: Collection[str]
 ) -> dict[str, bytes]:
     """The content of every file by its path below the report folder; the page last."""
+    read = page.results
     files = _tidy_files(read.cells)
     wanted = FIGURE_FILES["figures"] if "figures" in formats else FIGURE_FILES["md"] if "md" in formats else ()
     for plan, made in drawn:
         files |= {f"figures/{plan.name}.{suffix}": made[suffix] for suffix in wanted}
     sections = [
-        ("What is missing, and why", gap_sentences(gaps)),
+        ("What is missing, and why", gap_sentences(page.gaps)),
         ("Notes", [*read.notes, *(f"Left out: {each.path.name}: {each.why}" for each in read.damaged)]),
     ]
     if "csv" in formats:
@@ -273,7 +277,6 @@ def _files(
         files["report.md"] = render.markdown_document(TITLE, lead, list(tables), sections, shown).encode()
     if "html" in formats:
         vector = [(plan, made["svg"]) for plan, made in drawn]
-        page = Page(read, parts, gaps, [], lead[1:], rule)
         files["index.html"] = html_page(page, tables, vector).encode()
     return files
 

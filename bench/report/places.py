@@ -38,14 +38,21 @@ def _place(record: Record, folder: Path) -> str:
         return ""
     if record.data is not None and record.data.origin:
         return record.data.origin
-    try:
-        words = shlex.split(record.command)
-        typed = words[words.index("--tasks") + 1].partition("[")[0]
-    except (ValueError, IndexError):
+    typed = (option_of(record, "--tasks") or "").partition("[")[0]
+    if not typed:
         return ""
     if os.path.isabs(typed):
         return Path(os.path.relpath(typed, folder)).as_posix()
     return os.path.normpath(f"../{typed}").replace("\\", "/")
+
+
+def option_of(record: Record, flag: str) -> str | None:
+    """The value of an option in the command that a record gives for its cell; None where it has none."""
+    try:
+        words = shlex.split(record.command)
+        return words[words.index(flag) + 1]
+    except (ValueError, IndexError):
+        return None
 
 
 def _content(key: CellKey) -> str:

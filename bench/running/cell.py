@@ -15,7 +15,7 @@ from bench.noise.draw import draw
 from bench.noise.facts import NoisyLabels, noise_facts
 from bench.running.contract import files_of, filled_labels, opened, run_method
 from bench.running.data_files import Place, names_of
-from bench.running.scoring import score_steps, train_arrays
+from bench.running.scoring import label_arrays, score_steps
 from bench.store.parts import DataFacts
 from bench.store.provenance import code_version, utc_now, versions
 from bench.store.records import Record
@@ -69,7 +69,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
     trained = time.perf_counter()
     valid = labels.valid
     scores, curve, arrays = score_steps(steps, valid, labels.train, task.gold)
-    arrays |= train_arrays(labels.train, task.gold)
+    arrays |= label_arrays(labels, task.gold)
     now = time.perf_counter()
     record = Record(
         hash=cell.key.hash,

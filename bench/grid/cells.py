@@ -51,9 +51,8 @@ class Cell:
     @property
     def label(self) -> str:
         """The cell in one line, for people."""
-        mode = encoders.FROZEN_SUFFIX if self.key.encoder_mode == "frozen" else ""
-        task = self.shown_task or self.key.task
-        return f"{task} · {self.key.noise} · {self.key.method} · {self.key.encoder}{mode} · seed {self.key.seed}"
+        key = self.key
+        return f"{self.shown_task or key.task} · {key.noise} · {key.method} · {key.encoder_selector} · seed {key.seed}"
 
 
 @dataclass(frozen=True)

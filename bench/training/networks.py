@@ -45,9 +45,9 @@ class TransformerBody(nn.Module):
         self.model = model
         self.pooling = pooling
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """float[B, D] features."""
-        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+    def forward(self, attention_mask: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+        """float[B, D] features of token ids, or of the activations below the layers of this body."""
+        hidden = self.model(attention_mask=attention_mask, **inputs).last_hidden_state
         if self.pooling == "cls":
             return hidden[:, 0]
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)

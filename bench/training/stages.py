@@ -35,6 +35,8 @@ log = logging.getLogger("bench.stages")
 Arrays = dict[str, np.ndarray]
 MEMORY_BYTES = 1 << 29
 """How much of what was read or computed last is also kept in memory."""
+MAPPED_BYTES = 1 << 26
+"""A file of this size or more is mapped into memory instead of read: its pages are shared and can be dropped."""
 
 
 def stage_hash(name: str, key: Mapping[str, Any]) -> str:
@@ -190,9 +192,10 @@ class StageStore:
         if not path.exists():
             return None
         try:
-            with safe_open(path, framework="numpy") as file:
+            mapped = path.stat().st_size >= MAPPED_BYTES  # only torch's reader maps a file into memory
+            with safe_open(path, framework="pt" if mapped else "numpy") as file:
                 facts = json.loads(file.metadata()["bench"])
-                arrays = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
+                arrays = {part: np.asarray(file.get_tensor(part)) for part in file.keys()}  # noqa: SIM118
             parts = {part: (inner, float(seconds)) for part, (inner, seconds) in facts["parts"].items()}
             if facts.get("crc32") not in (None, _checksum(arrays)):  # None: written before there was one
                 raise ValueError("its bytes do not match its checksum")

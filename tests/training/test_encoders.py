@@ -188,7 +188,7 @@ def test_the_mode_follows_a_colon(selector, expected):
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(UsageError, match="unknown mode 'frosen'; the one mode is ':frozen'"):
+    with pytest.raises(UsageError, match="unknown mode 'frosen'; the modes are ':frozen' and, to train"):
         load_encoder("minilm:frosen")
 
 

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.api import OpenCell, open_cells, run_grid
     from bench.report.api import load_results
+    from bench.running.exported import load_exported
 
-__all__ = ["OpenCell", "load_results", "open_cells", "run_grid"]
+__all__ = ["OpenCell", "load_exported", "load_results", "open_cells", "run_grid"]
 
 _HOMES = {
     "OpenCell": "bench.api",
+    "load_exported": "bench.running.exported",
     "load_results": "bench.report.api",
     "open_cells": "bench.api",
     "run_grid": "bench.api",

@@ -102,6 +102,9 @@ class Predictions:
     train: np.ndarray | None = None
     """float32[N_train, C]: running predictions of the training texts, as each was visited in this
     epoch, before its update. Only used for the memorisation curve; None without them."""
+    posterior: np.ndarray | None = None
+    """float32[N_train, C]: what the method believes the true class of each training text to be, where it has a better
+    opinion than its running predictions; only the last step's is kept. Rows of NaN: no opinion."""
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     """Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}."""
 
@@ -150,6 +153,9 @@ class Method(abc.ABC):
         Set by `@register(reference=True)`, as for `oracle`: it is given gold training labels and never competes.
     stages : tuple of Stage
         The shared stages that `run` asks for (`methods.stages`), which `--dry-run` then tells of.
+    exportable : bool
+        False where something besides the networks of the last `trainer.fit` predicts (their mean does, if True): such a
+        model cannot be exported.
     """
 
     name: ClassVar[str]
@@ -157,6 +163,7 @@ class Method(abc.ABC):
     version: ClassVar[int] = 1
     sees_gold: ClassVar[bool] = False
     stages: ClassVar[tuple[Stage, ...]] = ()
+    exportable: ClassVar[bool] = True
     opened_files: ClassVar[set[str]]  # set by `register`
 
     def __init__(self, config: Any) -> None:

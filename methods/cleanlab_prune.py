@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -35,4 +36,6 @@ class Cleanlab(Method):
         dropped = confident.prune_by_noise_rate(probabilities, labels, joint)
         facts = {"noise_rate_estimate": confident.noise_rate_of(joint), "rows_dropped": int(dropped.sum())}
 
-        yield from training.train(task, tools, rows=np.flatnonzero(~dropped), diagnostics=lambda: facts)
+        believed = probabilities.astype(np.float32)
+        for step in training.train(task, tools, rows=np.flatnonzero(~dropped), diagnostics=lambda: facts):
+            yield dataclasses.replace(step, posterior=believed)

@@ -26,6 +26,7 @@ class DyGen(Method):
     name = "dygen"
     version = 2
     stages = (shared.BRANCHES, shared.NOISE_RATE)
+    exportable = False
 
     @config
     class Config:
@@ -75,6 +76,7 @@ class DyGen(Method):
         )
         features = Trajectories(stage1.features, standardise=True)
         probabilities = {split: stage1.final(split) for split in ("valid", "test")}
+        given = np.tile(np.eye(task.num_classes, dtype=np.float32)[labels.train], (settings.branches, 1, 1))
         changed = (prior_class.argmax(axis=2) != labels.train).mean()
         facts = {"noise_rate_estimate": rate, "prior_differs_from_label": float(changed)}
         fitted = dirichlet_vae.fit(
@@ -88,7 +90,9 @@ class DyGen(Method):
         for epoch, (vae, loss) in enumerate(fitted):
             tools.progress(self.name, epoch + 1, settings.epochs)
             clean = {split: dirichlet_vae.correct(vae, features[split], p) for split, p in probabilities.items()}
-            yield Predictions(step=epoch + 1, **clean, diagnostics=facts | {"vae_loss": loss})
+            last = epoch + 1 == settings.epochs
+            believed = dirichlet_vae.correct(vae, features["train"], given) if last else None
+            yield Predictions(step=epoch + 1, **clean, posterior=believed, diagnostics=facts | {"vae_loss": loss})
 
     def _prior_class(
         self, dynamics: dict[str, np.ndarray], labels: shared.Labels, num_classes: int, rate: float, k: int

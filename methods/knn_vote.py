@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -52,7 +53,9 @@ class NeighbourVote(Method):
         relabelled = (votes + self.config.own_weight * np.eye(task.num_classes)[labels]).argmax(axis=1)
         facts = {"labels_changed": float((relabelled != labels).mean())}
 
-        yield from training.train(task, tools, targets={"label": relabelled}, diagnostics=lambda: facts)
+        believed = _smoothed(votes)
+        for step in training.train(task, tools, targets={"label": relabelled}, diagnostics=lambda: facts):
+            yield dataclasses.replace(step, posterior=believed)
 
 
 def _smoothed(votes: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ class NPC(Method):
     name = "npc"
     version = 3
     stages = (shared.PLAIN,)
+    exportable = False
 
     @config
     class Config:
@@ -83,7 +84,9 @@ class NPC(Method):
             clean = {
                 split: dirichlet_vae.correct(vae, features[split], probabilities[split]) for split in ("valid", "test")
             }
-            yield Predictions(step=epoch + 1, **clean, diagnostics=facts | {"vae_loss": loss})
+            last = epoch + 1 == settings.epochs
+            believed = dirichlet_vae.correct(vae, features["train"], probabilities["train"]) if last else None
+            yield Predictions(step=epoch + 1, **clean, posterior=believed, diagnostics=facts | {"vae_loss": loss})
 
     def _prior_class(self, features: np.ndarray, probabilities: np.ndarray, tools: Tools) -> np.ndarray:
         """κ float64[n, C]: the vote of the references nearest in feature space, one-hot or as shares."""

@@ -22,6 +22,7 @@ class TemperatureScaling:
         self.config = inner.config
         self.name = f"{inner.name}+{self.suffix}"
         self.sees_gold = inner.sees_gold
+        self.exportable = getattr(inner, "exportable", True)
         self.opened_files: set[str] = getattr(inner, "opened_files", set())
 
     def shared_stages(self, epochs: int) -> dict[str, dict]:

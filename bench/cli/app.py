@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from bench.cli import check, doctor, label, labels, list, pack, prune, report, run, show  # noqa: F401
+from bench.cli import (  # noqa: F401
+    check,
+    doctor,
+    export,
+    label,
+    labels,
+    list,
+    pack,
+    predict,
+    prune,
+    report,
+    run,
+    show,
+)
 from bench.cli.shell import app
 
 __all__ = ["app", "main"]

@@ -15,6 +15,7 @@ from bench.noise.draw import draw
 from bench.noise.facts import NoisyLabels, noise_facts
 from bench.running.contract import files_of, filled_labels, opened, run_method
 from bench.running.data_files import Place, names_of
+from bench.running.opinions import opinion_arrays
 from bench.running.scoring import label_arrays, score_steps
 from bench.store.parts import DataFacts
 from bench.store.provenance import code_version, utc_now, versions
@@ -69,7 +70,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
     trained = time.perf_counter()
     valid = labels.valid
     scores, curve, arrays = score_steps(steps, valid, labels.train, task.gold)
-    arrays |= label_arrays(labels, task.gold)
+    arrays |= label_arrays(labels, task.gold) | opinion_arrays(steps, labels)
     now = time.perf_counter()
     record = Record(
         hash=cell.key.hash,

@@ -15,6 +15,8 @@ from methods.base import NoisyTask, Predictions
 
 TOLERANCE = 1e-4
 """How far a row of probabilities may be from summing to 1."""
+OF_TRAIN = ("train", "posterior")
+"""Fields of Predictions about the training texts; a method need not have them."""
 
 
 class ContractError(BenchError):
@@ -82,15 +84,16 @@ def check_predictions(step: Predictions, task: NoisyTask, name: str) -> None:
     """Shapes, dtype, finiteness, range and row sums of one step. Raises ContractError naming the array."""
     if not isinstance(step, Predictions):
         raise ContractError(f"{name} yielded a {type(step).__name__}, not Predictions")
-    arrays = {"valid": step.valid, "test": step.test} | ({} if step.train is None else {"train": step.train})
-    for split, values in arrays.items():
-        where = f"{name}, step {step.step}, {split}"
-        shape = (len(getattr(task, split)), task.num_classes)
+    arrays = {"valid": step.valid, "test": step.test}
+    arrays |= {part: values for part in OF_TRAIN if (values := getattr(step, part)) is not None}
+    for part, values in arrays.items():
+        where = f"{name}, step {step.step}, {part}"
+        shape = (len(task.train if part in OF_TRAIN else getattr(task, part)), task.num_classes)
         if not isinstance(values, np.ndarray) or values.shape != shape:
             raise ContractError(f"{where}: shape {getattr(values, 'shape', None)}, expected {shape}")
         if values.dtype != np.float32:
             raise ContractError(f"{where}: dtype {values.dtype}, expected float32")
-        if split == "train":  # rows that were not visited are NaN
+        if part in OF_TRAIN:  # rows that were not visited are NaN
             values = values[~np.isnan(values).all(axis=1)]
         if not np.isfinite(values).all():
             raise ContractError(f"{where}: {int((~np.isfinite(values)).sum())} values are not finite")

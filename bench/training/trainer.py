@@ -38,6 +38,8 @@ class Trainer:
     micro_batch: int | None = None  # found by running out of memory; None = the whole batch at once
     parameters: int = 0  # trainable parameters of the networks of the last fit
     notes: list[str] = field(default_factory=list)
+    keep: bool = False  # whether to hold on to the networks of the last fit, in `kept`
+    kept: Sequence[Classifier] = ()
 
     @property
     def accelerator(self):
@@ -105,6 +107,7 @@ class Trainer:
             self, networks, inputs["train"], loss, targets, rows,
             name=name, epochs=epochs, shuffle=shuffle, restarts=restarts,
         )  # fmt: skip
+        self.kept = networks if self.keep else ()
         try:
             for number in range(epochs):
                 started = time.perf_counter()

@@ -32,6 +32,7 @@ class Sidyp(Method):
     name = "sidyp"
     version = 3
     stages = (BRANCHES, NOISE_RATE)
+    exportable = False
     Config = SidypConfig
 
     def shared_stages(self, epochs: int) -> dict[Stage, dict]:
@@ -40,7 +41,7 @@ class Sidyp(Method):
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after the epochs of the denoisers that are evaluated; raises UsageError for a large k."""
-        from methods.sidyp.fit import fit, prepare
+        from methods.sidyp.fit import fit, label_posterior, prepare
         from methods.sidyp.story import Story
 
         generator = tools.torch_generator(self.name, "denoisers")
@@ -57,8 +58,11 @@ class Sidyp(Method):
             tools.progress(f"{self.name}: denoisers", epoch.number, total)
 
         for step in fit(stage1, problem, generator, seed, on_epoch=report):
-            told = {"story": story.told(step)} if step.epoch == total else {}
-            yield Predictions(step=step.epoch, **step.probabilities, diagnostics=step.facts | told)
+            told, believed = {}, None
+            if step.epoch == total and story.last is not None:
+                told, believed = {"story": story.told(step)}, label_posterior(stage1, problem, story.last, seed)
+            facts = step.facts | told
+            yield Predictions(step=step.epoch, **step.probabilities, posterior=believed, diagnostics=facts)
 
     def stage1(self, task: NoisyTask, tools: Tools):
         """The arrays that the denoisers start from, through the shared stages; the cheap checks come first."""
@@ -77,7 +81,7 @@ class Sidyp(Method):
             dynamics=run.features,
             probabilities={split: run.final(split) for split in ("valid", "test")},
             embeddings=shared.embeddings(task, tools),
-            texts={"valid": task.valid.texts, "test": task.test.texts},
+            texts={split: getattr(task, split).texts for split in shared.SPLITS},
             train_labels=labels.train,
             valid_labels=labels.valid,
             noise_rate=rate,

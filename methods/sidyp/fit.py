@@ -15,7 +15,15 @@ from methods.sidyp.config import Behaviour, Config, behaviour
 from methods.sidyp.denoiser import Denoiser
 from methods.sidyp.dynamics import Trajectories, centroids, marked_count, noise_markers, noise_scores
 from methods.sidyp.retrieval import Candidates, majority, retrieve
-from methods.sidyp.sample import batch_noise, example_noise, gumbel_like, predict, transitions
+from methods.sidyp.sample import (
+    batch_noise,
+    chain_rows,
+    example_noise,
+    gumbel_like,
+    predict,
+    refined_labels,
+    transitions,
+)
 from methods.sidyp.schedule import Schedule, schedule
 from methods.sidyp.train import Epoch, train
 
@@ -29,7 +37,7 @@ class Stage1:
     dynamics: Mapping[str, np.ndarray]  # split -> float16/32[M, E, n, D], features after every epoch
     probabilities: Mapping[str, np.ndarray]  # split -> float32[M, n, C], final p(noisy label | text)
     embeddings: Mapping[str, np.ndarray]  # "train" (and "valid" for select=prior_valid) -> float[n, D_e]
-    texts: Mapping[str, Sequence[str]]  # "valid", "test": name the noise of each text
+    texts: Mapping[str, Sequence[str]]  # by split: name the noise of each text
     train_labels: np.ndarray  # int64[n], noisy, no -1
     valid_labels: np.ndarray  # int64[n_valid], noisy, no -1
     noise_rate: float  # estimated share of wrong train labels
@@ -152,6 +160,23 @@ def predictions(stage1: Stage1, problem: Problem, epoch: Epoch, split: str) -> n
         gumbel=problem.gumbel[split], kind=problem.how.posterior, memory_bytes=problem.config.memory_mb * 2**20,
     )  # fmt: skip
     return predict(torch.from_numpy(np.asarray(stage1.probabilities[split])), chunks)
+
+
+def label_posterior(stage1: Stage1, problem: Problem, epoch: Epoch, seed: int) -> np.ndarray:
+    """P(y | x, ỹ) of the train texts, float32[N, C]: what the denoisers of `epoch` make of each text's own label."""
+    config, classes = problem.config, stage1.num_classes
+    found = np.empty((len(stage1.train_labels), classes), np.float32)
+    rows = chain_rows(epoch.denoiser, config.num_samples, problem.config.memory_mb * 2**20)
+    rows = max(config.batch_size, rows - rows % config.batch_size)
+    for start in range(0, len(found), rows):
+        part = slice(start, start + rows)
+        texts = stage1.texts["train"][part]
+        found[part] = refined_labels(
+            epoch.denoiser, problem.schedule, problem.trajectories["train"][:, part], problem.labels[part],
+            prediction_noise(config, texts, classes, seed), gumbel=_gumbel(config, texts, classes, seed),
+            kind=problem.how.posterior,
+        )  # fmt: skip
+    return found
 
 
 def make_schedule(config: Config) -> Schedule:

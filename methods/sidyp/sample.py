@@ -109,8 +109,7 @@ def transitions(
     dtype, device = denoiser.head.weight.dtype, denoiser.head.weight.device
     was_training = denoiser.training
     denoiser.eval()
-    row_bytes = 3 * dtype.itemsize * denoiser.width * denoiser.branches * classes * samples
-    rows = max(1, memory_bytes // row_bytes)
+    rows = chain_rows(denoiser, classes * samples, memory_bytes)
     for start in range(0, texts, rows):
         part = slice(start, min(texts, start + rows))
         gate = denoiser.condition(trajectories[:, part].to(device))
@@ -122,6 +121,37 @@ def transitions(
         q = posterior(found, logits, schedule, kind).view(denoiser.branches, classes, samples, size, classes)
         yield part, q.mean(2).transpose(1, 2)
     denoiser.train(was_training)
+
+
+def chain_rows(denoiser: Denoiser, chains: int, memory_bytes: int) -> int:
+    """How many texts with so many chains each fit into memory at once."""
+    width = denoiser.width * denoiser.branches * chains
+    return max(1, memory_bytes // (3 * denoiser.head.weight.dtype.itemsize * width))
+
+
+@torch.no_grad()
+def refined_labels(
+    denoiser: Denoiser,
+    schedule: Schedule,
+    trajectories: Tensor,
+    labels: Tensor,
+    noise: Tensor,
+    *,
+    gumbel: Tensor | None = None,
+    kind: str = "simplex",
+) -> np.ndarray:
+    """mean_m q_m(y | own label, text), float32[N, C]; shapes as in `transitions`, `labels` int64[N]."""
+    dtype, device = denoiser.head.weight.dtype, denoiser.head.weight.device
+    was_training = denoiser.training
+    denoiser.eval()
+    gate = denoiser.condition(trajectories.to(device))
+    given = labels.to(device).expand(1, len(noise), -1)
+    drawn = noise.to(device, dtype).unsqueeze(0)
+    extra = None if gumbel is None else gumbel.to(device, dtype).unsqueeze(0)
+    found, logits = reverse(denoiser, schedule, gate, given, drawn, gumbel=extra)
+    q = posterior(found, logits, schedule, kind).double().mean((0, 1))
+    denoiser.train(was_training)
+    return (q / q.sum(-1, keepdim=True)).float().cpu().numpy()
 
 
 def _for_chains(noise: Tensor, classes: int, device: torch.device, dtype: torch.dtype) -> Tensor:

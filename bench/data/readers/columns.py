@@ -27,6 +27,7 @@ __all__ = [
     "is_labellers_header",
     "is_metadata_header",
     "roles",
+    "texts_of",
 ]
 
 TEXT_COLUMNS = ("text", "sentence", "original_sent", "content")
@@ -132,6 +133,17 @@ def first_of(present: Iterable[str], usual: Sequence[str], origin: str) -> str |
         if fits:
             return fits[0]
     return None
+
+
+def texts_of(table: Table, named: str | None = None) -> list[str]:
+    """The texts of a table that may have nothing else. Raises UsageError where its text column cannot be told."""
+    origin = str(table.path)
+    columns = cleaned({"": table}, origin)[""].columns
+    if named is not None:
+        return columns[one_of(columns, named, " for the text", origin)]
+    if found := first_of(columns, TEXT_COLUMNS, origin):
+        return columns[found]
+    raise UsageError(f"{origin}: no text column; name one of {', '.join(columns)} with --text-column")
 
 
 def roles(tables: Mapping[str, Table], columns: Columns, origin: str) -> Roles:

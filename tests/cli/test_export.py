@@ -1,0 +1,157 @@
+"""`bench export` and `bench predict` as typed: what is taken away predicts what the cell predicted."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.store.records import read_arrays
+from tests.conftest import records, review_rows, write_csv
+
+TEST_TEXTS = [row["text"] for row in review_rows() if row["split"] == "test"]
+
+
+def make(bench, encoder, *words, **options):
+    """One cell of reviews.csv; its record's path and its stored test probabilities."""
+    words = [*words, *(word for name, value in options.items() for word in (f"--{name}", value))]
+    done = bench("run", "--tasks", "reviews.csv", "--llms", "ann", "--seeds", 1, "--encoder", encoder, *words)
+    assert done.exit_code == 0, done.stderr
+    (record,) = records()
+    path = record.key.path(Path("results"))
+    return path, read_arrays(path, "test_last")["test_last"]
+
+
+def texts_file(texts=TEST_TEXTS) -> Path:
+    return write_csv(Path("new.csv"), [{"id": f"n{at}", "text": text} for at, text in enumerate(texts)])
+
+
+def predictions() -> list[dict[str, str]]:
+    with Path("pred.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "method", "pooling", "kind", "networks"),
+    [
+        (":frozen", "plain", "auto", "heads", 1),
+        (":frozen", "co-teaching", "auto", "heads", 2),
+        (":frozen", "plain+ts", "auto", "heads", 1),
+        ("", "selfmix", "cls", "transformers", 1),
+        ("", "elr", "cls", "transformers", 1),
+        ("", "cr", "mean", "networks", 3),
+    ],
+)
+def test_an_exported_model_predicts_what_the_cell_did(
+    bench, reviews, tiny_bert, encoder, method, pooling, kind, networks
+):
+    path, stored = make(bench, f"{tiny_bert}{encoder}", methods=method, pooling=pooling, epochs=2)
+    done = bench("export", path, "--out", "model")
+    assert done.exit_code == 0, done.stderr
+    assert f"all {len(stored)} test predictions are those of the record, bit for bit" in done.stdout
+    facts = json.loads(Path("model/bench.json").read_text())
+    assert (facts["kind"], facts["networks"], facts["label_names"]) == (kind, networks, ["negative", "positive"])
+    assert not [file for file in Path("model").iterdir() if file.suffix in (".bin", ".pt", ".pkl")]
+
+    told = bench("predict", "model", texts_file(), "--out", "pred.csv")
+    assert told.exit_code == 0, told.stderr
+    rows = predictions()
+    assert [row["id"] for row in rows] == [f"n{at}" for at in range(len(stored))]
+    assert [row["text"] for row in rows] == TEST_TEXTS
+    sure = np.flatnonzero(np.ptp(stored, axis=1) > 1e-3)  # float16 makes ties of the others
+    labels = np.array([row["label"] for row in rows])
+    assert len(sure) > len(rows) / 2
+    assert labels[sure].tolist() == [facts["label_names"][at] for at in stored[sure].argmax(1)]
+    np.testing.assert_allclose([float(row["probability"]) for row in rows], stored.max(1), atol=3e-4)
+
+
+@pytest.mark.parametrize("method", ["plain", "plain+ts"])
+def test_the_pipeline_of_transformers_loads_a_fine_tuned_model(bench, reviews, tiny_bert, method):
+    from transformers import pipeline
+
+    path, stored = make(bench, tiny_bert, methods=method, pooling="cls", epochs=2)
+    assert bench("export", path, "--out", "model").exit_code == 0
+    classify = pipeline("text-classification", "model")
+    told = classify(TEST_TEXTS, truncation=True, top_k=None, batch_size=3)
+    found = [
+        [{each["label"]: each["score"] for each in row}[name] for name in ("negative", "positive")] for row in told
+    ]
+    np.testing.assert_allclose(found, stored, atol=3e-4)
+
+
+def test_python_loads_what_was_exported(bench, reviews, tiny_bert):
+    import bench as package
+
+    path, stored = make(bench, f"{tiny_bert}:frozen", methods="jocor", epochs=2)
+    assert bench("export", path, "--out", "model").exit_code == 0
+    model = package.load_exported("model")
+    assert model.label_names == ("negative", "positive")
+    np.testing.assert_array_equal(model.predict(TEST_TEXTS).astype(np.float16), stored)
+    assert model.predict([]).shape == (0, 2)
+
+
+def test_a_method_that_predicts_otherwise_is_refused_with_what_can_be_exported(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods="npc[epochs=1]", epochs=1)
+    told = bench("export", path, "--out", "model")
+    assert told.exit_code == 2
+    assert "npc predicts by more than the networks" in told.stderr
+    assert "co-teaching, cr" in told.stderr
+    assert "bench clean" in told.stderr
+    assert not Path("model").exists()
+
+
+def test_a_method_without_networks_is_refused(bench, reviews, tiny_bert, instant):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods=instant)
+    told = bench("export", path, "--out", "model")
+    assert (told.exit_code, Path("model").exists()) == (2, False)
+    assert "instant predicts by more than the networks" in told.stderr
+
+
+def test_changed_data_and_used_folders_are_refused(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods="plain", epochs=1)
+    Path("full").mkdir()
+    Path("full/note.txt").write_text("mine")
+    assert "name a new folder" in bench("export", path, "--out", "full").stderr
+    rows = review_rows()
+    rows[0]["ann"] = "positive" if rows[0]["ann"] == "negative" else "negative"
+    write_csv(Path("reviews.csv"), rows)
+    told = bench("export", path, "--out", "model")
+    assert told.exit_code == 2
+    assert "data changed since it ran; run it anew with" in told.stderr
+    assert sorted(file.name for file in Path("full").iterdir()) == ["note.txt"]
+
+
+def test_what_is_not_an_export_or_is_damaged_is_refused(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods="plain", epochs=1)
+    assert bench("export", path, "--out", "model").exit_code == 0
+    new = texts_file(["one"])
+
+    def error(*words) -> str:
+        told = bench("predict", *words, "--out", "pred.csv")
+        assert (told.exit_code, Path("pred.csv").exists()) == (2, False)
+        return told.stderr
+
+    assert "not an exported model" in error("results", new)
+    assert "no column 'body'" in error("model", new, "--text-column", "body")
+    facts = json.loads(Path("model/bench.json").read_text())
+    Path("model/bench.json").write_text(json.dumps(facts | {"encoder_revision": "0" * 16}))
+    assert "name the folder of the right one with --encoder" in error("model", new)
+    Path("model/bench.json").write_text(json.dumps(facts | {"version": 2}))
+    assert "version = 2" in error("model", new)
+    Path("model/bench.json").write_text(json.dumps(facts))
+    Path("model/heads.safetensors").write_bytes(b"\x08")
+    assert "damaged" in error("model", new)
+
+
+def test_predictions_never_hold_formulas_and_never_replace_the_texts(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods="plain", epochs=1)
+    assert bench("export", path, "--out", "model").exit_code == 0
+    new = write_csv(Path("new.csv"), [{"body": text} for text in ("=1+1", "", "good\nfilm", "x" * 20_000)])
+    assert bench("predict", "model", new, "--text-column", "Body", "--out", "pred.csv").exit_code == 0
+    assert [row["text"] for row in predictions()] == ["'=1+1", "", "good\nfilm", "x" * 20_000]
+    before = new.read_bytes()
+    told = bench("predict", "model", new, "--text-column", "body", "--out", new)
+    assert (told.exit_code, new.read_bytes()) == (2, before)

@@ -22,7 +22,7 @@ import abc
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -44,6 +44,7 @@ __all__ = [
     "RATE",
     "Batch",
     "Field",
+    "HumanLabels",
     "Loss",
     "Method",
     "NoisyTask",
@@ -75,6 +76,14 @@ RATE = Field(
 
 
 @dataclass(frozen=True)
+class HumanLabels:
+    """Labels of a human for k train texts: those that a method asked for with `human_rows`, and no others."""
+
+    rows: np.ndarray  # int64[k]: random positions in train, the same for all methods of a seed
+    labels: np.ndarray  # int64[k]
+
+
+@dataclass(frozen=True)
 class NoisyTask:
     """Everything that a method may know. Labels are noisy; -1 = the labeller gave no answer."""
 
@@ -85,6 +94,7 @@ class NoisyTask:
     test: Texts
     train_labels: np.ndarray  # int64[N_train]
     valid_labels: np.ndarray  # int64[N_valid]
+    human: HumanLabels | None = None  # only for a method that asks for them; see `Method.human_rows`
 
     @property
     def num_classes(self) -> int:
@@ -172,6 +182,14 @@ class Method(abc.ABC):
     @abc.abstractmethod
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after each step; see `Predictions`."""
+
+    def human_rows(self) -> int | Literal["all"] | None:
+        """How many train texts the method wants a human's label for; None: for none.
+
+        Asking is allowed to every method. Its records say how many labels it was given (`human_labels`), and it is
+        shown apart from the methods that learn from noisy labels alone.
+        """
+        return None
 
     def shared_stages(self, epochs: int) -> dict[Stage, dict[str, Any]]:
         """The shared stages that `run` asks for, with their settings: for the forecast of `--dry-run` alone.

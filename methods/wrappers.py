@@ -24,6 +24,7 @@ class TemperatureScaling:
         self.sees_gold = inner.sees_gold
         self.exportable = getattr(inner, "exportable", True)
         self.opened_files: set[str] = getattr(inner, "opened_files", set())
+        self.human_rows = inner.human_rows
 
     def shared_stages(self, epochs: int) -> dict[str, dict]:
         """Those of the wrapped method."""

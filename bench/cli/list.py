@@ -48,6 +48,7 @@ def tasks(data_dir: Path | None = None) -> Rows:
 
 def methods(data_dir: Path | None = None) -> Rows:
     """Every method with its parameters and their defaults."""
+    from bench.grid.cells import GROUPS
     from methods import registry, wrappers
 
     def default(field) -> object:
@@ -58,6 +59,7 @@ def methods(data_dir: Path | None = None) -> Rows:
         for name, cls in registry.available().items()
     ]
     rows += [(f"METHOD+{name}", describe(wrapper), "") for name, wrapper in wrappers.WRAPPERS.items()]
+    rows += [(name, f"all of {', '.join(members)}", "") for name, members in GROUPS.items()]
     return ("method", "what", "parameters"), rows
 
 

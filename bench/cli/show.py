@@ -80,6 +80,8 @@ def record_view(path: Path, record: Record) -> Group:
     add("method", _pairs(key.config) or "no parameters of its own")
     if record.is_reference:
         add("reference", "it was told gold labels or the true noise rate, so it never competes")
+    if record.human_labels is not None:
+        add("human labels", f"{record.human_labels:,}, so it does not compete with methods that learn from noisy ones")
     if record.opened_files:
         add("warning", f"it opened data files by itself, so it does not compete: {', '.join(record.opened_files)}")
     add("recipe", _pairs(key.recipe))

@@ -26,6 +26,7 @@ from bench.training import encoders
 from bench.training.device import choose_precision
 from bench.training.recipe import Recipe, make_recipe
 from methods import registry, wrappers
+from methods.human import CURVE
 
 
 class NothingNamed(UsageError):
@@ -51,8 +52,9 @@ class Cell:
     @property
     def label(self) -> str:
         """The cell in one line, for people."""
-        key = self.key
-        return f"{self.shown_task or key.task} · {key.noise} · {key.method} · {key.encoder_selector} · seed {key.seed}"
+        key, rows = self.key, self.method.human_rows()
+        method = key.method if rows is None else f"{key.method}[rows={rows}]"
+        return f"{self.shown_task or key.task} · {key.noise} · {method} · {key.encoder_selector} · seed {key.seed}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def plan(options: GridOptions) -> Plan:
 
     Raises UsageError or Unavailable; a combination that cannot run becomes a cell with a `skip` reason.
     """
-    chosen = [choose_method(text) for text in options.methods]
+    chosen = [choose_method(text) for named in options.methods for text in GROUPS.get(named, [named])]
     names, notes = choose_tasks(options)
     of_data: list[str] = []
     tasks = _tasks(names, options, of_data)  # names and files are checked before anything of encoders
@@ -189,6 +191,10 @@ def _key(
         seed=seed,
         data=data,
     )
+
+
+GROUPS = {"human": CURVE}
+"""What `--methods` takes for several methods at once."""
 
 
 def choose_method(text: str) -> _Chosen:

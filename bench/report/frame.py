@@ -42,6 +42,7 @@ COLUMNS = {
     "method_label": "the method with the parameters that vary in this folder",
     "method_version": "version of the method's code",
     "sees_gold": "True for the oracle and other references, and where the true noise rate is told: never compared",
+    "human_labels": "train texts whose gold the method was given as bought labels; empty = it asks for none",
     "opened_files": "data files of the task that the method opened itself; if any, it is never compared; empty = none",
     "encoder": "encoder with its mode, e.g. minilm:frozen",
     "encoder_mode": "fine-tuned or frozen",
@@ -82,7 +83,16 @@ COLUMNS = {
 """Every column of `cells.parquet` and `cells.csv`, and what it holds. Metrics are fractions, not percent."""
 
 
-INTEGERS = ("limit", "n_train", "n_valid", "n_test", "classes", "parameters", *(f"step_{rule}" for rule in RULES))
+INTEGERS = (
+    "limit",
+    "human_labels",
+    "n_train",
+    "n_valid",
+    "n_test",
+    "classes",
+    "parameters",
+    *(f"step_{rule}" for rule in RULES),
+)
 """Columns of whole numbers that may be empty."""
 
 
@@ -180,7 +190,7 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
 
     keys = [record.key for record in records]
     tasks = task_names(records, folder)
-    methods, bare_methods = labels.method_labels(keys)
+    methods, bare_methods = labels.method_labels(keys, [record.human_labels is not None for record in records])
     noises, bare_noises = labels.noise_labels(keys)
     setups = labels.setup_labels(keys)
     notes = [f"{name} stands for {full}." for name, full in (bare_methods | bare_noises).items()]
@@ -207,6 +217,7 @@ def _row(record: Record, folder: Path) -> dict:
         "method": key.method,
         "method_version": key.method_version,
         "sees_gold": record.is_reference,
+        "human_labels": record.human_labels,
         "opened_files": "; ".join(record.opened_files) or None,
         "encoder": labels.encoder_label(key),
         "encoder_mode": key.encoder_mode,

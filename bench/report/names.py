@@ -59,11 +59,13 @@ def bracketed(name: str, parameters: Mapping[str, Any], names: Sequence[str]) ->
     return f"{name}[{inside}]" if inside else name
 
 
-def parameter_labels(names: Sequence[str], parameters: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, str]]:
+def parameter_labels(
+    names: Sequence[str], parameters: Sequence[Mapping[str, Any]], spelled_out: Mapping[str, str] | None = None
+) -> tuple[list[str], dict[str, str]]:
     """A label for each (name, parameters), and what a bare name stands for where parameters vary.
 
     Among the variants of one name the commonest carries the bare name; when two are equally common every
-    variant spells its parameters out.
+    variant spells its parameters out, as do all of a name in `spelled_out`, with at least the parameter there.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
@@ -72,11 +74,13 @@ def parameter_labels(names: Sequence[str], parameters: Sequence[Mapping[str, Any
     bare: dict[str, str] = {}
     for name, indices in members.items():
         differing = varying([parameters[i] for i in indices])
+        always = (spelled_out or {}).get(name)
+        differing = sorted({*differing, always}) if always else differing
         if not differing:
             continue
         spelled = {i: bracketed(name, parameters[i], differing) for i in indices}
         ranked = Counter(spelled.values()).most_common()
-        commonest = ranked[0][0] if ranked[0][1] > ranked[1][1] else None
+        commonest = ranked[0][0] if not always and ranked[0][1] > ranked[1][1] else None
         for i in indices:
             labels[i] = name if spelled[i] == commonest else spelled[i]
         if commonest is not None:
@@ -84,10 +88,11 @@ def parameter_labels(names: Sequence[str], parameters: Sequence[Mapping[str, Any
     return labels, bare
 
 
-def method_labels(keys: Sequence[CellKey]) -> tuple[list[str], dict[str, str]]:
+def method_labels(keys: Sequence[CellKey], human: Sequence[bool] = ()) -> tuple[list[str], dict[str, str]]:
     """A label for each cell's method, e.g. `sidyp[mode=official]`, and what the bare names stand for.
 
-    Where a folder holds results of several versions of a method, the older ones are marked `(v1)`.
+    `human` says which cells learn from human labels: how many is always shown, `gold[rows=100]`. Where a folder holds
+    results of several versions of a method, the older ones are marked `(v1)`.
     """
     newest: dict[str, int] = {}
     for key in keys:
@@ -96,7 +101,10 @@ def method_labels(keys: Sequence[CellKey]) -> tuple[list[str], dict[str, str]]:
         key.method if key.method_version == newest[key.method] else f"{key.method} (v{key.method_version})"
         for key in keys
     ]
-    return parameter_labels(names, [key.config for key in keys])
+    asking = {
+        name: "rows" for name, key, asks in zip(names, keys, human, strict=False) if asks and "rows" in key.config
+    }
+    return parameter_labels(names, [key.config for key in keys], asking)
 
 
 def noise_labels(keys: Sequence[CellKey]) -> tuple[list[str], dict[str, str]]:

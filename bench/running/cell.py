@@ -77,6 +77,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
         key=cell.key,
         status="done",
         sees_gold=with_gold,
+        human_labels=None if view.human is None else len(view.human.rows),
         opened_files=names_of(files_of(cell.method), places),
         data=data_facts(task, cell.origin),
         noise=noise_facts(labels, task.gold, len(task.label_names), filled_labels(task, labels, tools)),

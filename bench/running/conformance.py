@@ -26,7 +26,7 @@ from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method
 from bench.noise.facts import NoisyLabels
 from bench.noise.select import NoiseSource
-from bench.running.contract import files_of, opened, run_method, sees_gold
+from bench.running.contract import files_of, human_labels, opened, run_method, sees_gold
 from bench.running.data_files import data_places, names_of
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
@@ -95,14 +95,23 @@ def predict(
     encoder = ToyEncoder()
     recipe = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=3e-3)
     tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
-    view, _ = opened(method, case.task, case.labels, tools)
+    view, _ = opened(method, case.task, case.labels, tools, most_human=_few(case))
     return run_method(method, view, tools)
 
 
-def permuted_gold(case: Case, seed: int = 7) -> Case:
-    """The same texts and noisy labels with the gold labels of every split permuted."""
+def _few(case: Case) -> int:
+    """How many human labels a method gets at most on a small case: of half the train texts, to leave others."""
+    return -(-len(case.task.train) // 2)
+
+
+def permuted_gold(case: Case, seed: int = 7, keep: np.ndarray | None = None) -> Case:
+    """The same texts and noisy labels with the gold labels of every split permuted, but for the train rows `keep`."""
     generator = named_generator("permuted gold", seed)
     gold = {s: generator.permutation(classes) for s in SPLITS if (classes := case.task.gold.of(s)) is not None}
+    if keep is not None:
+        others = np.setdiff1d(np.arange(len(case.task.train)), keep)
+        gold["train"] = case.task.gold.train.copy()
+        gold["train"][others] = generator.permutation(gold["train"][others])
     return Case(dataclasses.replace(case.task, gold=Gold(**gold)), case.labels)
 
 
@@ -172,7 +181,9 @@ def _no_gold(method: Any) -> str | None:
         raise Skip("a reference, which is told gold and never competes")
     case = make_case()
     with on_disk() as stored:
-        first, second = (predict(method, stored(each)) for each in (case, permuted_gold(case)))
+        human = human_labels(method, stored(case).task, seed=1, most=_few(case))
+        changed = permuted_gold(case, keep=None if human is None else human.rows)
+        first, second = (predict(method, stored(each), seed=1) for each in (case, changed))
     if not same(first, second):
         return "permuting the gold labels, in memory and in the task's files, changed its predictions: it sees gold"
     return None
@@ -242,7 +253,10 @@ def _one_epoch(method: Any) -> str | None:
 CHECKS: dict[str, tuple[Callable[[Any], str | None], str]] = {
     "shapes": (_shapes, "float32 probabilities [N, C] for valid and test at every step"),
     "determinism by seed": (_seeded, "the same seed gives the same bits"),
-    "gold permutation": (_no_gold, "no split's gold labels may matter, neither in memory nor on disk"),
+    "gold permutation": (
+        _no_gold,
+        "no gold labels but the human ones that it asks for may matter, neither in memory nor on disk",
+    ),
     "data files": (_data_files, "a method knows only the data that it is handed, and opens none of their files"),
     "stage store": (_shared_stages, "with and without shared stages the bits are the same"),
     "class absent from the noisy labels": (_absent_class, "an LLM may never use a class"),

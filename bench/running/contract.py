@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from bench.core.errors import BenchError, Skip
 from bench.core.guard import Watch
+from bench.core.seeds import named_generator
 from bench.data.task import TaskData
 from bench.noise.facts import NoisyLabels, wrong_share
 from bench.training.tools import CellTools
-from methods.base import NoisyTask, Predictions
+from methods.base import HumanLabels, NoisyTask, Predictions
 
 TOLERANCE = 1e-4
 """How far a row of probabilities may be from summing to 1."""
@@ -36,12 +38,15 @@ def _wants_true_rate(method: Any) -> bool:
     return getattr(method.config, "tau", None) == "oracle"
 
 
-def opened(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -> tuple[NoisyTask, bool]:
-    """All that a method may know of a task, and whether any of it is gold.
+def opened(
+    method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools, most_human: int | None = None
+) -> tuple[NoisyTask, bool]:
+    """All that a method may know of a task, and whether it is told gold that no human was asked for.
 
     That is texts and noisy labels. A reference gets gold training labels in their place, and `tau=oracle` is lent the
-    rate of wrong labels among those that it learns from (`tools.oracle_noise_rate`). Raises Skip for a reference where
-    the task has no gold.
+    rate of wrong labels among those that it learns from (`tools.oracle_noise_rate`). A method with `human_rows` gets
+    the gold of these rows besides (`most_human`: of so many at most). Raises Skip for a reference where the task has no
+    gold, and where more human labels are asked for than there are.
     """
     train, on_gold, with_rate = labels.train, _trains_on_gold(method), _wants_true_rate(method)
     if with_rate:
@@ -54,7 +59,43 @@ def opened(method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools) -
             )
         train = task.gold.train
     view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, labels.valid)
+    if method.human_rows() is not None:
+        view = dataclasses.replace(view, human=human_labels(method, task, tools.seed, most_human))
     return view, on_gold or with_rate
+
+
+def human_labels(method: Any, task: TaskData, seed: int, most: int | None = None) -> HumanLabels | None:
+    """The human labels that a method asks for: gold of random train texts, by the task and the seed alone.
+
+    The texts of a smaller number are the first ones of a larger one, whatever the method, the noise source and the
+    encoder. Raises Skip where there are fewer, ContractError for a number that makes no sense.
+    """
+    wanted = method.human_rows()
+    if wanted is None:
+        return None
+    if wanted != "all" and (type(wanted) is not int or wanted < 1):
+        raise ContractError(f"{method.name}: human_rows gave {wanted!r}, it must be a number from 1 on, 'all' or None")
+    known = _with_gold(task)
+    if not len(known) or (wanted != "all" and most is None and wanted > len(known)):
+        have = f"{len(known)} of its {len(task.train)}" if len(known) else "none of its"
+        way_out = f"ask for at most {len(known)}, or for rows=all" if len(known) else f"leave {method.name} out"
+        raise Skip(f"{method.name} asks for {wanted} human labels, and {have} train texts have one: {way_out}")
+    rows = task.rows["train"][known]
+    draws = named_generator("human labels", task.info.name, seed).random(int(rows.max()) + 1)[rows]
+    chosen = known[np.argsort(draws, kind="stable")][: None if wanted == "all" else wanted][:most]
+    assert task.gold.train is not None  # some are known
+    return HumanLabels(chosen, task.gold.train[chosen])
+
+
+def human_count(method: Any, task: TaskData) -> int | None:
+    """How many human labels a method asks for, whether there are so many or not; None: it asks for none."""
+    wanted = method.human_rows()
+    return len(_with_gold(task)) if wanted == "all" else wanted if type(wanted) is int else None
+
+
+def _with_gold(task: TaskData) -> np.ndarray:
+    """The train texts with a gold label, int64[k] positions."""
+    return np.arange(0) if task.gold.train is None else np.flatnonzero(task.gold.train >= 0)
 
 
 def filled_labels(task: TaskData, labels: NoisyLabels, tools: CellTools) -> np.ndarray:

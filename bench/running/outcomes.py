@@ -13,7 +13,7 @@ from bench.core.errors import BenchError, UsageError
 from bench.core.files import write_atomically
 from bench.grid.cells import Cell
 from bench.running.cell import data_facts
-from bench.running.contract import sees_gold
+from bench.running.contract import human_count, sees_gold
 from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
 from bench.store.folder import ResultsFolder
@@ -122,6 +122,7 @@ def without_result(cell: Cell, status: Status, reason: str) -> Record:
         status=status,
         reason=reason,
         sees_gold=sees_gold(cell.method),
+        human_labels=human_count(cell.method, cell.task),
         data=data_facts(cell.task, cell.origin),
         versions=versions(),
         code_version=code_version(),

@@ -81,6 +81,9 @@ class Record(BaseModel, extra="forbid", populate_by_name=True):
     status: Status
     reason: str | None = None  # why skipped or failed, for people
     sees_gold: bool | None = None  # told gold training labels or the true noise rate; None: an old record, see below
+    human_labels: int | None = (
+        None  # train texts whose gold the method was given as bought labels; None: it asked for none
+    )
     opened_files: list[str] = []  # data files of the task that the method opened by itself: it then does not compete
     data: DataFacts | None = None
     noise: NoiseFacts | None = None
@@ -107,8 +110,11 @@ class Record(BaseModel, extra="forbid", populate_by_name=True):
 
     @property
     def competes(self) -> bool:
-        """Whether its scores may be compared with others': those of no reference, and of none that opened data."""
-        return not self.is_reference and not self.opened_files
+        """Whether its scores may be compared with others': those of methods that knew noisy labels and no more.
+
+        Not so a reference, a method with human labels, or one that opened data.
+        """
+        return not self.is_reference and self.human_labels is None and not self.opened_files
 
     @property
     def stand_alone_seconds(self) -> float:

@@ -86,7 +86,12 @@ def scores(block: Block, task: str, columns: list[Column], metric_name: str, rul
     return figure
 
 
-KINDS = {"method": ("o", BLUE, BLUE), "baseline": ("s", ORANGE, ORANGE), "reference": ("D", GREY, PAPER)}
+KINDS = {
+    "method": ("o", BLUE, BLUE),
+    "baseline": ("s", ORANGE, ORANGE),
+    "human": ("^", GREEN, PAPER),
+    "reference": ("D", GREY, PAPER),
+}
 """Marker, colour and face of each kind of row."""
 
 

@@ -88,7 +88,9 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
 
     where = f"{task}, {block.setup}"
     interval = "Points: means over seeds with 95 % t-intervals (cut at the frame); small points: single seeds. "
-    marks = "Square and dashed line: the baseline. Hollow: references, which do not compete."
+    marks = (
+        "Square and dashed line: the baseline. Hollow: references and methods with human labels, which do not compete."
+    )
     made = [
         make_plan(
             metric,

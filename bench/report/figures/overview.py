@@ -25,6 +25,7 @@ from bench.report.figures.by_task import (
 from bench.report.figures.plan import Plan, make_plan, not_shown
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, averages, common_columns, row_kind
+from bench.report.tables.model import APART
 from bench.report.tables.significance import compared, ranks
 from bench.store.metrics import METRICS
 
@@ -112,7 +113,7 @@ def pareto_data(block: Block, rule: str, baseline: str | None) -> dict[str, tupl
 def front(data: dict[str, tuple[float, float, str]]) -> list[str]:
     """The methods (no references) that no other one beats in accuracy at equal or less cost, cheapest first."""
     best, chosen = -math.inf, []
-    competing = [(s, -a, name) for name, (s, a, kind) in data.items() if kind != "reference"]
+    competing = [(s, -a, name) for name, (s, a, kind) in data.items() if kind not in APART]
     for _, negative, name in sorted(competing):
         if -negative > best:
             best = -negative
@@ -161,7 +162,7 @@ def _names_at_the_side(axis: Axes, data: dict, best: list[str]) -> None:
         axis.annotate(
             short(name, 34), (data[name][0], data[name][1]), (1.03, place), textcoords="axes fraction", va="center",
             fontsize=8, fontweight="bold" if name in best else "normal", annotation_clip=False,
-            color=GREY if data[name][2] == "reference" else INK,
+            color=GREY if data[name][2] in APART else INK,
             arrowprops={"arrowstyle": "-", "color": LINE, "linewidth": 0.7, "shrinkB": 3, "relpos": (0, 0.5)},
         )  # fmt: skip
 
@@ -246,8 +247,8 @@ def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
                 block.setup,
                 f"Accuracy against cost: {block.setup}",
                 f"Means over {columns} columns. The line and the bold names: methods that no other one beats at "
-                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references, "
-                "which do not compete.",
+                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references and "
+                "methods with human labels, which do not compete.",
                 lambda: pareto(costs, block),
             )
         )

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from bench.report.tables.base import SHOWN
-from bench.report.tables.model import Table
+from bench.report.tables.model import APART, Table
 from bench.store.metrics import METRICS
 
 GROUPS = {
@@ -113,7 +113,10 @@ def arranged(table: Table, label: str = "") -> Face:
     rows = table.rows
     if lead or table.kind in SHOWN:
         sign = -1 if table.higher_is_better else 1
-        key = [(row.kind == "reference", _missing(row.entries[order[0]].mean, sign)) for row in rows]
+        key = [
+            (row.kind in APART and APART.index(row.kind) + 1, _missing(row.entries[order[0]].mean, sign))
+            for row in rows
+        ]
         rows = tuple(rows[at] for at in sorted(range(len(rows)), key=key.__getitem__))
     heads = tuple(table.heads[at] for at in order)
     rows = tuple(dataclasses.replace(row, entries=tuple(row.entries[at] for at in order)) for row in rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.report.frame import Results, load
 from bench.report.tables.blocks import blocks, check_baseline
-from bench.report.tables.model import Entry, Table, parts
+from bench.report.tables.model import APART, Entry, Table, parts
 from bench.report.tables.result import result_table
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def rich_table(table: Table):
             min_width=min(len(head.name), 13),
         )
     for row in table.rows:
-        label = Text(row.label, style="italic" if row.kind == "reference" else "")
+        label = Text(row.label, style="italic" if row.kind in APART else "")
         shown.add_row(label, *(_text(entry, table) for entry in row.entries))
     return shown
 

@@ -18,7 +18,7 @@ from bench.report.output.cards import grouped
 from bench.report.tables.base import table_kinds
 from bench.report.tables.blocks import Block
 from bench.report.tables.entries import BOLD_TEXT, RULE_TEXT
-from bench.report.tables.model import Table, parts
+from bench.report.tables.model import APART, Table, parts
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -68,10 +68,10 @@ def environment():
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    made.filters["groupby_reference"] = lambda rows: [
-        (reference, found)
-        for reference in (False, True)
-        if (found := [row for row in rows if (row.kind == "reference") == reference])
+    made.filters["groupby_apart"] = lambda rows: [
+        (apart, found)
+        for apart in ("", *APART)
+        if (found := [row for row in rows if (row.kind if row.kind in APART else "") == apart])
     ]
     made.globals["style"] = asset("page.css")
     return made

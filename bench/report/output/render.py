@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
-from bench.report.tables.model import Entry, Row, Table, parts
+from bench.report.tables.model import APART, Entry, Row, Table, parts
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -67,7 +67,7 @@ def markdown_table(table: Table) -> str:
     lines = [f"### {escape_markdown(table.title)}", "", _pipe(heads), _pipe([":--"] + ["--:"] * len(table.heads))]
     for row in table.rows:
         label = escape_markdown(row.label)
-        label = f"*{label}*" if row.kind == "reference" else label
+        label = f"*{label}*" if row.kind in APART else label
         lines.append(_pipe([label, *(_markdown_entry(entry, table) for entry in row.entries)]))
     return "\n".join([*lines, "", escape_markdown(" ".join(table.caption)), ""])
 
@@ -91,9 +91,9 @@ def latex_table(table: Table) -> str:
     if any(head.below for head in table.heads):
         below = [rf"{{\scriptsize {escape_latex(head.below)}}}" if head.below else "" for head in table.heads]
         lines.append(_latex_row(["", *below]))
-    for position, (kind, rows) in enumerate(groupby(table.rows, key=lambda row: row.kind == "reference")):
+    for position, (kind, rows) in enumerate(groupby(table.rows, key=lambda row: row.kind in APART and row.kind)):
         lines.append(r"\midrule")
-        lines += [_latex_body(row, table, italic=kind and position > 0) for row in rows]
+        lines += [_latex_body(row, table, italic=bool(kind) and position > 0) for row in rows]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 

@@ -25,11 +25,12 @@ class Block:
 
     setup: str
     methods: list[str]  # baseline first, references last
-    references: frozenset[str]  # do not compete: told gold, or among `readers`
+    references: frozenset[str]  # do not compete: told gold, with human labels, or among `readers`
     readers: frozenset[str]  # opened data files of the task by themselves
     columns: list[Column]
     kinds: dict[Column, str | None]  # llm, weak, synthetic, column
     rows: dict[tuple[str, Column], list[dict]] = field(repr=False)  # (method, column) -> cells
+    humans: frozenset[str] = frozenset()  # learn from human labels as well
     superseded: frozenset[Column] = frozenset()  # of older data: in no average, test or headline
 
     def values(self, method: str, column: Column, name: str, scale: float = 1.0) -> dict[int, float]:
@@ -76,7 +77,14 @@ def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
 def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
     """One block per set-up, the largest first. Columns that could not be scored for want of gold are left out."""
     names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
-    names += ["opened_files", "age", "labeller_test_accuracy", "labeller_test_no_answer", "no_answer_train"]
+    names += [
+        "opened_files",
+        "human_labels",
+        "age",
+        "labeller_test_accuracy",
+        "labeller_test_no_answer",
+        "no_answer_train",
+    ]
     names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
     names += ["peak_memory_mb", "parameters", "device", *(name for name in cells.columns if "labelling_" in name)]
     names += [name for name in cells.columns if name.rsplit("_", 1)[0] in METRICS or "_noisy_valid" in name]
@@ -99,15 +107,17 @@ def _block(setup: str, rows: list[dict], baseline: str | None) -> Block:
         scored[column] |= row["has_gold"] is not False
         kinds[column] = min(kinds.get(column, len(KINDS)), KINDS.index(row["noise_kind"]))
     readers = frozenset(row["method_label"] for row in rows if row["opened_files"])
-    references = readers | {row["method_label"] for row in rows if row["sees_gold"]}
+    humans = frozenset(row["method_label"] for row in rows if row["human_labels"] is not None)
+    told = readers | {row["method_label"] for row in rows if row["sees_gold"]}
+    references = told | humans
     columns = sorted((c for c in scored if scored[c]), key=lambda c: (c[0], kinds[c], _by_age(c[1])))
     methods = sorted(
         {method for method, column in index if scored[column]},
-        key=lambda name: (name in references, name != baseline, natural(name)),
+        key=lambda name: (name in references, name in told, name != baseline, natural(name)),
     )
     named = {column: KINDS[kinds[column]] for column in columns}
     superseded = frozenset((row["task"], row["noise"]) for row in rows if row["age"])
-    return Block(setup, methods, references, readers, columns, named, dict(index), superseded)
+    return Block(setup, methods, references, readers, columns, named, dict(index), humans - told, superseded)
 
 
 def _by_age(noise: str) -> list:
@@ -140,5 +150,7 @@ def averages(block: Block, method: str, columns: list[Column], name: str, scale:
 
 
 def row_kind(block: Block, method: str, baseline: str | None) -> Kind:
-    """Whether a row is the baseline, a reference that does not compete, or a method."""
-    return "reference" if method in block.references else "baseline" if method == baseline else "method"
+    """Whether a row is the baseline, a reference or a method with human labels, which do not compete, or a method."""
+    if method in block.references:
+        return "human" if method in block.humans else "reference"
+    return "baseline" if method == baseline else "method"

@@ -41,7 +41,8 @@ HARD = ("accuracy",)
 def reference_sentences(block: Block, methods: Iterable[str]) -> list[str]:
     """Which of the methods do not compete, and why."""
     why = {
-        "sees gold, a reference that does not compete.": block.references - block.readers,
+        "learns from so many human labels, so it does not compete.": block.humans,
+        "sees gold, a reference that does not compete.": block.references - block.readers - block.humans,
         "opened data files of the task by itself, so it does not compete.": block.readers,
     }
     return [f"{', '.join(sorted(named & set(methods)))}: {text}" for text, named in why.items() if named & set(methods)]

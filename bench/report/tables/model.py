@@ -10,8 +10,12 @@ from typing import Literal
 from bench.core.errors import UsageError, nearest
 from bench.core.files import slug as safe_name
 
-Kind = Literal["method", "baseline", "reference"]
-"""What a row is; a reference never competes for being the best: it was told gold, or opened data by itself."""
+Kind = Literal["method", "baseline", "human", "reference"]
+"""What a row is; a reference never competes for being the best: it was told gold, or opened data by itself. Nor does a
+method with human labels."""
+
+APART = ("human", "reference")
+"""Kinds of rows that stand apart, below those that compete."""
 
 State = Literal["value", "text", "no gold", "failed", "skipped", "not run", "empty"]
 

@@ -48,14 +48,14 @@ def test_few_rows_get_as_many_steps_as_all():
 def test_one_gold_run_serves_all_noise_sources(tmp_path):
     task, _, _ = asked(range(20))
     store = StageStore(tmp_path)
-    uses = store.begin()
     found = []
-    for noise in ("mixtral/few", "sn@0.3"):
+    for noise, reused in (("mixtral/few", False), ("sn@0.3", True)):
+        uses = store.begin()
         tools = dataclasses.replace(toy_tools(epochs=2), stages=store, axes=("toy", noise))
         found.append(run("gold", task, tools, rows=20))
         assert tools.trainer.parameters > 0
+        assert [use.reused for use in uses if use.name == "gold run"] == [reused]
     assert same(*found)
-    assert [use.reused for use in uses if use.name == "gold run"] == [False, True]
 
 
 def test_noisy_then_gold_begins_as_plain_does_and_ends_better():

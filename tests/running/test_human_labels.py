@@ -145,10 +145,11 @@ def test_records_count_them_and_tables_keep_them_apart(options):
         ("mixed[rows=20]", "human"),
         ("noisy-then-gold[rows=20]", "human"),
         ("oracle", "reference"),
+        ("labeller itself (test)", "reference"),
     ]
     assert not any(entry.best for row in table.rows for entry in row.entries)
     (said,) = [sentence for sentence in table.caption if "human labels" in sentence]
-    assert said.startswith("gold[rows=20], gold[rows=8], gold[rows=9999], mixed[rows=20], noisy-then-gold[rows=20]:")
+    assert said.startswith("gold[rows=8], gold[rows=20], gold[rows=9999], mixed[rows=20], noisy-then-gold[rows=20]:")
 
 
 def test_the_group_human_is_the_whole_learning_curve(options):

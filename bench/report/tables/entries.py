@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from bench.report.names import natural
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column
 from bench.report.tables.model import Entry, Head, State
@@ -45,7 +46,8 @@ def reference_sentences(block: Block, methods: Iterable[str]) -> list[str]:
         "sees gold, a reference that does not compete.": block.references - block.readers - block.humans,
         "opened data files of the task by itself, so it does not compete.": block.readers,
     }
-    return [f"{', '.join(sorted(named & set(methods)))}: {text}" for text, named in why.items() if named & set(methods)]
+    found = {text: sorted(named & set(methods), key=natural) for text, named in why.items()}
+    return [f"{', '.join(names)}: {text}" for text, names in found.items() if names]
 
 
 def mark_best(grid: dict[str, list[Entry]], position: int, scores: dict, metric: Metric) -> None:

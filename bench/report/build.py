@@ -25,11 +25,10 @@ from bench.report.output.text_page import text_page
 from bench.report.tables.against import against_sentences, against_tables
 from bench.report.tables.base import Context, ReportTable, problem, report_tables
 from bench.report.tables.blocks import Block, blocks, check_baseline
-from bench.report.tables.bootstrap import MOST_CELLS, Draws, draw
+from bench.report.tables.bootstrap import MOST_CELLS, draws_of
 from bench.report.tables.doubts import doubt_sentences
 from bench.report.tables.model import Table, pick, slug
 from bench.report.tables.published_numbers import read_published
-from bench.report.tables.significance import compared
 from bench.store.records import Damaged
 
 if TYPE_CHECKING:
@@ -166,8 +165,8 @@ def all_tables(read: Results, parts: Sequence[Block], rule: str, baseline: str |
     for block in parts:
         if not block.columns:
             continue
-        draws = functools.cache(functools.partial(_draws, read, block, rule, baseline, full))
-        context = Context(read, block, rule, baseline, full, draws)
+        draws = functools.partial(draws_of, read, block, full)
+        context = Context(read, block.by(rule), rule, baseline, full, draws)
         for cls in report_tables():
             if cls.__module__.startswith("bench."):
                 made += [table for table in cls().make(context) if table is not None]
@@ -190,16 +189,6 @@ def _of_others(cls: type[ReportTable], context: Context, names: set[str]) -> lis
         context.read.notes.append(f"{what}: {type(error).__name__}: {error}")
         return []
     return found
-
-
-def _draws(read: Results, block: Block, rule: str, baseline: str | None, full: bool) -> tuple[Draws | None, str]:
-    """The bootstrap of a set-up's accuracies, or why it was not computed."""
-    if _too_many(read, full):
-        return None, f"it is left out from {MOST_CELLS:,} cells on; `bench report --full` makes it"
-    methods, columns = compared(block, f"accuracy_{rule}")
-    if baseline not in methods:
-        return None, "there is no baseline to compare with"
-    return draw(read, block, methods, columns, rule), ""
 
 
 FIGURE_FILES = {"html": ("svg",), "md": ("png",), "figures": ("png", "svg", "pdf")}

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from bench.report.places import ages, older, task_names
 from bench.store.folder import CELL_DIGITS
 from bench.store.metrics import METRICS
 from bench.store.metrics.base import simplex
-from bench.store.noise_words import repeats_sentence
+from bench.store.noise_words import noise_kind, repeats_sentence
 from bench.store.records import CellKey, Damaged, Record, read_arrays, read_records
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ COLUMNS = {
     "task": "task",
     "noise": "where the noisy labels come from, with the options that vary in this folder",
     "age": "0: the newest data of this task and source; else how many newer versions there are; averaged only at 0",
-    "noise_kind": "llm, weak, synthetic or column",
+    "noise_kind": "llm, weak, synthetic, human (a column named as people's) or column",
     "labeller": "the labelling model, for noise_kind llm",
     "prompting": "zero or few, for noise_kind llm",
     "method": "registered name of the method",
@@ -106,6 +106,8 @@ class Results:
     damaged: list[Damaged]
     notes: list[str] = field(default_factory=list)
     """What a reader must know: what bare names stand for, copies left out, mixed data."""
+    cache: dict[tuple, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What was computed from the arrays of many cells, for those who ask for it again."""
 
     @cached_property
     def by_cell(self) -> dict[str, Record]:
@@ -239,7 +241,11 @@ def _row(record: Record, folder: Path) -> dict:
         row |= {"n_train": data.n_train, "n_valid": data.n_valid, "n_test": data.n_test}
         row |= {"classes": len(data.label_names), "has_gold": data.has_gold}
     if noise is not None and (trained := record.trained_noise) is not None:
-        row |= {"noise_kind": noise.kind, "labeller": noise.labeller, "prompting": noise.prompting}
+        row |= {
+            "noise_kind": noise_kind(noise.kind, noise.labeller),
+            "labeller": noise.labeller,
+            "prompting": noise.prompting,
+        }
         row |= {"noise_rate_train": noise.rate_train, "no_answer_train": noise.no_answer_train}
         row |= {"noise_rate_trained": trained.rate, "noise_rate_expected": trained.expected}
         row |= {"labeller_test_accuracy": noise.labeller_test_accuracy}

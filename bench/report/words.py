@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, averages, common_columns
 from bench.report.tables.model import number
-from bench.report.tables.significance import corrected_p
 
 if TYPE_CHECKING:
     from bench.report.frame import Results
@@ -68,7 +67,7 @@ def headline(block: Block, rule: str, baseline: str | None) -> str:
 
 def _how_sure(scores: dict[str, dict[int, float]], best: str, baseline: str) -> str:
     others = [method for method in scores if method != baseline]
-    p = corrected_p(scores, others, baseline)[best]
+    p = stats.corrected_p(scores, others, baseline)[best]
     if p != p:
         return ""
     shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+
+NOISE_KINDS = {
+    "llm": "LLM labels",
+    "weak": "weak labels",
+    "synthetic": "synthetic noise",
+    "human": "human labels",
+    "column": "labels of your own columns",
+}
+"""Kinds of noise sources in the order of tables and averages, and what a report calls them."""
+
+PEOPLE = re.compile(r"annot.*|raters?|coders?|workers?|judges?|crowd.*|experts?|humans?|students?")
+"""Words of the headers of columns that people filled in."""
+
+
+def noise_kind(kind: str, labeller: str | None) -> str:
+    """The key in `NOISE_KINDS` of a record's kind of noise: a column whose labellers are all named as people is human.
+
+    `labeller` is the column's name, or those of an ensemble: `vote(rater1,rater2)`.
+    """
+    if kind != "column" or not labeller:
+        return kind
+    names = re.sub(r"^[\w-]+\((.*)\)$", r"\1", labeller).split(",")
+    words = [re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).casefold()) for name in names]
+    return "human" if all(any(PEOPLE.fullmatch(word) for word in each) for each in words) else kind
 
 
 def noise_words(rate: float | None, no_answer: float, expected: bool = False) -> str:

@@ -119,6 +119,7 @@ def test_a_forged_list_of_files_removes_nothing_outside_the_report(small, tmp_pa
 
 def test_very_many_cells_leave_out_what_is_slow_and_say_so(small, tmp_path, monkeypatch):
     monkeypatch.setattr("bench.report.build.MOST_CELLS", 10)
+    monkeypatch.setattr("bench.report.tables.bootstrap.MOST_CELLS", 10)
     summary = build_report(small, tmp_path / "a")
     assert {name for name in names(summary) if name.endswith(".png")} == {
         "figures/improvement-minilm-fine-tuned.png",

@@ -39,7 +39,7 @@ def block(wide):
 
 @pytest.fixture(scope="module")
 def draws(wide, block):
-    return bootstrap.draw(wide, block, *compared(block, "accuracy_last"), "last")
+    return bootstrap.draw(wide, block)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_cell_without_arrays_has_no_bootstrap(tmp_path):
     path.with_suffix(".npz").unlink()
     results = frame.load(tmp_path)
     block = blocks(results.cells, "plain")[0]
-    draws = bootstrap.draw(results, block, ["plain", "elr"], block.columns, "last")
+    draws = bootstrap.draw(results, block)
     table = entries(significance_table(block, "accuracy", "last", "plain", draws))
     assert table["elr", "bootstrap"].text == "no arrays"
     assert table["elr", "p, seeds"].state == "value"

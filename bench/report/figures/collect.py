@@ -16,6 +16,7 @@ from bench.report.frame import Results
 from bench.report.many_classes import MOST_CLASSES, left_out
 from bench.report.tables.blocks import Block, Column
 from bench.store.metrics import METRICS
+from bench.store.noise_words import NOISE_KINDS
 
 STYLE = Path(__file__).with_name("report.mplstyle")
 
@@ -214,8 +215,8 @@ def confusion_data(results: Results, task: str) -> tuple[dict[str, np.ndarray], 
     matrices: dict[str, np.ndarray] = {}
     names: list[str] = []
     seen = set()
-    order = {"column": 0, "llm": 1, "weak": 2, "synthetic": 3}
-    by_kind = sorted(zip(chosen["cell"], chosen["noise"], chosen["noise_kind"], strict=True), key=lambda r: order[r[2]])
+    order = list(NOISE_KINDS).index
+    by_kind = sorted(zip(chosen["cell"], chosen["noise"], chosen["noise_kind"], strict=True), key=lambda r: order(r[2]))
     for cell, noise, _ in by_kind:
         record = results.by_cell[cell]
         # Methods and set-ups share their noisy labels: each draw of them is counted once.

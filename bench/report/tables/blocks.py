@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.core.errors import UsageError
 from bench.report.names import natural
 from bench.report.tables.model import Kind, pick
 from bench.store.metrics import METRICS
+from bench.store.noise_words import NOISE_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Column = tuple[str, str]  # (task, noise)
-KINDS = ("column", "llm", "weak", "synthetic", None)
+KINDS = (*NOISE_KINDS, None)
 """Kinds of noise sources in the order of the columns."""
+EARLY = "+es"
+"""Ending of the row that is the baseline stopped early: at its best step on the noisy validation labels."""
+
+
+class Span(NamedTuple):
+    """Columns that an average is over: those of one kind of noise, or all."""
+
+    kind: str  # a key of NOISE_KINDS; "all"
+    title: str  # "LLM labels"; "all"
+    columns: list[Column]
 
 
 @dataclass(frozen=True)
@@ -28,15 +39,48 @@ class Block:
     references: frozenset[str]  # do not compete: told gold, with human labels, or among `readers`
     readers: frozenset[str]  # opened data files of the task by themselves
     columns: list[Column]
-    kinds: dict[Column, str | None]  # llm, weak, synthetic, column
+    kinds: dict[Column, str | None]  # keys of NOISE_KINDS
     rows: dict[tuple[str, Column], list[dict]] = field(repr=False)  # (method, column) -> cells
     humans: frozenset[str] = frozenset()  # learn from human labels as well
     superseded: frozenset[Column] = frozenset()  # of older data: in no average, test or headline
+    baseline: str | None = None
+    early: str | None = None  # the row of `by` that is the baseline by another rule
 
     def values(self, method: str, column: Column, name: str, scale: float = 1.0) -> dict[int, float]:
         """The scores by seed of one method in one column."""
         found = self.rows.get((method, column), ())
         return {row["seed"]: scale * row[name] for row in found if row[name] is not None and row[name] == row[name]}
+
+    def by(self, rule: str) -> Block:
+        """The block as tables by a rule show it: by the last step, the baseline stopped early is a row of its own.
+
+        The row is computed from the baseline's own cells: what training is worth beyond early stopping on noisy
+        validation labels shows only against it. By `noisy_valid` the baseline itself is that row.
+        """
+        name = f"{self.baseline}{EARLY}"
+        if rule != "last" or self.baseline is None or name in self.methods:
+            return self
+        found = {
+            column: rows
+            for (method, column), rows in self.rows.items()
+            if method == self.baseline and any(row["accuracy_noisy_valid"] is not None for row in rows)
+        }
+        if not found:
+            return self
+        made = {(name, column): [_early(row) for row in rows] for column, rows in found.items()}
+        place = self.methods.index(self.baseline) + 1
+        references = self.references | ({name} if self.baseline in self.references else frozenset())
+        methods = [*self.methods[:place], name, *self.methods[place:]]
+        return replace(self, methods=methods, references=references, rows=self.rows | made, early=name)
+
+    def spans(self, columns: list[Column]) -> list[Span]:
+        """What averages over `columns` are over: each kind of noise by itself, then all where there are several."""
+        kinds = sorted({self.kinds[column] for column in columns}, key=KINDS.index)
+        found = [
+            Span(str(kind), NOISE_KINDS.get(str(kind), "other noise"), [c for c in columns if self.kinds[c] == kind])
+            for kind in kinds
+        ]
+        return [*found, Span("all", "all", list(columns))] if len(found) > 1 else found
 
     def ids(self, method: str, columns: list[Column]) -> tuple[str, ...]:
         """Ids of a method's cells in some columns."""
@@ -77,14 +121,8 @@ def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
 def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
     """One block per set-up, the largest first. Columns that could not be scored for want of gold are left out."""
     names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
-    names += [
-        "opened_files",
-        "human_labels",
-        "age",
-        "labeller_test_accuracy",
-        "labeller_test_no_answer",
-        "no_answer_train",
-    ]
+    names += ["n_test", "opened_files", "human_labels", "age", "labeller_test_accuracy", "labeller_test_no_answer"]
+    names += ["no_answer_train"]
     names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
     names += ["peak_memory_mb", "parameters", "device", *(name for name in cells.columns if "labelling_" in name)]
     names += [name for name in cells.columns if name.rsplit("_", 1)[0] in METRICS or "_noisy_valid" in name]
@@ -117,7 +155,16 @@ def _block(setup: str, rows: list[dict], baseline: str | None) -> Block:
     )
     named = {column: KINDS[kinds[column]] for column in columns}
     superseded = frozenset((row["task"], row["noise"]) for row in rows if row["age"])
-    return Block(setup, methods, references, readers, columns, named, dict(index), humans - told, superseded)
+    known = baseline if baseline in methods else None
+    return Block(
+        setup, methods, references, readers, columns, named, dict(index), humans - told, superseded, known
+    )
+
+
+def _early(row: dict) -> dict:
+    """A cell's row with the scores of the step chosen on noisy validation labels in place of the last step's."""
+    chosen = {name: row[f"{name.removesuffix('_last')}_noisy_valid"] for name in row if name.endswith("_last")}
+    return row | chosen | {"rule": "noisy_valid"}
 
 
 def _by_age(noise: str) -> list:
@@ -153,4 +200,4 @@ def row_kind(block: Block, method: str, baseline: str | None) -> Kind:
     """Whether a row is the baseline, a reference or a method with human labels, which do not compete, or a method."""
     if method in block.references:
         return "human" if method in block.humans else "reference"
-    return "baseline" if method == baseline else "method"
+    return "baseline" if method in (baseline, block.early) else "method"

@@ -1,59 +1,118 @@
-"""The two-level bootstrap: seeds and test texts are both resampled, the same ones for every method."""
+"""The two-level bootstrap: seeds and test texts are both resampled, the same ones for every method and rule.
+
+What a report says of a difference rests on two intervals: the paired t-interval over seeds, and this bootstrap, which
+covers the choice of test texts. Only a difference that both show is called one.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from bench.core.seeds import named_generator
 from bench.report.frame import Results
 from bench.report.tables import stats
-from bench.report.tables.blocks import Block, Column
+from bench.report.tables.blocks import Block, Column, averages
 
 MOST_CELLS = 2000
 """From this many cells on the bootstrap is left out unless asked for: it reads the arrays of every cell."""
+RULES = ("last", "noisy_valid")
+
+
+class Gap(NamedTuple):
+    """What one method scores above another, in per cent."""
+
+    seeds: stats.Interval  # paired by seed, with the t-interval
+    texts: tuple[float, float] | None  # 95 % percentile interval over seeds and test texts; None: not drawn
+
+    def sure(self, sign: int = 1) -> bool:
+        """Whether both intervals exclude 0 on the side of `sign`, with `stats.MIN_SEEDS` shared seeds or more."""
+        over_seeds = self.seeds.n >= stats.MIN_SEEDS and self.seeds.excludes_zero and sign * self.seeds.mean > 0
+        return over_seeds and self.texts is not None and min(sign * self.texts[0], sign * self.texts[1]) > 0
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Accuracies of every cell of a set-up under drawn test texts."""
+    """Accuracies of the cells of a set-up under drawn test texts."""
 
-    by_cell: dict[str, np.ndarray]  # cell id -> float32[DRAWS], percent
+    by_cell: dict[tuple[str, str], np.ndarray]  # (cell id, rule) -> float32[DRAWS], percent
 
-    def average(self, block: Block, method: str, columns: list[Column], seeds: list[int]) -> np.ndarray | None:
+    def average(self, block: Block, method: str, columns: list[Column], seeds: list[int], rule: str):
         """The method's average over `columns` in each draw, float64[DRAWS], percent; None without the arrays."""
         if not columns or not seeds:
             return None
         total = np.zeros((stats.DRAWS, len(seeds)))
         for column in columns:
-            cells = {row["seed"]: row["cell"] for row in block.rows[method, column] if row["status"] == "done"}
+            rows = {row["seed"]: row for row in block.rows[method, column] if row["status"] == "done"}
             for place, seed in enumerate(seeds):
-                drawn = self.by_cell.get(cells[seed]) if seed in cells else None
+                drawn = self.by_cell.get(_key(rows[seed], rule)) if seed in rows else None
                 if drawn is None:
                     return None
                 total[:, place] += drawn
         weights = stats.bootstrap_seeds(len(seeds), named_generator("bootstrap", "seeds"))
         return (total / len(columns) * weights).sum(axis=1)
 
+    def interval(
+        self, block: Block, ours: str, theirs: str, columns: list[Column], seeds: list[int], rule: str
+    ) -> tuple[float, float] | None:
+        """The 95 % percentile interval of one method's average less another's; None without the arrays."""
+        drawn = [self.average(block, method, columns, seeds, rule) for method in (ours, theirs)]
+        if drawn[0] is None or drawn[1] is None:
+            return None
+        return stats.percentile_interval(drawn[0] - drawn[1])
 
-def draw(results: Results, block: Block, methods: list[str], columns: list[Column], rule: str) -> Draws:
-    """Draw the test texts of each task and score the cells on them.
+
+def _key(row: dict, rule: str) -> tuple[str, str]:
+    return row["cell"], row.get("rule", rule)
+
+
+def gap(block: Block, draws: Draws | None, ours: str, theirs: str, columns: list[Column], rule: str) -> Gap:
+    """The difference in accuracy of two methods on average over `columns`, over seeds and over texts."""
+    scores = [averages(block, method, columns, f"accuracy_{rule}", 100) for method in (ours, theirs)]
+    shared = sorted(scores[0].keys() & scores[1].keys())
+    texts = draws.interval(block, ours, theirs, columns, shared, rule) if draws else None
+    return Gap(stats.paired_difference(*scores), texts)
+
+
+def draws_of(results: Results, block: Block, full: bool = False) -> tuple[Draws | None, str]:
+    """The bootstrap of a set-up's accuracies by both rules, computed once; or None and why there is none."""
+    if len(results.cells) >= MOST_CELLS and not full:
+        return None, f"it is left out from {MOST_CELLS:,} cells on; `bench report --full` makes it"
+    key = ("draws", block.setup)
+    if key not in results.cache:
+        results.cache[key] = draw(results, block)
+    return results.cache[key], ""
+
+
+def draw(results: Results, block: Block) -> Draws:
+    """Draw the test texts of each task and score the competing methods' cells on them, by both rules.
 
     Cells with the same test texts share their draws, so that differences between methods are paired; a cell whose
     arrays are missing or damaged has none.
     """
-    right: dict[tuple[str, int], dict[str, np.ndarray]] = defaultdict(dict)
-    for method in methods:
-        for column in columns:
-            for row in block.rows.get((method, column), ()):
-                hits = results.right(row["cell"], rule) if row["status"] == "done" else None
-                if hits is not None:
-                    right[column[0], len(hits)][row["cell"]] = hits
-    found: dict[str, np.ndarray] = {}
-    for (task, texts), by_cell in right.items():
+    right: dict[tuple[str, int], dict[tuple[str, str], np.ndarray]] = defaultdict(dict)
+    for (method, column), rows in block.rows.items():
+        if method in block.references or method == block.early or column in block.superseded:
+            continue
+        for row in rows:
+            for key, hits in _hits(results, row).items():
+                right[column[0], len(hits)][key] = hits
+    found: dict[tuple[str, str], np.ndarray] = {}
+    for (task, texts), by_key in right.items():
         generator = named_generator("bootstrap", "texts", task, texts)
-        drawn = 100 * stats.bootstrap_texts(np.array(list(by_cell.values())), generator)
-        found |= dict(zip(by_cell, np.ascontiguousarray(drawn.T), strict=True))
+        drawn = 100 * stats.bootstrap_texts(np.array(list(by_key.values())), generator)
+        found |= dict(zip(by_key, np.ascontiguousarray(drawn.T), strict=True))
     return Draws(found)
+
+
+def _hits(results: Results, row: dict) -> dict[tuple[str, str], np.ndarray]:
+    """Which test texts a cell got right, by its id and the rule."""
+    if row["status"] != "done":
+        return {}
+    found = {
+        (row["cell"], rule): results.right(row["cell"], rule) for rule in RULES if row[f"accuracy_{rule}"] is not None
+    }
+    return {key: hits for key, hits in found.items() if hits is not None}

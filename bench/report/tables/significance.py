@@ -77,7 +77,7 @@ def significance_table(
         return None
     others = [method for method in methods if method != baseline]
     average = {method: averages(block, method, columns, name, metric.scale) for method in methods}
-    by_seed = corrected_p(average, others, baseline)
+    by_seed = stats.corrected_p(average, others, baseline)
     means = {method: _column_means(block, method, columns, name) for method in methods}
     by_column = stats.holm([stats.signed_rank_p(means[method] - means[baseline]) for method in others])
     with_draws = metric_name == "accuracy"
@@ -87,7 +87,7 @@ def significance_table(
         ids = block.ids(method, columns) + block.ids(baseline, columns)
         entries = [Entry("value", *gap, cells=ids, signed=True) if gap.n else Entry("text", text="no shared seed")]
         if with_draws:
-            entries.append(_bootstrap(block, method, baseline, columns, average, draws))
+            entries.append(_bootstrap(block, method, baseline, columns, average, draws, rule))
         few = f"too few: {gap.n} seed{'s' * (gap.n != 1)}"
         entries.append(_p(by_seed[method], ids, few if gap.n < stats.MIN_SEEDS else "no spread"))
         entries.append(_p(by_column[place], ids, f"too few: {len(columns)} column{'s' * (len(columns) != 1)}"))
@@ -119,12 +119,6 @@ def significance_table(
     )
 
 
-def corrected_p(average: dict[str, dict[int, float]], others: list[str], baseline: str) -> dict[str, float]:
-    """By method: the p-value of its paired t-test over seeds against the baseline, Holm-corrected; NaN for too few."""
-    p_values = stats.holm([stats.paired_t_p(average[method], average[baseline]) for method in others])
-    return dict(zip(others, p_values.tolist(), strict=True))
-
-
 def _caption(tests: int, columns: int, metric, rule: str, baseline: str) -> list[str]:
     better = "higher" if metric.higher_is_better else "lower"
     over = f"the average over {columns} columns" if columns > 1 else "the one column"
@@ -150,15 +144,14 @@ def _bootstrap_sentence(draws: Draws | None, why_not: str) -> str:
     )
 
 
-def _bootstrap(block, method, baseline, columns, average, draws: Draws | None) -> Entry:
+def _bootstrap(block, method, baseline, columns, average, draws: Draws | None, rule: str) -> Entry:
     if draws is None:
         return Entry("empty")
     seeds = sorted(average[method].keys() & average[baseline].keys())
-    ours = draws.average(block, method, columns, seeds)
-    theirs = draws.average(block, baseline, columns, seeds)
-    if ours is None or theirs is None:
+    limits = draws.interval(block, method, baseline, columns, seeds, rule)
+    if limits is None:
         return Entry("text", text="no arrays")
-    low, high = stats.percentile_interval(ours - theirs)
+    low, high = limits
     middle = float(np.mean([average[method][seed] - average[baseline][seed] for seed in seeds]))
     ids = block.ids(method, columns) + block.ids(baseline, columns)
     shown = f"{number(low, 1, signed=True)} to {number(high, 1, signed=True)}"

@@ -113,6 +113,12 @@ def paired_t_p(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float:
     return float(stats.ttest_1samp(difference, 0.0).pvalue)
 
 
+def corrected_p(average: dict[str, dict[int, float]], others: list[str], baseline: str) -> dict[str, float]:
+    """By method: the p-value of its paired t-test over seeds against the baseline, Holm-corrected; NaN for too few."""
+    p_values = holm([paired_t_p(average[method], average[baseline]) for method in others])
+    return dict(zip(others, p_values.tolist(), strict=True))
+
+
 MIN_BLOCKS = 5
 """Fewer blocks give ranks only, no p-value (spec section 11)."""
 
@@ -170,6 +176,10 @@ DRAWS = 2000
 """Draws of a bootstrap: its 95 % limits then stand on 50 draws each."""
 
 
+CHUNK = 1 << 22
+"""Numbers that a part of the draws may hold at a time."""
+
+
 def bootstrap_texts(right: np.ndarray, rng: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
     """Accuracies float32[draws, runs] when the test texts are resampled, the same texts for every run.
 
@@ -178,8 +188,12 @@ def bootstrap_texts(right: np.ndarray, rng: np.random.Generator, draws: int = DR
     runs, texts = right.shape
     hits = np.ascontiguousarray(right.T, dtype=np.float32)
     found = np.empty((draws, runs), dtype=np.float32)
-    for row in range(draws):  # one draw at a time: all of them at once would need draws x texts numbers
-        found[row] = np.bincount(rng.integers(texts, size=texts), minlength=texts).astype(np.float32) @ hits
+    step = max(1, CHUNK // texts)
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        chosen = rng.integers(texts, size=(rows, texts)) + texts * np.arange(rows)[:, None]
+        counts = np.bincount(chosen.ravel(), minlength=rows * texts).reshape(rows, texts)
+        found[start : start + rows] = counts.astype(np.float32) @ hits
     return found / texts
 
 

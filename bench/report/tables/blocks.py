@@ -156,9 +156,7 @@ def _block(setup: str, rows: list[dict], baseline: str | None) -> Block:
     named = {column: KINDS[kinds[column]] for column in columns}
     superseded = frozenset((row["task"], row["noise"]) for row in rows if row["age"])
     known = baseline if baseline in methods else None
-    return Block(
-        setup, methods, references, readers, columns, named, dict(index), humans - told, superseded, known
-    )
+    return Block(setup, methods, references, readers, columns, named, dict(index), humans - told, superseded, known)
 
 
 def _early(row: dict) -> dict:

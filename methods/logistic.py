@@ -50,7 +50,7 @@ class Axes(NamedTuple):
     """Eigenvalues (from 0) and eigenvectors of a symmetric matrix, float32."""
 
     spectrum: Tensor  # [D]
-    vectors: Tensor  # [D, D], one a column
+    vectors: Tensor  # [D, D], one per column
 
     @classmethod
     def of(cls, matrix: Tensor) -> Axes:

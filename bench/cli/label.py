@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from typer import Option
 
 from bench.cli.options import DataDir
-from bench.cli.shell import SOME_FAILED, app, count, err, friendly, out, say, table
+from bench.cli.shell import SOME_FAILED, app, count, err, folder_for, friendly, out, say, table
 
 LABELLER = (
     "name", "calibration", "min_margin", "precision", "base_url", "concurrency", "timeout", "attempts", "temperature",
@@ -66,6 +66,7 @@ def label(
     from llm_labels.labellers import open_labeller
     from llm_labels.run import label_task
 
+    folder_for(out_dir, "--out")
     options = {option: context.params[option] for option in LABELLER}
     if (price_in is None) != (price_out is None):
         raise UsageError("give both --price-in and --price-out, or neither")

@@ -10,7 +10,7 @@ from rich.table import Table
 from typer import Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, count, err, friendly, out, plain, say, table
+from bench.cli.shell import app, count, err, folder_for, friendly, out, plain, say, table
 from bench.core.errors import Unavailable, UsageError
 from bench.core.files import write_atomically
 from bench.core.selectors import unquoted
@@ -43,6 +43,8 @@ def labels(
     from llm_labels.study import Study
 
     options = load_options(given)
+    if out_dir is not None:
+        folder_for(out_dir, "--out")
     how = {name: getattr(options, name) for name in COLUMNS[1:4]} | {"no_answer": options.no_answer or ()}
     columns = options.label_columns and [unquoted(column)[0] for column in options.label_columns]
     studies = []

@@ -11,7 +11,7 @@ from typer import Argument
 
 from bench.cli.options import DataDir
 from bench.cli.shell import app, friendly, out, table
-from bench.core.errors import resolve
+from bench.core.errors import UsageError, resolve
 from bench.core.registry import describe
 from bench.data import tasks as task_files
 
@@ -23,11 +23,13 @@ Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 def list_things(
     kind: Annotated[
         str | None,
-        Argument(help="tasks, methods, llms, noise, encoders or executors (default: all)", metavar="[KIND]"),
+        Argument(help="tasks, methods, llms, noise, encoders or executors (default: all)", metavar="KIND"),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Show what can be named: tasks, methods, llms, noise, encoders, executors."""
+    if data_dir is not None and not data_dir.is_dir():
+        raise UsageError(f"data folder '{data_dir}' does not exist: name a folder with --data-dir")
     for number, name in enumerate(CATALOGUE if kind is None else [resolve("kind", kind, CATALOGUE)]):
         if number:
             out.print()

@@ -60,7 +60,7 @@ def run(
 def status(given: dict[str, Any], preset: Preset = None, config: Config = None) -> None:
     """Show which cells of a grid are done, failed (why), skipped (why) or not run.
 
-    With --results alone: the cells that lie in that folder.
+    With --results alone: the cells in that folder.
     """
     from bench.cli.display import status_table
 

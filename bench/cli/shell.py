@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,11 +17,38 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from typer import Option
+from typer.core import TyperGroup
 
 from bench.core.errors import NAMES, BenchError, Unavailable, UsageError
 
+
+class _Commands(TyperGroup):
+    """The commands; what does not belong behind one is told with where it belongs."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # UsageError, which typer does not export
+            if error.ctx is not None and error.ctx is not ctx:
+                error.message += self.way_out(error.ctx, getattr(error, "option_name", None), error.message)
+            raise
+
+    def way_out(self, ctx: typer.Context, option: str | None, message: str) -> str:
+        here = [flag for each in ctx.command.params for flag in each.opts]
+        if option:
+            if (argument := option.lstrip("-")) in here:
+                return f" here: write `{ctx.command_path} {argument.upper()}`"
+            others = [name for name, each in self.commands.items() if any(option in its.opts for its in each.params)]
+            return f" here: it is one of bench {', '.join(others)}" if others else ""
+        flag = next((flag for flag in ("--tasks", "--task", "--results") if flag in here), None)
+        if "unexpected extra argument" not in message or not flag:
+            return ""
+        return f": every value follows its option, as in `{ctx.command_path} {flag} {flag.strip('-').upper()}`"
+
+
 app = typer.Typer(
     name="bench",
+    cls=_Commands,
     help="Benchmark of methods that learn text classifiers from noisy (LLM-written) labels.\n\n"
     "First steps: bench doctor; bench run --preset quickstart; bench report.",
     no_args_is_help=True,
@@ -102,6 +130,14 @@ def count(number: int, noun: str) -> str:
 def printable(text: str) -> str:
     """Text without control characters: it may come from data, and a terminal obeys them."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def folder_for(path: Path, option: str) -> Path:
+    """A folder that files can be written to. Raises UsageError where it is a file, or below one."""
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise UsageError(f"{option} '{path}': '{there}' is a file: name a folder")
+    return path
 
 
 def plain(text: str) -> str:

@@ -79,7 +79,7 @@ def record_view(path: Path, record: Record) -> Group:
     facts.add_row("status", f"[{STYLES.get(record.status, 'white')}]{record.status}[/] {plain(record.reason or '')}")
     add("method", _pairs(key.config) or "no parameters of its own")
     if record.is_reference:
-        add("reference", "it was told gold labels or the true noise rate, so it never competes")
+        add("reference", "it saw gold labels or the true noise rate, so it never competes")
     if record.human_labels is not None:
         add("human labels", f"{record.human_labels:,}, so it does not compete with methods that learn from noisy ones")
     if record.opened_files:

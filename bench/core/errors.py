@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 SHOWN = 200  # characters of a value in an error
 NAMES = "bench.names"
 """The logger that tells of short names that were completed."""
+LISTS = {
+    "kind": "", "task": " tasks", "method": " methods", "wrapper": " methods", "llm": " llms", "noise": " noise",
+    "executor": " executors",
+}  # fmt: skip
+"""Where `bench list` shows the names of a kind."""
 
 
 class BenchError(Exception):
@@ -103,7 +108,14 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
         hint = f"known: {', '.join(known) or 'none'}"
     else:
         hint = f"{len(known)} are known"
-    return UsageError(f"unknown {kind} '{name}': {hint} (`bench list` shows all)")
+    where = f" (`bench list{LISTS[kind]}` shows all)" if kind in LISTS else ""
+    return UsageError(f"unknown {kind} '{name}': {hint}{where}")
+
+
+def completed(name: str, full: str) -> str:
+    """The full name; that `name` stands for it is logged."""
+    logging.getLogger(NAMES).info("%s → %s", name, full)
+    return full
 
 
 def resolve(kind: str, name: str, known: Iterable[str]) -> str:
@@ -117,8 +129,7 @@ def resolve(kind: str, name: str, known: Iterable[str]) -> str:
             return candidate
     fits = [candidate for candidate in known if name and candidate.lower().startswith(name.lower())]
     if len(fits) == 1:
-        logging.getLogger(NAMES).info("%s → %s", name, fits[0])
-        return fits[0]
+        return completed(name, fits[0])
     if len(fits) > 1:
         raise UsageError(f"{kind} '{name}' matches {' and '.join(fits)}: write one of them in full")
     raise unknown(kind, name, known)

@@ -113,7 +113,8 @@ class Registry(Generic[T]):
         if len(found) != 1:
             self.forget(prefix)
             raise UsageError(
-                f"{self.kind} file '{path}' registers {len(found)} {self.kind}s; it must register exactly one"
+                f"{self.kind} file '{path}' registers {len(found)} {self.kind}s; it must register exactly one: "
+                "write @register above its class"
             )
         return found[0]
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from bench.core.errors import resolve
+from bench.core.errors import completed, resolve
 from bench.data.readers.fetch import download
 from bench.data.readers.published import PublishedTask
 from bench.data.task import TaskData
@@ -101,7 +101,7 @@ def labeller_named(name: str, known: Collection[str]) -> str:
     """The labeller that `name` stands for: itself, a short name, or the only one that begins so. Raises UsageError."""
     short = SHORT.get(name.lower())
     if short in known and name not in known:
-        return short
+        return completed(name, short)
     return resolve("llm", name, known)
 
 

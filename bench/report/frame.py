@@ -41,7 +41,7 @@ COLUMNS = {
     "method": "registered name of the method",
     "method_label": "the method with the parameters that vary in this folder",
     "method_version": "version of the method's code",
-    "sees_gold": "True for the oracle and other references, and where the true noise rate is told: never compared",
+    "sees_gold": "True for the oracle and other references, and where the true noise rate is given: never compared",
     "human_labels": "train texts whose gold the method was given as bought labels; empty = it asks for none",
     "opened_files": "data files of the task that the method opened itself; if any, it is never compared; empty = none",
     "encoder": "encoder with its mode, e.g. minilm:frozen",

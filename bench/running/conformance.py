@@ -178,7 +178,7 @@ def _seeded(method: Any) -> str | None:
 
 def _no_gold(method: Any) -> str | None:
     if sees_gold(method):
-        raise Skip("a reference, which is told gold and never competes")
+        raise Skip("a reference, which is given gold and never competes")
     case = make_case()
     with on_disk() as stored:
         human = human_labels(method, stored(case).task, seed=1, most=_few(case))

@@ -103,7 +103,7 @@ class Record(BaseModel, extra="forbid", populate_by_name=True):
 
     @property
     def is_reference(self) -> bool:
-        """Whether the method was told gold labels or the true noise rate: shown, but never compared."""
+        """Whether the method saw gold labels or the true noise rate: shown, but never compared."""
         if self.sees_gold is None:  # written before records said it: then only names told
             return "oracle" in self.key.method or "oracle" in self.key.config.values()
         return self.sees_gold

@@ -128,5 +128,11 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
                 f"{'chat server' if server else 'local model'}; it has: {', '.join(allowed)}"
             )
     if not server and "/" not in model and not model.endswith(".gguf") and not Path(model).is_dir():
-        model = resolve("labeller", model, KNOWN)
+        try:
+            model = resolve("labeller", model, KNOWN)
+        except UsageError as error:
+            raise UsageError(
+                f"{error}; a model of a chat server needs its address (--base-url or $OPENAI_BASE_URL) or a key "
+                "($OPENAI_API_KEY), a local one a folder or a .gguf file"
+            ) from None
     return chosen(model, **given)

@@ -95,3 +95,44 @@ def test_where_train_has_no_gold_oracle_and_the_map_say_that_and_nothing_else(tm
     assert report.exit_code == 0, report.output
     (told,) = [line for line in report.stdout.splitlines() if line.startswith("No map of the texts")]
     assert "gold labels of the train texts" in told.partition(";")[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "tweets"], "as in `bench run --tasks TASKS`"),
+        (["run", "--stages", "yes"], "every value follows its option"),
+        (["labels", "tweets"], "as in `bench labels --tasks TASKS`"),
+        (["label", "--llm", "smollm2", "--task", "tweets", "few"], "as in `bench label --task TASK`"),
+        (["report", "results"], "as in `bench report --results RESULTS`"),
+        (["prune", "results"], "as in `bench prune --results RESULTS`"),
+        (["pack", "--results", "x"], "write `bench pack RESULTS`"),
+        (["status", "--jobs", "2"], "it is one of bench run"),
+        (["report", "--methods", "plain"], "it is one of bench run, status"),
+        (["list", "tasks", "--data-dir", "gone"], "data folder 'gone' does not exist: name a folder with --data-dir"),
+        (["labels", "--tasks", "tweets", "--out", "a.txt"], "--out 'a.txt': 'a.txt' is a file: name a folder"),
+        (["labels", "--tasks", "tweets", "--out", "a.txt/b"], "is a file: name a folder"),
+        (["label", "--llm", "smollm2", "--task", "tweets", "--out", "a.txt"], "'a.txt' is a file: name a folder"),
+        (
+            ["label", "--llm", "gpt-9", "--task", "tweets"],
+            "needs its address (--base-url or $OPENAI_BASE_URL) or a key",
+        ),
+        (["run", "--config", "."], "configuration file '.' cannot be read: Is a directory\n"),
+        (["run", "--preset", "big"], "unknown preset 'big': known: paper, quickstart\n"),
+        (["run", "--tasks", "tweets", "--methods", "none.py"], "method file 'none.py' does not exist"),
+        (["run", "--tasks", "tweets", "--methods", "empty.py"], "exactly one: write @register above its class"),
+        (["run", "--tasks", "tweets", "--methods", "plian"], "(`bench list methods` shows all)"),
+        (["check", "plian"], "(`bench list methods` shows all)"),
+        (["run", "--tasks", "tweets", "--llms", "smolm"], "did you mean smollm2? (`bench list llms` shows all)"),
+    ],
+)
+def test_a_wrong_word_is_refused_with_where_it_belongs(words, told, monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("a.txt", "empty.py"):
+        Path(name).write_text("")
+    answer = bench(*words)
+    assert answer.exit_code == 2
+    assert answer.stdout == ""
+    assert told in answer.stderr, answer.stderr
+    assert sorted(path.name for path in Path().iterdir()) == ["a.txt", "empty.py"]

@@ -1,4 +1,4 @@
-"""What a running grid shows: a line a cell for people, JSON lines for programs, statuses as a table."""
+"""What a running grid shows: a line per cell for people, JSON lines for programs, statuses as a table."""
 
 from __future__ import annotations
 

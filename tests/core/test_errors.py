@@ -34,7 +34,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_or_the_known(name, message)
     with pytest.raises(UsageError) as caught:
         resolve("llm", name, KNOWN)
     assert str(caught.value).startswith(message)
-    assert str(caught.value).endswith("(`bench list` shows all)")
+    assert str(caught.value).endswith("(`bench list llms` shows all)")
 
 
 def test_nothing_known_and_very_much_known():

@@ -31,7 +31,7 @@ def test_every_method_passes_every_check(selector):
 
 @pytest.mark.parametrize("selector", ["oracle", "co-teaching[tau=oracle]"])
 def test_what_is_told_gold_is_not_checked_for_it(selector):
-    assert "not for this method: a reference, which is told gold" in outcomes(selector)["gold permutation"].why
+    assert "not for this method: a reference, which is given gold" in outcomes(selector)["gold permutation"].why
     assert all(outcome.problem is None for outcome in outcomes(selector).values())
 
 

@@ -36,7 +36,7 @@ class Block:
 
     setup: str
     methods: list[str]  # baseline first, references last
-    references: frozenset[str]  # do not compete: told gold, with human labels, or among `readers`
+    references: frozenset[str]  # do not compete: saw gold, with human labels, or among `readers`
     readers: frozenset[str]  # opened data files of the task by themselves
     columns: list[Column]
     kinds: dict[Column, str | None]  # keys of NOISE_KINDS

@@ -11,7 +11,7 @@ from bench.core.errors import UsageError, nearest
 from bench.core.files import slug as safe_name
 
 Kind = Literal["method", "baseline", "human", "reference"]
-"""What a row is; a reference never competes for being the best: it was told gold, or opened data by itself. Nor does a
+"""What a row is; a reference never competes for being the best: it saw gold, or opened data by itself. Nor does a
 method with human labels."""
 
 APART = ("human", "reference")

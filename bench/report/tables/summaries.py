@@ -32,7 +32,7 @@ class SummaryTables(ReportTable):
 
 @register
 class LabellingTable(ReportTable):
-    """What making the label sets had cost."""
+    """What making the label sets cost."""
 
     name, order = "labelling", 70
     kinds: ClassVar = {"cost": "cost"}

@@ -53,7 +53,7 @@ GRACE_SECONDS = 30.0
 
 
 class WorkerDied(Exception):
-    """A worker process ended with a cell in its hand."""
+    """A worker process ended while it ran a cell."""
 
 
 @dataclass
@@ -233,7 +233,7 @@ class Pool:
 
     def _free(self, worker: Worker) -> Cell:
         cell, worker.cell = worker.cell, None
-        assert cell is not None  # what a worker answers is about the cell in its hand
+        assert cell is not None  # what a worker answers is about its current cell
         if worker.gpu:
             worker.gpu.dealt.pop(cell.key.hash, None)
         return cell

@@ -62,7 +62,7 @@ class Metric(abc.ABC):
 def register(cls: type[Metric]) -> type[Metric]:
     """Class decorator: make a metric known under its `name`.
 
-    Raises TypeError for a name that is no lower-case Python name, or that records use for something else.
+    Raises TypeError for a name that is not a lower-case Python name, or that records use for something else.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", cls.name) or cls.name in TAKEN:
         raise TypeError(f"metric {cls.__qualname__} is named '{cls.name}': choose a lower-case name like top2_accuracy")

@@ -23,6 +23,7 @@ __all__ = ["app", "main"]
 PANELS = {
     **dict.fromkeys(("run", "status", "report", "show"), "Grids"),
     **dict.fromkeys(("label", "labels"), "Labels"),
+    **dict.fromkeys(("export", "predict"), "Models to take away"),
     **dict.fromkeys(("list", "doctor", "check"), "What there is"),
 }
 """The commands in the order in which the help shows them, under these headings; others follow."""

@@ -41,7 +41,7 @@ def _wants_true_rate(method: Any) -> bool:
 def opened(
     method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools, most_human: int | None = None
 ) -> tuple[NoisyTask, bool]:
-    """All that a method may know of a task, and whether it is told gold that no human was asked for.
+    """All that a method may know of a task, and whether it sees gold that no human was asked for.
 
     That is texts and noisy labels. A reference gets gold training labels in their place, and `tau=oracle` is lent the
     rate of wrong labels among those that it learns from (`tools.oracle_noise_rate`). A method with `human_rows` gets

@@ -231,7 +231,7 @@ def _networks(folder: Path, facts: Facts, encoder: Encoder) -> list[Classifier]:
 
 
 def readme(facts: Facts) -> str:
-    """How the folder is used, for whoever finds it."""
+    """How the folder is used, for its next reader."""
     ours = "`bench predict THIS_FOLDER new.csv --out predictions.csv`, or in Python\n\n"
     ours += "    import bench\n    model = bench.load_exported('THIS_FOLDER')\n    model.predict(['a text'])\n"
     if facts.kind != "transformers":

@@ -29,6 +29,7 @@ from bench.report.tables.bootstrap import MOST_CELLS, draws_of
 from bench.report.tables.doubts import doubt_sentences
 from bench.report.tables.model import Table, pick, slug
 from bench.report.tables.published_numbers import read_published
+from bench.report.tables.worth import worth_sentences
 from bench.store.records import Damaged
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def _build(
         tables += against_tables(read, parts, published, rule)
     gaps = find_gaps(read.cells, parts)
     lead = [words.count_sentence(read), *(words.headline(block, rule, named) for block in parts if block.columns)]
+    lead += worth_sentences(parts, tables, rule)
     lead += doubt_sentences(read.cells, parts, rule)
     lead += [sentence] if (sentence := words.unscored_sentence(read)) else []
     if published is not None:
@@ -231,7 +233,7 @@ MOST_PANELS = 160
 MAP_PANELS = 20
 """What t-SNE costs, in panels."""
 DRAWN_FIRST = (
-    "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability", "memorisation",
+    "worth", "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability", "memorisation",
     "confusion", "selection",
 )  # fmt: skip
 

@@ -69,6 +69,7 @@ def plans(
     results: Results, blocks: list[Block], rule: str, baseline: str | None, *, overview: bool = False
 ) -> list[Plan]:
     """Every figure that the records have data for; with `overview` only those over all columns of a set-up."""
+    from bench.report.figures.learning_curve import worth_plans
     from bench.report.figures.overview import overview_plans
 
     made = []
@@ -78,6 +79,7 @@ def plans(
             columns = [column for column in block.columns if column[0] == task]
             scored = [c for c in columns if any(block.values(m, c, f"accuracy_{rule}") for m in block.methods)]
             if scored:
+                made += worth_plans(block, task, rule, baseline)
                 made += _task_plans(results, block, task, scored, rule, baseline)
     return made if overview else made + _confusion_plans(results)
 

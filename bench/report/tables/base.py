@@ -15,6 +15,7 @@ A new table is one file in this folder, or a class of another package under the 
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,6 +25,7 @@ from bench.report.frame import Results
 from bench.report.tables.blocks import Block, row_kind
 from bench.report.tables.bootstrap import Draws
 from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.yardstick import Yardstick
 
 __all__ = ["SHOWN", "Context", "Entry", "Head", "ReportTable", "Row", "Table", "register", "row_kind"]
 
@@ -59,6 +61,11 @@ class Context:
     baseline: str | None
     full: bool
     draws: Callable[[], tuple[Draws | None, str]]
+
+    @functools.cached_property
+    def yardstick(self) -> Yardstick:
+        """What the methods of the set-up are worth in human labels, where there is a learning curve."""
+        return Yardstick(self.read, self.block, self.rule, self.full)
 
 
 class ReportTable(abc.ABC):

@@ -25,6 +25,8 @@ from bench.report.tables.entries import (
     summary,
 )
 from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.worth import with_worth
+from bench.report.tables.yardstick import LABELLER
 from bench.store.metrics import METRICS
 
 
@@ -39,9 +41,10 @@ class ResultTables(ReportTable):
         """One table per layout and shown metric."""
         for where in layouts(context.block):
             for metric in SHOWN:
-                yield result_table(
+                table = result_table(
                     context.block, metric_name=metric, rule=context.rule, baseline=context.baseline, **where
                 )
+                yield with_worth(table, context.yardstick) if metric == "accuracy" else table
 
 
 def layouts(block: Block) -> list[dict[str, str]]:
@@ -148,7 +151,7 @@ def _labeller_row(
             entries.append(Entry("value", mean - ours, cells=ids, signed=True))
         else:
             entries.append(Entry("empty"))
-    return Row("labeller itself (test)", "reference", tuple(dataclasses.replace(each, n=0) for each in entries))
+    return Row(LABELLER, "reference", tuple(dataclasses.replace(each, n=0) for each in entries))
 
 
 def _labeller_accuracies(block: Block, column: Column) -> list[float]:

@@ -1,0 +1,88 @@
+"""The learning curve from human labels, with every method as a line at its accuracy."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, ORANGE, panels, short
+from bench.report.figures.plan import Plan, make_plan, not_shown
+from bench.report.tables import stats
+from bench.report.tables.blocks import Block, Column, row_kind
+from bench.report.tables.yardstick import CURVE, Curve, labels_for, learning_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PANELS = 3
+STYLES = {"method": (BLUE, "-"), "baseline": (ORANGE, "-"), "human": (GREEN, "--"), "reference": (GREY, "--")}
+"""Colour and line of each kind of row."""
+
+
+def figure(block: Block, curve: Curve, columns: list[Column], rule: str, baseline: str | None) -> Figure:
+    """One panel per noise source: accuracy after k human labels, and the methods' accuracies as lines."""
+    made, axes = panels(len(columns), 7.6, 3.6, across=1, sharex=True)
+    for axis, column in zip(axes, columns, strict=True):
+        points = [stats.mean_interval(list(values.values())) for values in curve.by_seed]
+        halves = np.nan_to_num([point.half for point in points])
+        means = [point.mean for point in points]
+        axis.errorbar(curve.sizes, means, yerr=halves, color=GREEN, marker="^", capsize=2.5, elinewidth=1.2, zorder=3)
+        scores = {
+            method: float(np.mean(list(values.values())))
+            for method in block.methods
+            if not method.startswith(CURVE) and (values := block.values(method, column, f"accuracy_{rule}", 100))
+        }
+        for method, accuracy in scores.items():
+            colour, line = STYLES[row_kind(block, method, baseline)]
+            axis.axhline(accuracy, color=colour, linestyle=line, linewidth=0.8, alpha=0.7)
+            (worth,) = labels_for(np.array([accuracy]), curve.means[None], np.array(curve.sizes))
+            if 0 < worth < np.inf:
+                axis.plot(worth, accuracy, "o", color=colour, markersize=4, zorder=4)
+        _names(axis, scores, {method: STYLES[row_kind(block, method, baseline)][0] for method in scores})
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(FixedLocator(list(curve.sizes)))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.set_title(short(column[1], 50), loc="left")
+        axis.set_ylabel("accuracy (%)")
+    axes[-1].set_xlabel("random human labels (log scale)")
+    made.suptitle(f"Worth in human labels: {short(curve.column[0])}, {short(block.setup, 60)}", x=0.01, ha="left")
+    return made
+
+
+def _names(axis: Axes, scores: dict[str, float], colours: dict[str, str]) -> None:
+    """Names right of the frame in the order of their lines, moved apart where they would cover each other."""
+    low, high = axis.get_ylim()
+    ordered = sorted(scores, key=scores.__getitem__)
+    step = min(0.07, 1.0 / max(1, len(ordered)))
+    places = [(scores[name] - low) / (high - low) for name in ordered]
+    for at in range(1, len(places)):
+        places[at] = max(places[at], places[at - 1] + step)
+    for at in range(len(places) - 1, -1, -1):
+        places[at] = min(places[at], 1.0 - (len(places) - 1 - at) * step)
+    for name, place in zip(ordered, places, strict=True):
+        axis.annotate(
+            f"{short(name, 34)}  {scores[name]:.1f}", (1.0, scores[name]), (1.03, place), va="center", fontsize=7.5,
+            xycoords=axis.get_yaxis_transform(), textcoords="axes fraction", color=colours[name], annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "relpos": (0, 0.5)},
+        )  # fmt: skip
+
+
+def worth_plans(block: Block, task: str, rule: str, baseline: str | None) -> list[Plan]:
+    """The figure of a task; none without a learning curve."""
+    curve = learning_curve(block, task, rule)
+    if curve is None:
+        return []
+    columns = [column for column in block.current() if column[0] == task]
+    caption = (
+        "Triangles: accuracy of gold[rows=k], trained on k random human labels alone, mean over seeds with 95 % "
+        "t-interval. Lines: mean accuracies of the methods; dots: where they meet the curve (made monotone), so many "
+        "labels they are worth. Dashed: references and methods with human labels."
+    )
+    cut = not_shown([noise for _, noise in columns[MOST_PANELS:]])
+    draw = functools.partial(figure, block, curve, columns[:MOST_PANELS], rule, baseline)
+    return [make_plan("worth", task, block.setup, f"Worth in human labels: {task}, {block.setup}", caption + cut, draw)]

@@ -1,0 +1,119 @@
+"""What methods are worth in human labels: a table, a column of the result tables, and a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from bench.report.tables.base import Context, ReportTable, register
+from bench.report.tables.blocks import Block, common_columns, row_kind
+from bench.report.tables.entries import RULE_TEXT, column_head
+from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.yardstick import LABELLER, Yardstick
+
+MOST_SAID = 4
+"""Columns that the sentence at the top of a report names."""
+FEW_SEEDS = 3
+"""With fewer, the interval does not tell how much the choice of the labelled texts matters."""
+
+
+@register
+class WorthTable(ReportTable):
+    """How many random human labels alone give the accuracy of each method."""
+
+    name, order = "worth", 15
+    kinds: ClassVar[Mapping[str, str]] = {"worth": "worth in human labels"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table, where there is a learning curve."""
+        return [worth_table(context.yardstick, context.baseline)]
+
+
+def worth_table(yardstick: Yardstick, baseline: str | None) -> Table | None:
+    """Methods x columns: worth in human labels. None without a learning curve."""
+    block, columns, methods = yardstick.block, yardstick.columns, yardstick.measured
+    if not columns or not methods:
+        return None
+    kinds = {method: row_kind(block, method, baseline) for method in methods}
+    rows = [Row(each, kinds[each], tuple(yardstick.entry(each, [c]) for c in columns)) for each in methods]
+    labeller = tuple(yardstick.entry(LABELLER, [column]) for column in columns)
+    if any(entry.state != "empty" for entry in labeller):
+        rows.append(Row(LABELLER, "reference", labeller))
+    return Table(
+        f"worth-{block.setup}",
+        f"Worth in human labels: {block.setup}",
+        "worth",
+        block.setup,
+        "",
+        tuple(column_head(block, column) for column in columns),
+        tuple(rows),
+        0,
+        tuple(_caption(yardstick)),
+    )
+
+
+def _caption(yardstick: Yardstick) -> list[str]:
+    said = [
+        "The number of random human labels that alone give the same accuracy on this encoder and task (95 % interval: "
+        "bootstrap over seeds and test texts).",
+        "It is read off the learning curve of gold[rows=k], made monotone, linearly in log k between its points; "
+        "< and > mean outside of the curve.",
+        RULE_TEXT[yardstick.rule],
+    ]
+    if yardstick.draws is None:
+        said.append("Without intervals for so many cells; `bench report --full` makes them.")
+    ends = [
+        f"{task}: {', '.join(f'{size:,}' for size in curve.sizes)}{' (all there are)' if curve.whole else ''}"
+        for task, curve in yardstick.curves.items()
+    ]
+    said.append(f"Sizes of the curve: {'; '.join(ends)}.")
+    few = min(len(values) for curve in yardstick.curves.values() for values in curve.by_seed)
+    if few < FEW_SEEDS:
+        seeds = "1 seed" if few == 1 else f"{few} seeds"
+        said.append(f"The curve has {seeds} at some sizes: the intervals are too narrow.")
+    return said
+
+
+def with_worth(table: Table, yardstick: Yardstick) -> Table:
+    """A result table of one task with what its methods are worth in a further column, where there is a curve.
+
+    Of several noise sources it is the worth of the average accuracy.
+    """
+    block = yardstick.block
+    columns = [(head.task, head.noise) for head in table.heads if head.task and head.noise]
+    shared, _ = common_columns(block, columns, f"accuracy_{yardstick.rule}")
+    if not table.task or not shared or not set(shared) <= set(yardstick.columns):
+        return table
+    known = {*yardstick.measured, LABELLER}
+    entries = [yardstick.entry(row.label, shared) if row.label in known else Entry("empty") for row in table.rows]
+    head = Head("worth", table.heads[0].group, "human labels", task=table.task)
+    rows = [dataclasses.replace(row, entries=(*row.entries, e)) for row, e in zip(table.rows, entries, strict=True)]
+    of = " of the average accuracy" if len(shared) > 1 else ""
+    said = f"Worth{of}: the number of random human labels that alone give as much, with 95 % interval."
+    return dataclasses.replace(table, heads=(*table.heads, head), rows=tuple(rows), caption=(*table.caption, said))
+
+
+def worth_sentences(blocks: Iterable[Block], tables: Iterable[Table], rule: str) -> list[str]:
+    """Per set-up with a learning curve: what the most accurate method of each column is worth, in one sentence."""
+    found = {table.setup: table for table in tables if table.kind == "worth"}
+    return [_sentence(block, found[block.setup], rule) for block in blocks if block.setup in found]
+
+
+def _sentence(block: Block, table: Table, rule: str) -> str:
+    said = []
+    for place, head in enumerate(table.heads):
+        scores = {
+            row.label: (sum(values.values()) / len(values), row.entries[place].text)
+            for row in table.rows
+            if row.kind in ("method", "baseline")
+            and (values := block.values(row.label, (head.task, head.noise), f"accuracy_{rule}", 100))
+        }
+        if scores:
+            best = max(scores, key=lambda name: scores[name][0])
+            said.append(f"{scores[best][1]} on {head.task} with {head.noise} ({best}, {scores[best][0]:.1f} %)")
+    more = f"; {len(said) - MOST_SAID} more columns are in the table" if len(said) > MOST_SAID else ""
+    return (
+        f"{block.setup}: the most accurate method is worth so many random human labels (95 % interval): "
+        f"{'; '.join(said[:MOST_SAID]) or 'none has a score'}{more}."
+    )

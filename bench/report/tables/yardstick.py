@@ -1,0 +1,229 @@
+"""The yardstick of human labels: how many random ones alone give the same accuracy, on the same encoder and task.
+
+The learning curve of `gold[rows=k]` is made monotone (isotonic regression: Barlow et al. 1972) and read backwards,
+linearly in log k. The interval is the percentile bootstrap over seeds and test texts, drawn alike for the method and
+the curve. Outside of the curve's range there is a bound and no number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.core.seeds import named_generator
+from bench.report.frame import Results
+from bench.report.names import natural
+from bench.report.tables import stats
+from bench.report.tables.blocks import Block, Column, averages
+from bench.report.tables.bootstrap import MOST_CELLS, Draws, draw
+from bench.report.tables.model import Entry
+
+LABELLER = "labeller itself (test)"
+"""The row of the labeller as a classifier of the test texts."""
+CURVE = "gold[rows="
+"""How the labels of the curve's cells begin."""
+
+
+def isotonic(curves: np.ndarray) -> np.ndarray:
+    """The non-decreasing rows nearest to `curves` float[B, K] in squares, by the max-min formula."""
+    sums = np.concatenate([np.zeros((len(curves), 1)), np.cumsum(curves, axis=1)], axis=1)
+    count = curves.shape[1]
+    found = np.full(curves.shape, -np.inf)
+    for start in range(count):
+        means = (sums[:, start + 1 :] - sums[:, start : start + 1]) / np.arange(1, count - start + 1)
+        smallest = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+        found[:, start:] = np.maximum(found[:, start:], smallest)
+    return found
+
+
+def labels_for(accuracy: np.ndarray, curves: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """How many labels reach an accuracy.
+
+    Parameters
+    ----------
+    accuracy
+        float[B].
+    curves
+        float[B, K], accuracy after `sizes` labels, made monotone here.
+    sizes
+        int[K], ascending.
+
+    Returns
+    -------
+    ndarray
+        float64[B]: 0 where the accuracy lies below the curve, inf where it lies above.
+    """
+    curves, logs = isotonic(curves), np.log(sizes)
+    above = (curves < accuracy[:, None]).sum(axis=1)
+    right = above.clip(1, len(sizes) - 1)
+    row = np.arange(len(curves))
+    low, high = curves[row, right - 1], curves[row, right]
+    share = (accuracy - low) / np.where(high > low, high - low, 1)
+    found = np.exp(logs[right - 1] + share * (logs[right] - logs[right - 1]))
+    found = np.where(above == 0, np.where(accuracy < curves[:, 0], 0.0, float(sizes[0])), found)
+    return np.where(above == len(sizes), np.inf, found)
+
+
+class Worth(NamedTuple):
+    """A number of human labels with its 95 % interval: 0 is less than the curve begins with, inf more than it has."""
+
+    labels: float
+    low: float  # NaN without an interval
+    high: float
+
+    def words(self, sizes: Sequence[int]) -> str:
+        """For people: `57 (41 to 80)`, `< 10 (< 10 to 14)`, `> 1,749`."""
+
+        def one(labels: float) -> str:
+            if labels == 0:
+                return f"< {sizes[0]:,}"
+            if math.isinf(labels):
+                return f"> {sizes[-1]:,}"
+            return f"{float(f'{labels:.2g}'):,.0f}" if labels >= 10 else f"{labels:.0f}"
+
+        limits = () if math.isnan(self.low) else (one(self.low), one(self.high))
+        return one(self.labels) if set(limits) <= {one(self.labels)} else f"{one(self.labels)} ({' to '.join(limits)})"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The accuracy that human labels alone give on one task."""
+
+    column: Column  # where its cells are; they do not depend on the noise source
+    sizes: tuple[int, ...]  # ascending
+    methods: tuple[str, ...]  # the label of each size
+    by_seed: tuple[dict[int, float], ...]  # accuracy in percent
+
+    @property
+    def means(self) -> np.ndarray:
+        """Accuracy in percent, float64[K], mean over seeds."""
+        return np.array([np.mean(list(values.values())) for values in self.by_seed])
+
+    @property
+    def whole(self) -> bool:
+        """Whether its last point has all human labels that there are."""
+        return self.methods[-1] == f"{CURVE}all]"
+
+
+def learning_curve(block: Block, task: str, rule: str) -> Curve | None:
+    """The curve of a task from its first noise source with two sizes or more; None without one."""
+    for column in block.current([each for each in block.columns if each[0] == task]):
+        found: dict[int, tuple[str, dict[int, float]]] = {}
+        for method in sorted(block.humans, key=natural):  # "all" comes last
+            values = block.values(method, column, f"accuracy_{rule}", 100) if method.startswith(CURVE) else {}
+            if values:
+                size = next(row["human_labels"] for row in block.rows[method, column] if row["status"] == "done")
+                found[size] = (method, values)
+        if len(found) > 1:
+            sizes = tuple(sorted(found))
+            methods, by_seed = zip(*(found[size] for size in sizes), strict=True)
+            return Curve(column, sizes, methods, by_seed)
+    return None
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The learning curves of a set-up, and what its methods are worth by them."""
+
+    read: Results
+    block: Block
+    rule: str
+    full: bool = False
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """By task, where there is one."""
+        found = {task: learning_curve(self.block, task, self.rule) for task in self.block.tasks()}
+        return {task: curve for task, curve in found.items() if curve is not None}
+
+    @cached_property
+    def draws(self) -> Draws | None:
+        """The bootstrap of all cells on tasks with a curve; None for very many cells unless asked for."""
+        if len(self.read.cells) >= MOST_CELLS and not self.full:
+            return None
+        columns = [column for column in self.block.current() if column[0] in self.curves]
+        return draw(self.read, self.block, self.block.methods, columns, self.rule)
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The current columns with a curve on the same test texts."""
+        return [c for c in self.block.current() if c[0] in self.curves and self._same_texts(c)]
+
+    def _same_texts(self, column: Column) -> bool:
+        curve = self.curves[column[0]]
+        return column == curve.column or np.array_equal(*map(self._gold, (column, curve.column)))
+
+    def _gold(self, column: Column) -> np.ndarray:
+        for method in self.block.methods:
+            for row in self.block.rows.get((method, column), ()):
+                arrays = self.read.arrays(row["cell"], "gold") if row["status"] == "done" else None
+                if arrays is not None:
+                    return arrays["gold"]
+        return np.arange(0)
+
+    def worth(self, method: str, columns: Sequence[Column]) -> Worth | None:
+        """What the mean accuracy of a method over columns of one task is worth; None without a score or a curve."""
+        if not columns or not set(columns) <= set(self.columns):
+            return None
+        curve, sizes = self.curves[columns[0][0]], np.array(self.curves[columns[0][0]].sizes)
+        if method == LABELLER:
+            mean, drawn = self._labeller(columns)
+        else:
+            by_seed = averages(self.block, method, list(columns), f"accuracy_{self.rule}", 100)
+            mean = float(np.mean(list(by_seed.values()))) if by_seed else math.nan
+            drawn = self.draws and self.draws.average(self.block, method, list(columns), list(by_seed))
+        if math.isnan(mean):
+            return None
+        point = labels_for(np.array([mean]), curve.means[None], sizes)[0]
+        low = high = math.nan
+        if drawn is not None and (drawn_curve := self._drawn_curve(curve)) is not None:
+            # a drawn value as limit: between a number and a bound there is none
+            drawn_labels = labels_for(drawn, drawn_curve, sizes)
+            low, high = np.quantile(drawn_labels, [0.025, 0.975], method="inverted_cdf")
+        return Worth(float(point), float(low), float(high))
+
+    def _drawn_curve(self, curve: Curve) -> np.ndarray | None:
+        """Accuracies float64[DRAWS, K] of the curve under the drawn seeds and texts."""
+        if self.draws is None:
+            return None
+        pairs = zip(curve.methods, curve.by_seed, strict=True)
+        points = [self.draws.average(self.block, each, [curve.column], list(values)) for each, values in pairs]
+        known = [each for each in points if each is not None]
+        return np.stack(known, axis=1) if len(known) == len(points) else None
+
+    def _labeller(self, columns: Sequence[Column]) -> tuple[float, np.ndarray | None]:
+        """The labeller's own accuracy in percent, mean over columns, and under the drawn texts float64[DRAWS]."""
+        means, drawn = [], []
+        for column in columns:
+            rows = [row for method in self.block.methods for row in self.block.rows.get((method, column), ())]
+            known = [row for row in rows if row["labeller_test_accuracy"] is not None]
+            if not known:
+                return math.nan, None
+            means.append(100 * known[0]["labeller_test_accuracy"])
+            arrays = self.read.arrays(known[0]["cell"], "test_labels", "gold")
+            if arrays is not None and self.draws is not None:
+                hits = (arrays["test_labels"] == arrays["gold"])[None]
+                texts = named_generator("bootstrap", "texts", column[0], hits.shape[1])  # the same ones as for methods
+                drawn.append(100 * stats.bootstrap_texts(hits, texts)[:, 0].astype(np.float64))
+        return float(np.mean(means)), np.mean(drawn, axis=0) if len(drawn) == len(columns) else None
+
+    def entry(self, method: str, columns: Sequence[Column]) -> Entry:
+        """`worth` as an entry of a table."""
+        found = self.worth(method, columns)
+        if found is None:
+            return Entry("empty")
+        words = found.words(self.curves[columns[0][0]].sizes)
+        ids = () if method == LABELLER else self.block.ids(method, list(columns))
+        if 0 < found.labels < math.inf:
+            return Entry("value", found.labels, cells=ids, text=words)
+        return Entry("text", cells=ids, text=words)
+
+    @property
+    def measured(self) -> list[str]:
+        """The methods that the curve is not made of."""
+        return [method for method in self.block.methods if not method.startswith(CURVE)]

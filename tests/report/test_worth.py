@@ -1,0 +1,153 @@
+"""What methods are worth in human labels: read off a learning curve backwards, with bounds outside of it."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.isotonic import IsotonicRegression
+
+from bench.report import build_report
+from bench.report.frame import load
+from bench.report.tables.blocks import blocks
+from bench.report.tables.yardstick import Worth, Yardstick, isotonic, labels_for, learning_curve
+from bench.store.records import write_record
+from tests.factories import cell_key, done_record
+
+SIZES = (10, 100, 1000)
+TEXTS = 1000
+
+
+def test_a_curve_that_falls_is_made_monotone_as_scikit_learn_does():
+    rng = np.random.default_rng(0)
+    curves = rng.normal(size=(50, 8)) + np.linspace(0, 2, 8)
+    expected = [IsotonicRegression().fit_transform(np.arange(8), row) for row in curves]
+    np.testing.assert_allclose(isotonic(curves), expected)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "labels"),
+    [(40, 10), (50, 100**0.75), (60, 100), (70, 10**2.5), (80, 1000), (39.9, 0), (80.1, math.inf)],
+)
+def test_it_is_read_backwards_in_log_k(accuracy, labels):
+    if accuracy == 50:  # halfway between 40 and 60 in accuracy, so halfway between 10 and 100 in log k
+        labels = 10**1.5
+    found = labels_for(np.array([accuracy]), np.array([[40.0, 60.0, 80.0]]), np.array(SIZES))
+    assert found[0] == pytest.approx(labels)
+
+
+def test_a_flat_piece_gives_the_fewest_labels_that_reach_it():
+    found = labels_for(np.array([60.0, 60.5]), np.array([[40.0, 60, 60, 80]] * 2), np.array([10, 20, 50, 100]))
+    assert found[0] == pytest.approx(20)
+    assert 50 < found[1] < 52
+
+
+@pytest.mark.parametrize(
+    ("worth", "words"),
+    [
+        (Worth(57.4, 41.2, 80.1), "57 (41 to 80)"),
+        (Worth(1437, 1213, math.inf), "1,400 (1,200 to > 1,749)"),
+        (Worth(0, 0, 14), "< 10 (< 10 to 14)"),
+        (Worth(0, 0, 0), "< 10"),
+        (Worth(math.inf, math.inf, math.inf), "> 1,749"),
+        (Worth(57.4, math.nan, math.nan), "57"),
+    ],
+)
+def test_words(worth, words):
+    assert worth.words((10, 1749)) == words
+
+
+def write(folder, method, seed, accuracy, human=None, noise="weak", config=None, texts=TEXTS):
+    """A cell that gets `accuracy` per cent of the test texts right, which ones its seed says."""
+    key = cell_key("tweets", noise, method, seed, ("minilm", "frozen"), config=config or {})
+    record, arrays = done_record(key, n_test=texts, human_labels=human, sees_gold=False)
+    right = np.random.default_rng(seed).permutation(texts) < round(accuracy / 100 * texts)
+    predicted = np.where(right, arrays["gold"], 1 - arrays["gold"])
+    last = record.scores.last.model_copy(update={"accuracy": float(right.mean())})
+    record.scores = record.scores.model_copy(update={"last": last})
+    write_record(record, folder, arrays | {"test_last": np.eye(2, dtype=np.float16)[predicted]})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A curve through 40, 60 and 80 % with one noise source, and three methods with two of them."""
+    for seed in (1, 2, 3):
+        for size, accuracy in zip(SIZES, (40, 60, 80), strict=True):
+            rows = "all" if size == 1000 else size
+            write(tmp_path, "gold", seed, accuracy + (seed - 2), size, config={"rows": rows})
+        for noise in ("weak", "sn@0.3"):
+            for method, accuracy in (("plain", 50), ("best", 70), ("great", 95), ("poor", 30)):
+                write(tmp_path, method, seed, accuracy, noise=noise)
+    return tmp_path
+
+
+@pytest.fixture
+def yardstick(folder):
+    results = load(folder)
+    (block,) = blocks(results.cells, "plain")
+    return Yardstick(results, block, "last")
+
+
+def test_the_curve_is_that_of_the_cells_with_human_labels_alone(yardstick):
+    curve = learning_curve(yardstick.block, "tweets", "last")
+    assert curve.sizes == SIZES
+    assert curve.column == ("tweets", "weak")
+    assert curve.means.tolist() == pytest.approx([40, 60, 80])
+    assert curve.whole
+    assert yardstick.measured == ["plain", "best", "great", "poor"]
+
+
+def test_every_noise_source_of_the_task_is_measured_by_it(yardstick):
+    for noise in ("weak", "sn@0.3"):
+        found = {method: yardstick.worth(method, [("tweets", noise)]) for method in yardstick.measured}
+        assert found["plain"].labels == pytest.approx(10**1.5)
+        assert found["best"].labels == pytest.approx(10**2.5)
+        assert found["great"].labels == found["great"].low == math.inf
+        assert found["poor"].labels == found["poor"].high == 0
+    whole = yardstick.worth("best", [("tweets", "weak"), ("tweets", "sn@0.3")])
+    assert whole.labels == pytest.approx(10**2.5)
+
+
+def test_the_interval_is_that_of_a_bootstrap_over_seeds_and_texts(yardstick):
+    """Against a plain bootstrap, written out, which draws its own numbers."""
+    found = yardstick.worth("plain", [("tweets", "weak")])
+    block, read = yardstick.block, yardstick.read
+    labels = ["plain", *yardstick.curves["tweets"].methods]
+    hits = np.array([[read.right(row["cell"]) for row in block.rows[each, ("tweets", "weak")]] for each in labels])
+    rng, drawn = np.random.default_rng(5), []
+    for _ in range(2000):
+        texts, seeds = rng.integers(TEXTS, size=TEXTS), rng.integers(3, size=3)
+        plain, *curve = 100 * hits[:, seeds][:, :, texts].mean(axis=(1, 2))
+        drawn.append(labels_for(np.array([plain]), np.array([curve]), np.array(SIZES))[0])
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert found.low == pytest.approx(low, rel=0.06)
+    assert found.high == pytest.approx(high, rel=0.06)
+    assert found.low < found.labels < found.high
+
+
+def test_other_test_texts_have_no_worth_and_no_curve_has_no_table(folder, tmp_path):
+    write(folder, "plain", 1, 50, noise="other", texts=700)
+    results = load(folder)
+    (block,) = blocks(results.cells, "plain")
+    yardstick = Yardstick(results, block, "last")
+    assert ("tweets", "other") not in yardstick.columns
+    assert yardstick.worth("plain", [("tweets", "other")]) is None
+    assert yardstick.entry("plain", [("tweets", "other")]).state == "empty"
+
+
+def test_the_report_has_a_table_a_column_a_figure_and_a_sentence(folder, tmp_path):
+    summary = build_report(folder, tmp_path / "report", formats=("md", "csv", "html"))
+    names = {path.relative_to(tmp_path / "report").as_posix() for path in summary.files}
+    assert "figures/worth-tweets-minilm-frozen.png" in names
+    text = (tmp_path / "report" / "report.md").read_text()
+    (said,) = [sentence for sentence in summary.sentences if "human labels" in sentence]
+    assert said.startswith("minilm:frozen: the most accurate method is worth so many random human labels")
+    assert "> 1,000 on tweets with weak (great, 95.0 %); > 1,000 on tweets with sn@0.3 (great, 95.0 %)." in said
+    assert "Worth in human labels: minilm:frozen" in text
+    table = next(path for path in summary.files if path.name == "accuracy-tweets-minilm-frozen.csv").read_text()
+    worth = [line for line in table.splitlines() if ",worth,human labels," in line]
+    (best,) = [line for line in worth if line.startswith("best,method,tweets,worth,human labels,value,316.")]
+    assert best.split(",", 10)[-1].strip('"').startswith("320 (")
+    (bound,) = [line for line in worth if line.startswith("great,")]
+    assert bound.endswith('"> 1,000"')
+    (own,) = [line for line in worth if line.startswith("gold[rows=100],human")]
+    assert ",empty," in own

@@ -7,6 +7,7 @@ covers the choice of test texts. Only a difference that both show is called one.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,15 +88,16 @@ def draws_of(results: Results, block: Block, full: bool = False) -> tuple[Draws 
     return results.cache[key], ""
 
 
-def draw(results: Results, block: Block) -> Draws:
-    """Draw the test texts of each task and score the competing methods' cells on them, by both rules.
+def draw(results: Results, block: Block, methods: Collection[str] | None = None) -> Draws:
+    """Draw the test texts of each task and score cells on them, by both rules: those of `methods`, or all that compete.
 
     Cells with the same test texts share their draws, so that differences between methods are paired; a cell whose
     arrays are missing or damaged has none.
     """
     right: dict[tuple[str, int], dict[tuple[str, str], np.ndarray]] = defaultdict(dict)
     for (method, column), rows in block.rows.items():
-        if method in block.references or method == block.early or column in block.superseded:
+        left_out = method in block.references or method == block.early if methods is None else method not in methods
+        if left_out or column in block.superseded:
             continue
         for row in rows:
             for key, hits in _hits(results, row).items():

@@ -20,7 +20,7 @@ from bench.report.frame import Results
 from bench.report.names import natural
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, averages
-from bench.report.tables.bootstrap import MOST_CELLS, Draws, draw
+from bench.report.tables.bootstrap import Draws, draw, draws_of
 from bench.report.tables.model import Entry
 
 LABELLER = "labeller itself (test)"
@@ -144,10 +144,11 @@ class Yardstick:
     @cached_property
     def draws(self) -> Draws | None:
         """The bootstrap of all cells on tasks with a curve; None for very many cells unless asked for."""
-        if len(self.read.cells) >= MOST_CELLS and not self.full:
+        competing, _ = draws_of(self.read, self.block, self.full)
+        if competing is None:
             return None
-        columns = [column for column in self.block.current() if column[0] in self.curves]
-        return draw(self.read, self.block, self.block.methods, columns, self.rule)
+        others = [*self.block.references, *filter(None, [self.block.early])]
+        return Draws(competing.by_cell | draw(self.read, self.block, others).by_cell)
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -176,7 +177,7 @@ class Yardstick:
         else:
             by_seed = averages(self.block, method, list(columns), f"accuracy_{self.rule}", 100)
             mean = float(np.mean(list(by_seed.values()))) if by_seed else math.nan
-            drawn = self.draws and self.draws.average(self.block, method, list(columns), list(by_seed))
+            drawn = self.draws and self.draws.average(self.block, method, list(columns), list(by_seed), self.rule)
         if math.isnan(mean):
             return None
         point = labels_for(np.array([mean]), curve.means[None], sizes)[0]
@@ -192,7 +193,9 @@ class Yardstick:
         if self.draws is None:
             return None
         pairs = zip(curve.methods, curve.by_seed, strict=True)
-        points = [self.draws.average(self.block, each, [curve.column], list(values)) for each, values in pairs]
+        points = [
+            self.draws.average(self.block, each, [curve.column], list(values), self.rule) for each, values in pairs
+        ]
         known = [each for each in points if each is not None]
         return np.stack(known, axis=1) if len(known) == len(points) else None
 

@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 RESULTS ?= results/quickstart
 
-.PHONY: demo test test-lowest test-latest latest lock docs lint audit format install paper clean
+.PHONY: gpu-drill demo test test-lowest test-latest latest lock docs lint audit format install paper clean
 
 install: $(INSTALLED)
 
@@ -57,6 +57,10 @@ lock: latest
 # The documentation site, below site/. A warning (a dead link, a method without its equation) is an error.
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# What behaves otherwise on a GPU, in ten minutes at most and without a network. On a CPU it skips what needs a GPU.
+gpu-drill: $(INSTALLED)
+	$(BIN)/python -m benchmarks.gpu_drill --out results/gpu-drill.md
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -16,10 +16,10 @@ from bench.data.task import SPLITS, TaskData
 from bench.data.tasks import known
 from bench.grid.command import reproduce
 from bench.grid.options import RECIPE_OPTIONS, GridOptions
-from bench.noise.draw import covered, draw, no_answer_share
-from bench.noise.label_sets import find_label_sets, labeller_named
+from bench.noise.draw import covered, identity, no_answer_share
+from bench.noise.label_sets import find_label_sets
+from bench.noise.llm_names import tasks_labelled
 from bench.noise.select import NoiseSource, names_twice, sources_for
-from bench.noise.synthetic.base import NOISES
 from bench.store.noise_words import repeats_sentence, told_apart
 from bench.store.records import CellKey
 from bench.training import encoders
@@ -117,7 +117,7 @@ def plan(options: GridOptions) -> Plan:
             set_up = _set_up(text, name, mode, precision.mode, task.data, options, notes)
             for source, data, skip in task.sources:
                 for seed in options.seeds:
-                    fingerprint = data.fingerprint if skip else _data_fingerprint(source, data, seed, options)
+                    fingerprint = data.fingerprint if skip else identity(source, data, seed, options.uncovered)
                     for method in chosen:
                         key = _key(method, data, source, seed, fingerprint, set_up, options)
                         command = reproduce(options, task.text, source, method.text, text, seed)
@@ -218,12 +218,7 @@ def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
             "name tasks (--tasks, also a file of your own: --tasks my.csv) or LLMs (--llms: then every task that has "
             "labels of theirs)"
         )
-    sets = find_label_sets(options.data_dir)
-    known = {ref.labeller for ref in sets}
-    single = [name.rpartition("/")[0] or name for name in options.llms if "(" not in name and name != "all"]
-    wanted = {labeller_named(name, known) for name in single} or known
-    prompting = options.prompting or PROMPTINGS
-    found = sorted({ref.task for ref in sets if ref.labeller in wanted and ref.prompting in prompting})
+    found = tasks_labelled(options.llms, find_label_sets(options.data_dir), options.prompting or PROMPTINGS)
     if not found:
         raise UsageError(
             f"no --tasks, and no label sets of {', '.join(options.llms)} were found: "
@@ -284,13 +279,6 @@ def _no_answer_notes(usable: list[tuple[NoiseSource, TaskData, str | None]]) -> 
     listed = ", ".join(f"{source.id} {100 * share:.1f} %" for source, _, share in shares if share)
     name = usable[0][1].name if usable else ""
     return [f"{name}: no answer in train, so a class drawn uniformly at random: {listed}"] if listed else []
-
-
-def _data_fingerprint(source: NoiseSource, task: TaskData, seed: int, options: GridOptions) -> str:
-    """Texts, gold and labels. Synthetic noise is a function of these, its name and its code version."""
-    if source.noise is not None:
-        return f"{task.fingerprint}-{source.id}-v{NOISES.version(source.noise)}"
-    return f"{task.fingerprint}-{draw(source, task, seed, uncovered=options.uncovered).fingerprint}"
 
 
 def _origin(task: TaskData, results: Path) -> str | None:

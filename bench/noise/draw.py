@@ -8,7 +8,7 @@ labels.
 
 from __future__ import annotations
 
-import warnings
+import hashlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -19,8 +19,8 @@ from bench.data.task import SPLITS, TaskData, limit_task, restrict
 from bench.noise.facts import NoisyLabels
 from bench.noise.label_sets import LabelSetRef, labelling_cost, read_labels
 from bench.noise.select import NoiseSource, why_not
-from bench.noise.synthetic.base import Drawn, Rng
-from bench.noise.votes import majority_vote
+from bench.noise.synthetic.base import NOISES, Drawn, Rng
+from bench.noise.votes import CROWDLAB_VERSION, crowdlab, dawid_skene, majority_vote
 
 UNCOVERED = ("uniform", "drop")
 Embeddings = Callable[[], Mapping[str, np.ndarray]]
@@ -82,7 +82,9 @@ def draw(
         return NoisyLabels(**labels, test=None, source=source, facts={"without_votes_train": share} if share else {})
     answers = _answers(source, task)
     if source.rule == "dawid-skene":
-        labels = _dawid_skene(answers, num_classes)
+        labels = dawid_skene(answers)
+    elif source.rule == "crowdlab":
+        labels = crowdlab(answers, _embeddings(source, embeddings), num_classes, rng)
     elif source.rule == "vote":
         labels = {s: majority_vote(votes, num_classes, rng(s), "drop") for s, votes in answers.items()}
     else:
@@ -105,11 +107,7 @@ def no_answer_share(source: NoiseSource, task: TaskData, split: str = "train") -
 def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embeddings | None) -> Drawn:
     if source.noise is None or source.rate is None:
         raise UsageError(f"{source.id} is not synthetic noise")
-    vectors = None
-    if source.noise.needs_embeddings:
-        if embeddings is None:
-            raise UsageError(f"{source.id} depends on the texts: it needs sentence embeddings, and none were given")
-        vectors = embeddings()
+    vectors = _embeddings(source, embeddings) if source.needs_embeddings else None
     gold = {split: known for split in ("train", "valid") if (known := task.gold.of(split)) is not None}
     labels, facts = source.noise().draw(gold, len(task.label_names), source.rate, rng, vectors)
     for split, truth in gold.items():
@@ -121,6 +119,29 @@ def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embedd
                 f"the {len(truth)} {split} texts"
             )
     return labels, facts
+
+
+def _embeddings(source: NoiseSource, embeddings: Embeddings | None) -> Mapping[str, np.ndarray]:
+    if embeddings is None:
+        raise UsageError(f"{source.id} depends on the texts: it needs sentence embeddings, and none were given")
+    return embeddings()
+
+
+def identity(source: NoiseSource, task: TaskData, seed: int, uncovered: str = "uniform") -> str:
+    """What tells a task with the labels of one source and seed from any other, before anything is embedded.
+
+    The labels themselves where they can be drawn at once; else what they are a function of, beside the model for
+    sentence embeddings.
+    """
+    if source.noise is not None:
+        return f"{task.fingerprint}-{source.id}-v{NOISES.version(source.noise)}"
+    if not source.needs_embeddings:
+        return f"{task.fingerprint}-{draw(source, task, seed, uncovered=uncovered).fingerprint}"
+    digest = hashlib.sha256()
+    for split, votes in _answers(source, task).items():
+        digest.update(f"{split}{votes.shape}".encode())
+        digest.update(np.ascontiguousarray(votes, dtype="<i8").tobytes())
+    return f"{task.fingerprint}-{source.id}-v{CROWDLAB_VERSION}-{digest.hexdigest()}"
 
 
 def _answers(source: NoiseSource, task: TaskData) -> dict[str, np.ndarray]:
@@ -146,29 +167,3 @@ def _aligned(ref: LabelSetRef, task: TaskData) -> dict[str, np.ndarray]:
             raise UsageError(f"{ref.id} does not cover all {split} texts of task {task.name}: use `covered` first")
         found[split] = part.labels[at]
     return found
-
-
-def _dawid_skene(answers: Mapping[str, np.ndarray], num_classes: int) -> dict[str, np.ndarray]:
-    """Dawid & Skene 1979: every labeller's confusion by EM (crowd-kit), int64[n]; -1 where no labeller answered.
-
-    Train and valid are fitted together, test by itself, so that no test answer can reach a train label.
-    """
-    import pandas
-    from crowdkit.aggregation import DawidSkene
-
-    n_train = len(answers["train"])
-    fits = {"both": np.concatenate([answers["train"], answers["valid"]])}
-    if "test" in answers:
-        fits["test"] = answers["test"]
-    labels = {}
-    for name, votes in fits.items():
-        rows, members = np.nonzero(votes >= 0)
-        labels[name] = np.full(len(votes), -1, dtype=np.int64)
-        if len(rows):
-            table = pandas.DataFrame({"task": rows, "worker": members, "label": votes[rows, members]})
-            with warnings.catch_warnings():  # of pandas about crowd-kit's own code, nothing a user could act on
-                warnings.simplefilter("ignore")
-                fitted = DawidSkene(n_iter=100).fit_predict(table)
-            labels[name][fitted.index.to_numpy()] = fitted.to_numpy()
-    both = labels.pop("both")
-    return {"train": both[:n_train], "valid": both[n_train:], **labels}

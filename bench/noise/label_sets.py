@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from bench.core.errors import completed, resolve
 from bench.data.readers.fetch import download
 from bench.data.readers.published import PublishedTask
 from bench.data.task import TaskData
@@ -19,7 +18,7 @@ from bench.data.tasks import Published, Repository, known
 from llm_labels import labelsets
 from llm_labels.labelsets import OtherTexts, SplitLabels, read_authors_files, read_card, read_label_set
 
-__all__ = ["LabelSetRef", "find_label_sets", "labeller_named", "labellers", "labelling_cost", "read_labels"]
+__all__ = ["LabelSetRef", "find_label_sets", "labellers", "labelling_cost", "read_labels"]
 
 PROMPTING_FOLDERS = {"zero": "zero", "zeroshot": "zero", "few": "few", "fewshot": "few"}
 
@@ -44,9 +43,6 @@ PUBLISHED = {
     )
 }
 """Label sets in the authors' own repository, fetched when no local folder has them: (labeller, prompting, task)."""
-
-SHORT = {"mixtral": "mixtral-8x22b"}
-"""Short names that keep their meaning although several labellers begin so."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +91,6 @@ def labellers(data_dir: Path | None = None) -> dict[str, tuple[tuple[str, str], 
     for ref in find_label_sets(data_dir):
         found.setdefault(ref.labeller, []).append((ref.prompting, ref.task))
     return {name: tuple(pairs) for name, pairs in found.items()}
-
-
-def labeller_named(name: str, known: Collection[str]) -> str:
-    """The labeller that `name` stands for: itself, a short name, or the only one that begins so. Raises UsageError."""
-    short = SHORT.get(name.lower())
-    if short in known and name not in known:
-        return completed(name, short)
-    return resolve("llm", name, known)
 
 
 def read_labels(ref: LabelSetRef, task: TaskData) -> Mapping[str, SplitLabels]:

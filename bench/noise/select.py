@@ -1,8 +1,8 @@
 """Sources of noisy labels by name: which there are for a task, and why one that was asked for cannot be used.
 
 Names: `weak`, synthetic noise (`sn@RATE`, `asn@RATE`, `idn@RATE`, `FILE.py@RATE`), a user's column, an LLM by (a unique
-beginning of) its name, `all` (every label set and column of the task), and ensembles of LLMs or columns, `vote(a,b)`
-and `dawid-skene(a,b)`.
+beginning of) its name, a family (`gpt-*`), `all` (every label set and column of the task), and ensembles of LLMs or
+columns, `vote(a,b)`, `dawid-skene(a,b)` and `crowdlab(a,b)`, families included: `vote(gpt-*)`.
 
 A column's full name always selects it; in double quotes (`"a,b"`, `"gpt/few"`, `"sn@0.3"`) a name is that of a column
 alone. A source of a column has the quotes in its id where the plain name is that of another source.
@@ -11,7 +11,6 @@ alone. A source of a column has the quotes in its id where the plain name is tha
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +22,16 @@ from bench.core.selectors import listed, quoted, split_list, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.data.readers.columns import ROW_NUMBERS
 from bench.data.task import TaskData
-from bench.noise.label_sets import LabelSetRef, find_label_sets, labeller_named, read_labels
+from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
+from bench.noise.llm_names import ENSEMBLE, family, is_family, labeller_named, no_such_family, without_prompting
 from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
 from llm_labels.labelsets import OtherTexts
 
 __all__ = ["NoiseSource", "Selection", "names_twice", "parse_noise", "sources_for", "why_not"]
 
 MAX_SHOWN = 1000  # characters of a list of columns
-Rule = Literal["single", "vote", "dawid-skene"]
-RULES: tuple[Rule, ...] = ("vote", "dawid-skene")
-ENSEMBLE = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
+Rule = Literal["single", "vote", "dawid-skene", "crowdlab"]
+RULES: tuple[Rule, ...] = ("vote", "dawid-skene", "crowdlab")
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,11 @@ class NoiseSource:
     typed: str = ""  # how the command line names it, where the id does not: a user's file
     members: tuple[LabelSetRef | str, ...] = ()  # label sets, or names of a user's columns; several in an ensemble
     rule: Rule = "single"  # how the members become one label
+
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether the labels depend on sentence embeddings of the texts."""
+        return self.rule == "crowdlab" or (self.noise is not None and self.noise.needs_embeddings)
 
 
 Selection = NoiseSource | tuple[NoiseSource, str]
@@ -158,6 +162,8 @@ class _Finder:
         ensemble = None if exact else ENSEMBLE.fullmatch(name)
         if ensemble and name not in self.also_known:
             return self.ensemble(ensemble[1], split_list(ensemble[2]) if ensemble[2].strip() else [])
+        if is_family(name) and not exact and name not in self.also_known:
+            return self.family(name)
         full, wanted, _ = self.full_name(text)
         if wanted is None and full in self.task.columns and not self.means_llm(full):
             return [self.column(full)]
@@ -214,6 +220,21 @@ class _Finder:
         how = f"make one with `bench label --llm NAME --task {self.task.info.name}`, or add noise with --noise"
         return [(NoiseSource("all", "llm"), f"there is no label set for task {self.task.name}: {how}")]
 
+    def family(self, text: str) -> list[Selection]:
+        """Every labeller and column of the task whose name is of a form like `gpt-*`."""
+        pattern, wanted = without_prompting(text)
+        asked = [wanted] if wanted else [shots for shots in PROMPTINGS if self.wanted(shots)]
+        found = [self.single(name, shots) for name in self.members(pattern) for shots in asked if self.get(name, shots)]
+        found += [self.column(name) for name in (() if wanted else family(pattern, self.task.columns))]
+        known = {ref.labeller for ref in self.sets}.union(self.task.columns, self.also_known)
+        if not family(pattern, known):
+            raise no_such_family(pattern, known)
+        return found or [(NoiseSource(text, "llm"), f"task {self.task.name} has no labels of an LLM like '{text}'")]
+
+    def members(self, pattern: str) -> list[str]:
+        """The labellers of the task that a pattern matches."""
+        return family(pattern, (ref.labeller for ref in self.sets if self.of(ref)))
+
     def full_name(self, text: str) -> tuple[str, str | None, bool]:
         """A labeller's or column's full name, the prompting if `text` ends in /zero or /few, and if it is a column."""
         name, exact = unquoted(text.strip())
@@ -222,16 +243,13 @@ class _Finder:
             if name not in known:
                 raise unknown("column or llm", name, known)
             return name, None, name in self.task.columns
-        wanted: str | None
-        base, slash, wanted = name.rpartition("/")
-        if not slash or wanted not in PROMPTINGS:
-            base, wanted = name, None
-        if base.strip() not in known and (why := dict(self.task.ignored).get(base.strip())):
+        base, wanted = without_prompting(name)
+        if base not in known and (why := dict(self.task.ignored).get(base)):
             raise UsageError(
-                f"column '{base.strip()}' of task {self.task.name} is not taken for a labeller's: {why}; "
+                f"column '{base}' of task {self.task.name} is not taken for a labeller's: {why}; "
                 "name it with --label-columns if it is one"
             )
-        full = labeller_named(base.strip(), known)
+        full = labeller_named(base, known)
         return full, wanted, wanted is None and full in self.task.columns
 
     def wanted(self, prompting: str) -> bool:
@@ -270,6 +288,8 @@ class _Finder:
         rule = next((known for known in RULES if known == name), None)
         if rule is None:
             raise unknown("ensemble", name, RULES)
+        if any(is_family(each) and not unquoted(each)[1] for each in names):
+            return self.ensemble_of_families(rule, names)
         members = sorted({self.full_name(name) for name in names}, key=lambda member: (member[0], member[1] or ""))
         if len(members) < 2:
             raise UsageError(f"{rule}({','.join(names)}): name at least two different labellers")
@@ -281,6 +301,28 @@ class _Finder:
         if not plain:
             return [self.combined(rule, members, None)]
         return [self.combined(rule, members, prompting) for prompting in self.promptings(plain)]
+
+    def ensemble_of_families(self, rule: Rule, names: list[str]) -> list[Selection]:
+        """An ensemble per prompting of all labellers of the task that are meant, where there are two at least."""
+        found = []
+        for shots in self.prompting or PROMPTINGS:
+            members: set[tuple[str, str | None, bool]] = set()
+            for text in names:
+                if not is_family(text) or unquoted(text)[1]:
+                    members.add(self.full_name(text))
+                    continue
+                pattern, wanted = without_prompting(text)
+                meant = [name for name in self.members(pattern) if self.get(name, wanted or shots)]
+                members |= {(name, wanted, False) for name in meant}
+            members -= {(name, None, False) for name, wanted, _ in members if wanted == shots}  # meant twice
+            if len(members) > 1:
+                plain = any(wanted is None and not column for _, wanted, column in members)
+                order = sorted(members, key=lambda member: (member[0], member[1] or ""))
+                found.append(self.combined(rule, order, shots if plain else None))
+        usable = [each for each in found if isinstance(each, NoiseSource)]
+        text = f"{rule}({','.join(names)})"
+        none = (NoiseSource(text, "llm", rule=rule), f"fewer than two labellers of task {self.task.name} are named so")
+        return usable or found[:1] or [none]
 
     def combined(self, rule: Rule, members: list[tuple[str, str | None, bool]], prompting: str | None) -> Selection:
         shown = ",".join(self.member_id(*member) for member in members)

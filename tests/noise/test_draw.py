@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from bench.core.errors import UsageError
 from bench.data.load import load_task
 from bench.data.task import Gold, TaskData, restrict
-from bench.noise.draw import covered, draw
+from bench.noise.draw import covered, draw, identity
 from bench.noise.facts import NoisyLabels, noise_facts
 from bench.noise.select import NoiseSource, parse_noise, sources_for
 from tests.label_set_factory import SIZES, SPLITS, answer, toy_task
@@ -172,6 +173,60 @@ def test_dawid_skene_trusts_the_better_labeller(task, tmp_path):
     single = noise_facts(draw(sources_for(task, llms=["z"], data_dir=tmp_path)[0], task, 1), task.gold, 3)
     assert facts.rate_train < 0.05 < single.rate_train
     assert (labels.train[6::7] == -1).all(), "no labeller answered these"
+
+
+def test_crowdlab_weighs_the_answers_against_the_texts(task):
+    rng = np.random.default_rng(0)
+    embeddings = {s: np.eye(3)[task.gold.of(s)] + rng.normal(0, 0.2, (len(task.texts(s)), 3)) for s in SPLITS}
+
+    def labeller() -> dict[str, np.ndarray]:
+        """Right in six of ten texts, silent in one of ten."""
+        found = {}
+        for split in SPLITS:
+            gold = task.gold.of(split)
+            labels = np.where(rng.random(len(gold)) < 0.6, gold, rng.integers(3, size=len(gold)))
+            found[split] = np.where(rng.random(len(gold)) < 0.1, -1, labels)
+        return found
+
+    several = replace(task, columns={name: labeller() for name in "xyz"})
+    labels, vote = (
+        draw(sources_for(several, llms=[f"{rule}(x,y,z)"])[0], several, 1, lambda: embeddings)
+        for rule in ("crowdlab", "vote")
+    )
+    answered = labels.train >= 0
+    np.testing.assert_array_equal(answered, vote.train >= 0)
+    gained = {
+        split: (getattr(labels, split) == task.gold.of(split)).mean()
+        - (getattr(vote, split) == task.gold.of(split)).mean()
+        for split in SPLITS
+    }
+    assert min(gained.values()) > 0.05
+    [source] = sources_for(several, llms=["crowdlab(x,y,z)"])
+    again = draw(source, replace(several, gold=Gold(None, None, None)), 1, lambda: embeddings)
+    assert again.fingerprint == labels.fingerprint, "gold is not looked at"
+    with pytest.raises(UsageError, match="needs sentence embeddings"):
+        draw(source, several, 1)
+
+
+def test_crowdlab_of_answers_that_never_meet_keeps_them(task, tmp_path):
+    whole = {split: np.where(np.arange(len(task.texts(split))) % 2, 0, -1) for split in SPLITS}
+    other = {split: np.where(values < 0, 1, -1) for split, values in whole.items()}
+    two = replace(task, columns={"one": whole, "two": other})
+    [source] = sources_for(two, llms=["crowdlab(one,two)"])
+    labels = draw(source, two, 1, lambda: {split: np.zeros((len(two.texts(split)), 2)) for split in SPLITS})
+    assert labels.train.tolist() == [1, 0] * 30
+
+
+def test_what_is_embedded_later_has_its_identity_before(task, tmp_path):
+    for labeller, flip in (("x", 2), ("y", 3)):
+        answer(task, tmp_path, labeller, flip)
+    [source] = sources_for(task, llms=["crowdlab(x,y)"], data_dir=tmp_path)
+    before = identity(source, task, 1)
+    assert before == identity(source, task, 2), "folds and ties are those of the seed, which a key names"
+    shutil.rmtree(tmp_path / "llm_labels" / "y")
+    answer(task, tmp_path, "y", 4)
+    [source] = sources_for(task, llms=["crowdlab(x,y)"], data_dir=tmp_path)
+    assert identity(source, task, 1) != before
 
 
 # facts

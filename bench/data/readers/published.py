@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.errors import UsageError, listed
+from bench.core.errors import Unavailable, UsageError, listed
 from bench.core.files import signature
 from bench.core.texts import SPLITS, Texts
 from bench.data.readers.answers import RULES
@@ -81,12 +81,13 @@ class PublishedTask:
         """A file of the repository: in the data folder, else the local copy of what was fetched."""
         repository = self.source.repository
         inside, sha256 = repository.files[name]
-        if self.data_dir is not None:
-            folder = repository.repo.replace("/", "+")[:LONGEST_FOLDER]
-            path = Path(self.data_dir) / "published" / folder / inside
-            if path.is_file():
-                return _Place(path, sha256, signature(path), repository.url(name))
-        path = download(repository.url(name), sha256)
+        local = Path("published") / repository.repo.replace("/", "+")[:LONGEST_FOLDER] / inside
+        path = Path(self.data_dir or ".") / local
+        if self.data_dir is None or not path.is_file():
+            try:
+                path = download(repository.url(name), sha256)
+            except Unavailable as error:
+                raise Unavailable(f"{error}; or put it into {local} under the folder that --data-dir names") from None
         return _Place(path, sha256, signature(path), repository.url(name))
 
 

@@ -89,7 +89,7 @@ INFO = TaskInfo(
         "wrong_exchange_rate_for_cash_withdrawal",
     ),
     max_length=128,
-    licence="data: Banking77, CC BY 4.0 by its authors' page (not checked); answers: MIT; not redistributed here",
+    licence="data: Banking77, said to be CC BY 4.0 (not checked); answers: MIT; not redistributed here",
     citation="Casanueva et al. 2020, Efficient intent detection with dual sentence encoders, NLP4ConvAI; "
     "answers: KaiquanMah, llm-trust-lens (GitHub)",
     sources=(

@@ -1,0 +1,74 @@
+"""The anatomy of labels' mistakes on made data whose answer is known."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import precision_score, recall_score
+
+from llm_labels.anatomy import per_class, predictability, shared_mistakes, unanimous
+
+RNG = np.random.default_rng(0)
+N = 2000
+GOLD = RNG.integers(0, 3, N)
+FEATURES = RNG.normal(size=(N, 20))
+
+
+def flipped(where):
+    return np.where(where, (GOLD + 1) % 3, GOLD)
+
+
+def test_mistakes_at_random_cannot_be_foretold_and_mistakes_by_the_text_can():
+    at_random = predictability(FEATURES, GOLD, flipped(RNG.random(N) < 0.3), "random")
+    by_text = predictability(FEATURES, GOLD, flipped(FEATURES[:, 0] > 0.5), "text")
+    assert at_random.low < 0.5 < at_random.high
+    assert by_text.low > 0.95
+    assert by_text.high <= 1
+
+
+def test_the_interval_covers_about_as_often_as_it_says():
+    inside = 0
+    for number in range(60):
+        draws = np.random.default_rng(number)
+        wrong = draws.random(300) < 0.4
+        found = predictability(draws.normal(size=(300, 3)), np.zeros(300, int), wrong.astype(int), str(number))
+        inside += found.low <= 0.5 <= found.high
+    assert inside >= 50
+
+
+def test_too_few_mistakes_give_no_estimate_and_unanswered_texts_do_not_count():
+    labels = GOLD.copy()
+    labels[:9] = (GOLD[:9] + 1) % 3
+    assert np.isnan(predictability(FEATURES, GOLD, labels, "few").value)
+    silent = flipped(FEATURES[:, 0] > 0.5)
+    silent[FEATURES[:, 0] > 0.5] = -1
+    assert np.isnan(predictability(FEATURES, GOLD, silent, "silent").value)
+
+
+def test_precision_and_recall_are_those_of_scikit_learn():
+    labels = flipped(RNG.random(N) < 0.4)
+    found = per_class(GOLD, labels, ("a", "b", "c"))
+    assert found["precision"].to_numpy() == pytest.approx(precision_score(GOLD, labels, average=None))
+    assert found["recall"].to_numpy() == pytest.approx(recall_score(GOLD, labels, average=None))
+    assert found["texts"].sum() == found["assigned"].sum() == N
+    none = per_class(GOLD, np.full(N, -1), ("a", "b", "c"))
+    assert (none["recall"] == 0).all()
+    assert none["precision"].isna().all()
+
+
+def test_shared_mistakes_tell_independent_from_equal_labellers():
+    first, second = flipped(RNG.random(N) < 0.3), flipped(RNG.random(N) < 0.3)
+    found = shared_mistakes(GOLD, {"x": first, "y": first, "z": second}).set_index(["a", "b"])
+    assert found.loc[("x", "y"), "kappa"] == 1
+    assert abs(found.loc[("x", "z"), "kappa"]) < 0.08
+    assert found.loc[("x", "z"), "same_wrong"] == 1  # both always flip to the next class
+
+
+def test_unanimous_rows_and_how_many_of_them_are_wrong():
+    first = flipped(np.arange(N) < 400)
+    second = flipped((np.arange(N) < 100) | (np.arange(N) >= 1800))
+    second[500] = -1
+    share, texts, wrong = unanimous(GOLD, {"x": first, "y": second})
+    assert texts == N - 300 - 200 - 1
+    assert share == pytest.approx(texts / (N - 1))
+    assert wrong.value == pytest.approx(100 / texts)
+    assert wrong.low < wrong.value < wrong.high
+    assert unanimous(GOLD, {"x": GOLD, "y": (GOLD + 1) % 3})[:2] == (0.0, 0)

@@ -259,8 +259,8 @@ def read_arrays(record_path: Path, *names: str) -> dict[str, np.ndarray]:
 
     `test_last`, `test_noisy_valid`, `test_oracle_best` float16[N, C]; `gold` int64[N] where gold is known;
     `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step; noisy labels (-1 = no answer)
-    `train_labels` int16[N_train], `valid_labels` int16[N_valid], and `test_labels` int16[N_test] where the labeller gave
-    some; `train_gold` int16[N_train] where known; `valid_last` float16[N_valid, C]. Where the method has them,
+    `train_labels` int16[N_train], `valid_labels` int16[N_valid], and `test_labels` int16[N_test] where the labeller
+    gave some; `train_gold` int16[N_train] where known; `valid_last` float16[N_valid, C]. Where the method has them,
     float16[N_train, C] (NaN in rows without an opinion): `train_last` and `train_mean`, running predictions of the last
     step and their mean over all steps, and `train_posterior`, see `methods.base.Predictions`; `train_aum`
     float16[N_train], the area under the margin. `bench.store.opinions` reads those of very many values. Raises OSError

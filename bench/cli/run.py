@@ -86,8 +86,9 @@ def _plan(command: str, given: dict[str, Any], preset: str | None, config: Path 
 
     options = load_options(given, config, preset)
     from bench.core.errors import Unavailable
-    from bench.grid.cells import NothingNamed, plan
+    from bench.grid.cells import plan
     from bench.grid.command import with_a_way_on, with_commands
+    from bench.grid.tasks import NothingNamed
     from bench.running.executors.base import executor_of
     from bench.running.outcomes import check_results_folder
 

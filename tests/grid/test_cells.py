@@ -11,8 +11,9 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.core.selectors import listed
-from bench.grid.cells import choose_tasks, plan
+from bench.grid.cells import plan
 from bench.grid.options import GridOptions, load_options
+from bench.grid.tasks import choose_tasks
 from tests.conftest import review_rows, write_csv
 
 

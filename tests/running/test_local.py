@@ -202,7 +202,7 @@ def test_workers_see_the_options_and_not_the_environment(make, monkeypatch):
     monkeypatch.setenv("BENCH_SEEDS", "9")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     monkeypatch.setattr(launch, "cores", lambda: 6)
-    monkeypatch.setattr(executors.subprocess, "Popen", spy)
+    monkeypatch.setattr(subprocess, "Popen", spy)
     with pytest.raises(FileNotFoundError):
         executors.start_worker(Path("grid.yaml"), grid.options, "GPU-1")
     assert "BENCH_SEEDS" not in seen["env"]

@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from bench.core.deadline import shown
 from bench.core.errors import BenchError
 from bench.grid.cells import Cell, Plan, group_of
-from bench.grid.options import GridOptions
 from bench.running.events import (
     Event,
     Finished,
@@ -37,10 +33,18 @@ from bench.running.events import (
     Tell,
     Text,
     Unknown,
-    parse_message,
 )
-from bench.running.executors.base import Executor, dump_options, register, worker_environment
-from bench.running.executors.launch import gpu_groups, launcher, threads_each, visible_gpus
+from bench.running.executors.base import Executor, dump_options, register
+from bench.running.executors.launch import gpu_groups, visible_gpus
+from bench.running.executors.process import (
+    Worker,
+    death,
+    last_words,
+    read_errors,
+    read_events,
+    send_signal,
+    start_worker,
+)
 from bench.running.executors.queue import Gpu, Memory, Queue, find_gpus
 from bench.running.outcomes import keep_failure, prepare_results
 from bench.running.runner import WAIT_SECONDS, Session, records_before, run, run_one, settled
@@ -54,22 +58,6 @@ GRACE_SECONDS = 30.0
 
 class WorkerDied(Exception):
     """A worker process ended while it ran a cell."""
-
-
-@dataclass
-class Worker:
-    """One worker process and what it has in hand."""
-
-    number: int
-    process: subprocess.Popen
-    gpu: Gpu | None = None
-    ready: bool = False
-    leaving: bool = False  # it was told to stop: what it says while it ends is of no interest
-    cell: Cell | None = None
-    group: tuple | None = None  # of the cell in hand, or of the last one
-    since: float = 0.0  # monotonic, when the cell was dealt
-    killed: str = ""  # why this process killed it
-    errors: deque[str] = field(default_factory=lambda: deque(maxlen=200))  # the last lines of its standard error
 
 
 @register
@@ -148,11 +136,11 @@ class Pool:
     def end(self) -> None:
         """End every worker that is left: first asked, then killed."""
         for worker in self.workers:
-            _signal(worker, signal.SIGTERM)
+            send_signal(worker, signal.SIGTERM)
         for worker in self.workers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.process.wait(timeout=10)
-            _signal(worker, signal.SIGKILL)
+            send_signal(worker, signal.SIGKILL)
             worker.process.wait()
 
     def _known(self, cell: Cell) -> bool:
@@ -177,8 +165,8 @@ class Pool:
         gpus = gpu.uuid if gpu else self.gpu_groups[number].get("CUDA_VISIBLE_DEVICES", "")
         worker = Worker(number, start_worker(self.config, self.plan.options, gpus), gpu)
         self.workers.append(worker)
-        threading.Thread(target=_read_events, args=(worker, self.events), daemon=True).start()
-        threading.Thread(target=_read_errors, args=(worker, self.events), daemon=True).start()
+        threading.Thread(target=read_events, args=(worker, self.events), daemon=True).start()
+        threading.Thread(target=read_errors, args=(worker, self.events), daemon=True).start()
 
     def _deal(self, worker: Worker, stopped: bool) -> None:
         """Give a free worker its next cell, or send it home when there will be none."""
@@ -284,54 +272,4 @@ class Pool:
         for worker in self.workers:
             if limit and worker.cell and not worker.killed and time.monotonic() - worker.since > limit + GRACE_SECONDS:
                 worker.killed = f"timed out after {shown(limit)} (--timeout) and did not react: its process was killed"
-                _signal(worker, signal.SIGKILL)
-
-
-def _signal(worker: Worker, number: int) -> None:
-    """Send a signal to a worker and to the processes that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(worker.process.pid, number)
-
-
-def death(code: int) -> str:
-    """Why a process is gone, by its exit code."""
-    if code >= 0:
-        return f"the worker process ended with exit code {code}"
-    with contextlib.suppress(ValueError):
-        name = signal.Signals(-code).name
-        hint = ": the system may have run out of memory" if name == "SIGKILL" else ""
-        return f"the worker process was ended by {name}{hint}"
-    return f"the worker process was ended by signal {-code}"
-
-
-def last_words(worker: Worker) -> str:
-    """The end of what a worker wrote to its standard error."""
-    return "".join(list(worker.errors)[-5:]).strip() or "it wrote nothing to its standard error"
-
-
-def start_worker(config: Path, options: GridOptions, gpus: str) -> subprocess.Popen:
-    """A worker with its share of the CPU threads and its GPUs (as CUDA_VISIBLE_DEVICES takes them; "": all)."""
-    environment = worker_environment() | threads_each(options.jobs * options.processes_per_cell)
-    if gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = gpus
-    command = [*launcher(options.processes_per_cell), "run", "--config", str(config), "--worker"]
-    # A process group of its own: Ctrl-C reaches this process alone, which then ends its workers.
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, encoding="utf-8", errors="replace", env=environment, process_group=0,
-    )  # fmt: skip
-
-
-def _read_events(worker: Worker, events: SimpleQueue) -> None:
-    assert worker.process.stdout is not None
-    for line in worker.process.stdout:
-        if (message := parse_message(line)) is not None:
-            events.put((worker, message))
-    events.put((worker, None))
-
-
-def _read_errors(worker: Worker, events: SimpleQueue) -> None:
-    assert worker.process.stderr is not None
-    for line in worker.process.stderr:
-        worker.errors.append(line)
-        events.put((worker, Text(text=line.rstrip("\n"))))
+                send_signal(worker, signal.SIGKILL)

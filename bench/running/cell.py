@@ -19,7 +19,7 @@ from bench.running.opinions import opinion_arrays
 from bench.running.scoring import label_arrays, score_steps
 from bench.store.parts import DataFacts
 from bench.store.provenance import code_version, utc_now, versions
-from bench.store.records import Record
+from bench.store.records import Record, Status
 from bench.training import device
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
@@ -72,14 +72,12 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
     scores, curve, arrays = score_steps(steps, valid, labels.train, task.gold)
     arrays |= label_arrays(labels, task.gold) | opinion_arrays(steps, labels)
     now = time.perf_counter()
-    record = Record(
-        hash=cell.key.hash,
-        key=cell.key,
-        status="done",
+    record = record_of(
+        cell,
+        "done",
         sees_gold=with_gold,
         human_labels=None if view.human is None else len(view.human.rows),
         opened_files=names_of(files_of(cell.method), places),
-        data=data_facts(task, cell.origin),
         noise=noise_facts(labels, task.gold, len(task.label_names), filled_labels(task, labels, tools)),
         scores=scores,
         curve=curve,
@@ -88,13 +86,24 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
         peak_memory_mb=device.peak_memory_mb(),
         parameters=tools.trainer.parameters or None,
         device=device.describe(device.reason_for(tools.recipe.precision)) | {"notes": list(tools.trainer.notes)},
+        diagnostics={**dict(steps[-1].diagnostics), **labels.facts},
+    )
+    return Result(record, arrays)
+
+
+def record_of(cell: Cell, status: Status, **facts: Any) -> Record:
+    """A record with what is known of a cell before it runs, and `facts`."""
+    return Record(
+        hash=cell.key.hash,
+        key=cell.key,
+        status=status,
+        data=data_facts(cell.task, cell.origin),
         versions=versions(),
         code_version=code_version(),
         command=cell.command,
         created=utc_now(),
-        diagnostics={**dict(steps[-1].diagnostics), **labels.facts},
+        **facts,
     )
-    return Result(record, arrays)
 
 
 def data_facts(task: TaskData, origin: str | None = None) -> DataFacts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -52,27 +52,19 @@ class Event:
             return Progress(hash=key, phase=self.phase, done=self.done, total=self.total)
         if self.kind == "started":
             return Started(hash=key, cell=self.cell.label)
-        seconds = accuracy = ece = warning = noise = None
+        told: dict[str, Any] = {}
         if self.record is not None:
-            seconds = round(self.record.seconds.get("total", 0.0), 3)
+            told["seconds"] = round(self.record.seconds.get("total", 0.0), 3)
             if self.record.scores is not None:
-                accuracy, ece = round(self.record.scores.last.accuracy, 6), round(self.record.scores.last.ece, 6)
+                told |= {name: round(getattr(self.record.scores.last, name), 6) for name in ("accuracy", "ece")}
             if noise := self.record.trained_noise:
-                noise = noise._replace(rate=noise.rate and round(noise.rate, 6))
+                told["noise"] = noise._replace(rate=noise.rate and round(noise.rate, 6))
             if self.record.opened_files:
-                listed = ", ".join(self.record.opened_files)
-                warning = f"the method opened data files of the task by itself, so it does not compete: {listed}"
-        return Finished(
-            status=self.status,
-            hash=key,
-            cell=self.cell.label,
-            reason=self.reason or None,
-            seconds=seconds,
-            accuracy=accuracy,
-            ece=ece,
-            noise=noise,
-            warning=warning,
-        )
+                files = ", ".join(self.record.opened_files)
+                told["warning"] = (
+                    f"the method opened data files of the task by itself, so it does not compete: {files}"
+                )
+        return Finished(status=self.status, hash=key, cell=self.cell.label, reason=self.reason or None, **told)
 
 
 Listener = Callable[[Event], None]
@@ -141,27 +133,14 @@ class Text(_Message):
     text: str
 
 
-class Ready(_Message):
-    """A worker waits for orders."""
+class Reply(_Message):
+    """A worker waits for orders; or the cell that it was given is held by another run, or unknown to its plan."""
 
-    event: Literal["ready"] = "ready"
-
-
-class Held(_Message):
-    """The cell that a worker was given is in the hands of another run."""
-
-    event: Literal["held"] = "held"
-    hash: str
+    event: Literal["ready", "held", "unknown"]
+    hash: str = ""
 
 
-class Unknown(_Message):
-    """The plan of a worker has no such cell."""
-
-    event: Literal["unknown"] = "unknown"
-    hash: str
-
-
-Message = Started | Finished | Progress | Text | Ready | Held | Unknown
+Message = Started | Finished | Progress | Text | Reply
 Tell = Callable[[Message], None]
 """Takes what is said of a running grid."""
 

@@ -12,12 +12,11 @@ from bench.core.deadline import CellTimeout
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import write_atomically
 from bench.grid.cells import Cell
-from bench.running.cell import data_facts
+from bench.running.cell import record_of
 from bench.running.contract import human_count, sees_gold
 from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
 from bench.store.folder import ResultsFolder
-from bench.store.provenance import code_version, utc_now, versions
 from bench.store.prune import refuse_links, remove_leftovers
 from bench.store.records import (
     SCHEMA,
@@ -116,19 +115,8 @@ def reason_of(error: BaseException) -> str:
 
 def without_result(cell: Cell, status: Status, reason: str) -> Record:
     """The record of a cell without scores: skipped, or failed."""
-    return Record(
-        hash=cell.key.hash,
-        key=cell.key,
-        status=status,
-        reason=reason,
-        sees_gold=sees_gold(cell.method),
-        human_labels=human_count(cell.method, cell.task),
-        data=data_facts(cell.task, cell.origin),
-        versions=versions(),
-        code_version=code_version(),
-        command=cell.command,
-        created=utc_now(),
-    )
+    facts = {"sees_gold": sees_gold(cell.method), "human_labels": human_count(cell.method, cell.task)}
+    return record_of(cell, status, reason=reason, **facts)
 
 
 def not_kept(results: Path, error: OSError) -> str:

@@ -54,7 +54,7 @@ class Session:
     force: bool = False
     claims: Claims = field(init=False)
     stages: StageStore = field(init=False)
-    labels: LabelCache = field(init=False)
+    _labels: tuple[tuple, NoisyLabels] | None = None
 
     def __post_init__(self) -> None:
         results = self.options.results
@@ -62,7 +62,13 @@ class Session:
             self.listen = Tracked(self.listen, self.options.track, results)
         self.claims = Claims(results)
         self.stages = StageStore(ResultsFolder(results).stages if self.options.stages else None)
-        self.labels = LabelCache(self.stages)
+
+    def labels(self, cell: Cell) -> NoisyLabels:
+        """The noisy labels of a cell; those drawn last are kept, as neighbouring cells share them."""
+        drawn = (cell.key.data, cell.key.noise, cell.key.seed, cell.key.sentence_encoder)
+        if self._labels is None or self._labels[0] != drawn:
+            self._labels = drawn, labels_for(cell, self.stages)
+        return self._labels[1]
 
     @property
     def results(self) -> Path:
@@ -174,7 +180,7 @@ def _result(cell: Cell, session: Session) -> Result:
 
     def compute() -> Result:
         places = data_places(cell.task, session.options.data_dir, session.results)
-        return run_cell(cell, session.labels.get(cell), _tools(cell, session), places)
+        return run_cell(cell, session.labels(cell), _tools(cell, session), places)
 
     if distributed.processes() > 1:
         return distributed.together(compute, session.options.timeout)
@@ -207,20 +213,3 @@ def _tools(cell: Cell, session: Session) -> CellTools:
         session.listen(Event("metrics", cell, "running", done=step, values=values))
 
     return tools_for(cell, session.stages, progress=progress, track=track if session.options.track else None)
-
-
-@dataclass
-class LabelCache:
-    """The noisy labels drawn last: neighbouring cells share them."""
-
-    store: StageStore
-    key: tuple = ()
-    value: NoisyLabels | None = None
-
-    def get(self, cell: Cell) -> NoisyLabels:
-        """The labels of a cell, drawn when they are not those of the cell before."""
-        key = (cell.key.data, cell.key.noise, cell.key.seed, cell.key.sentence_encoder)
-        if self.value is None or key != self.key:
-            self.value = labels_for(cell, self.store)
-            self.key = key
-        return self.value

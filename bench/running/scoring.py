@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,11 +27,11 @@ def score_steps(
     curve = [curve_point(step, kept, noisy_valid, noisy_train, gold) for step, kept in zip(steps, rounded, strict=True)]
     last = len(steps) - 1
     answered = bool((noisy_valid >= 0).any())
-    selected = last_best(_known(point.noisy_valid_accuracy for point in curve)) if answered else None
+    selected = last_best([point.noisy_valid_accuracy for point in curve]) if answered else None
     arrays = {"test_last": rounded[last]} | ({} if selected is None else {"test_noisy_valid": rounded[selected]})
     if gold.test is None:
         return None, curve, arrays
-    best = last_best(_known(point.test_accuracy for point in curve))
+    best = last_best([point.test_accuracy for point in curve])
     kept_steps = {last, best} if selected is None else {last, selected, best}
     scored = {at: score(rounded[at], gold.test, steps[at].step) for at in kept_steps}
     bins = reliability_bins(rounded[last], gold.test)
@@ -46,15 +46,6 @@ def score_steps(
     return ScoreSet(last=scored[last], noisy_valid=by_valid, oracle_best=scored[best]), curve, arrays
 
 
-def _known(values: Iterable[float | None]) -> list[float]:
-    """The values, none of which is missing here. Raises ValueError."""
-    found = list(values)
-    known = [value for value in found if value is not None]
-    if len(known) < len(found):
-        raise ValueError("a step has no accuracy")
-    return known
-
-
 def label_arrays(labels: NoisyLabels, gold: Gold) -> dict[str, np.ndarray]:
     """The noisy labels of train and, where the labeller gave some, of test (-1 = no answer), and the gold of train.
 
@@ -64,9 +55,11 @@ def label_arrays(labels: NoisyLabels, gold: Gold) -> dict[str, np.ndarray]:
     return {name: values.astype(np.int16) for name, values in found.items() if values is not None}
 
 
-def last_best(values: list[float]) -> int:
-    """Position of the largest value; of equal ones the last, so that a tie does not stop early."""
-    return len(values) - 1 - int(np.argmax(values[::-1]))
+def last_best(values: Sequence[float | None]) -> int:
+    """Position of the largest value; of equal ones the last, so that a tie does not stop early. Raises ValueError."""
+    if None in values:
+        raise ValueError("a step has no accuracy")
+    return len(values) - 1 - int(np.argmax(np.array(values[::-1])))
 
 
 def curve_point(

@@ -18,18 +18,19 @@ package under the entry point group `bench.executors`:
 from __future__ import annotations
 
 import abc
+import importlib
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import ClassVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from bench.core.errors import UsageError, first_problem
+from bench.core.errors import Unavailable, UsageError, first_problem
 from bench.core.registry import Registry
 from bench.core.selectors import parse
 from bench.grid.cells import Cell, Plan
-from bench.grid.options import GridOptions
 from bench.running.events import Ended, Event, Summary, Tell
 from bench.running.outcomes import existing, status_of
 from bench.store.records import Record
@@ -122,17 +123,26 @@ def left_to_do(plan: Plan, tell: Tell, summary: Summary, *, force: bool = False)
     return left
 
 
-def dump_options(plan: Plan, **changes: object) -> str:
-    """The options of a plan as a YAML file that `--config` reads back to the same cells, for one worker."""
-    options: GridOptions = plan.options
-    values = options.model_dump(mode="json", exclude_none=True)
+def dump_options(plan: Plan, *, elsewhere: bool = False, **changes: object) -> str:
+    """The options of a plan as a YAML file that `--config` reads back to the same cells, for one worker.
+
+    `elsewhere`, on other machines, the precision that was chosen here counts: another one would make other cells.
+    """
+    values = plan.options.model_dump(mode="json", exclude_none=True)
+    values |= {"precision": plan.cells[0].recipe.precision} if elsewhere else {}
     values |= {"jobs": 1, "processes_per_cell": 1, "executor": "local", **changes}
     return yaml.safe_dump(values, allow_unicode=True)
 
 
-def precision_here(plan: Plan) -> dict[str, str]:
-    """For workers on other machines: the precision that was chosen here. Another one would make other cells."""
-    return {"precision": plan.cells[0].recipe.precision}
+def required(package: str, executor: str) -> ModuleType:
+    """The package that an executor needs. Raises Unavailable."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise Unavailable(
+            f"--executor {executor} needs the package {package}: pip install 'noisy-label-bench[{executor}]', "
+            "or use --executor local"
+        ) from None
 
 
 def worker_environment() -> dict[str, str]:

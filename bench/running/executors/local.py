@@ -21,28 +21,14 @@ from queue import Empty, SimpleQueue
 from bench.core.deadline import shown
 from bench.core.errors import BenchError
 from bench.grid.cells import Cell, Plan, group_of
-from bench.running.events import (
-    Event,
-    Finished,
-    Held,
-    Message,
-    Progress,
-    Ready,
-    Started,
-    Summary,
-    Tell,
-    Text,
-    Unknown,
-)
+from bench.running.events import Event, Finished, Message, Progress, Reply, Started, Summary, Tell, Text
 from bench.running.executors.base import Executor, dump_options, register
 from bench.running.executors.launch import gpu_groups, visible_gpus
 from bench.running.executors.process import (
     Worker,
     death,
-    last_words,
     read_errors,
     read_events,
-    send_signal,
     start_worker,
 )
 from bench.running.executors.queue import Gpu, Memory, Queue, find_gpus
@@ -109,8 +95,7 @@ class Pool:
         self.told = False  # that it waits for those
         self.looked = time.monotonic()  # when those were tried last
         self.memory = Memory()
-        options = plan.options
-        self.gpu_groups = gpu_groups(options.jobs, options.processes_per_cell, visible_gpus())
+        self.gpu_groups = gpu_groups(plan.options.jobs, plan.options.processes_per_cell, visible_gpus())
         self.gpus: list[Gpu] = []  # those that single-process cells are packed on
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -136,11 +121,11 @@ class Pool:
     def end(self) -> None:
         """End every worker that is left: first asked, then killed."""
         for worker in self.workers:
-            send_signal(worker, signal.SIGTERM)
+            worker.signal(signal.SIGTERM)
         for worker in self.workers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.process.wait(timeout=10)
-            send_signal(worker, signal.SIGKILL)
+            worker.signal(signal.SIGKILL)
             worker.process.wait()
 
     def _known(self, cell: Cell) -> bool:
@@ -150,8 +135,7 @@ class Pool:
             return run_one(cell, self.session) is not None
         if known is None:
             return False
-        if known.record is not None:
-            self.memory.learn(known.record)
+        self.memory.learn(known.record)
         self._listen(Event.ended(cell, known))
         return True
 
@@ -195,29 +179,24 @@ class Pool:
         match message:
             case None:
                 self._ended(worker)
-            case Ready():
+            case Reply(event="ready"):
                 worker.ready = True
-            case Held():
+            case Reply(event="held"):
                 self.held.append(self._free(worker))
-            case Unknown():
-                self._fail(
-                    self._free(worker), WorkerDied("the data or the methods changed while workers were starting")
-                )
+            case Reply():
+                error = WorkerDied("the data or the methods changed while workers were starting")
+                self._fail(self._free(worker), error)
             case Finished():
                 cell = self._free(worker)
                 if worker.gpu and message.status == "done":
-                    self._learn(cell)
+                    record = read_record(cell.key.path(self.plan.options.results))
+                    self.memory.learn(record if isinstance(record, Record) else None)
                 self.summary.add(message.status)
                 self.tell(message.model_copy(update={"worker": worker.number}))
             case Started() | Progress() if not worker.leaving:
                 self.tell(message.model_copy(update={"worker": worker.number}))
             case Text() if not worker.leaving:
                 self.tell(message)
-
-    def _learn(self, cell: Cell) -> None:
-        record = read_record(cell.key.path(self.plan.options.results))
-        if isinstance(record, Record):
-            self.memory.learn(record)
 
     def _free(self, worker: Worker) -> Cell:
         cell, worker.cell = worker.cell, None
@@ -236,7 +215,7 @@ class Pool:
         elif not worker.ready and code != 0 and worker.group is None:
             if not self.workers:
                 left = len(self.queue) + len(self.held)
-                raise BenchError(f"workers cannot start (exit code {code}), {left} cells left:\n{last_words(worker)}")
+                raise BenchError(f"workers cannot start (exit code {code}), {left} cells left:\n{worker.last_words}")
             return
         lost = cell is not None or code != 0
         if lost and not self.summary.stopped and len(self.queue) + len(self.held) > len(self.workers):
@@ -272,4 +251,4 @@ class Pool:
         for worker in self.workers:
             if limit and worker.cell and not worker.killed and time.monotonic() - worker.since > limit + GRACE_SECONDS:
                 worker.killed = f"timed out after {shown(limit)} (--timeout) and did not react: its process was killed"
-                send_signal(worker, signal.SIGKILL)
+                worker.signal(signal.SIGKILL)

@@ -34,11 +34,15 @@ class Worker:
     killed: str = ""  # why this process killed it
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=200))  # the last lines of its standard error
 
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote to its standard error."""
+        return "".join(list(self.errors)[-5:]).strip() or "it wrote nothing to its standard error"
 
-def send_signal(worker: Worker, number: int) -> None:
-    """Send a signal to a worker and to the processes that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(worker.process.pid, number)
+    def signal(self, number: int) -> None:
+        """Send a signal to it and to the processes that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
 
 def death(code: int) -> str:
@@ -50,11 +54,6 @@ def death(code: int) -> str:
         hint = ": the system may have run out of memory" if name == "SIGKILL" else ""
         return f"the worker process was ended by {name}{hint}"
     return f"the worker process was ended by signal {-code}"
-
-
-def last_words(worker: Worker) -> str:
-    """The end of what a worker wrote to its standard error."""
-    return "".join(list(worker.errors)[-5:]).strip() or "it wrote nothing to its standard error"
 
 
 def start_worker(config: Path, options: GridOptions, gpus: str) -> subprocess.Popen:

@@ -62,9 +62,9 @@ class Memory:
 
     peaks: dict[tuple, float] = field(default_factory=dict)
 
-    def learn(self, record: Record) -> None:
+    def learn(self, record: Record | None) -> None:
         """Take in the peak of a finished cell; records from a CPU say nothing about a GPU."""
-        if record.peak_memory_mb and record.device.get("type") == "cuda":
+        if record and record.peak_memory_mb and record.device.get("type") == "cuda":
             kind = kind_of(record.key)
             self.peaks[kind] = max(self.peaks.get(kind, 0.0), record.peak_memory_mb)
 

@@ -27,8 +27,8 @@ from bench.running.executors.base import (
     Field,
     dump_options,
     left_to_do,
-    precision_here,
     register,
+    required,
 )
 from bench.running.outcomes import keep_failure, prepare_results
 from bench.running.runner import run
@@ -82,7 +82,7 @@ class Ray(Executor):
                 "--processes-per-cell is for --executor local and slurm: a Ray task is one process. "
                 "Leave it out, or choose another executor"
             )
-        ray = _ray()
+        ray = required("ray", "ray")
         prepare_results(plan.options.results)
         summary = Summary()
         left = left_to_do(plan, tell, summary, force=force)
@@ -93,7 +93,7 @@ class Ray(Executor):
 
         if left:
             with _connected(ray, self.options):
-                job = _Job(os.getcwd(), dump_options(plan, **precision_here(plan)), force)
+                job = _Job(os.getcwd(), dump_options(plan, elsewhere=True), force)
                 _run_tasks(ray, _task(ray, self.options), job, left, plan, finished)
         return summary
 
@@ -137,16 +137,6 @@ def _outcome(ray: ModuleType, reference: Any, cell: Cell, plan: Plan) -> Finishe
         )
     # It was not cached when it was handed over: then the worker died after its last write.
     return message.model_copy(update={"status": "done"}) if message.status == "cached" else message
-
-
-def _ray() -> ModuleType:
-    try:
-        import ray
-    except ImportError:
-        raise Unavailable(
-            "--executor ray needs the package ray: pip install 'noisy-label-bench[ray]', or use --executor local"
-        ) from None
-    return ray
 
 
 @contextlib.contextmanager

@@ -31,8 +31,8 @@ from bench.running.executors.base import (
     Field,
     dump_options,
     left_to_do,
-    precision_here,
     register,
+    required,
     worker_environment,
 )
 from bench.running.executors.launch import launcher
@@ -112,7 +112,7 @@ class Slurm(Executor):
         """
         if force:
             raise UsageError("--force is for --executor local and ray: with slurm, name another folder with --results")
-        submitit = _submitit()
+        submitit = required("submitit", "slurm")
         prepare_results(plan.options.results)
         summary = Summary()
         left = {cell.key.hash: cell for cell in left_to_do(plan, tell, summary)}
@@ -141,33 +141,25 @@ class Slurm(Executor):
         return summary
 
 
-def _submitit() -> ModuleType:
-    try:
-        import submitit
-    except ImportError:
-        raise Unavailable(
-            "--executor slurm needs the package submitit: pip install 'noisy-label-bench[slurm]', "
-            "or use --executor local"
-        ) from None
-    return submitit
-
-
 def _submit(submitit: ModuleType, plan: Plan, engine: Slurm.Options, count: int) -> tuple[list, Path]:
     """The jobs of one array and the folder with their logs; the folder also says which jobs they are."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S%f")
     folder = (ResultsFolder(plan.options.results).slurm / stamp).absolute()
     try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=engine.cluster, **_requeues(engine))
+        requeues = {f"{engine.cluster}_max_num_timeout": engine.requeues}
+        executor = submitit.AutoExecutor(folder=folder, cluster=engine.cluster, **requeues)
     except RuntimeError as error:
         raise Unavailable(
             f"Slurm is not here ({error}): run this where `sbatch` works, or use --executor local"
         ) from None
-    grid = dump_options(plan, **precision_here(plan), processes_per_cell=plan.options.processes_per_cell)
+    grid = dump_options(plan, elsewhere=True, processes_per_cell=plan.options.processes_per_cell)
     write_atomically(folder / "grid.yaml", grid.encode())
     executor.update_parameters(**_parameters(engine))
-    workers = [_worker(folder, number) for number in range(count)]
+    command = [*launcher(1), "run", "--config", str(folder / "grid.yaml"), "--log-json"]
+    workers = [Worker(command, os.getcwd(), str(folder / f"events-{number}.jsonl")) for number in range(count)]
     try:
-        jobs = _array(executor, workers)
+        with executor.batch():
+            jobs = [executor.submit(worker) for worker in workers]
     except (subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as error:
         raise BenchError(f"Slurm refused the jobs: {' '.join(str(error).split())[:500]}") from None
     facts = [
@@ -177,16 +169,6 @@ def _submit(submitit: ModuleType, plan: Plan, engine: Slurm.Options, count: int)
     text = json.dumps({"cluster": engine.cluster, "submitted": stamp, "jobs": facts}, indent=1)
     write_atomically(folder / JOBS_FILE, text.encode())
     return jobs, folder
-
-
-def _array(executor, workers: list[Worker]) -> list:
-    with executor.batch():
-        return [executor.submit(worker) for worker in workers]
-
-
-def _requeues(engine: Slurm.Options) -> dict:
-    name = "slurm_max_num_timeout" if engine.cluster == "slurm" else "local_max_num_timeout"
-    return {name: engine.requeues}
 
 
 def _parameters(engine: Slurm.Options) -> dict:
@@ -204,17 +186,15 @@ def _parameters(engine: Slurm.Options) -> dict:
     return values
 
 
-def _worker(folder: Path, number: int) -> Worker:
-    command = [*launcher(1), "run", "--config", str(folder / "grid.yaml"), "--log-json"]
-    return Worker(command, os.getcwd(), str(folder / f"events-{number}.jsonl"))
-
-
 def _finished(jobs: list, folder: Path, engine: Slurm.Options) -> Iterator[Finished]:
     """How cells ended, as the jobs report it, until every job has ended."""
     read = {path: 0 for path in (folder / f"events-{number}.jsonl" for number in range(len(jobs)))}
     last_seen = time.monotonic()
     while True:
-        ended = _all_ended(jobs, engine)
+        if engine.cluster == "local":
+            ended = all(job.done() for job in jobs)
+        else:
+            ended = not in_queue([job.job_id for job in jobs])
         for path in read:
             messages, read[path] = _new_messages(path, read[path])
             yield from (message for message in messages if isinstance(message, Finished))
@@ -223,12 +203,6 @@ def _finished(jobs: list, folder: Path, engine: Slurm.Options) -> Iterator[Finis
         elif engine.cluster == "local" or time.monotonic() - last_seen > GRACE_SECONDS:
             return
         time.sleep(POLL_SECONDS if engine.cluster == "slurm" else 0.2)
-
-
-def _all_ended(jobs: list, engine: Slurm.Options) -> bool:
-    if engine.cluster == "local":
-        return all(job.done() for job in jobs)
-    return not in_queue([job.job_id for job in jobs])
 
 
 def _new_messages(path: Path, start: int) -> tuple[list[Message], int]:

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from bench.grid.cells import Plan
-from bench.running.events import Event, Held, Message, Ready, Unknown
+from bench.running.events import Event, Message, Reply
 from bench.running.runner import Session, run_one
 from bench.training import distributed
 
@@ -37,16 +37,16 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
     session = Session(plan.options, out.listen, {})
     cells = {cell.key.hash: cell for cell in plan.cells}
     gc.freeze()  # see runner.run
-    out.send(Ready())
+    out.send(Reply(event="ready"))
     while (order := distributed.decided_by_first_process(distributed.is_first_process() and queue.get())) is not None:
         cell = cells.get(order["hash"])
         if cell is None:
-            out.send(Unknown(hash=order["hash"]))
+            out.send(Reply(event="unknown", hash=order["hash"]))
             continue
         session.force = order["force"]
         session.before = {order["hash"]: tuple(order["before"])} if order["before"] else {}
         if run_one(cell, session) is None:
-            out.send(Held(hash=order["hash"]))
+            out.send(Reply(event="held", hash=order["hash"]))
     distributed.wait_for_all()
 
 

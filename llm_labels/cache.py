@@ -6,7 +6,6 @@ hashes everything that shapes an answer: labeller and revision, prompt, examples
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,8 +16,6 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from bench.core.errors import UsageError
-
-__all__ = ["Answer", "AnswerCache", "answer_key", "shortened"]
 
 MAX_RAW = 20_000
 """Characters of an answer that are kept: a runaway answer can have 1 MB."""
@@ -50,12 +47,6 @@ def shortened(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     return f"{text[: most * 3 // 4]} […] {text[-(most // 4) :]}"
-
-
-def answer_key(**parts: Any) -> str:
-    """SHA-256 (hex) over the canonical JSON of everything that shapes an answer."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class AnswerCache:

@@ -44,8 +44,6 @@ from llm_labels.prompts import Label
 from llm_labels.spellings import DENIAL, Names, names_of, tidied
 from llm_labels.thoughts import without_thoughts
 
-__all__ = ["DECODERS", "REFUSED", "UNFINISHED", "Decoder", "Reading", "decode", "read"]
-
 Decoder = Literal["strict", "official"]
 DECODERS = ("strict", "official")
 REFUSED = ("[the server refused", "[the model refused")

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["inside_tags", "json_statements"]
-
 _BESIDE = re.compile(r"reason|explanation|rationale|confidence|probability|text|thought|analysis|justification|note|id")
 _SCALES = re.compile(r"score|rating")
 _PAIR = re.compile(r"""["']([^"'\n]{1,40})["']\s*:\s*(?:"([^"\n]*)"|'([^'\n]*)'|(-?\w[\w.-]*))""")

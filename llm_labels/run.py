@@ -19,9 +19,11 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.core.files import slug, write_atomically
+from bench.core.hashes import hash_json
 from bench.core.seeds import named_generator
 from bench.core.texts import PROMPTINGS, SPLITS
-from llm_labels.cache import Answer, AnswerCache, answer_key
+from bench.store.records import array_bytes
+from llm_labels.cache import Answer, AnswerCache
 from llm_labels.decode import UNFINISHED
 from llm_labels.labellers import Labeller, Question
 from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set
@@ -31,7 +33,6 @@ from llm_labels.sanitise import printable
 if TYPE_CHECKING:
     from bench.data.task import TaskData
 
-__all__ = ["Labelling", "Progress", "label_task", "rows_to_label"]
 
 SYNC_EVERY = 30.0
 """Seconds between forced writes of the answer cache to the disk."""
@@ -120,7 +121,7 @@ def label_task(
         own = [task.texts(split).texts[row] for row in chosen]
         questions[split] = _questions(prompt, own, examples, settings, chosen if split == "train" else None)
 
-    name = f"{slug(labeller.name)}-{prompting}-{slug(task.info.name)}-{answer_key(**settings)[:12]}.jsonl"
+    name = f"{slug(labeller.name)}-{prompting}-{slug(task.info.name)}-{hash_json(settings)[:12]}.jsonl"
     with AnswerCache(Path(cache_dir) / name) as cache:
         before = _ask_all(labeller, prompt, questions, cache, budget, progress)
         answers = {split: [cache.get(q.key) for q in qs] for split, qs in questions.items()}
@@ -138,7 +139,9 @@ def label_task(
     folder = Path(out) / slug(labeller.name) / prompting / slug(task.info.name)
     write_label_set(folder, card, labels)
     if probabilities:
-        _write_probabilities(folder / "probabilities.npz", probabilities)
+        # float16[K, C] per split, rows in the order of the CSV files
+        halves = {split: values.astype(np.float16) for split, values in probabilities.items()}
+        write_atomically(folder / "probabilities.npz", array_bytes(halves))
     complete = all(len(labels[split].rows) == len(rows[split]) for split in rows)
     return Labelling(folder, card, labels, probabilities, complete, before, notes)
 
@@ -168,7 +171,7 @@ def _questions(
         own = int(rows[at]) if rows is not None else -1
         seen = tuple(e for e in examples if e.row != own) if own in among else tuple(examples)
         left_out = own if own in among else None
-        key = answer_key(text=tidy(text, prompt.max_characters), left_out=left_out, **settings)
+        key = hash_json({"text": tidy(text, prompt.max_characters), "left_out": left_out, **settings})
         questions.append(Question(key, text, seen))
     return questions
 
@@ -266,13 +269,3 @@ def _cost(labeller: Labeller, answers: Iterable[Answer]) -> dict[str, float]:
     }
     usd = labeller.price(cost["tokens_in"], cost["tokens_out"])
     return cost if usd is None else {**cost, "usd": round(usd, 6)}
-
-
-def _write_probabilities(path: Path, probabilities: Mapping[str, np.ndarray]) -> None:
-    """float16[K, C] per split, rows in the order of the CSV files."""
-    import io
-
-    buffer = io.BytesIO()
-    arrays = {split: values.astype(np.float16) for split, values in probabilities.items()}
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy takes every name for allow_pickle
-    write_atomically(path, buffer.getvalue())

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from llm_labels.prompts import Label
 
-__all__ = ["DENIAL", "Mention", "Names", "names_of", "tidied"]
-
 DENIAL = re.compile(
     r"\b(?:not|never|neither|nor|none|no|cannot|unable|without|hardly|barely|scarcely|unlikely|incorrect|wrong|false"
     r"|rather than|instead of|far from|anything but|opposite|except)\b|n't\b"

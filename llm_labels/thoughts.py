@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import re
 
-__all__ = ["without_thoughts"]
-
 _NAME = r"(?:[\w-]{0,20}[_-])?(?:think|thought|reason|reflect|analysis|monologue|scratchpad|cot\b)[\w-]{0,20}"
 _OPENS = re.compile(
     rf"<\|begin_of_(thought)\|>|<\|?\s{{0,3}}(?:\w{{1,20}}:)?({_NAME})(?:\s[^<>]{{0,80}})?\s{{0,3}}\|?>|\[({_NAME})\]|◁({_NAME})▷"

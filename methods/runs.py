@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.core.hashes import hash_arrays
 from bench.core.texts import SPLITS
 from bench.training.inputs import Inputs
 from bench.training.networks import Output
-from bench.training.stages import Arrays, hash_arrays
+from bench.training.stages import Arrays
 from bench.training.trainer import softmax
 from methods import losses
 from methods.base import Batch, Loss, NoisyTask, Predictions, Tools

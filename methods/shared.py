@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from bench.core.errors import Skip
+from bench.core.hashes import hash_arrays
 from bench.core.texts import SPLITS, Texts
 from bench.training.encoders import Encoder
 from bench.training.inputs import Inputs
-from bench.training.stages import Arrays, StageStore, hash_arrays
+from bench.training.stages import Arrays, StageStore
 from bench.training.trainer import Batch
 from methods import confident, losses
 from methods import noise_rate as estimators

@@ -7,8 +7,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["NOT_YAML", "load_values", "load_words"]
-
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
 """What loading raises for text that is not YAML, or holds an impossible number."""
 _PLAIN = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")

@@ -45,7 +45,8 @@ def tasks_of(names: list[str], options: GridOptions, notes: list[str]) -> list[G
     tasks = []
     for text, data in loaded:
         shown = apart.get((data.name, origins[text] or ""), data.name)
-        notes += _repeats_note(shown, data)
+        repeated = repeats_sentence(shown, data.repeats, {split: len(data.texts(split)) for split in SPLITS})
+        notes += [repeated] if repeated else []
         found = sources_for(
             data,
             llms=options.llms,
@@ -57,8 +58,12 @@ def tasks_of(names: list[str], options: GridOptions, notes: list[str]) -> list[G
         notes += names_twice(data, options.noise or [])
         sources = [_narrowed(selection, data) for selection in found]
         notes += _no_answer_notes(sources)
-        for source, covered_data, skip in sources:
-            notes += [] if skip else _valid_notes(shown, source, covered_data)
+        notes += [
+            f"{shown}, {source.id}: no valid text has an answer; methods get random classes there, and no step can be "
+            "chosen on them"
+            for source, part, skip in sources
+            if not skip and no_answer_share(source, part, "valid") == 1
+        ]
         tasks.append(GridTask(text, data, shown, origins[text], sources))
     return tasks
 
@@ -137,18 +142,3 @@ def _origin(task: TaskData, results: Path) -> str | None:
         return Path(os.path.relpath(task.origin, results)).as_posix()
     except ValueError:  # on another drive
         return Path(task.origin).absolute().as_posix()
-
-
-def _repeats_note(shown_task: str, task: TaskData) -> list[str]:
-    sentence = repeats_sentence(shown_task, task.repeats, {split: len(task.texts(split)) for split in SPLITS})
-    return [sentence] if sentence else []
-
-
-def _valid_notes(shown_task: str, source: NoiseSource, task: TaskData) -> list[str]:
-    """A sentence where no text of valid has an answer."""
-    if no_answer_share(source, task, "valid") < 1:
-        return []
-    return [
-        f"{shown_task}, {source.id}: no valid text has an answer; methods get random classes there, and no step can be "
-        "chosen on them"
-    ]

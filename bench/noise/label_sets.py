@@ -18,8 +18,6 @@ from bench.data.tasks import Published, Repository, known
 from llm_labels import labelsets
 from llm_labels.labelsets import OtherTexts, SplitLabels, read_authors_files, read_card, read_label_set
 
-__all__ = ["LabelSetRef", "find_label_sets", "labellers", "labelling_cost", "read_labels"]
-
 PROMPTING_FOLDERS = {"zero": "zero", "zeroshot": "zero", "few": "few", "fewshot": "few"}
 
 PUBLISHED = {

@@ -61,9 +61,7 @@ class Event:
                 told["noise"] = noise._replace(rate=noise.rate and round(noise.rate, 6))
             if self.record.opened_files:
                 files = ", ".join(self.record.opened_files)
-                told["warning"] = (
-                    f"the method opened data files of the task by itself, so it does not compete: {files}"
-                )
+                told["warning"] = f"the method opened data files of the task by itself, so it does not compete: {files}"
         return Finished(status=self.status, hash=key, cell=self.cell.label, reason=self.reason or None, **told)
 
 

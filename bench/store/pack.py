@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.core.errors import UsageError, shown
+from bench.core.hashes import hash_arrays, hash_json
 from bench.store.coding import Spec, decode
 
 FORMAT, VERSION = "noisy-label-bench pack", 1
@@ -44,15 +45,10 @@ class Entry(NamedTuple):
     texts: dict[str, bytes]  # by ending, see TEXTS
     arrays: Arrays | None
 
-    def digest(self) -> bytes:
+    def digest(self) -> str:
         """SHA-256 over the exact bytes of everything."""
-        found = hashlib.sha256(repr([(end, len(text)) for end, text in sorted(self.texts.items())]).encode())
-        for _, text in sorted(self.texts.items()):
-            found.update(text)
-        for name, array in sorted((self.arrays or {}).items()):
-            found.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
-            found.update(np.ascontiguousarray(array).tobytes())
-        return found.digest()
+        texts = [(end, hashlib.sha256(text).hexdigest()) for end, text in sorted(self.texts.items())]
+        return hash_json([texts, hash_arrays(**(self.arrays or {}))])
 
 
 def is_safe(stem: str) -> bool:

@@ -71,7 +71,8 @@ def pack(results: Path, out: Path | None = None) -> Packed:
             raise UsageError(f"nothing to pack in '{results}': there are no whole records; name a folder of results")
         others = [each for each in packs if not (target.exists() and each.path.samefile(target))]
         if loose or others:
-            done.twice = sum(_differs(each, held, stem) for each in packs for stem in each.stems)
+            twice = [(held[stem], each, stem) for each in packs for stem in each.stems if held[stem] is not each]
+            done.twice = sum(first.entry(stem).digest() != each.entry(stem).digest() for first, each, stem in twice)
             _write(folder, target, sorted({*loose, *held}, key=order), loose, held)
         else:
             for stem in held:
@@ -194,13 +195,9 @@ def _entry(stem: str, loose: _Loose) -> Entry:
     return entry
 
 
-def _differs(one: Pack, held: dict[str, Pack], stem: str) -> bool:
-    return held[stem] is not one and held[stem].entry(stem).digest() != one.entry(stem).digest()
-
-
 def _write(folder: ResultsFolder, target: Path, stems: list[str], loose: dict[str, _Loose], held) -> None:
     """Write the pack of `stems`, compare it with what went in, and put it in its place."""
-    digests: dict[str, bytes] = {}
+    digests: dict[str, str] = {}
 
     def entries() -> Iterator[Entry]:
         for stem in stems:

@@ -6,7 +6,6 @@ classes, so that every metric can be recomputed without training. Nothing here i
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
@@ -20,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from bench.core.errors import UsageError, first_problem
 from bench.core.files import prepared, signature, slug, write_atomically
+from bench.core.hashes import hash_json
 from bench.store.folder import ResultsFolder, packed, record_bytes
 from bench.store.parts import (
     CurvePoint,
@@ -58,8 +58,7 @@ class CellKey(BaseModel, extra="forbid"):
     @property
     def hash(self) -> str:
         """64 hex digits over the canonical JSON of the key."""
-        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hash_json(self.model_dump())
 
     @property
     def encoder_selector(self) -> str:

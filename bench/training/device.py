@@ -25,7 +25,7 @@ def choose_precision(asked: str = "auto") -> Precision:
     """The precision of training: what was asked for where the device can do it, else the best it has."""
     import torch
 
-    cuda = torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1"
+    cuda = device_type() == "cuda"
     if asked == "auto":
         if cuda and torch.cuda.is_bf16_supported():
             return Precision("bf16", f"{torch.cuda.get_device_name()} supports bf16")

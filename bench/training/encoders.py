@@ -295,22 +295,18 @@ def load_encoder(selector: str, max_length: int = 128, pooling: Pooling = "auto"
 
 def trained_pooling(folder: str) -> Literal["cls", "mean"]:
     """`mean` where a sentence-transformers pooling configuration says so, else `cls`."""
-    path = Path(folder, "1_Pooling", "config.json") if Path(folder).is_dir() else _optional_file(folder)
-    if path is None or not path.is_file():
+    path: Path | str | None = Path(folder, "1_Pooling", "config.json")
+    if not Path(folder).is_dir():  # on the hub, or in its cache
+        from transformers.utils import cached_file
+
+        try:
+            path = cached_file(folder, "1_Pooling/config.json", **_local())
+        except OSError:  # what transformers raises for a file that is not there
+            return "cls"
+    if path is None or not Path(path).is_file():
         return "cls"
-    facts = json.loads(path.read_text())
+    facts = json.loads(Path(path).read_text())
     return "mean" if facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean" else "cls"
-
-
-def _optional_file(name: str, file: str = "1_Pooling/config.json") -> Path | None:
-    """A file of a model on the hub (or in its cache), None where the model has no such file."""
-    from transformers.utils import cached_file
-
-    try:
-        found = cached_file(name, file, local_files_only=not hub_reachable())
-    except OSError:  # what transformers raises for a file that is not there
-        return None
-    return None if found is None else Path(found)
 
 
 def quiet_loading() -> None:

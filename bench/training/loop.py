@@ -193,7 +193,8 @@ class Fit:
                 terms = _as_terms(self.loss(outputs, batch))
                 weights = terms.weights * say
                 part = len(rows[start * count : (start + size) * count]) / len(rows)  # over all processes
-                value = ((weights * terms.losses).sum(1) / _total_mass(weights)).sum() * part
+                mass = distributed.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)  # [K], over all processes
+                value = ((weights * terms.losses).sum(1) / mass).sum() * part
                 self.accelerator.backward(value)
                 total += float(value.detach())
                 with torch.no_grad():
@@ -248,11 +249,6 @@ def gather(rows: torch.Tensor) -> tuple[torch.Tensor, slice]:
 def to_device(tensors: dict[str, torch.Tensor], target: torch.device) -> dict[str, torch.Tensor]:
     """Tensors by name on a device."""
     return {name: tensor.to(target, non_blocking=True) for name, tensor in tensors.items()}
-
-
-def _total_mass(weights: torch.Tensor) -> torch.Tensor:
-    """Σ_i w_ki over the rows of all processes, [K], at least a tiny number."""
-    return distributed.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)
 
 
 def _as_terms(value: torch.Tensor | PerExample) -> PerExample:

@@ -8,7 +8,6 @@ recomputation. Reuse never changes a number: what `get` returns after computing 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from bench.core.files import signature, slug, write_atomically
+from bench.core.hashes import hash_json
 from bench.store.claims import Taker
 from bench.store.folder import stage_path
 from bench.store.parts import StageUse
@@ -41,17 +41,7 @@ MAPPED_BYTES = 1 << 26
 
 def stage_hash(name: str, key: Mapping[str, Any]) -> str:
     """64 hex digits over the stage's name and the canonical JSON of its key."""
-    text = json.dumps([name, key], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def hash_arrays(**arrays: np.ndarray) -> str:
-    """A fingerprint of arrays (names, dtypes, shapes, bytes) for use in a key."""
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:32]
+    return hash_json([name, key])
 
 
 def _checksum(arrays: Arrays) -> int:
@@ -225,8 +215,7 @@ class StageStore:
     def _remember(self, digest: str, entry: _Entry) -> None:
         self._memory[digest] = entry
         self._memory.move_to_end(digest)
-        while len(self._memory) > 1 and self._bytes() > MEMORY_BYTES:
-            self._memory.popitem(last=False)
-
-    def _bytes(self) -> int:
-        return sum(array.nbytes for entry in self._memory.values() for array in entry.arrays.values())
+        held = sum(array.nbytes for kept in self._memory.values() for array in kept.arrays.values())
+        while len(self._memory) > 1 and held > MEMORY_BYTES:
+            _, oldest = self._memory.popitem(last=False)
+            held -= sum(array.nbytes for array in oldest.arrays.values())

@@ -15,10 +15,6 @@ from bench.training.stages import StageStore
 from bench.training.trainer import Trainer
 
 
-def _silent(phase: str, done: int, total: int) -> None:
-    """Default callback: does nothing."""
-
-
 @dataclass
 class CellTools:
     """The implementation of `methods.base.Tools`. `axes` name the data (task, noise source), never the method."""
@@ -30,7 +26,7 @@ class CellTools:
     seed: int
     axes: tuple[str, ...] = ()
     oracle_noise_rate: float | None = None
-    progress: Callable[[str, int, int], None] = _silent
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
     track: Callable[[dict[str, float], int], None] | None = None  # gets the loss of every step
     trainer: Trainer = field(init=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -11,13 +12,6 @@ import numpy as np
 from bench.training.encoders import Encoder
 
 WIDTH = 64
-
-
-class _Sentences:
-    """Stands in for the sentence embedder: only its width is asked for."""
-
-    def get_embedding_dimension(self) -> int:
-        return WIDTH
 
 
 @dataclass
@@ -31,7 +25,7 @@ class ToyEncoder(Encoder):
     pooling: Literal["cls", "mean"] = "mean"
     max_length: int = 128
 
-    sentences = _Sentences()
+    sentences = SimpleNamespace(get_embedding_dimension=lambda: WIDTH)  # only its width is asked for
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """float32[n, 64]; the same text always gets the same vector."""

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from bench.running.executors.interrupt import drain_on_interrupt
+from bench.running.executors.dispatch import drain_on_interrupt
 
 
 def test_the_first_asks_and_the_second_stops():

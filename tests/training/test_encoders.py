@@ -14,13 +14,13 @@ from transformers import AutoModel, AutoTokenizer
 from bench.core.errors import Unavailable, UsageError
 from bench.training.encoders import (
     FROZEN_WIDTH,
-    TokenInputs,
     fingerprint_folder,
     load_encoder,
     locate,
     split_mode,
     trained_pooling,
 )
+from bench.training.inputs import TokenInputs
 
 LINES = ["good film", "it was a very sad day and the book was awful", "", "happy 123 !"]
 

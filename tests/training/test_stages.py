@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from bench.core.hashes import hash_arrays
 from bench.store.records import StageUse
 from bench.training import stages
-from bench.training.stages import StageStore, hash_arrays, stage_hash
+from bench.training.stages import StageStore, stage_hash
 
 KEY = {"texts": "abc", "encoder": "r1", "seed": 1}
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError
-
-__all__ = ["excel_rows", "parquet_rows"]
+from bench.data.readers.objects import refuse_twice
 
 
 def parquet_rows(path: Path, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
@@ -21,8 +20,7 @@ def parquet_rows(path: Path, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw))
         names = table.column_names
-        if twice := [name for at, name in enumerate(names) if name in names[:at]]:
-            raise UsageError(f"{path} has two columns named '{twice[0]}': rename one")
+        refuse_twice(path, names)
         rows = table.select([name for name in names if not re.fullmatch(r"__index_level_\d+__", name)]).to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UsageError(f"{path} is not a readable Parquet file: {' '.join(str(error).split())[:200]}") from None
@@ -44,7 +42,7 @@ def excel_rows(path: Path, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
         raise UsageError(
             f"{path} is not a readable Excel workbook: {type(error).__name__}: {str(error)[:200]}"
         ) from None
-    full = [sheet for sheet in values.worksheets if any(_filled(sheet))]
+    full = [sheet for sheet in values.worksheets if any(any(v is not None for v in row) for row in sheet.values)]
     if len(full) > 1:
         raise UsageError(
             f"{path} has {len(full)} sheets with data ({', '.join(s.title for s in full)}): keep one of them"
@@ -66,10 +64,6 @@ def excel_rows(path: Path, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
     return list(_rows_of(path, sheet))
 
 
-def _filled(sheet) -> Iterator[bool]:
-    return (value is not None for row in sheet.iter_rows(values_only=True) for value in row)
-
-
 def _rows_of(path: Path, sheet) -> Iterator[tuple[str, dict[str, Any]]]:
     rows = [(n, row) for n, row in enumerate(sheet.iter_rows(values_only=True), 1) if any(v is not None for v in row)]
     (first, head), *rest = rows
@@ -78,7 +72,6 @@ def _rows_of(path: Path, sheet) -> Iterator[tuple[str, dict[str, Any]]]:
     for at in used:
         if not names[at].strip():
             raise UsageError(f"{path}, row {first}: column {at + 1} has values and no name: name it in its first cell")
-        if names[at] in names[:at]:
-            raise UsageError(f"{path} has two columns named '{names[at]}': rename one")
+    refuse_twice(path, [names[at] for at in used])
     for number, row in rest:
         yield f"row {number - first}", {names[at]: row[at] for at in used}

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.core.errors import UsageError
-
-__all__ = ["parse_delimited"]
+from bench.data.readers.objects import refuse_twice
 
 LONGEST_FIELD = 2**31 - 1
 ENCLOSED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?=\t|\r|\n|\Z)')
@@ -47,9 +46,7 @@ def parse_delimited(path: Path, text: str, delimiter: str) -> tuple[dict[str, li
     """
     lines = list(io.StringIO(text, newline=""))
     found = (_comma_rows if delimiter == "," else _tab_rows)(path, lines)
-    twice = [name for at, name in enumerate(found.header) if name in found.header[:at]]
-    if twice:
-        raise UsageError(f"{path} has two columns named '{twice[0]}': rename one")
+    refuse_twice(path, found.header)
     if delimiter == ",":
         _refuse_swallowed_rows(path, lines, found)
     return dict(zip(found.header, _columns(found), strict=True)), _notes(path, found)

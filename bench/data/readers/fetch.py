@@ -22,8 +22,6 @@ from bench.data.readers.tables import read_table
 from bench.data.readers.tabular import Columns, from_tables
 from bench.data.tasks import Hub, PackageFiles, Repository, Shipped, Source, TaskInfo
 
-__all__ = ["download", "read_source"]
-
 TIMEOUT_SECONDS = 30
 
 

@@ -18,11 +18,10 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.texts import SPLITS
 from bench.data.readers.columns import GOLD_COLUMNS, SPLIT_NAMES, TEXT_COLUMNS
+from bench.data.readers.objects import as_string
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid, read_label_names
-from bench.data.readers.tables import FORMATS, Table, as_string, decode, ending, load_json, read_table
+from bench.data.readers.tables import FORMATS, Table, decode, ending, load_json, read_table
 from bench.data.readers.tabular import Columns, from_tables
-
-__all__ = ["mark_entities", "read_folder", "read_wrench", "refuse_nested"]
 
 
 def read_folder(folder: Path, label_names: tuple[str, ...] | None, columns: Columns) -> RawTask:
@@ -42,7 +41,8 @@ def read_folder(folder: Path, label_names: tuple[str, ...] | None, columns: Colu
                 f"{folder} has no {needed} file: expected {needed}.json (WRENCH), .csv, .jsonl, .tsv, .parquet or .xlsx"
             )
     notes = (f"{folder}: not read, as their names are not those of splits: {', '.join(others)}",) if others else ()
-    if all(ending(path) in (".json", ".json.gz") and _is_wrench(path) for path in files.values()):
+    # an object is WRENCH's, a list one of rows; anything else fails when parsed
+    if all(ending(path) in (".json", ".json.gz") and decode(path).lstrip()[:1] != "[" for path in files.values()):
         if label_names is None:
             raise UsageError(f"{folder} has no label.json: a WRENCH folder needs one, like {{'0': 'no', '1': 'yes'}}")
         raw = read_wrench(files, label_names, str(folder))
@@ -118,11 +118,6 @@ def _split_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
     return {split: found[split][0] for split in SPLITS if split in found}, others
 
 
-def _is_wrench(path: Path) -> bool:
-    """Whether a JSON file is one object (WRENCH) rather than a list of rows; anything else fails when parsed."""
-    return not decode(path).lstrip().startswith("[")
-
-
 def _wrench_split(path: Path, label_names: tuple[str, ...]) -> RawSplit:
     content = load_json(path)
     if not isinstance(content, dict) or not content:
@@ -142,27 +137,23 @@ def _wrench_split(path: Path, label_names: tuple[str, ...]) -> RawSplit:
     )
 
 
-def _gold(path: Path, rows: list[dict], label_names: tuple[str, ...]) -> np.ndarray | None:
-    if all(type(row.get("label")) is int for row in rows):
-        return _gold_ids(path, [row["label"] for row in rows], label_names)
-    values = [as_string(row.get("label"), path, f"row {number}") for number, row in enumerate(rows, 1)]
-    gold = encode(values, label_names, str(path))
-    return None if (gold < 0).all() else _complete(gold, path)
-
-
-def _gold_ids(path: Path, ids: list[int], label_names: tuple[str, ...]) -> np.ndarray | None:
-    """In this layout a whole number is a class id, even where class names are numbers; -1 = not known."""
-    for row, value in enumerate(ids, 1):
-        if not -1 <= value < len(label_names):
-            raise UsageError(
-                f"{path}, row {row}: label '{value}' is outside the label set: class ids are 0..{len(label_names) - 1} "
-                "(-1 = not known); write the names of classes as text"
-            )
-    gold = np.array(ids, dtype=np.int64)
-    return None if (gold < 0).all() else _complete(gold, path)
-
-
-def _complete(gold: np.ndarray, path: Path) -> np.ndarray:
+def _gold(path: Path, rows: list[dict[str, Any]], label_names: tuple[str, ...]) -> np.ndarray | None:
+    """Class ids; None where all are unknown. Here a whole number is an id, even where class names are numbers."""
+    values: list[Any] = [row.get("label") for row in rows]
+    if all(type(value) is int for value in values):
+        for row, value in enumerate(values, 1):
+            if not -1 <= value < len(label_names):
+                most = len(label_names) - 1
+                raise UsageError(
+                    f"{path}, row {row}: label '{value}' is outside the label set: class ids are 0..{most} "
+                    "(-1 = not known); write the names of classes as text"
+                )
+        gold = np.array(values, dtype=np.int64)
+    else:
+        texts = [as_string(value, path, f"row {number}") for number, value in enumerate(values, 1)]
+        gold = encode(texts, label_names, str(path))
+    if (gold < 0).all():
+        return None
     if (gold < 0).any():
         raise UsageError(f"{path}, row {int(np.flatnonzero(gold < 0)[0]) + 1}: no label while others have one")
     return gold

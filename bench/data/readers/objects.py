@@ -6,13 +6,17 @@ import datetime
 import decimal
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError
 
-__all__ = ["as_columns", "as_string"]
+
+def refuse_twice(path: Path, names: Sequence[str]) -> None:
+    """Raise UsageError for a name that two columns have."""
+    if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+        raise UsageError(f"{path} has two columns named '{twice[0]}': rename one")
 
 
 def as_columns(path: Path, rows: Iterable[tuple[str, Any]]) -> tuple[dict[str, list[str]], dict[str, str]]:

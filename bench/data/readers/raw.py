@@ -14,17 +14,6 @@ from bench.core.texts import SPLITS
 from bench.data.readers.label_values import LabelSet, complaint, read
 from bench.data.readers.tables import load_json
 
-__all__ = [
-    "MAX_TEXT_BYTES",
-    "RawSplit",
-    "RawTask",
-    "check",
-    "check_rows",
-    "encode",
-    "hold_out_valid",
-    "read_label_names",
-]
-
 MAX_TEXT_BYTES = 10 * 2**20
 """A longer text is a broken file (an unclosed quote) rather than a text; the tokenizer cuts shorter ones."""
 

@@ -8,8 +8,6 @@ import numpy as np
 
 from bench.core.errors import UsageError
 
-__all__ = ["repeats", "split_together"]
-
 PAIRS = (("test", "train"), ("valid", "train"), ("test", "valid"))
 
 

@@ -13,9 +13,7 @@ from typing import Any
 from bench.core.errors import UsageError
 from bench.data.readers.binary import excel_rows, parquet_rows
 from bench.data.readers.delimited import parse_delimited
-from bench.data.readers.objects import as_columns, as_string
-
-__all__ = ["FORMATS", "Table", "as_string", "decode", "ending", "load_json", "read_table"]
+from bench.data.readers.objects import as_columns
 
 TEXT_FORMATS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
 FORMATS = (*TEXT_FORMATS, *(f"{kind}.gz" for kind in TEXT_FORMATS), ".parquet", ".xlsx")

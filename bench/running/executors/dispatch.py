@@ -1,14 +1,18 @@
-"""From a plan to the executor that its options name."""
+"""From a plan to the executor that its options name.
+
+Ctrl-C once: finish what is running, start nothing more. Ctrl-C twice, or SIGTERM: stop now.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 
 from bench.grid.cells import Plan
 from bench.running.events import Summary, Tell
 from bench.running.executors.base import executor_of
-from bench.running.executors.interrupt import drain_on_interrupt
 from bench.running.tracking import check_trackers
 
 
@@ -23,3 +27,30 @@ def execute(plan: Plan, tell: Tell, *, force: bool = False, draining: Callable[[
     catch = drain_on_interrupt(draining) if executor.drains else contextlib.nullcontext(lambda: False)
     with catch as stop:
         return executor.run(plan, tell, force=force, stop=stop)
+
+
+@contextlib.contextmanager
+def drain_on_interrupt(say: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """Yields whether a stop was asked for. `say` is called at the first Ctrl-C; the second raises KeyboardInterrupt."""
+    asked = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        say()
+
+    def terminate(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: asked
+        return
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, interrupt)}
+    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

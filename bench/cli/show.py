@@ -18,16 +18,8 @@ from bench.report.places import task_names
 from bench.store.folder import CELL_DIGITS, ResultsFolder, packed
 from bench.store.metrics import METRICS
 from bench.store.noise_words import noise_words
-from bench.store.records import (
-    Damaged,
-    NoiseFacts,
-    Record,
-    ScoreSet,
-    TrainedNoise,
-    has_record,
-    read_record,
-    read_records,
-)  # fmt: skip
+from bench.store.parts import NoiseFacts, ScoreSet, TrainedNoise
+from bench.store.records import Damaged, Record, has_record, read_record, read_records
 
 
 @app.command("show")

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from bench.core.errors import Skip, Unavailable, UsageError
 from bench.core.selectors import unquoted
-from bench.core.texts import PROMPTINGS
+from bench.core.texts import PROMPTINGS, SPLITS
 from bench.data.load import load_task
-from bench.data.task import SPLITS, TaskData
+from bench.data.task import TaskData
 from bench.data.tasks import known
 from bench.grid.options import GridOptions
 from bench.noise.draw import covered, no_answer_share
 from bench.noise.label_sets import find_label_sets
 from bench.noise.llm_names import tasks_labelled
-from bench.noise.select import NoiseSource, names_twice, sources_for
+from bench.noise.select import NoiseSource, Selection, names_twice, sources_for
 from bench.store.noise_words import repeats_sentence, told_apart
 
 
@@ -116,7 +116,7 @@ def _load(name: str, options: GridOptions) -> TaskData:
     )
 
 
-def _narrowed(selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | None]:
+def _narrowed(selection: Selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | None]:
     """A source with the task narrowed to the texts that it covers, or with why it cannot be used."""
     if isinstance(selection, tuple):
         return selection[0], task, selection[1]

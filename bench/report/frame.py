@@ -148,7 +148,7 @@ class Results:
 
 
 def _curve_fields() -> list[str]:
-    from bench.store.records import CurvePoint
+    from bench.store.parts import CurvePoint
 
     return list(CurvePoint.model_fields)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.task import SPLITS, TaskData
+from bench.core.texts import SPLITS
+from bench.data.task import TaskData
 from bench.grid.cells import Cell
 from bench.noise.draw import draw
 from bench.noise.facts import NoisyLabels, noise_facts

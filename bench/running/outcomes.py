@@ -17,11 +17,11 @@ from bench.running.contract import human_count, sees_gold
 from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
 from bench.store.folder import ResultsFolder
+from bench.store.parts import ErrorFacts
 from bench.store.prune import refuse_links, remove_leftovers
 from bench.store.records import (
     SCHEMA,
     Damaged,
-    ErrorFacts,
     Record,
     Status,
     has_arrays,

@@ -111,7 +111,9 @@ def _encode_rows(values: np.ndarray, like: np.ndarray | None) -> tuple[np.ndarra
     return largest.argmax(1).astype(np.uint8), misses, np.ascontiguousarray(rest.T).ravel()
 
 
-def _decode_rows(largest, misses, others, shape: tuple[int, ...], like: np.ndarray | None) -> np.ndarray:
+def _decode_rows(
+    largest: np.ndarray, misses: np.ndarray, others: np.ndarray, shape: tuple[int, ...], like: np.ndarray | None
+) -> np.ndarray:
     kept = np.ones(shape, bool)
     kept[np.arange(shape[0]), largest] = False
     rest = np.ascontiguousarray(others.reshape(shape[1] - 1, shape[0]).T)

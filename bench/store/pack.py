@@ -16,7 +16,7 @@ import re
 import zipfile
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -211,7 +211,7 @@ class Pack:
             raise ValueError(f"the checksum of {name} is wrong")
         return data
 
-    def _read(self, name: str, decode) -> Any:
+    def _read(self, name: str, decode: Callable[[bytes], Any]) -> Any:
         """A member, decoded; what was read last is kept."""
         if name in self._cache:
             self._cache.move_to_end(name)

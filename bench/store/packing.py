@@ -73,7 +73,7 @@ def pack(results: Path, out: Path | None = None) -> Packed:
         if loose or others:
             twice = [(held[stem], each, stem) for each in packs for stem in each.stems if held[stem] is not each]
             done.twice = sum(first.entry(stem).digest() != each.entry(stem).digest() for first, each, stem in twice)
-            _write(folder, target, sorted({*loose, *held}, key=order), loose, held)
+            _write(target, sorted({*loose, *held}, key=order), loose, held)
         else:
             for stem in held:
                 held[stem].entry(stem)  # damage is told even where there is nothing to do
@@ -195,7 +195,9 @@ def _entry(stem: str, loose: _Loose) -> Entry:
     return entry
 
 
-def _write(folder: ResultsFolder, target: Path, stems: list[str], loose: dict[str, _Loose], held) -> None:
+def _write(
+    folder: ResultsFolder, target: Path, stems: list[str], loose: dict[str, _Loose], held: dict[str, Pack]
+) -> None:
     """Write the pack of `stems`, compare it with what went in, and put it in its place."""
     digests: dict[str, str] = {}
 

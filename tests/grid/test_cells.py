@@ -240,7 +240,7 @@ def test_without_tasks_they_are_those_that_the_llms_have_labels_for(data_dir):
 
 def test_a_task_chosen_by_its_labels_and_out_of_reach_is_left_out_with_a_note(monkeypatch):
     from bench.core.errors import Unavailable
-    from bench.grid import cells as grid
+    from bench.grid import tasks as grid
 
     notes, loaded = [], {"here": object()}
 

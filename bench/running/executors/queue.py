@@ -35,7 +35,9 @@ class Queue:
         """Put a cell at the end of its group."""
         self.groups.setdefault(group_of(cell), []).append(cell)
 
-    def next(self, own: tuple | None, busy: set[tuple], fits: Callable[[Cell], bool] = lambda cell: True):
+    def next(
+        self, own: tuple | None, busy: set[tuple], fits: Callable[[Cell], bool] = lambda cell: True
+    ) -> Cell | None:
         """The next cell for a worker whose last group was `own`, or None when nothing fits; it leaves the queue."""
         free = [group for group in self.groups if group != own and group not in busy]
         rest = [group for group in self.groups if group != own and group in busy]

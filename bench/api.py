@@ -68,11 +68,33 @@ class OpenCell:
         return self.labels.train != self.data.gold.train
 
     def embeddings(self) -> dict[str, np.ndarray]:
-        """Sentence embeddings of train, valid and test, float32[N, D], unit length."""
+        """Sentence embeddings of the texts.
+
+        Returns
+        -------
+        {split: float32[N, D]}
+            Of train, valid and test, each of unit length.
+
+        Raises
+        ------
+        Unavailable
+            Where the sentence encoder is not here.
+        """
         return shared.embeddings(self.task, self.tools)
 
     def predictions(self) -> Iterator[Predictions]:
-        """Train the method: what it predicts after each step, unscored and not stored."""
+        """Train the method: what it predicts after each step, unscored and not stored.
+
+        Yields
+        ------
+        Predictions
+            Class probabilities of valid and test, float32[N, C].
+
+        Raises
+        ------
+        Skip
+            Where the method cannot run on this task.
+        """
         yield from self.method.run(self.task, self.tools)
 
 

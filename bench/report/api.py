@@ -157,7 +157,22 @@ class Loaded:
         return texts.frame_of_texts(sources, block, task, noise, split, rule)
 
     def block(self, setup: str | None = None) -> Block:
-        """The cells of one set-up; without a name the one with most cells. Raises UsageError for an unknown one."""
+        """The cells of one set-up, as tables and figures compare them.
+
+        Parameters
+        ----------
+        setup
+            Its name, one of `setups`; without it the one with most cells.
+
+        Returns
+        -------
+        Block
+
+        Raises
+        ------
+        UsageError
+            For an unknown name.
+        """
         if setup is None:
             return self._blocks[0]
         return self._blocks[self.setups.index(pick("set-up", setup, self.setups))]

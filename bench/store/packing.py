@@ -195,9 +195,7 @@ def _entry(stem: str, loose: _Loose) -> Entry:
     return entry
 
 
-def _write(
-    folder: ResultsFolder, target: Path, stems: list[str], loose: dict[str, _Loose], held: dict[str, Pack]
-) -> None:
+def _write(target: Path, stems: list[str], loose: dict[str, _Loose], held: dict[str, Pack]) -> None:
     """Write the pack of `stems`, compare it with what went in, and put it in its place."""
     digests: dict[str, str] = {}
 

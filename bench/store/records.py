@@ -254,16 +254,35 @@ def read_records(results: Path) -> Iterator[Record | Damaged]:
 
 
 def read_arrays(record_path: Path, *names: str) -> dict[str, np.ndarray]:
-    """The arrays beside a record: those of `names` that are there, or all.
+    """The arrays beside a record.
 
-    `test_last`, `test_noisy_valid`, `test_oracle_best` float16[N, C]; `gold` int64[N] where gold is known;
-    `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step; noisy labels (-1 = no answer)
-    `train_labels` int16[N_train], `valid_labels` int16[N_valid], and `test_labels` int16[N_test] where the labeller
-    gave some; `train_gold` int16[N_train] where known; `valid_last` float16[N_valid, C]. Where the method has them,
-    float16[N_train, C] (NaN in rows without an opinion): `train_last` and `train_mean`, running predictions of the last
-    step and their mean over all steps, and `train_posterior`, see `methods.base.Predictions`; `train_aum`
-    float16[N_train], the area under the margin. `bench.store.opinions` reads those of very many values. Raises OSError
-    where there are none, ValueError or BadZipFile for a damaged file, UsageError for a damaged pack.
+    Parameters
+    ----------
+    record_path
+        Where the record lies, loose or packed; see `CellKey.path`.
+    *names
+        The arrays that are wanted; none means all.
+
+    Returns
+    -------
+    {name: array}
+        Those that are there: `test_last`, `test_noisy_valid`, `test_oracle_best` float16[N, C]; `gold` int64[N] where
+        known; `bins_count`, `bins_accuracy`, `bins_confidence` float32[15] of the last step; noisy labels (-1 = no
+        answer) `train_labels` int16[N_train], `valid_labels` int16[N_valid], and `test_labels` int16[N_test] where the
+        labeller gave some; `train_gold` int16[N_train] where known; `valid_last` float16[N_valid, C]. Where the method
+        has them, float16[N_train, C] (NaN in rows without an opinion): `train_last` and `train_mean`, running
+        predictions of the last step and their mean over all steps, and `train_posterior`, see
+        `methods.base.Predictions`; `train_aum` float16[N_train], the area under the margin. `bench.store.opinions`
+        reads those of very many values.
+
+    Raises
+    ------
+    OSError
+        Where there are none.
+    ValueError, BadZipFile
+        For a damaged file.
+    UsageError
+        For a damaged pack.
     """
     found = packed(record_path)
     if found and (arrays := found[0].arrays(found[1], *names)) is not None:

@@ -200,13 +200,6 @@ def together(work: Callable[[], T], seconds: float | None = None) -> T:
         return work()
     token = _until.set((time.monotonic() + seconds, seconds) if seconds else (math.inf, math.inf))
     try:
-        return _together(work)
-    finally:
-        _until.reset(token)
-
-
-def _together(work: Callable[[], T]) -> T:
-    try:
         result = work()
     except PeerFailed:
         raise
@@ -215,5 +208,8 @@ def _together(work: Callable[[], T]) -> T:
         with contextlib.suppress(PeerFailed):  # that is this process itself
             _vote(_FAILED, failure, "".join(traceback.format_exception(error)))
         raise
-    _vote(_FINE)
-    return result
+    else:
+        _vote(_FINE)
+        return result
+    finally:
+        _until.reset(token)

@@ -130,7 +130,22 @@ class Trainer:
     def predict(
         self, networks: Sequence[Classifier], inputs: Inputs, *, features: bool = False
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Evaluation-mode logits float32[M, N, C] and, where asked, features float32[M, N, D]."""
+        """What networks say of texts, without training.
+
+        Parameters
+        ----------
+        networks
+            M classifiers.
+        inputs
+            Of N texts; see `Encoder.inputs`.
+        features
+            Whether the encoder's output is wanted too.
+
+        Returns
+        -------
+        logits : float32[M, N, C]
+        features : float32[M, N, D], or None where not asked for
+        """
         accelerator = self.accelerator
         count, n = len(networks), len(inputs)
         logits = np.zeros((count, n, networks[0].head.out_features), np.float32)

@@ -49,11 +49,27 @@ class SyntheticNoise:
     needs_embeddings: ClassVar[bool] = False
 
     def most(self, num_classes: int) -> float:
-        """The highest rate that makes sense for this many classes."""
+        """The highest rate that makes sense for this many classes, in [0, 1]."""
         return 1.0
 
     def flip(self, gold: np.ndarray, num_classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
-        """Noisy labels int64[n] of one split, for its gold classes int64[n]; see `draw`."""
+        """Noisy labels of one split, where each depends on the text's own gold class alone.
+
+        Parameters
+        ----------
+        gold : int64[n]
+            Gold classes in 0..C-1.
+        num_classes : int
+            C.
+        rate : float
+            The share of labels that should be wrong, in [0, 1].
+        generator : Generator
+            Seeded by task, source, seed and split.
+
+        Returns
+        -------
+        int64[n]
+        """
         raise NotImplementedError(f"{type(self).__name__} has neither flip nor draw")
 
     def draw(

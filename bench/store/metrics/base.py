@@ -56,7 +56,20 @@ class Metric(abc.ABC):
 
     @abc.abstractmethod
     def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
-        """The score of `probabilities` float64[N, C] (rows on the simplex) against `gold` int64[N] in 0..C-1."""
+        """The score of probabilities against gold.
+
+        Parameters
+        ----------
+        probabilities : float64[N, C]
+            Rows on the simplex.
+        gold : int64[N]
+            Classes in 0..C-1.
+
+        Returns
+        -------
+        float
+            In the metric's stored scale, which `scale` turns into the shown one.
+        """
 
 
 def register(cls: type[Metric]) -> type[Metric]:

@@ -7,11 +7,14 @@ import functools
 import gc
 import os
 import platform
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.core.errors import UsageError
 from bench.training.distributed import on_cpu, process_state, processes
 from bench.training.private_api import forget_accelerator
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Precision(NamedTuple):
@@ -46,7 +49,7 @@ def reason_for(mode: str) -> Precision:
 
 
 @functools.lru_cache(maxsize=1)
-def accelerator(precision: str = "no"):
+def accelerator(precision: str = "no") -> Accelerator:
     """This process's one Accelerator. `BENCH_CPU=1` keeps it off an accelerator device.
 
     Asked for another precision, it is replaced: a notebook may run several grids in one process.
@@ -59,7 +62,7 @@ def accelerator(precision: str = "no"):
     return Accelerator(mixed_precision=precision, cpu=on_cpu())
 
 
-def release(accelerator) -> None:
+def release(accelerator: Accelerator) -> None:
     """Let go of the networks that an Accelerator was given; on a GPU, also give its memory back.
 
     On one CPU process reference counts do the rest: collecting garbage too would cost 0.2 s and more per fit.

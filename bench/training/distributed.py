@@ -9,15 +9,19 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from bench.core.deadline import CellTimeout, shown
 from bench.core.errors import BenchError
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate.state import PartialState
 
 T = TypeVar("T")
 
@@ -42,7 +46,7 @@ def on_cpu() -> bool:
 
 
 @functools.cache
-def process_state():
+def process_state() -> PartialState:
     """Accelerate's shared state, which the first to ask for it shapes: without `cpu`, processes on a CPU stay alone.
 
     Its processes wait for each other without end: the first may be waiting for a stage that another run computes, and
@@ -104,7 +108,7 @@ def sum_over_processes(array: np.ndarray) -> np.ndarray:
     return sum_tensor(torch.from_numpy(array.copy()).to(process_state().device)).cpu().numpy()
 
 
-def sum_tensor(tensor):
+def sum_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """The sum of a tensor on this process's device over all processes, in place; itself when there is but one."""
     if processes() > 1:
         import torch.distributed as group
@@ -114,7 +118,7 @@ def sum_tensor(tensor):
     return tensor
 
 
-def gather_rows(rows):
+def gather_rows(rows: torch.Tensor) -> list[torch.Tensor]:
     """Every process's tensor [B, ...], in the order of their ranks; B may differ from process to process."""
     import torch
     from accelerate.utils import gather, pad_across_processes
@@ -125,7 +129,7 @@ def gather_rows(rows):
     return [part[:count] for part, count in zip(parts, counts, strict=True)]
 
 
-def share_gradients(parameters) -> None:
+def share_gradients(parameters: Iterable[torch.Tensor]) -> None:
     """Sum the gradients of all processes, some tens of MiB at a time; nothing when there is but one.
 
     This is what DistributedDataParallel does during the backward pass. It is done after it here, when every process

@@ -15,7 +15,7 @@ import importlib.util
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -66,7 +66,7 @@ class Encoder:
     max_length: int
 
     @functools.cached_property
-    def tokenizer(self):
+    def tokenizer(self) -> Any:
         """The fast tokenizer of this encoder."""
         from transformers import AutoTokenizer
 
@@ -112,12 +112,12 @@ class Encoder:
         return positions if padding is None else positions - padding - 1  # these count from after the padding's
 
     @functools.cached_property
-    def sentences(self):
+    def sentences(self) -> Any:
         """The same encoder as a sentence embedder with its own pooling (sentence-transformers)."""
         from sentence_transformers import SentenceTransformer
 
         quiet_loading()
-        options = {"device": device_type(), "model_kwargs": {"use_safetensors": True}, **_local()}
+        options: dict[str, Any] = {"device": device_type(), "model_kwargs": {"use_safetensors": True}, **_local()}
         embedder = _or_unavailable(self.name, lambda: SentenceTransformer(self.folder, **options))
         embedder.max_seq_length = min(self.longest, embedder.max_seq_length or self.longest)
         tokenizer = embedder.tokenizer
@@ -320,7 +320,7 @@ def _local() -> dict[str, bool]:
     return {"local_files_only": not hub_reachable()}
 
 
-def _or_unavailable(name: str, load):
+def _or_unavailable(name: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except (OSError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
@@ -45,7 +45,7 @@ BY_ENCODER = {"minilm": {"learning_rate": 2e-4, "batch_size": 32}}
 *training* labels at 5e-5 and batches of 128 (the larger class), 98 % at 2e-4 and batches of 32."""
 
 
-def make_recipe(mode: str, encoder: str = "", **asked) -> Recipe:
+def make_recipe(mode: str, encoder: str = "", **asked: Any) -> Recipe:
     """The recipe for an encoder and its mode, with what was asked for on top.
 
     Raises UsageError naming the option, its value and the allowed range.

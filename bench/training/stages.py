@@ -132,7 +132,9 @@ class StageStore:
             self._frames[-1].inside += time.perf_counter() - started
         return entry.arrays
 
-    def _shared(self, name: str, digest: str, key: Mapping[str, Any], compute) -> tuple[_Entry, bool]:
+    def _shared(
+        self, name: str, digest: str, key: Mapping[str, Any], compute: Callable[[], Arrays]
+    ) -> tuple[_Entry, bool]:
         """The entry and whether it was found; computed by one process (group) at a time."""
         path = self.path(name, digest)
         seen = signature(path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from bench.core.seeds import named_seed
 from bench.training import device, distributed
@@ -42,7 +43,7 @@ class Trainer:
     kept: Sequence[Classifier] = ()
 
     @property
-    def accelerator(self):
+    def accelerator(self) -> Accelerator:
         """The process's Accelerator in this recipe's precision."""
         return device.accelerator(self.recipe.precision)
 

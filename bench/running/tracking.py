@@ -115,12 +115,7 @@ class Tracked:
 
 def settings(cell: Cell) -> Mapping[str, bool | int | float | str]:
     """What identifies a cell, flat: `task`, `method`, `config.tau`, `recipe.learning_rate`, ..."""
-    key = cell.key.model_dump()
-    parts = {
-        f"{group}.{name}": value for group in ("config", "recipe", "options") for name, value in key[group].items()
-    }
-    whole = {name: value for name, value in key.items() if not isinstance(value, dict)} | {"hash": cell.key.hash}
-    return {
-        name: value if isinstance(value, bool | int | float | str) else str(value)
-        for name, value in (whole | parts).items()
-    }
+    flat: dict[str, Any] = {"hash": cell.key.hash}
+    for name, value in cell.key.model_dump().items():
+        flat |= {f"{name}.{part}": each for part, each in value.items()} if isinstance(value, dict) else {name: value}
+    return {name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in flat.items()}

@@ -70,6 +70,7 @@ def start_worker(config: Path, options: GridOptions, gpus: str) -> subprocess.Po
 
 
 def read_events(worker: Worker, events: SimpleQueue) -> None:
+    """Put what a worker says into `events`, in the end None; for a thread of its own."""
     assert worker.process.stdout is not None
     for line in worker.process.stdout:
         if (message := parse_message(line)) is not None:
@@ -78,6 +79,7 @@ def read_events(worker: Worker, events: SimpleQueue) -> None:
 
 
 def read_errors(worker: Worker, events: SimpleQueue) -> None:
+    """Put what a worker writes to its standard error into `events`, and keep the last lines; likewise."""
     assert worker.process.stderr is not None
     for line in worker.process.stderr:
         worker.errors.append(line)

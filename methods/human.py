@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import PlainValidator
 
-from bench.training.stages import Arrays, hash_arrays
+from bench.core.hashes import hash_arrays
+from bench.training.stages import Arrays
 from bench.training.trainer import softmax
 from methods import shared
 from methods.base import Field, HumanLabels, Method, NoisyTask, Predictions, Tools, config

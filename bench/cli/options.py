@@ -28,7 +28,7 @@ def option(name: str) -> OptionInfo:
     """The command-line option of a field of GridOptions."""
     field, flag = GridOptions.model_fields[name], "--" + name.replace("_", "-")
     flag = f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag
-    kinds = {int: "<int>", float: "<float>", int | None: "<int>", float | None: "<float>"}
+    kinds: dict[Any, str] = {int: "<int>", float: "<float>", int | None: "<int>", float | None: "<float>"}
     metavar = "<time>" if name == "timeout" else kinds.get(field.annotation)
     return _option(flag, field.description or "", field.json_schema_extra["panel"], metavar)  # type: ignore
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,7 +25,7 @@ from bench.core.errors import NAMES, BenchError, Unavailable, UsageError
 class _Commands(TyperGroup):
     """The commands; what does not belong behind one is told with where it belongs."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except typer.BadParameter.__base__ as error:  # type: ignore[misc]  # UsageError, which typer does not export
@@ -50,7 +50,8 @@ app = typer.Typer(
     name="bench",
     cls=_Commands,
     help="Benchmark of methods that learn text classifiers from noisy (LLM-written) labels.\n\n"
-    "First steps: bench doctor; bench run --preset quickstart; bench report.",
+    "First steps: bench doctor; bench run --preset quickstart; bench report.\n\n"
+    "--results, --data-dir and the options of a grid are also variables: BENCH_RESULTS, BENCH_DATA_DIR, ...",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -94,16 +95,9 @@ def friendly(command: Callable) -> Callable:
 
 
 def say(text: str, *, dim: bool = False, mark: str = "", style: str = "", to: Console = out) -> None:
-    """One line for people, on standard output; what it quotes from data is neither markup nor control characters.
+    """One line for people; what it quotes from data is neither markup nor control characters.
 
-    Parameters
-    ----------
-    dim : bool
-        Whether it is of less weight than what stands around it.
-    mark, style : str
-        What stands before the text, in this style of rich.
-    to : Console
-        `err` for what is not part of a command's answer.
+    `mark` stands before the text, in this `style` of rich; `to=err` is for what is not part of a command's answer.
     """
     shown = f"[dim]{plain(text)}[/]" if dim else plain(text)
     to.print(f"[{style}]{mark}[/] {shown}" if mark else shown, highlight=False, soft_wrap=True)

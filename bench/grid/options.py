@@ -113,15 +113,11 @@ class GridOptions(BaseModel, extra="forbid"):
             raise ValueError("a time is a number with s, m or h: 90s, 5m, 2h")
         return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
-    @field_validator("prompting")
+    @field_validator("prompting", "track")
     @classmethod
-    def _prompting(cls, value: list[str] | None) -> list[str] | None:
-        return value and [resolve("prompting", part, PROMPTINGS) for part in value]
-
-    @field_validator("track")
-    @classmethod
-    def _track(cls, value: list[str] | None) -> list[str] | None:
-        return value and [resolve("tracker", part, TRACKERS) for part in value]
+    def _in_full(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        kind, known = {"prompting": ("prompting", PROMPTINGS), "track": ("tracker", TRACKERS)}[info.field_name or ""]
+        return value and [resolve(kind, part, known) for part in value]
 
 
 def names_in(panel: str) -> frozenset[str]:

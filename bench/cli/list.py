@@ -66,15 +66,14 @@ def methods(data_dir: Path | None = None) -> Rows:
 
 
 def llms(data_dir: Path | None = None) -> Rows:
-    """Every labeller with label sets, and for which tasks."""
-    from bench.noise.label_sets import labellers
+    """Every label set of an LLM, and the share of texts for which it is right, where texts and gold are here."""
+    from bench.noise.label_sets import find_label_sets
+    from bench.noise.study import shares_right
 
-    rows = [
-        (name, prompting, ", ".join(task for found, task in pairs if found == prompting))
-        for name, pairs in labellers(data_dir).items()
-        for prompting in sorted({prompting for prompting, _ in pairs})
-    ]
-    return ("labeller", "prompting", "tasks with labels"), rows
+    sets = find_label_sets(data_dir)
+    shares = ["" if share is None else f"{100 * share:.1f}" for share in shares_right(sets, data_dir)]
+    rows = [(ref.labeller, ref.prompting, ref.task, share) for ref, share in zip(sets, shares, strict=True)]
+    return ("labeller", "prompting", "task", "right (%)"), rows
 
 
 def encoders(data_dir: Path | None = None) -> Rows:

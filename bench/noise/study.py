@@ -1,4 +1,4 @@
-"""The study of a task's label sets and columns, read from where they lie."""
+"""The study of a task's label sets and columns, read from where they lie, and how often each is right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.core.errors import BenchError
+from bench.core.network import on_this_machine
 from bench.core.selectors import quoted
+from bench.data.load import load_task
 from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef, read_labels
 from llm_labels.labelsets import SplitLabels, read_card
@@ -31,3 +34,32 @@ def study(task: TaskData, sets: Sequence[LabelSetRef], features: np.ndarray | No
         if isinstance(ref.place, Path) and (ref.place / "card.json").is_file()
     }
     return study_labels(task, labels, features, costs)
+
+
+def shares_right(sets: Sequence[LabelSetRef], data_dir: Path | None = None) -> list[float | None]:
+    """The share of the texts asked, in all splits, for which each label set has the gold class; no answer is wrong.
+
+    None where texts, gold or labels are not here: nothing is fetched.
+    """
+    with on_this_machine():
+        tasks = {name: _here(name, data_dir) for name in {ref.task for ref in sets}}
+        return [_share_right(ref, tasks[ref.task]) for ref in sets]
+
+
+def _here(name: str, data_dir: Path | None) -> TaskData | None:
+    try:
+        return load_task(name, data_dir=data_dir)
+    except BenchError:
+        return None
+
+
+def _share_right(ref: LabelSetRef, task: TaskData | None) -> float | None:
+    if task is None:
+        return None
+    try:
+        labels = read_labels(ref, task)
+    except BenchError:
+        return None
+    pairs = [(gold[part.rows], part.labels) for s, part in labels.items() if (gold := task.gold.of(s)) is not None]
+    right = np.concatenate([(gold == given)[gold >= 0] for gold, given in pairs]) if pairs else np.zeros(0)
+    return float(right.mean()) if len(right) else None

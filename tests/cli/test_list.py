@@ -33,9 +33,18 @@ def test_every_method_with_its_first_line_and_its_defaults():
     assert "METHOD+ts" in shown
 
 
-def test_labellers_with_the_tasks_that_they_have_labels_for(data_dir):
-    rows = catalogue.llms(data_dir)[1]
-    assert any(row[0] == "mixtral-8x22b" and "semeval" in row[2] for row in rows)
+def test_label_sets_with_the_share_right_where_gold_is_here(data_dir, monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
+    heads, rows = catalogue.llms(data_dir)
+    assert heads == ("labeller", "prompting", "task", "right (%)")
+    shares = {row[:3]: row[3] for row in rows}
+    if (data_dir / "llm").is_dir():
+        assert shares["gpt-4", "zero", "fomc"] == "68.9"
+        assert shares["gpt-4", "few", "babe"] == "85.1"
+    assert 40 < float(shares["mixtral-8x22b", "few", "semeval"]) < 50
+    elsewhere = {row[:3]: row[3] for row in catalogue.llms(tmp_path)[1]}
+    assert elsewhere["gpt-4", "zero", "fomc"] == "", "nothing is fetched for a list"
+    assert max(map(len, map("  ".join, shares))) <= 70
 
 
 def test_encoders_name_the_default_and_the_one_from_pypi():

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
 from bench.core.errors import Unavailable
 from bench.data.load import load_task
-from bench.data.tasks import Repository, known
+from bench.data.tasks import Repository, TaskInfo, known
 from bench.noise.draw import draw
 from bench.noise.label_sets import PUBLISHED, find_label_sets, labellers, labelling_cost, read_labels
 from bench.noise.select import sources_for
+from bench.noise.study import shares_right
 from llm_labels import labelsets
 from llm_labels.labelsets import SETS, read_card
+from tests.label_set_factory import answer, toy_task
 
 SPLITS = ("train", "valid", "test")
 
@@ -142,3 +145,18 @@ def test_label_files_are_read_once_until_they_change(task, tmp_path, monkeypatch
     assert len(read) == 6
     with pytest.raises(ValueError, match="read-only"):
         read_labels(source.members[0], task)["train"].labels[0] = 1
+
+
+def test_the_share_right_counts_what_was_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr("llm_labels.labelsets.SETS", tmp_path / "none")
+    toy = toy_task(tmp_path)
+    answer(toy, tmp_path, "gpt", 2)
+    answer(toy, tmp_path, "phi", 5, rows={split: [0, 1, 2, 3] for split in SPLITS})
+    info = TaskInfo("toy", "Toy", toy.label_names, 16, "", "2026")
+    for module in ("bench.data.load", "bench.noise.label_sets"):
+        monkeypatch.setattr(f"{module}.known", lambda: {"toy": info})
+    sets = find_label_sets(tmp_path, "toy")
+    whole = [i % 2 == 1 and i % 7 != 6 for split in SPLITS for i in range(len(toy.texts(split)))]
+    assert shares_right(sets, tmp_path) == [pytest.approx(sum(whole) / len(whole)), pytest.approx(3 / 4)]
+    shutil.rmtree(tmp_path / "toy")
+    assert shares_right(sets, tmp_path) == [None, None]

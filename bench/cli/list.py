@@ -72,7 +72,9 @@ def llms(data_dir: Path | None = None) -> Rows:
 
     sets = find_label_sets(data_dir)
     shares = ["" if share is None else f"{100 * share:.1f}" for share in shares_right(sets, data_dir)]
-    rows = [(ref.labeller, ref.prompting, ref.task, share) for ref, share in zip(sets, shares, strict=True)]
+    rows: list[tuple[str, ...]] = [
+        (ref.labeller, ref.prompting, ref.task, share) for ref, share in zip(sets, shares, strict=True)
+    ]
     return ("labeller", "prompting", "task", "right (%)"), rows
 
 

@@ -75,8 +75,8 @@ def find_label_sets(data_dir: Path | None = None, task: str | None = None) -> li
     for key, repository in PUBLISHED.items():
         found.setdefault(key, LabelSetRef(*key, place=repository))
     for info in known().values():
-        for source in info.sources:
-            for name in source.labellers if isinstance(source, Published) else ():
+        for source in (each for each in info.sources if isinstance(each, Published)):
+            for name in source.labellers:
                 labeller, _, prompting = name.rpartition("/")
                 key = (labeller, prompting, info.name)
                 found.setdefault(key, LabelSetRef(*key, place=PublishedTask(info, source, data_dir)))

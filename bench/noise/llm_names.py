@@ -22,7 +22,7 @@ SHORT = {"mixtral": "mixtral-8x22b"}
 def labeller_named(name: str, known: Collection[str]) -> str:
     """The labeller that `name` stands for: itself, a short name, or the only one that begins so. Raises UsageError."""
     short = SHORT.get(name.lower())
-    if short in known and name not in known:
+    if short and short in known and name not in known:
         return completed(name, short)
     try:
         return resolve("llm", name, known)

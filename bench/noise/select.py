@@ -304,7 +304,7 @@ class _Finder:
 
     def ensemble_of_families(self, rule: Rule, names: list[str]) -> list[Selection]:
         """An ensemble per prompting of all labellers of the task that are meant, where there are two at least."""
-        found = []
+        found: list[Selection] = []
         for shots in self.prompting or PROMPTINGS:
             members: set[tuple[str, str | None, bool]] = set()
             for text in names:
@@ -319,9 +319,12 @@ class _Finder:
                 plain = any(wanted is None and not column for _, wanted, column in members)
                 order = sorted(members, key=lambda member: (member[0], member[1] or ""))
                 found.append(self.combined(rule, order, shots if plain else None))
-        usable = [each for each in found if isinstance(each, NoiseSource)]
+        usable: list[Selection] = [each for each in found if isinstance(each, NoiseSource)]
         text = f"{rule}({','.join(names)})"
-        none = (NoiseSource(text, "llm", rule=rule), f"fewer than two labellers of task {self.task.name} are named so")
+        none: Selection = (
+            NoiseSource(text, "llm", rule=rule),
+            f"fewer than two labellers of task {self.task.name} are named so",
+        )
         return usable or found[:1] or [none]
 
     def combined(self, rule: Rule, members: list[tuple[str, str | None, bool]], prompting: str | None) -> Selection:

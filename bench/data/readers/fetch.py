@@ -20,12 +20,12 @@ from bench.data.readers.folder import read_folder, read_wrench
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid
 from bench.data.readers.tables import read_table
 from bench.data.readers.tabular import Columns, from_tables
-from bench.data.tasks import Hub, PackageFiles, Repository, Shipped, Source, TaskInfo
+from bench.data.tasks import Hub, PackageFiles, Plain, Repository, Shipped, TaskInfo
 
 TIMEOUT_SECONDS = 30
 
 
-def read_source(info: TaskInfo, source: Source) -> RawTask:
+def read_source(info: TaskInfo, source: Plain) -> RawTask:
     """The task `info` from one of its sources. Raises Unavailable."""
     match source:
         case Shipped(folder):

@@ -18,7 +18,18 @@ from typing import Literal
 
 from bench.core.registry import from_packages
 
-__all__ = ["Answers", "Hub", "PackageFiles", "Published", "Repository", "Shipped", "Source", "TaskInfo", "known"]
+__all__ = [
+    "Answers",
+    "Hub",
+    "PackageFiles",
+    "Plain",
+    "Published",
+    "Repository",
+    "Shipped",
+    "Source",
+    "TaskInfo",
+    "known",
+]
 
 log = logging.getLogger("bench.tasks")
 GITHUB_RAW = "https://raw.githubusercontent.com"
@@ -104,7 +115,8 @@ class Published:
     rule: Literal["value", "first word", "chat"] = "value"  # how an answer is read, see `bench.data.readers.answers`
 
 
-Source = Shipped | PackageFiles | Hub | Repository | Published
+Plain = Shipped | PackageFiles | Hub | Repository  # texts, maybe with gold and votes
+Source = Plain | Published
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,11 @@ from rich.markup import escape
 from typer import Option
 
 from bench.cli.options import DataDir, Results
-from bench.cli.shell import app, err, friendly, out, printable
+from bench.cli.shell import app, err, friendly, out, printable, say
 from bench.core.errors import UsageError
 
+PAGE = ("html", "texts")
+"""The formats of the page alone."""
 SHOWN = 10
 """Lines of a list that are printed; the files have all."""
 
@@ -33,6 +36,10 @@ def report(
     ] = None,
     data_dir: DataDir = None,
     show: Annotated[bool, Option(help="print the main table")] = True,
+    html_only: Annotated[bool, Option("--html-only", help="write the page alone, with what it shows")] = False,
+    serve: Annotated[
+        bool, Option("--serve", help="open the page on this machine, and make it anew while a grid runs")
+    ] = False,
     full: Annotated[bool, Option("--full", help="leave nothing out, however many cells there are")] = False,
 ) -> None:
     """Regenerate every table and figure and the page from the records alone, or compare two results folders."""
@@ -40,7 +47,7 @@ def report(
 
     formats = None if format is None else split_list(format)
     if compare is not None:
-        refuse_with_compare(context, ("results", "baseline", "against", "data_dir"))
+        refuse_with_compare(context, ("results", "baseline", "against", "data_dir", "html_only", "serve"))
         compare_folders(*compare, out_dir, formats, rule, show)
         return
     from bench.report import build_report, main_table
@@ -51,9 +58,19 @@ def report(
     folder = results or Path("results")
     if out_dir is None:
         refuse_links(folder)
-    out_dir, chosen = out_dir or ResultsFolder(folder).report, formats or FORMATS
-    options = {"formats": chosen, "baseline": baseline, "rule": rule, "against": against, "full": full}
-    done = build_report(folder, out_dir, **options, data_dir=data_dir)
+    if html_only and formats:
+        raise UsageError("--html-only cannot be combined with --format: leave one of the two out")
+    chosen = formats or (PAGE if html_only or serve else FORMATS)
+    build = functools.partial(
+        build_report, folder, out_dir or ResultsFolder(folder).report, formats=chosen, baseline=baseline, rule=rule,
+        against=against, full=full, data_dir=data_dir,
+    )  # fmt: skip
+    if serve:
+        from bench.report.output.serve import serve as serve_page
+
+        serve_page(build, folder, out_dir or ResultsFolder(folder).report, say)
+        return
+    done = build()
     if show:
         out.print(main_table(done.results, baseline=baseline, rule=rule, width=out.width))
     for sentence in done.sentences + done.notes:

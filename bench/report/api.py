@@ -122,7 +122,7 @@ class Loaded:
         """One row per text of a task and noise source: its labels, and what every method says of it.
 
         Records hold no texts: they are read from the task's data on this machine, which must be those that the cells
-        saw. Nothing is downloaded. Records hold predictions of test texts only.
+        saw. Nothing is downloaded.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class Loaded:
         setup
             One of `setups`; None: the first.
         rule
-            The step whose predictions count: last or noisy_valid.
+            The step whose predictions of test texts count: last or noisy_valid.
         data_dir
             The folder of data sets; None: `BENCH_DATA_DIR`, or the one in the commands of the records.
 
@@ -141,9 +141,10 @@ class Loaded:
         -------
         DataFrame
             Its index `row` is the position in the split. `id`, `text`; `gold` and `given` (the noisy label, in train
-            that of the first seed): names of classes, `no answer`, or None where unknown. For each method of a test
-            split a column with its name: the class with the highest probability, averaged over seeds; and
-            `<method> sure`: that probability, float64 from 0 to 1.
+            that of the first seed): names of classes, `no answer`, or None where unknown. For each method whose
+            predictions are kept (of train texts, those of the last step that some methods make) a column with its
+            name: the class with the highest probability, averaged over seeds, or None; and `<method> sure`: that
+            probability, float64 from 0 to 1, or NaN.
 
         Raises
         ------
@@ -152,9 +153,9 @@ class Loaded:
         """
         task, block = pick("task", task, self.tasks), self.block(setup)
         noise = pick("noise source", noise, [noise for each, noise in block.columns if each == task])
-        split, rule = pick("split", split, texts.SPLITS), pick("rule", rule, RULE_TEXT)
         sources = texts.Sources(self.results, None if data_dir is None else Path(data_dir))
-        return texts.frame_of_texts(sources, block, task, noise, split, rule)
+        part, rule = pick("split", split, texts.SPLITS), pick("rule", rule, RULE_TEXT)
+        return texts.frame_of_texts(sources, block, task, noise, part, rule)
 
     def block(self, setup: str | None = None) -> Block:
         """The cells of one set-up, as tables and figures compare them.
@@ -204,9 +205,9 @@ class Plots:
         """Fit to right and to wrong labels, and test accuracy, over the steps of training."""
         return self._draw("memorisation", task, setup)
 
-    def selection(self, task: str, *, setup: str | None = None) -> Figure:
-        """Last step, step chosen on noisy valid, and best step on test, side by side."""
-        return self._draw("selection", task, setup)
+    def kinds(self, *, setup: str | None = None, rule: str = "last") -> Figure:
+        """Gain over the baseline by kind of noise and by both rules, methods by their mean gain."""
+        return self._draw("kinds", "", setup, rule)
 
     def ranks(self, *, setup: str | None = None, rule: str = "last") -> Figure:
         """Average ranks by accuracy with Nemenyi's critical difference; needs 5 columns and 3 methods."""

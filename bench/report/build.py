@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
 import io
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,11 +24,13 @@ from bench.report.output.folder import write_report
 from bench.report.output.page import TITLE, Page, html_page, kind_titles
 from bench.report.output.text_page import NAME as TEXTS
 from bench.report.output.text_page import text_page
+from bench.report.places import portable
 from bench.report.tables.against import against_sentences, against_tables
 from bench.report.tables.base import Context, ReportTable, problem, report_tables
 from bench.report.tables.blocks import Block, blocks, check_baseline
 from bench.report.tables.bootstrap import MOST_CELLS, draws_of
 from bench.report.tables.doubts import doubt_sentences
+from bench.report.tables.headlines import headlines
 from bench.report.tables.model import Table, pick, slug
 from bench.report.tables.published_numbers import read_published
 from bench.report.tables.worth import worth_sentences
@@ -83,12 +87,19 @@ def build_report(
     """
     _check(formats, rule)
     published = None if against is None else read_published(against)
-    read = load(results)
+    read = _portable(load(results))
     gc.freeze()  # the records stay until the end, and a collection (statsmodels asks for some) would walk over them all
     try:
         return _build(read, out, formats, baseline, rule, published, full, data_dir)
     finally:
         gc.unfreeze()
+
+
+def _portable(read: Results) -> Results:
+    """Results whose commands, reasons and notes name no folder of this machine: a report may be passed on."""
+    texts = {name: read.cells[name].map(portable, na_action="ignore") for name in ("command", "reason")}
+    damaged = [dataclasses.replace(each, why=portable(each.why)) for each in read.damaged]
+    return dataclasses.replace(read, cells=read.cells.assign(**texts), damaged=damaged)
 
 
 def _build(
@@ -106,32 +117,36 @@ def _build(
         notes.append(
             f"No method named '{baseline}' is among the results: so tables show no differences from a baseline."
         )
-    read = Results(read.folder, read.records, read.cells, read.damaged, notes)
+    read = dataclasses.replace(read, notes=notes)
     tables = all_tables(read, parts, rule, named, full=full)
     if published is not None:
         tables += against_tables(read, parts, published, rule)
     gaps = find_gaps(read.cells, parts)
-    lead = [words.count_sentence(read), *(words.headline(block, rule, named) for block in parts if block.columns)]
-    lead += worth_sentences(parts, tables, rule)
-    lead += doubt_sentences(read.cells, parts, rule)
-    lead += [sentence] if (sentence := words.unscored_sentence(read)) else []
+    scored = [block for block in parts if block.columns]
+    found = {block.setup: headlines(read, block, rule, full=full) for block in scored}
+    said = {block.setup: words.answer_sentences(block, found[block.setup], len(scored) > 1) for block in scored}
+    more = [*worth_sentences(parts, tables, rule), *doubt_sentences(read.cells, parts, rule)]
+    more += [sentence] if (sentence := words.unscored_sentence(read)) else []
     if published is not None:
-        lead += against_sentences(read, parts, published, rule)
+        more += against_sentences(read, parts, published, rule)
+    lead = [words.count_sentence(read), *chain.from_iterable(said.values()), *more]
     drawn = _draw(read, parts, rule, named, formats, full)
-    texts, links = "", {}
+    texts, links = "", dict[tuple[str, str, str], str]()
     if {"html", "texts"} <= set(formats):
         texts, links = text_page(read, parts, rule, named, data_dir)
-    page = Page(read, parts, gaps, [], lead[1:], rule, links)
+    shown = [(setup, [words.answer(each) for each in some]) for setup, some in found.items() if some]
+    unshown = chain.from_iterable(said[setup] for setup, some in found.items() if not some)
+    page = Page(read, parts, gaps, shown, [*unshown, *more], rule, links)
     files = _files(page, tables, drawn, lead, formats) | ({TEXTS: texts.encode()} if texts else {})
     write_report(out, files)
-    found = words.counts(read)
+    counted = words.counts(read)
     return ReportSummary(
         out=out,
         files=[out / name for name in files],
         cells=len(read.cells),
-        done=found["done"],
-        failed=found["failed"],
-        skipped=found["skipped"],
+        done=counted["done"],
+        failed=counted["failed"],
+        skipped=counted["skipped"],
         not_run=sum(gap.status == "not run" for gap in gaps),
         damaged=read.damaged,
         sentences=lead,
@@ -210,7 +225,7 @@ def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> 
     if not suffixes:
         return []
     left = MOST_PANELS - len(read.cells) * MOST_PANELS // MOST_CELLS
-    made = figure_plans.plans(read, parts, rule, baseline, overview=left <= 0 and not full)
+    made = figure_plans.plans(read, parts, rule, baseline, overview=left <= 0 and not full, full=full)
     if (left > 0 or full) and all(plan.kind != "embedding" for plan in made):
         read.notes.append(HOW_TO)
     drawn, missing = {}, defaultdict(list)
@@ -233,8 +248,8 @@ MOST_PANELS = 160
 MAP_PANELS = 20
 """What t-SNE costs, in panels."""
 DRAWN_FIRST = (
-    "worth", "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability", "memorisation",
-    "confusion", "selection",
+    "kinds", "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability", "memorisation",
+    "confusion",
 )  # fmt: skip
 
 

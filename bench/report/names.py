@@ -64,8 +64,8 @@ def parameter_labels(
 ) -> tuple[list[str], dict[str, str]]:
     """A label for each (name, parameters), and what a bare name stands for where parameters vary.
 
-    Among the variants of one name the commonest carries the bare name; when two are equally common every
-    variant spells its parameters out, as do all of a name in `spelled_out`, with at least the parameter there.
+    A label names the parameters in which a variant differs from the commonest value; where two values are equally
+    common, every variant names its own, as do all of a name in `spelled_out` for the parameter there.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
@@ -78,14 +78,23 @@ def parameter_labels(
         differing = sorted({*differing, always}) if always else differing
         if not differing:
             continue
-        spelled = {i: bracketed(name, parameters[i], differing) for i in indices}
-        ranked = Counter(spelled.values()).most_common()
-        commonest = ranked[0][0] if not always and ranked[0][1] > ranked[1][1] else None
+        usual = {each: _commonest(_value(parameters[i], each) for i in indices) for each in differing if each != always}
         for i in indices:
-            labels[i] = name if spelled[i] == commonest else spelled[i]
-        if commonest is not None:
-            bare[name] = commonest
+            own = [each for each in differing if _value(parameters[i], each) != usual.get(each)]
+            labels[i] = bracketed(name, parameters[i], own)
+            if not own:
+                bare[name] = bracketed(name, parameters[i], differing)
     return labels, bare
+
+
+def _value(parameters: Mapping[str, Any], name: str) -> str:
+    return canonical(parameters[name]) if name in parameters else ""
+
+
+def _commonest(values: Iterable[str]) -> str | None:
+    """The commonest of at least two different values; None where two are equally common."""
+    (first, most), (_, second) = Counter(values).most_common(2)
+    return first if most > second else None
 
 
 def method_labels(keys: Sequence[CellKey], human: Sequence[bool] = ()) -> tuple[list[str], dict[str, str]]:

@@ -46,6 +46,14 @@ def _place(record: Record, folder: Path) -> str:
     return os.path.normpath(f"../{typed}").replace("\\", "/")
 
 
+ABSOLUTE = re.compile(r"""(?<![\w.:/\\~-])(?:~|[A-Za-z]:)?[/\\](?:[^\s'"/\\:]+[/\\])*([^\s'"/\\:,;)]+)""")
+
+
+def portable(text: str) -> str:
+    """A text without the folders of this machine: of an absolute path only the last part is left, `…/data`."""
+    return ABSOLUTE.sub(r"…/\1", text)
+
+
 def option_of(record: Record, flag: str) -> str | None:
     """The value of an option in the command that a record gives for its cell; None where it has none."""
     try:

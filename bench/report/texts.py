@@ -16,7 +16,7 @@ from bench.data.load import TaskData, load_task
 from bench.report.frame import Results
 from bench.report.places import option_of
 from bench.report.tables.blocks import Block
-from bench.store.metrics.base import simplex
+from bench.store.opinions import whole
 from bench.store.records import Record
 
 if TYPE_CHECKING:
@@ -101,36 +101,40 @@ def frame_of_texts(
     import pandas as pd
 
     results = sources.results
-    cells = [(m, row) for m in block.methods for row in block.rows.get((m, (task, noise)), ())]
-    cells = [(method, row["cell"]) for method, row in cells if row["status"] == "done"]
+    rows = [(m, row) for m in block.methods for row in block.rows.get((m, (task, noise)), ())]
+    cells = [(method, str(row["cell"])) for method, row in rows if row["status"] == "done"]
     if not cells:
         raise UsageError(f"no texts of {task}, {noise}: none of its cells ran in set-up '{block.setup}'")
-    first = results.by_cell[cells[0][1]]
-    data = sources.task(first)
+    data = sources.task(results.by_cell[cells[0][1]])
     texts, names = data.texts(split), np.array([*data.label_names, NO_ANSWER], dtype=object)
-    gold = data.gold.of(split)
-    name = f"{split}_labels"
+    gold, name = data.gold.of(split), f"{split}_labels"
     given = next((found[name] for _, cell in cells if (found := results.arrays(cell, name))), None)
     frame = pd.DataFrame({"id": texts.ids, "text": texts.texts})
     frame["gold"] = None if gold is None else names[gold]
     frame["given"] = None if given is None or len(given) != len(texts) else names[given]
-    if split == "test":
-        for method in dict.fromkeys(method for method, _ in cells):
-            chances = _mean_chances(results, [cell for each, cell in cells if each == method], rule, len(texts))
-            if chances is not None:
-                frame[method] = names[chances.argmax(1)]
-                frame[f"{method} sure"] = chances.max(1)
+    for method in dict.fromkeys(method for method, _ in cells):
+        own = [cell for each, cell in cells if each == method]
+        shape = len(texts), len(data.label_names)
+        chances = _mean_chances(results, own, f"test_{rule}" if split == "test" else "train_last", shape)
+        if chances is not None:
+            known = np.isfinite(chances[:, 0])
+            says = np.where(known, names[np.nan_to_num(chances).argmax(1)], None)
+            frame[method] = pd.Series(says, dtype=object)
+            frame[f"{method} sure"] = np.where(known, np.nan_to_num(chances).max(1), np.nan)
     return frame.rename_axis("row")
 
 
-def _mean_chances(results: Results, cells: Sequence[str], rule: str, rows: int) -> np.ndarray | None:
-    """A method's probabilities float64[N, C] of the test texts, the mean over its seeds."""
-    found = [arrays[f"test_{rule}"] for cell in cells if (arrays := results.arrays(cell, f"test_{rule}"))]
-    try:
-        found = [simplex(each) for each in found if len(each) == rows]
-    except ValueError:
-        return None
-    return np.mean(found, axis=0) if found else None
+def _mean_chances(results: Results, cells: list[str], name: str, shape: tuple[int, int]) -> np.ndarray | None:
+    """A method's probabilities float64[N, C], the mean over its seeds; NaN in rows of which it says nothing."""
+    total, count = np.zeros(shape), np.zeros((shape[0], 1))
+    for cell in cells:
+        arrays = results.arrays(cell, name, f"{name}_classes") or results.arrays(cell, name)
+        chances = None if arrays is None else whole(name, arrays, shape[1]).astype(np.float64)
+        if chances is not None and chances.shape == shape:
+            chances /= chances.sum(1, keepdims=True)
+            count += np.isfinite(chances[:, :1])
+            total += np.nan_to_num(chances)
+    return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0) if count.any() else None
 
 
 def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None, most: int = 3) -> Groups:
@@ -164,9 +168,9 @@ def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None, m
             (f"{baseline} is right, {name} is wrong", right[:, base] & ~right[:, best], both),
             *found,
         ]
-    chosen = [(title, np.flatnonzero(which), order) for title, which, order in found]
+    ranked = [(title, np.flatnonzero(which), order) for title, which, order in found]
     return [
-        (title, at[np.argsort(-order[at], kind="stable")][:most].tolist()) for title, at, order in chosen if len(at)
+        (title, at[np.argsort(-order[at], kind="stable")][:most].tolist()) for title, at, order in ranked if len(at)
     ]
 
 

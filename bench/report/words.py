@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from bench.report.tables import stats
-from bench.report.tables.blocks import Block, averages, common_columns
+from bench.report.tables.blocks import Block
+from bench.report.tables.headlines import Headline, points
 from bench.report.tables.model import number
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ class Answer(NamedTuple):
 
     title: str
     best: str
-    gains: list[tuple[str, str]]  # what it gains over the baseline: the rule and the number
+    gains: list[tuple[str, str, str]]  # what it gains over the baseline: the rule, the points, how sure
     sure: str
 
 
@@ -41,38 +42,35 @@ def count_sentence(results: Results) -> str:
     return text
 
 
-def headline(block: Block, rule: str, baseline: str | None) -> str:
-    """Which method is best in a set-up on average, by how much over the baseline, and whether that is supported."""
-    shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
-    competing = [m for m in block.methods if m not in block.references and m not in left_out]
-    scores = {m: by_seed for m in competing if (by_seed := averages(block, m, shared, f"accuracy_{rule}", 100))}
-    verdict = stats.best_supported(scores)
-    if verdict.name is None:
-        why = "" if block.current() else ", as newer data supersede all that it has"
-        return f"{block.setup}: no method can be compared yet{why}."
-    mean = stats.mean_interval(list(scores[verdict.name].values()))
-    over = f"on average over {_plural(len(shared), 'column')} (task and noise source)"
-    text = f"{block.setup}: {verdict.name} has the highest accuracy {over}, {number(mean.mean, 1)} %"
-    if baseline in scores and baseline != verdict.name:
-        gain = stats.paired_difference(scores[verdict.name], scores[baseline])
-        if gain.n:
-            text += f", {_points(gain)} against {baseline}{_how_sure(scores, verdict.name, baseline)}"
-    if verdict.runner_up is None:
-        return f"{text}; it is the only method with these columns."
-    if verdict.supported:
-        single = "as a single comparison, not corrected"
-        return f"{text}. It is ahead of the runner-up {verdict.runner_up} ({single}): {verdict.why}."
-    return f"{text}. The data do not show that it is ahead of the runner-up {verdict.runner_up}: {verdict.why}."
+def answer(found: Headline) -> Answer:
+    """A headline for the page."""
+    title = f"{found.title[:1].upper()}{found.title[1:]}, {_plural(found.columns, 'column')}"
+    if not found.best:
+        return Answer(title, "no method can be compared yet", [], "")
+    gains = [
+        ("by the last step", found.gain_last, found.gain_sure),
+        ("by early stopping", found.gain_es, found.gain_es_sure),
+    ]
+    told = [(name, points(gain), "" if sure else UNSURE) for name, gain, sure in gains if gain is not None]
+    told = [(f"over {found.baseline} {name}", value, note) for name, value, note in told]
+    sentences = [found.sure]
+    if found.es_alone is not None:
+        sentences.append(f"early stopping alone gives {found.baseline} {points(found.es_alone)}")
+    if found.sure_es and found.best_es != found.best:
+        sentences.append(f"by early stopping {found.best_es} is highest, {found.sure_es}")
+    text = " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences if each)
+    return Answer(title, f"{found.best} {number(found.accuracy, 1)} %", told, text)
 
 
-def _how_sure(scores: dict[str, dict[int, float]], best: str, baseline: str) -> str:
-    others = [method for method in scores if method != baseline]
-    p = stats.corrected_p(scores, others, baseline)[best]
-    if p != p:
-        return ""
-    shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    corrected = f", corrected for {len(others)} comparisons" if len(others) > 1 else ""
-    return f" ({shown}{corrected}: {'significant' if p < 0.05 else 'not significant'} at 5 %)"
+UNSURE = "not shown to differ from 0"
+
+
+def answer_sentences(block: Block, found: Sequence[Headline], several: bool) -> list[str]:
+    """The headlines of a set-up as sentences, the set-up named where there are several."""
+    where = f"{block.setup}, " if several else ""
+    if not block.current():
+        return [f"{block.setup}: no method can be compared yet, as newer data supersede all that it has."]
+    return [f"{where}{each.sentence}" for each in found]
 
 
 def unscored_sentence(results: Results) -> str | None:
@@ -86,11 +84,6 @@ def unscored_sentence(results: Results) -> str | None:
     if len(without) == len(cells):
         return f"Nothing can be scored, because the test texts have no gold labels: {tasks}. {saved}"
     return f"Without scores, because the test texts have no gold labels: {tasks}. {saved}"
-
-
-def _points(interval: stats.Interval) -> str:
-    half = "" if interval.half != interval.half else f" ± {number(interval.half, 1)}"
-    return f"{number(interval.mean, 1, signed=True)}{half} points"
 
 
 def _plural(count: int, noun: str) -> str:

@@ -37,7 +37,7 @@ def test_the_table_of_all_tasks_has_two_levels(loaded):
     assert ("tweets", "asn@0.3") in loaded.table().columns
 
 
-@pytest.mark.parametrize("kind", ["accuracy", "ece", "reliability", "memorisation", "selection", "confusion"])
+@pytest.mark.parametrize("kind", ["accuracy", "ece", "reliability", "memorisation", "confusion"])
 def test_every_figure_of_the_report_can_be_drawn(loaded, kind):
     figure = getattr(loaded.plot, kind)("trec")
     assert figure.axes

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def names(summary):
 def test_everything_that_was_promised_is_written(built):
     written = names(built)
     assert {"cells.parquet", "cells.csv", "report.md", "report.tex", "index.html"} <= written
-    for kind in ("accuracy", "ece", "reliability", "memorisation", "selection"):
+    for kind in ("accuracy", "ece", "reliability", "memorisation"):
         assert {f"figures/{kind}-trec-minilm-fine-tuned.{suffix}" for suffix in ("png", "svg", "pdf")} <= written
     assert {
         f"figures/{kind}-minilm-fine-tuned.{suffix}" for kind in ("pareto", "improvement") for suffix in ("png", "pdf")
@@ -123,6 +124,7 @@ def test_very_many_cells_leave_out_what_is_slow_and_say_so(small, tmp_path, monk
     summary = build_report(small, tmp_path / "a")
     assert {name for name in names(summary) if name.endswith(".png")} == {
         "figures/improvement-minilm-fine-tuned.png",
+        "figures/kinds-minilm-fine-tuned.png",
         "figures/pareto-minilm-fine-tuned.png",
     }
     text = summary.page.read_text("utf-8")
@@ -139,9 +141,9 @@ def test_a_report_of_many_cells_draws_the_most_telling_figures_and_names_the_oth
     summary = build_report(small, tmp_path / "a")
     drawn = {name.split("/")[1].split("-")[0] for name in names(summary) if name.endswith(".png")}
     assert {"improvement", "pareto", "accuracy", "ece"} <= drawn
-    assert "selection" not in drawn
-    assert any("which step is scored (trec)" in note and "--full" in note for note in summary.notes)
-    assert "which step is scored (trec)" in summary.page.read_text("utf-8")
+    assert "confusion" not in drawn
+    assert any("noisy labels (trec)" in note and "--full" in note for note in summary.notes)
+    assert "noisy labels (trec)" in summary.page.read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -243,3 +245,28 @@ def test_the_main_table_prints_every_method_and_mean(folder):
     for word in ("plain", "co-teaching", "oracle", "labeller itself (test)", "skipped", "not run", "noise 33.6 %"):
         assert word in text
     assert "± " in text
+
+
+def test_a_report_can_be_uploaded_as_it_is(tmp_path):
+    home = tmp_path / "home" / "ann"
+    for seed in (1, 2, 3):
+        for method in ("plain", "gce"):
+            write_done(
+                home / "results", cell_key(method=method, seed=seed), command=f"bench run --data-dir {home}/data"
+            )
+    failed = cell_key(method="cr")
+    write_record(
+        Record(hash=failed.hash, key=failed, status="failed", reason=f"no file {home}/x.csv"), home / "results"
+    )
+    (home / "results" / "cells" / "torn.json").write_text("{")
+    summary = build_report(home / "results", tmp_path / "elsewhere" / "report")
+    for path in summary.files:
+        if path.suffix in (".html", ".md", ".tex", ".csv", ".json", ".svg"):
+            text = path.read_text("utf-8")
+            assert str(tmp_path) not in text, path.name
+            assert "home/ann" not in text, path.name
+    assert "command" in pd.read_parquet(summary.out / "cells.parquet")
+    assert not pd.read_parquet(summary.out / "cells.parquet")["command"].str.contains("ann").any()
+    page = summary.page.read_text("utf-8")
+    links = [link for link in re.findall(r'href="([^"#]+)', page) if not link.startswith("data:")]
+    assert all((summary.out / link).is_file() for link in links)

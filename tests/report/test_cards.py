@@ -62,8 +62,8 @@ def test_metrics_of_one_table_share_a_card_and_the_first_stands_outside_of_the_g
         table("mine-x", "of another package"),
     ]
     main, groups = grouped(tables)
-    assert [[face.table.name for face in card.faces] for card in main] == [["accuracy-all-x", "ece-all-x"]]
-    assert main[0].kinds == "accuracy ece"
+    assert [face.table.name for face in main.faces] == ["accuracy-all-x", "ece-all-x"]
+    assert main.kinds == "accuracy ece"
     assert [(group.title, [card.first.name for card in group.cards]) for group in groups] == [
         ("Accuracy", ["accuracy-trec-x", "gain-accuracy-x"]),
         ("Cost and provenance", ["cost-x"]),

@@ -23,8 +23,8 @@ def block(results):
 def test_every_task_and_setup_has_its_figures(results):
     made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
     kinds = Counter(plan.kind for plan in made)
-    expected = dict.fromkeys(("accuracy", "ece", "reliability", "memorisation", "selection"), 4)
-    assert kinds == expected | {"confusion": 2, "improvement": 2, "pareto": 2}
+    expected = dict.fromkeys(("accuracy", "ece", "reliability", "memorisation"), 4)
+    assert kinds == expected | {"confusion": 2, "improvement": 2, "pareto": 2, "kinds": 2}
     assert len({plan.name for plan in made}) == len(made)
 
 
@@ -72,7 +72,7 @@ def test_confusion_counts_each_set_of_labels_once(results):
 
 
 @pytest.mark.parametrize(
-    "kind", ["accuracy", "ece", "reliability", "memorisation", "selection", "confusion", "improvement", "pareto"]
+    "kind", ["accuracy", "ece", "reliability", "memorisation", "confusion", "improvement", "pareto"]
 )
 def test_a_figure_is_png_svg_and_pdf(results, block, kind):
     plan = next(plan for plan in figures.plans(results, [block], "last", "plain") if plan.kind == kind)

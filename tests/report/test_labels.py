@@ -28,6 +28,14 @@ def test_equally_common_configurations_are_all_spelled_out():
     assert bare == {}
 
 
+def test_a_variant_names_only_the_parameters_in_which_it_is_unusual():
+    keys = sidyp(2, mode="paper", num_samples=8, tau=1) + sidyp(1, mode="official", num_samples=8, tau=1)
+    keys += sidyp(1, mode="paper", num_samples=4, tau=2) + sidyp(1, mode="paper", num_samples=8, tau=2)
+    names, bare = labels.method_labels(keys)
+    assert names == ["sidyp", "sidyp", "sidyp[mode=official]", "sidyp[num_samples=4,tau=2]", "sidyp[tau=2]"]
+    assert bare == {"sidyp": "sidyp[mode=paper,num_samples=8,tau=1]"}
+
+
 def test_older_versions_of_a_method_are_marked():
     keys = [cell_key(method_version=version, seed=version) for version in (1, 2, 2)]
     assert labels.method_labels(keys)[0] == ["plain (v1)", "plain", "plain"]

@@ -99,7 +99,7 @@ def test_the_heat_map_shows_sixty_classes_and_rates_over_all(folder):
     rate = {record.key.noise: record.noise.rate_train for record in read.records if isinstance(record, Record)}
     for axis in panels:
         noise, said = axis.get_title(loc="left").split("\n")
-        assert said.endswith(" % of answers wrong")
+        assert said.endswith(" % wrong")
         assert float(said.partition(" %")[0]) == pytest.approx(100 * rate[noise], abs=0.06)
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bench.report import build_report
-from bench.report.output.page import inline_svg
+from bench.report.output.page import TEMPLATES, inline_svg
 from tests.factories import cell_key, write_done
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -136,7 +136,7 @@ addEventListener("load", () => {
   const kind = document.querySelector("select[name=kind]");
   kind.value = "cost"; kind.dispatchEvent(new Event("input", { bubbles: true }));
   const shown = [...document.querySelectorAll("main .block")].filter((block) => !block.hidden);
-  out.folds = [...document.querySelectorAll("details.fold")].filter((fold) => fold.open).map((fold) => fold.id);
+  out.folds = [...document.querySelectorAll("main details.fold")].filter((fold) => fold.open).map((fold) => fold.id);
   out.kinds = [...new Set(shown.map((block) => block.dataset.kind))];
   kind.value = ""; kind.dispatchEvent(new Event("input", { bubbles: true }));
   const noise = document.querySelector("select[name=noise]");
@@ -242,6 +242,17 @@ def luminance(colour):
     """Relative luminance (WCAG 2) of an RGB colour in 0..255."""
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour[:3])]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_colour_of_text_contrasts_with_whatever_it_stands_on(scheme):
+    css = (TEMPLATES / "page.css").read_text("utf-8")
+    colours = dict(re.findall(r"--(\w+): #(\w{6})", css.split("color-scheme: light dark", 1)[scheme]))
+    light = {name: luminance(bytes.fromhex(value)) for name, value in colours.items()}
+    for text in ("ink", "soft", "accent", "best", "bad"):
+        for ground in ("page", "panel", "hover"):
+            low, high = sorted((light[text], light[ground]))
+            assert (high + 0.05) / (low + 0.05) >= 7, (text, ground)
 
 
 @needs_browser

@@ -9,7 +9,7 @@ from bench.report import build_report, frame
 from bench.report.compare.match import compare
 from bench.report.figures.collect import plans
 from bench.report.figures.overview import improvement_data
-from bench.report.places import ages
+from bench.report.places import ages, portable
 from bench.report.tables.blocks import blocks
 from bench.report.tables.result import result_table
 from bench.report.tables.significance import compared, wins_table
@@ -159,3 +159,19 @@ def test_texts_in_two_splits_and_valid_without_answers_are_notes_and_no_numbers(
     [path] = (tmp_path / "report" / "tables").glob("selection*.csv")
     states = {row["column"]: row["state"] for row in csv.DictReader(path.open())}
     assert (states["last step"], states["noisy valid"], states["oracle best"]) == ("value", "empty", "value")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("bench run --data-dir /home/ann/my/data --seeds 1", "bench run --data-dir …/data --seeds 1"),
+        ("--tasks '/data/x.csv[limit=2]'", "--tasks '…/x.csv[limit=2]'"),
+        (r"cannot read C:\Users\ann\x.csv", "cannot read …/x.csv"),
+        ("[Errno 2] No such file: '/tmp/a/b.json'", "[Errno 2] No such file: '…/b.json'"),
+        ("~/.cache/models/x is missing", "…/x is missing"),
+        ("gpt-4/zero and ../shared/data and mean / half", "gpt-4/zero and ../shared/data and mean / half"),
+        ("https://example.org/a/b.csv", "https://example.org/a/b.csv"),
+    ],
+)
+def test_a_text_that_may_be_passed_on_names_no_folder_of_this_machine(text, shown):
+    assert portable(text) == shown

@@ -5,6 +5,7 @@ import pytest
 from bench.report import frame, words
 from bench.report.gaps import find_gaps, gap_sentences
 from bench.report.tables.blocks import blocks
+from bench.report.tables.headlines import headlines, points
 from bench.report.tables.summaries import labelling_table, summary_tables
 from tests.factories import cell_key, write_done
 from tests.report.test_tables import entries
@@ -89,12 +90,20 @@ def test_a_finished_cell_that_lost_its_scores_is_a_gap(tmp_path):
     assert [(gap.status, gap.reason) for gap in gaps] == [("failed", "finished without scores")]
 
 
-def test_the_headline_claims_only_what_is_supported(results):
-    fine_tuned, frozen = (words.headline(block, "last", "plain") for block in blocks(results.cells, "plain"))
-    assert "co-teaching has the highest accuracy" in fine_tuned
-    assert "do not show" in fine_tuned  # one of its seeds failed
-    assert "2 shared seeds are too few" in fine_tuned
-    assert "is ahead of the runner-up plain" in frozen
+def test_an_answer_says_the_best_method_its_gain_by_both_rules_and_how_sure_that_is(results):
+    for block in blocks(results.cells, "plain"):
+        for found in headlines(results, block):
+            answer = words.answer(found)
+            assert answer.title.startswith(found.title[:1].upper() + found.title[1:])
+            assert answer.best == f"{found.best} {found.accuracy:.1f} %"
+            assert [name for name, *_ in answer.gains] == [
+                "over plain by the last step",
+                "over plain by early stopping",
+            ]
+            assert [value for _, value, _ in answer.gains] == [points(found.gain_last), points(found.gain_es)]
+            assert [note == "" for *_, note in answer.gains] == [found.gain_sure, found.gain_es_sure]
+            assert found.sure[1:] in answer.sure
+            assert points(found.es_alone) in answer.sure
 
 
 def test_the_counts_add_up(results):

@@ -78,3 +78,16 @@ def test_without_the_stage_the_report_says_what_to_do(folder, tmp_path, what):
     assert plans_of(folder) == []
     summary = build_report(folder, tmp_path / "out", formats=["md"])
     assert any("run without --no-stages" in note for note in summary.notes)
+
+
+def test_names_never_cover_each_other_and_the_first_stands_at_its_place():
+    places = np.array([[0.0, 0.0], [0.01, 0.01], [0.02, -0.01], [0.0, 0.5], [0.8, 0.0], *[[0.0, 0.0]] * 9])
+    names = [f"a rather long {at}" for at in range(len(places))]
+    found = text_map.apart(names, places, np.array([2.0, 2.0]))
+    assert found[0] == (names[0], 0.0, 0.0)
+    assert {name for name, *_ in found} >= {names[3], names[4]}
+    assert len(found) == 5, "those without room are left out"
+    for at, (name, x, y) in enumerate(found):
+        for other, beside, above in found[:at]:
+            wide = 2.0 * text_map.LETTER_WIDTH * (len(name) + len(other)) / 2
+            assert abs(x - beside) >= wide or abs(y - above) >= 0.99 * 2.0 * text_map.LINE_HEIGHT

@@ -45,6 +45,11 @@ def write_results(folder, task, gold=True, **data):
             chances = np.full((len(says), 2), 1 - STRENGTH[method] - 0.02 * seed)
             chances[np.arange(len(says)), says] = STRENGTH[method] + 0.02 * seed
             arrays |= {name: chances.astype(np.float16) for name in ("test_last", "test_noisy_valid")}
+            if method == "gce":
+                believed = np.full((len(task.train), 2), 0.25 * seed)
+                believed[:, 1] = 1 - 0.25 * seed
+                believed[3] = np.nan
+                arrays |= {"train_last": believed.astype(np.float16)}
             arrays |= {"train_labels": task.columns["ann"]["train"].astype(np.int16)}
             arrays |= {"test_labels": task.columns["ann"]["test"].astype(np.int16)}
             changed = {"data": DataFacts(**facts), "sees_gold": method == "oracle"}
@@ -64,10 +69,13 @@ def test_a_frame_has_one_row_per_text_with_labels_and_what_methods_say(place):
     assert frame.index.name == "row"
 
 
-def test_train_texts_have_labels_and_no_predictions(place):
+def test_train_texts_have_labels_and_what_methods_say_whose_predictions_are_kept(place):
     task = load_task(str(place / "reviews.csv"))
     frame = bench.load_results(place / "results").texts("reviews", "ann", split="train")
-    assert list(frame.columns) == ["id", "text", "gold", "given"]
+    assert list(frame.columns) == ["id", "text", "gold", "given", "gce", "gce sure"]
+    assert frame["gce sure"].drop(index=3).tolist() == pytest.approx([0.625] * (len(frame) - 1)), "of 0.75 and 0.5"
+    assert set(frame["gce"].drop(index=3)) == {task.label_names[1]}
+    assert (frame["gce"][3], np.isnan(frame["gce sure"][3])) == (None, True)
     wrong = task.gold.train != task.columns["ann"]["train"]
     assert (frame["gold"] != frame["given"]).tolist() == wrong.tolist()
     [(title, rows), *_] = confused(frame)

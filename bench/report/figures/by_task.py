@@ -18,7 +18,7 @@ from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, row_kind
 from bench.store.metrics import METRICS
 
-BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 INK, PAPER, LINE = "#1b1f24", "#ffffff", "#d8dde3"
 GREY = "#7a7a7a"
 ACROSS = 4
@@ -39,15 +39,26 @@ def two_lines(method: str) -> str:
     return f"{short(name)}\n{short(bracket + parameters, 32)}"
 
 
+def row_height(methods: Sequence[str]) -> float:
+    """Inches that a row of a figure needs for the names of its methods."""
+    return 0.34 if any("\n" in two_lines(method) for method in methods) else 0.24
+
+
 def panels(count: int, width: float, height: float, across: int = ACROSS, **share) -> tuple[Figure, list[Axes]]:
     """A figure of `count` panels of `width` x `height` inches, `across` in a row; surplus places stay empty."""
-    columns = min(count, across)
-    rows = math.ceil(count / columns)
+    rows = math.ceil(count / across)
+    columns = math.ceil(count / rows)  # as even as it goes: no half of a figure is empty
     figure = new_figure(columns * width, rows * height + 0.5)
     axes = list(figure.subplots(rows, columns, squeeze=False, **share).ravel())
     for empty in axes[count:]:
         empty.set_visible(False)
     return figure, axes[:count]
+
+
+def lowest(axes: Sequence[Axes]) -> list[Axes]:
+    """The panels with none below them: those that show the shared horizontal axis."""
+    places = [(spec.rowspan.start, spec.colspan.start) for axis in axes if (spec := axis.get_subplotspec())]
+    return [axis for axis, (row, column) in zip(axes, places, strict=True) if (row + 1, column) not in places]
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -60,7 +71,7 @@ def scores(block: Block, task: str, columns: list[Column], metric_name: str, rul
     """Mean and 95 % interval by method, one panel per noise source; faint points are single seeds."""
     metric = METRICS[metric_name]
     methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
-    figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)
+    figure, axes = panels(len(columns), 2.9, 0.55 + row_height(methods) * len(methods), sharex=True, sharey=True)
     name = f"{metric_name}_{rule}"
     for axis, column in zip(axes, columns, strict=True):
         found = {
@@ -79,7 +90,7 @@ def scores(block: Block, task: str, columns: list[Column], metric_name: str, rul
         axis.set_title(short(column[1], 34), loc="left")
         _method_axis(axis, methods)
     _percent_limits(axes, metric_name, [_shown(block, methods, columns, metric_name, rule, metric.scale)])
-    for axis in axes[-min(len(axes), ACROSS) :]:
+    for axis in lowest(axes):
         axis.set_xlabel(f"{metric.short}{f' ({metric.unit})' if metric.unit else ''}")
         axis.tick_params(labelbottom=True)
     figure.suptitle(f"{metric.title}: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
@@ -136,45 +147,6 @@ def _method_axis(axis: Axes, methods: list[str]) -> None:
     axis.set_yticks(range(len(methods)), [two_lines(method) for method in methods])
     axis.set_ylim(len(methods) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
-
-
-def selection(block: Block, task: str, columns: list[Column]) -> Figure:
-    """Accuracy of the last step, the step chosen on noisy valid, and the best step on test, by method."""
-    methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
-    figure, axes = panels(len(columns), 2.9, 0.55 + 0.24 * len(methods), sharex=True, sharey=True)
-    styles = {
-        "last": ("last step", "o", BLUE, BLUE),
-        "noisy_valid": ("chosen on noisy valid", "s", ORANGE, ORANGE),
-        "oracle_best": ("best on test (diagnostic)", "D", GREY, PAPER),
-    }
-    everything = []
-    for axis, column in zip(axes, columns, strict=True):
-        means = np.array([[_mean(block, method, column, f"accuracy_{rule}") for rule in styles] for method in methods])
-        places = np.flatnonzero(~np.isnan(means[:, 0]))  # a step chosen on noisy valid need not exist
-        everything += means[places][~np.isnan(means[places])].tolist()
-        ends = np.nanmin(means[places], axis=1), np.nanmax(means[places], axis=1)
-        axis.hlines(places, *ends, color=LINE, linewidth=2.5, zorder=1)
-        for position, (_, marker, edge, face) in reversed(list(enumerate(styles.values()))):
-            axis.plot(means[places, position], places, marker, color=edge, markerfacecolor=face, markersize=5.5)
-        for place in set(range(len(methods))) - set(places.tolist()):
-            _say_why_not(axis, place, block.rows.get((methods[place], column), []))
-        axis.set_title(short(column[1], 34), loc="left")
-        _method_axis(axis, methods)
-    _percent_limits(axes, "accuracy", [np.array(everything or [0.0])])
-    for axis in axes[-min(len(axes), ACROSS) :]:
-        axis.set_xlabel("accuracy (%)")
-        axis.tick_params(labelbottom=True)
-    handles = [
-        axes[0].plot([], [], marker, color=edge, markerfacecolor=face, label=label)[0]
-        for label, marker, edge, face in styles.values()
-    ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=3)
-    figure.suptitle(f"Which step is scored: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
-    return figure
-
-
-def _mean(block: Block, method: str, column: Column, name: str) -> float:
-    return stats.mean_interval(list(block.values(method, column, name, 100).values())).mean
 
 
 def reliability(grid: Mapping[tuple[str, str], dict[str, np.ndarray] | None], task: str, setup: str) -> Figure:
@@ -290,7 +262,7 @@ def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task:
         totals = counts.sum(axis=1, keepdims=True)
         share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)[np.ix_(chosen, chosen)]
         mesh = axis.pcolormesh(share, cmap="Blues", norm=Normalize(0, 1), edgecolors=PAPER, linewidth=0.4)
-        said = f"{100 * (1 - np.trace(counts) / counts.sum()):.1f} % of answers wrong" if counts.sum() else "no answers"
+        said = f"{100 * (1 - np.trace(counts) / counts.sum()):.1f} % wrong" if counts.sum() else "no answers"
         axis.set_title(f"{short(noise, 22)}\n{said}", loc="left")
         axis.set_xticks(np.arange(classes) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
         axis.set_yticks(np.arange(classes) + 0.5, names)
@@ -305,7 +277,8 @@ def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task:
     axes[0].set_ylabel("gold class")
     figure.supxlabel("noisy label", fontsize=9)
     assert mesh is not None  # there is a matrix
-    bar = figure.colorbar(mesh, ax=axes, shrink=0.7, pad=0.02)
-    bar.set_label("share of the gold class")
+    if classes > 10:  # else the numbers are in the cells
+        bar = figure.colorbar(mesh, ax=axes, shrink=0.7, pad=0.02)
+        bar.set_label("share of the gold class")
     figure.suptitle(f"Noisy labels: {short(task)}\n", x=0.01, ha="left")  # a line between it and the titles
     return figure

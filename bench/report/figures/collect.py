@@ -66,14 +66,26 @@ def render_and_count(plan: Plan, formats: Collection[str]) -> tuple[dict[str, by
 
 
 def plans(
-    results: Results, blocks: list[Block], rule: str, baseline: str | None, *, overview: bool = False
+    results: Results,
+    blocks: list[Block],
+    rule: str,
+    baseline: str | None,
+    *,
+    overview: bool = False,
+    full: bool = False,
 ) -> list[Plan]:
-    """Every figure that the records have data for; with `overview` only those over all columns of a set-up."""
+    """Every figure that the records have data for; with `overview` only those over all columns of a set-up.
+
+    With `full` the test texts are drawn anew however many cells there are.
+    """
+    from bench.report.figures.kinds import kinds_plans
     from bench.report.figures.learning_curve import worth_plans
     from bench.report.figures.overview import overview_plans
+    from bench.report.tables.headlines import headlines
 
     made = []
     for block in blocks:
+        made += kinds_plans(headlines(results, block, rule, full=full), block.setup, rule) if block.columns else []
         made += overview_plans(block, rule, baseline)
         for task in () if overview else block.tasks():
             columns = [column for column in block.columns if column[0] == task]
@@ -130,17 +142,6 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
                 lambda: plots.memorisation(curves, task, block.setup),
             )
         )
-    made.append(
-        make_plan(
-            "selection",
-            task,
-            block.setup,
-            f"Which step is scored: {where}",
-            "Mean accuracy over seeds of three steps. The best step on test needs gold labels: a diagnostic, "
-            "never a result.",
-            lambda: plots.selection(block, task, columns),
-        )
-    )
     return made + sidyp_plans(results, block, task) + text_map_plans(results, block, task)
 
 

@@ -80,20 +80,22 @@ def label_names(results: Results, block: Block, method: str, task: str, noise: s
 
 
 def draw(found: dict[str, list[Story]], names: list[str], method: str, task: str, setup: str) -> Figure:
-    """One row per noise source: numbers of candidates, weights by epoch, and three texts' paths."""
-    figure = new_figure(11.5, 0.6 + 2.35 * len(found))
-    axes = figure.subplots(len(found), 2 + PATHS, squeeze=False, width_ratios=[1, 1.25] + [1.15] * PATHS)
+    """One row per noise source: numbers of candidates, weights by epoch, and up to three texts' paths."""
+    paths = {noise: [p for p in told[0].paths[:PATHS] if max(p.classes) < len(names)] for noise, told in found.items()}
+    most = max(map(len, paths.values()))  # none of two classes, which have no triangle
+    figure = new_figure(4.7 + 2.25 * most, 0.6 + 2.35 * len(found))
+    axes = figure.subplots(len(found), 2 + most, squeeze=False, width_ratios=[1, 1.25] + [1.15] * most)
     for row, (noise, told) in enumerate(found.items()):
         _candidates(axes[row][0], told)
         axes[row][0].set_ylabel(f"{short(noise, 24)}\nshare of train texts")
         _prior(axes[row][1], told)
         for place, axis in enumerate(axes[row][2:]):
-            if place < len(told[0].paths) and all(index < len(names) for index in told[0].paths[place].classes):
-                _path(axis, told[0].paths[place], names)
+            if place < len(paths[noise]):
+                _path(axis, paths[noise][place], names)
             else:
                 axis.set_axis_off()
     handles, labels = axes[0][1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=3)
+    figure.legend(handles, labels, loc="outside lower left", ncols=3 if most else 2)
     figure.suptitle(f"Inside {short(method)}: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
     return figure
 
@@ -138,7 +140,7 @@ def _path(axis: Axes, path: Path, names: list[str]) -> None:
         TRIANGLE, path.classes, path.prediction, (("left", "top"), ("right", "top"), ("center", "bottom")), strict=True
     ):
         shift = 0.06 if down == "bottom" else -0.06
-        text = f"{short(names[index], 15)}\n{chance:.2f}"
+        text = f"{short(names[index], 18 if down == 'bottom' else 11)}\n{chance:.2f}"
         x = corner[0] + {"left": -0.14, "right": 0.14, "center": 0.0}[across]
         axis.text(x, corner[1] + shift, text, ha=across, va=down, fontsize=7, color=INK)
     axis.set(xlim=(-0.16, 1.16), ylim=(-0.3, 1.16), aspect="equal")

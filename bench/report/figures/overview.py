@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import offset_copy
 
 from bench.report.figures.by_task import (
     BLUE,
+    GREEN,
     GREY,
     INK,
     KINDS,
     LINE,
     ORANGE,
     PAPER,
+    PURPLE,
+    lowest,
     new_figure,
     panels,
     short,
@@ -28,6 +32,7 @@ from bench.report.tables.blocks import Block, averages, common_columns, row_kind
 from bench.report.tables.model import APART
 from bench.report.tables.significance import compared, ranks
 from bench.store.metrics import METRICS
+from bench.store.noise_words import NOISE_KINDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,18 +64,29 @@ def improvement_data(block: Block, rule: str, baseline: str | None) -> dict[str,
     return found
 
 
+KIND_STYLES = {
+    "llm": ("o", BLUE), "weak": ("^", GREEN), "synthetic": ("s", ORANGE), "human": ("D", PURPLE), "column": ("v", INK),
+}  # fmt: skip
+"""Marker and colour of each kind of noise; of others that of a user's own column."""
+
+
 def improvement(data: dict[str, np.ndarray], block: Block, baseline: str) -> Figure:
-    """Gain over the baseline by noise rate, one panel per method, after one with all of them."""
+    """Gain over the baseline by noise rate, one panel per method, after one with all; a colour per kind of noise."""
+    kinds = [str(block.kinds[column]) for column in block.current()]
+    present = sorted(set(kinds), key=[*NOISE_KINDS, *kinds].index)
     shown = dict(list(data.items())[: MOST_PANELS - 1])
     whole = {"all methods": np.concatenate(list(data.values()))} if len(data) > 1 else {}
     every = whole | shown
     figure, axes = panels(len(every), 2.35, 1.9, sharex=True, sharey=True)
     for axis, (method, points) in zip(axes, every.items(), strict=True):
-        axis.axhline(0, color=ORANGE, linewidth=0.9, linestyle="--")
-        dots: dict[str, Any] = {"color": BLUE, "alpha": 0.55, "markersize": 3.6, "markeredgewidth": 0}
-        axis.plot(points[:, 0], points[:, 1], "o", **dots, rasterized=len(points) > MOST_VECTOR_POINTS)
-        if len(np.unique(points[:, 2])) >= MIN_RATES and np.ptp(points[:, 0]) > 1:
-            _fit(axis, points)
+        axis.axhline(0, color=INK, linewidth=0.8, linestyle="--")
+        for kind in reversed(present):  # LLM labels on top
+            some = points[[kinds[int(place)] == kind for place in points[:, 2]]]
+            marker, colour = KIND_STYLES.get(kind, KIND_STYLES["column"])
+            dots: dict[str, Any] = {"color": colour, "alpha": 0.5, "markersize": 3.6, "markeredgewidth": 0}
+            axis.plot(some[:, 0], some[:, 1], marker, **dots, rasterized=len(points) > MOST_VECTOR_POINTS)
+            if len(np.unique(some[:, 2])) >= MIN_RATES and np.ptp(some[:, 0]) > 1:
+                _fit(axis, some, colour)
         axis.set_title(two_lines(method), loc="left")
     values = np.concatenate([points[:, 1] for points in every.values()])
     low, high = min(0.0, values.min()), max(0.0, values.max())
@@ -78,19 +94,24 @@ def improvement(data: dict[str, np.ndarray], block: Block, baseline: str) -> Fig
     axes[0].set_ylim(low - pad, high + pad)
     for axis in axes[:: min(4, len(axes))]:
         axis.set_ylabel("points")
-    for axis in axes[-min(4, len(axes)) :]:
+    for axis in lowest(axes):
         axis.set_xlabel("noise rate (%)")
         axis.tick_params(labelbottom=True)
+    handles = []
+    for kind in present:
+        marker, colour = KIND_STYLES.get(kind, KIND_STYLES["column"])
+        handles += axes[0].plot([], [], marker, color=colour, label=NOISE_KINDS.get(kind, "other noise"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles))
     figure.suptitle(f"Accuracy over {short(baseline)}, by noise rate: {short(block.setup, 60)}", x=0.01, ha="left")
     return figure
 
 
-def _fit(axis: Axes, points: np.ndarray) -> None:
+def _fit(axis: Axes, points: np.ndarray, colour: str) -> None:
     """A line and its 95 % band; the bootstrap draws whole columns, whose cells share their noise."""
     import seaborn
 
     seaborn.regplot(
-        x=points[:, 0], y=points[:, 1], units=points[:, 2], ax=axis, scatter=False, color=INK, seed=0, n_boot=300,
+        x=points[:, 0], y=points[:, 1], units=points[:, 2], ax=axis, scatter=False, color=colour, seed=0, n_boot=300,
         line_kws={"linewidth": 1.3},
     )  # fmt: skip
 
@@ -175,14 +196,17 @@ def critical_difference(methods: list[str], ranked: stats.Ranks, metric: str, bl
     names = [short(name, 34) for name in methods]
     if len(set(names)) < len(names):
         names = [f"{short(name, 30)} ({place})" for place, name in enumerate(methods, 1)]
-    figure = new_figure(8.2, 1.5 + 0.12 * len(names))
+    figure = new_figure(6.6, 1.5 + 0.12 * len(names))
     axis = figure.subplots()
-    critical_difference_diagram(
+    made = critical_difference_diagram(
         pd.Series(ranked.mean, index=names), pd.DataFrame(ranked.pairwise, index=names, columns=names), ax=axis,
         label_fmt_left="{label}  {rank:.2f}", label_fmt_right="{rank:.2f}  {label}",
         label_props={"fontsize": 8}, elbow_props={"color": INK, "linewidth": 0.6},
         marker_props={"color": BLUE, "s": 22, "edgecolor": PAPER}, crossbar_props={"color": INK, "linewidth": 2.4},
     )  # fmt: skip
+    for label in made["labels"]:  # the lines end where the numbers begin
+        away = -3 if label.get_horizontalalignment() == "right" else 3
+        label.set_transform(offset_copy(label.get_transform(), figure, x=away, units="points"))
     axis.spines["top"].set_visible(True)
     axis.grid(visible=False)
     axis.tick_params(labelsize=8)
@@ -223,7 +247,7 @@ def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
                     suffix=metric,
                 )
             )
-    if baseline is not None and (gains := improvement_data(block, rule, baseline)):
+    if baseline is not None and columns > 1 and (gains := improvement_data(block, rule, baseline)):
         gains = dict(sorted(gains.items(), key=lambda item: -item[1][:, 1].mean()))
         left_out = list(gains)[MOST_PANELS - 1 :]
         made.append(
@@ -233,7 +257,7 @@ def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
                 block.setup,
                 f"Accuracy over {baseline}, by noise rate: {block.setup}",
                 f"Each point is a cell against {baseline} with the same seed. Noise rate: wrong ones among the labels "
-                "trained on. Line: least squares; band: its 95 % "
+                "trained on. Lines: least squares within a kind of noise; band: its 95 % "
                 "interval by a bootstrap over columns (task and noise source), from "
                 f"{MIN_RATES} columns on. Largest mean gain first.{not_shown(left_out)}",
                 lambda: improvement(gains, block, baseline),

@@ -17,7 +17,7 @@ class Plan:
     """A figure that can be drawn: nothing is computed before `draw()`."""
 
     name: str  # safe as a file name
-    kind: str  # ranks, improvement, pareto, accuracy, ece, selection, reliability, memorisation, confusion
+    kind: str  # ranks, improvement, pareto, accuracy, ece, kinds, reliability, memorisation, confusion
     task: str  # "" = over all tasks
     setup: str  # "" = of all set-ups
     title: str

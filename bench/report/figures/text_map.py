@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_TEXTS = 800
 MOST_NOISES = 6
+LINE_HEIGHT, LETTER_WIDTH = 0.045, 0.0165
+"""Of a name in a panel, as shares of the panel's height and width."""
 
 HOW_TO = (
     "No map of the texts is drawn. It needs two things that no record here has both of: gold labels of the train "
@@ -60,8 +63,8 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
     title = f"Map of the train texts: {task}, {block.setup}"
     caption = (
         f"t-SNE of the sentence embeddings (cosine; at most {MOST_TEXTS} texts, drawn at random). Grey points: "
-        "correctly labelled; orange crosses: wrongly labelled; rings: no answer. Names stand at the middle of their "
-        "gold class. Distances between far groups mean nothing in t-SNE."
+        "correctly labelled; orange crosses: wrongly labelled; rings: no answer. Names stand at or near the middle of "
+        "their gold class, where there is room. Distances between far groups mean nothing in t-SNE."
     )
     caption += (
         f" Of {len(names):,} classes the {MOST_NAMES} most frequent are named." if len(names) > MOST_NAMES else ""
@@ -103,6 +106,26 @@ def coordinates(vectors: np.ndarray) -> np.ndarray:
     return TSNE(perplexity=perplexity, metric="cosine", init="random", random_state=0).fit_transform(vectors)
 
 
+def apart(names: Sequence[str], places: np.ndarray, size: np.ndarray) -> list[tuple[str, float, float]]:
+    """Where names stand without covering each other, at their place or above or below it.
+
+    Names without room are left out; the first has the first choice. `places` float[names, 2] and `size` float[2], what
+    a panel shows, are in the units of the axes.
+    """
+    chosen: list[tuple[float, float, float]] = []
+    found = []
+    line = size[1] * LINE_HEIGHT
+    for name, (x, middle) in zip(names, places.tolist(), strict=True):
+        width = size[0] * LETTER_WIDTH * (len(name) + 2)
+        for step in (0, 1, -1, 2, -2):
+            y = middle + step * line
+            if all(abs(y - above) >= line or abs(x - beside) >= (width + wide) / 2 for beside, above, wide in chosen):
+                chosen.append((x, y, width))
+                found.append((name, x, y))
+                break
+    return found
+
+
 def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str, setup: str) -> Figure:
     """One panel per noise source; the texts lie at the same places in all of them."""
     from safetensors.numpy import load_file
@@ -121,10 +144,12 @@ def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str,
         axis.plot(*places[wrong].T, "x", color=ORANGE, markersize=3.6, markeredgewidth=0.9)
         axis.plot(*places[silent].T, "o", color=INK, markerfacecolor=PAPER, markersize=4, markeredgewidth=0.9)
         present, counts = np.unique(gold, return_counts=True)
-        for index in np.sort(present[np.argsort(-counts, kind="stable")[:MOST_NAMES]]):
-            x, y = np.median(places[gold == index], axis=0)
+        frequent = present[np.argsort(-counts, kind="stable")[:MOST_NAMES]]
+        middles = np.array([np.median(places[gold == index], axis=0) for index in frequent])
+        shown_names = [short(names[index], 18) for index in frequent]
+        for name, x, y in apart(shown_names, middles, np.ptp(places, axis=0) * 1.1):
             box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1.2}
-            axis.text(x, y, short(names[index], 18), fontsize=7, ha="center", va="center", color=INK, bbox=box)
+            axis.text(x, y, name, fontsize=7, ha="center", va="center", color=INK, bbox=box)
         unanswered = f", {100 * silent.mean():.0f} % no answer" if silent.any() else ""
         axis.set_title(f"{short(noise, 28)}: {100 * wrong.mean():.0f} % wrong{unanswered}", loc="left")
         axis.set(xticks=[], yticks=[])

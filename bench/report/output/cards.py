@@ -81,14 +81,14 @@ class Group(NamedTuple):
     cards: list[Card]
 
 
-def grouped(tables: Sequence[Table]) -> tuple[list[Card], list[Group]]:
-    """The first result table of each set-up, which is always in sight, and the groups of all the others."""
+def grouped(tables: Sequence[Table]) -> tuple[Card | None, list[Group]]:
+    """The first table of accuracies, which is always in sight, and the groups of all the others."""
     cards = list(_cards(tables))
-    main = list({card.first.setup: card for card in reversed(cards) if card.first.kind == "accuracy"}.values())[::-1]
+    main = next((card for card in cards if card.first.kind == "accuracy"), None)
     place = {kind: title for title, kinds in GROUPS.items() for kind in kinds}
     found: dict[str, list[Card]] = {title: [] for title in [*GROUPS, "Other tables"]}
     for card in cards:
-        if card not in main:
+        if card is not main:
             found[place.get(card.first.kind, "Other tables")].append(card)
     return main, [Group(title, anchor("g", title), some) for title, some in found.items() if some]
 

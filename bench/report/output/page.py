@@ -138,7 +138,7 @@ def _by_task(drawn: Sequence[tuple[Plan, Markup]]) -> dict[str, list[tuple[Plan,
 
 def _kinds(tables: Sequence[Table], figures: Sequence[tuple[Plan, bytes]]) -> dict[str, str]:
     """What the page can be narrowed to: kinds of tables and figures that it has, as people call them."""
-    found = [table.kind for table in tables] + [plan.kind for plan, _ in figures]
+    found = [table.kind for table in tables] + [plan.kind for plan, _ in figures if plan.kind != FIRST]
     titles = kind_titles()
     return {
         kind: titles.get(kind, kind)
@@ -183,6 +183,7 @@ def inline_svg(svg: str, prefix: str, label: str) -> str:
 
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<!--.*?-->\s*|<metadata>.*?</metadata>\s*|<style.*?</style>\s*", "", body, flags=re.DOTALL)
+    body = re.sub(r'(<g id="patch_\d+">\s*<path [^>]*style="fill: )#ffffff', r"\1none", body)  # the card shows through
     body = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}\1"', body)
     body = re.sub(r'(href="#|url\(#)', rf"\1{prefix}", body)
     for colour, variable in COLOURS.items():

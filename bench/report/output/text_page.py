@@ -10,6 +10,7 @@ from bench.core.errors import BenchError
 from bench.report.frame import Results
 from bench.report.output.cards import anchor
 from bench.report.output.page import TITLE, environment
+from bench.report.places import portable
 from bench.report.tables.blocks import Block, Column
 from bench.report.tables.bootstrap import MOST_CELLS
 from bench.report.texts import Sources, confused, frame_of_texts, telling
@@ -76,7 +77,7 @@ def _section(sources: Sources, block: Block, column: Column, rule: str, baseline
         try:
             frame = frame_of_texts(sources, block, task, noise, split, rule)
         except BenchError as error:
-            missing.append(str(error))
+            missing.append(portable(str(error)))
             continue
         found = telling(frame, methods, baseline) if split == "test" else confused(frame)
         groups += [(split, title, [_shown(frame, row) for row in rows]) for title, rows in found if rows]
@@ -94,7 +95,7 @@ def _shown(frame: pd.DataFrame, row: int) -> Shown:
     gold = values["gold"]
     answers: dict[str, list[tuple[str, int]]] = {}
     for name in frame.columns:
-        if f"{name} sure" in frame.columns:
+        if f"{name} sure" in frame.columns and values[name] is not None:
             answers.setdefault(values[name], []).append((name, round(100 * values[f"{name} sure"])))
     says = [
         Says(label, None if gold is None else label == gold, sorted(found, key=lambda each: -each[1]))

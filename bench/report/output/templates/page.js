@@ -103,7 +103,7 @@
     }
     return heads.some((head, i) => !hidden[i] && (head.dataset.task || head.dataset.noise));
   };
-  const folds = [...document.querySelectorAll("details.fold")];
+  const folds = [...document.querySelectorAll("main details.fold")];
   const filter = () => {
     const wanted = Object.fromEntries(new FormData(form));
     for (const block of document.querySelectorAll("main .block")) {

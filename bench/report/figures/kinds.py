@@ -1,0 +1,75 @@
+"""The figure that stands beside a report's answers: what every method gains over the baseline, by kind of noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.report.figures.by_task import BLUE, INK, ORANGE, PAPER, new_figure, row_height, short, two_lines
+from bench.report.figures.plan import Plan, make_plan, not_shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bench.report.tables.headlines import Headline
+
+MOST_METHODS = 24
+RULES: dict[str, tuple[str, dict[str, Any]]] = {
+    "last": ("last step", {"fmt": "o", "color": BLUE, "markerfacecolor": BLUE}),
+    "noisy_valid": ("early stopping on noisy validation labels", {"fmt": "s", "color": ORANGE, "mfc": PAPER}),
+}
+
+
+def kinds_plans(found: Sequence[Headline], setup: str, rule: str) -> list[Plan]:
+    """The figure of one set-up; none where nothing is compared with a baseline."""
+    shown = [each for each in found if each.rows]
+    if not shown:
+        return []
+    methods = ordered(shown, rule)
+    caption = (
+        "Points of accuracy over the baseline by the same rule, paired by seed, with 95 % t-intervals over seeds; one "
+        f"panel per kind of noise, methods by their mean over the panels.{not_shown(methods[MOST_METHODS:])}"
+    )
+    title = f"Gain over {shown[0].baseline} by kind of noise: {setup}"
+    return [make_plan("kinds", "", setup, title, caption, lambda: draw(shown, methods[:MOST_METHODS]))]
+
+
+def ordered(found: Sequence[Headline], rule: str) -> list[str]:
+    """The methods, the largest mean gain over the kinds of noise first."""
+    gains: dict[str, list[float]] = {}
+    for each in found:
+        for row in each.rows:
+            gains.setdefault(row.method, [])
+            if row.rule == rule:
+                gains[row.method].append(row.gap.seeds.mean)
+    return sorted(gains, key=lambda method: -np.mean(gains[method]) if gains[method] else np.inf)
+
+
+def draw(found: Sequence[Headline], methods: Sequence[str]) -> Figure:
+    """One panel per kind of noise, one line per method, a mark with its interval per rule."""
+    figure = new_figure(1.6 + 1.9 * len(found), 0.95 + row_height(methods) * len(methods))
+    axes = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
+    for axis, each in zip(axes, found, strict=True):
+        axis.axvline(0, color=INK, linewidth=0.8, linestyle="--")
+        for shift, (rule, (_, style)) in zip((-0.17, 0.17), RULES.items(), strict=True):
+            rows = [row for row in each.rows if row.rule == rule and row.method in methods]
+            halves = np.nan_to_num([row.gap.seeds.half for row in rows])
+            axis.errorbar(
+                [row.gap.seeds.mean for row in rows], [methods.index(row.method) + shift for row in rows],
+                xerr=halves if len(rows) and halves.any() else None, capsize=2, elinewidth=1, markersize=4, **style,
+            )  # fmt: skip
+        columns = f"{each.columns} column{'s' * (each.columns != 1)}"
+        axis.set_title(f"{each.title}\n{columns}", loc="left")
+        axis.set_xlabel("points")
+        axis.grid(axis="y", visible=False)
+    means = np.array([0.0, *(row.gap.seeds.mean for each in found for row in each.rows if row.method in methods)])
+    pad = max(0.15 * np.ptp(means), 0.5)  # wide intervals of few seeds are cut, not the points
+    axes[0].set_xlim(means.min() - pad, means.max() + pad)
+    axes[0].set_yticks(range(len(methods)), [two_lines(method) for method in methods])
+    axes[0].set_ylim(len(methods) - 0.5, -0.5)
+    handles = [axes[0].errorbar([], [], label=label, **style) for label, style in RULES.values()]
+    figure.legend(handles=handles, loc="outside lower left", ncols=2)
+    figure.suptitle(f"Gain in accuracy over {short(found[0].baseline)}", x=0.01, ha="left")
+    return figure

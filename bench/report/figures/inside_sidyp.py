@@ -140,7 +140,7 @@ def _path(axis: Axes, path: Path, names: list[str]) -> None:
         TRIANGLE, path.classes, path.prediction, (("left", "top"), ("right", "top"), ("center", "bottom")), strict=True
     ):
         shift = 0.06 if down == "bottom" else -0.06
-        text = f"{short(names[index], 18 if down == 'bottom' else 11)}\n{chance:.2f}"
+        text = f"{short(names[index], 18 if down == 'bottom' else 13)}\n{chance:.2f}"
         x = corner[0] + {"left": -0.14, "right": 0.14, "center": 0.0}[across]
         axis.text(x, corner[1] + shift, text, ha=across, va=down, fontsize=7, color=INK)
     axis.set(xlim=(-0.16, 1.16), ylim=(-0.3, 1.16), aspect="equal")

@@ -43,7 +43,10 @@ class Face:
         if not any(head.group for head in self.table.heads):
             return []
         keyed = groupby(enumerate(self.table.heads), key=lambda each: (self.lead and each[0] == 0, each[1].group))
-        return [Span(group, len(list(found)), lead) for (lead, group), found in keyed]
+        found = [Span(group, len(list(some)), lead) for (lead, group), some in keyed]
+        if len(found) > 1 and found[0].lead and found[0].name == found[1].name:
+            found[1] = found[1]._replace(name="")  # its name stands above the column that stays in sight
+        return found
 
     @property
     def starts(self) -> set[int]:

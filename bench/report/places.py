@@ -46,7 +46,7 @@ def _place(record: Record, folder: Path) -> str:
     return os.path.normpath(f"../{typed}").replace("\\", "/")
 
 
-ABSOLUTE = re.compile(r"""(?<![\w.:/\\~-])(?:~|[A-Za-z]:)?[/\\](?:[^\s'"/\\:]+[/\\])*([^\s'"/\\:,;)]+)""")
+ABSOLUTE = re.compile(r"""(?<![^\s'"=(\[,])(?:~|[A-Za-z]:)?[/\\](?:[^\s'"/\\:]+[/\\])*([^\s'"/\\:,;)]+)""")
 
 
 def portable(text: str) -> str:

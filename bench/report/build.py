@@ -248,8 +248,8 @@ MOST_PANELS = 160
 MAP_PANELS = 20
 """What t-SNE costs, in panels."""
 DRAWN_FIRST = (
-    "kinds", "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability", "memorisation",
-    "confusion",
+    "kinds", "worth", "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability",
+    "memorisation", "confusion",
 )  # fmt: skip
 
 

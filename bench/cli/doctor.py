@@ -68,7 +68,7 @@ def _device() -> Iterator[Fact]:
 
 
 def _encoders() -> Iterator[Fact]:
-    from bench.training.encoders import DEFAULT_ENCODER, PYPI_ENCODERS, locate
+    from bench.training.find_encoder import DEFAULT_ENCODER, PYPI_ENCODERS, locate
 
     for name in (DEFAULT_ENCODER, *PYPI_ENCODERS):
         try:

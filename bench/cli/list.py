@@ -80,7 +80,7 @@ def llms(data_dir: Path | None = None) -> Rows:
 
 def encoders(data_dir: Path | None = None) -> Rows:
     """Encoders with a short name, and what else can be named."""
-    from bench.training.encoders import DEFAULT_ENCODER, HUB_ENCODERS, PYPI_ENCODERS
+    from bench.training.find_encoder import DEFAULT_ENCODER, HUB_ENCODERS, PYPI_ENCODERS
     from bench.training.recipe import BY_ENCODER
 
     def recipe(name: str) -> str:

@@ -18,6 +18,7 @@ from bench.noise.select import NoiseSource
 from bench.store.records import CellKey
 from bench.training import encoders
 from bench.training.device import choose_precision
+from bench.training.find_encoder import split_mode
 from bench.training.recipe import Recipe, make_recipe
 from methods import registry, wrappers
 from methods.human import CURVE
@@ -89,7 +90,7 @@ def plan(options: GridOptions) -> Plan:
     tasks = tasks_of(names, options, of_data)  # names and files are checked before anything of encoders
     precision = choose_precision(options.precision)
     notes += [f"precision {precision.mode}: {precision.reason}", *of_data]
-    modes = [(text, *encoders.split_mode(text)) for text in options.encoder]
+    modes = [(text, *split_mode(text)) for text in options.encoder]
     cells: list[Cell] = []
     for task in tasks:
         for text, name, mode in modes:

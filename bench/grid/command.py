@@ -9,7 +9,7 @@ from bench.core.errors import BenchError, EncoderUnavailable, Unavailable, Usage
 from bench.core.selectors import listed
 from bench.grid.options import RUNNING_OPTIONS, GridOptions
 from bench.noise.select import NoiseSource
-from bench.training import encoders
+from bench.training.find_encoder import locate, split_mode
 
 ENCODER, TASK, LLM, LABELS = "minilm:frozen", "tweets", "smollm2", "smollm2/few"
 """What needs no network: an encoder from PyPI, a task, a labeller and a label set that are part of this project."""
@@ -93,7 +93,7 @@ def with_a_way_on(error: Unavailable, options: GridOptions) -> Unavailable:
 
 def _encoder_here(selector: str) -> bool:
     try:
-        encoders.locate(encoders.split_mode(selector)[0])
+        locate(split_mode(selector)[0])
     except BenchError:
         return False
     return True

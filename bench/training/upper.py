@@ -6,7 +6,6 @@ Dropout below the cut is off, because one pass serves all epochs and methods; ab
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -86,7 +85,7 @@ class _AsGiven(nn.Module):
         return next(x for x in (*inputs, *named.values()) if isinstance(x, torch.Tensor) and x.dim() == 3)
 
 
-def _layers(model: nn.Module, top: int, name: str) -> Sequence[nn.Module]:
+def _layers(model: nn.Module, top: int, name: str) -> nn.ModuleList:
     """The stack of layers. Raises UsageError where there is none, or where it has not more than `top`."""
     for path in STACKS:
         try:

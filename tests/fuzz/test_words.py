@@ -13,7 +13,7 @@ from bench.grid.cells import choose_method
 from bench.grid.options import GridOptions, load_options
 from bench.noise.select import parse_noise, sources_for
 from bench.running.executors.base import executor_of
-from bench.training.encoders import locate, split_mode
+from bench.training.find_encoder import locate, split_mode
 from tests.fuzz.strategies import WORD, hostile, values
 
 pytestmark = pytest.mark.timeout(300)

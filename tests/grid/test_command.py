@@ -72,7 +72,7 @@ def test_where_only_the_encoder_is_missing_the_users_own_grid_is_kept():
 
 def test_no_command_is_named_where_none_would_run(monkeypatch):
     monkeypatch.setattr(
-        "bench.training.encoders.PYPI_ENCODERS", {"minilm": ("no_such_module", "model", "no-such-package")}
+        "bench.training.find_encoder.PYPI_ENCODERS", {"minilm": ("no_such_module", "model", "no-such-package")}
     )
     assert answer_to("--tasks", "tweets", "--noise", "sn@0.2")[1] == []
 

@@ -12,14 +12,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from bench.core.errors import Unavailable, UsageError
-from bench.training.encoders import (
-    FROZEN_WIDTH,
-    fingerprint_folder,
-    load_encoder,
-    locate,
-    split_mode,
-    trained_pooling,
-)
+from bench.training.encoders import FROZEN_WIDTH, load_encoder
+from bench.training.find_encoder import fingerprint_folder, locate, split_mode, trained_pooling
 from bench.training.inputs import TokenInputs
 
 LINES = ["good film", "it was a very sad day and the book was awful", "", "happy 123 !"]
@@ -258,7 +252,7 @@ def test_pooling_of_a_hub_model_is_read_from_the_hub_or_its_cache(tmp_path):
     (snapshot / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0" * 40)
-    script = "from bench.training.encoders import trained_pooling as p; print(p('org/sentences'), p('org/absent'))"
+    script = "from bench.training.find_encoder import trained_pooling as p; print(p('org/sentences'), p('org/absent'))"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.split() == ["mean", "cls"], done.stderr

@@ -9,7 +9,8 @@ import bench
 from bench.core.errors import UsageError
 from bench.store.records import read_records
 from bench.training import upper
-from bench.training.encoders import load_encoder, locate
+from bench.training.encoders import load_encoder
+from bench.training.find_encoder import locate
 from bench.training.inputs import HiddenInputs, TokenInputs
 
 SHAPE = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}

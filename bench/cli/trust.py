@@ -1,0 +1,105 @@
+"""`bench trust`: training labels from the most suspicious on, for a person to look at."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from bench.cli.options import grid_options
+from bench.cli.shell import app, err, friendly, printable, say
+from bench.cli.show import find_record
+from bench.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.running.trust import Trusted
+    from bench.store.records import Record
+
+TABLE = (
+    "llms", "prompting", "data_dir", "text_column", "gold_column", "label_columns", "no_answer", "limit", "seeds",
+    "results", "stages",
+)  # fmt: skip
+"""Options of a grid that say how a table is read, which labels are meant, and how often folds are drawn."""
+HASH = re.compile(r"[0-9a-f]{4,64}")  # the beginning of one
+Encoder = Annotated[str, Option(help="sentence encoder for a table: minilm, Hugging Face name, or folder")]
+
+
+@app.command()
+@friendly
+@grid_options(only=TABLE)
+def trust(
+    given: dict[str, Any],
+    what: Annotated[
+        list[str], Argument(metavar="CELLS|TABLE", help="cells (hash or record, or a folder of records), or a table")
+    ],
+    out: Annotated[Path, Option("--out", help="CSV file to write")],
+    encoder: Encoder = "minilm",
+) -> None:
+    """Which labels to look at: a row per text with suspicion in [0, 1], a suggested label, and who agrees.
+
+    Of cells: what their methods believe. Of a table: cross-fitted classifiers and the other labellers' columns. Gold,
+    where known, scores the result and nothing else.
+    """
+    from bench.core.files import write_atomically
+    from bench.core.spreadsheet import csv_bytes
+
+    found = believed(what, given, encoder)
+    write_atomically(out, csv_bytes(found.columns()))
+    say(f"{found.task}, {found.labeller}: {len(found.texts)} labels by suspicion in {out}")
+    say(f"asked: {', '.join(found.methods)}; other labellers: {', '.join(found.others) or 'none'}", dim=True)
+    score = found.scored()
+    if score is None:
+        return
+    times, most = score.average_precision / score.chance, 1 / score.chance
+    say(
+        f"Against gold: {score.errors} of {score.rows} labels are wrong. Average precision "
+        f"{score.average_precision:.3f}, {times:.2f} times chance ({score.chance:.3f}; more than {most:.2f} times is "
+        f"impossible). Wrong among the first 50: {100 * score.first_50:.0f} %, the first 100: "
+        f"{100 * score.first_100:.0f} %, the first "
+        f"{score.errors}: {100 * score.first_errors:.0f} %. The first tenth of the rows holds "
+        f"{100 * score.found_in_tenth:.0f} % of the wrong labels. The suggestion is right for "
+        f"{100 * score.corrected:.0f} % of the wrong labels."
+    )
+
+
+def believed(what: list[str], given: dict[str, Any], encoder: str) -> Trusted:
+    """The beliefs about the labels of cells or of a table. Raises UsageError."""
+    from bench.grid.options import load_options
+    from bench.running.trust import trust_cells, trust_task
+
+    results = Path(given["results"] or "results")
+    if cells := _records(what, results):
+        folders = {folder for folder, _ in cells}
+        if len(folders) > 1:
+            raise UsageError(f"cells of {len(folders)} results folders were named: name those of one")
+        return trust_cells([record for _, record in cells], folders.pop())
+    if len(what) > 1:
+        raise UsageError(f"'{what[0]}' and {len(what) - 1} more: name cells, or one table")
+    options = load_options({**given, "tasks": what})
+    with err.status("reading") as status:
+        return trust_task(options, encoder, lambda text: status.update(printable(text)))
+
+
+def _records(what: list[str], results: Path) -> list[tuple[Path, Record]]:
+    """Results folders and records that words name; none where they do not name cells. Raises UsageError."""
+    from bench.store.folder import ResultsFolder
+    from bench.store.records import Record, read_record
+
+    found: list[tuple[Path, Record]] = []
+    for word in what:
+        path = Path(word)
+        above = next((each for each in (path, *path.parents) if each.name == "cells"), None)
+        if above is not None and path.suffix != ".json":
+            inside = [each for each in ResultsFolder(above.parent).record_paths() if each.is_relative_to(path)]
+            read = [read_record(each) for each in inside]
+            found += [(above.parent, each) for each in read if isinstance(each, Record) and each.status == "done"]
+            if not inside:
+                raise UsageError(f"no records in '{word}'")
+        elif above is not None or (HASH.fullmatch(word) and not path.exists()):
+            at, record = find_record(word, results)
+            found.append((next((each.parent for each in at.parents if each.name == "cells"), results), record))
+    if found and not all(HASH.fullmatch(word) or "cells" in Path(word).parts for word in what):
+        raise UsageError("cells and tables cannot be mixed: name cells, or one table")
+    return found

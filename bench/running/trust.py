@@ -1,0 +1,235 @@
+"""Which training labels to look at: beliefs of cells, or of cross-fitted classifiers on a user's own table.
+
+Gold is never used for what is said of a text; where it is known, it scores the ranking afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from bench.core.errors import Unavailable, UsageError
+from bench.core.hashes import hash_arrays
+from bench.core.seeds import named_generator
+from bench.core.selectors import listed, unquoted
+from bench.core.texts import SPLITS, Texts
+from bench.data.load import load_task
+from bench.data.task import TaskData
+from bench.grid.again import cell_of, options_of
+from bench.grid.options import GridOptions
+from bench.noise.draw import covered, draw
+from bench.noise.label_sets import find_label_sets, read_labels
+from bench.noise.select import NoiseSource, sources_for
+from bench.store.folder import ResultsFolder
+from bench.store.opinions import OPINIONS
+from bench.store.records import Record, read_arrays
+from bench.store.trust import Detection, Trust, combined, detection, opinion
+from bench.training.encoders import load_encoder
+from bench.training.stages import StageStore
+from methods import confident, shared
+from methods.stages import OUT_OF_FOLD
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """Beliefs about the labels of texts."""
+
+    task: str
+    labeller: str
+    label_names: tuple[str, ...]
+    texts: Texts
+    trust: Trust
+    methods: tuple[str, ...]  # whose opinions these are
+    others: tuple[str, ...]  # the other labellers
+    gold: np.ndarray | None  # int64[N], for `scored` alone
+
+    def scored(self) -> Detection | None:
+        """How well the ranking finds wrong labels; None without gold, or where all labels are right or all wrong."""
+        if self.gold is None:
+            return None
+        return detection(self.trust.suspicion, self.trust.suggested, self.trust.labels, self.gold)
+
+    def order(self) -> np.ndarray:
+        """int64[N]: rows from the most to the least suspicious label."""
+        return np.argsort(-self.trust.suspicion, kind="stable")
+
+    def columns(self, rows: np.ndarray | None = None) -> dict[str, list]:
+        """The trust file's columns; `rows` in this order, by default from the most suspicious label on."""
+        rows = self.order() if rows is None else rows
+        trust = self.trust
+
+        def names(classes: np.ndarray) -> list[str]:
+            return [self.label_names[each] if each >= 0 else "" for each in classes[rows]]
+
+        def numbers(values: np.ndarray) -> list[str]:
+            return ["" if np.isnan(value) else f"{value:.4f}" for value in values[rows]]
+
+        return {
+            "id": [self.texts.ids[row] for row in rows],
+            "text": [self.texts.texts[row] for row in rows],
+            "given": names(trust.labels),
+            "suspicion": numbers(trust.suspicion),
+            "suggested": names(trust.suggested),
+            "probability": numbers(trust.belief.max(axis=1)),
+            "labellers_agree": numbers(trust.labellers_agree),
+            "methods_agree": numbers(trust.methods_agree),
+            "seeds_agree": numbers(trust.seeds_agree),
+        }
+
+
+def trust_cells(records: Sequence[Record], results: Path) -> Trusted:
+    """Beliefs of cells that saw the same texts and labels.
+
+    Raises UsageError where they did not, for a cell that was told gold, or one that holds no belief; and what
+    `bench.grid.again.cell_of` raises.
+    """
+    first = records[0]
+    found: dict[tuple, list[np.ndarray]] = {}
+    labels = None
+    for record in records:
+        given, believed = _belief_of(record, results)
+        labels = given if labels is None else labels
+        if (record.key.task, record.key.noise) != (first.key.task, first.key.noise):
+            raise UsageError(
+                f"cell {record.hash[:12]} is of {record.key.task}, {record.key.noise} and cell {first.hash[:12]} of "
+                f"{first.key.task}, {first.key.noise}: name cells of one task and one source of labels"
+            )
+        if not np.array_equal(labels, given):
+            raise UsageError(
+                f"cells {first.hash[:12]} and {record.hash[:12]} saw different labels or texts: name cells of one seed "
+                "and one --limit where labels are drawn by seed"
+            )
+        key = record.key
+        variant = (key.method, repr(sorted(key.config.items())), key.encoder, key.encoder_mode)
+        found.setdefault(variant, []).append(believed)
+    assert labels is not None  # there is a first record
+    cell, data_dir = cell_of(first, results), options_of(first, results).data_dir
+    others = {name: answers["train"] for name, answers in _others(cell.task, cell.source, data_dir).items()}
+    trust = combined(labels, found, list(others.values()), len(cell.task.label_names))
+    methods = tuple(method for method, *_ in found)
+    names, gold = cell.task.label_names, cell.task.gold.train
+    return Trusted(cell.task.name, cell.source.id, names, cell.task.train, trust, methods, tuple(others), gold)
+
+
+def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The given labels of a cell and its belief. Raises UsageError where there is none."""
+    short = record.hash[:12]
+    if record.status != "done" or record.data is None:
+        raise UsageError(f"cell {short} is {record.status}: it has no opinion; `{record.command}` runs it")
+    if record.is_reference:
+        raise UsageError(f"cell {short} ({record.key.method}) was told gold: leave it out")
+    wanted = ("train_labels", "valid_last", *OPINIONS, *(f"{name}_classes" for name in OPINIONS))
+    arrays = read_arrays(record.key.path(results), *wanted)
+    believed = opinion(arrays, len(record.data.label_names))
+    if believed is None and "valid_last" in arrays:
+        raise UsageError(f"cell {short}: {record.key.method} has no opinion about its training labels: leave it out")
+    if believed is None or "train_labels" not in arrays:
+        raise UsageError(
+            f"cell {short} is older than train probabilities in records: make it anew with `{record.command} --force`"
+        )
+    return arrays["train_labels"].astype(np.int64), believed
+
+
+def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: None) -> Trusted:
+    """Beliefs about all labels of a task, a user's own table above all, without a grid having been run.
+
+    Classifiers on sentence embeddings are cross-fitted: no text is predicted by one that saw its own label. One learns
+    from the labels in question (once per seed of the folds), others from the labels of each other labeller. Raises
+    UsageError and Unavailable.
+    """
+    (name,) = options.tasks or ("",)
+    task = load_task(
+        name, data_dir=options.data_dir, limit=options.limit, text_column=options.text_column,
+        gold_column=options.gold_column, no_answer=options.no_answer or (),
+        label_columns=options.label_columns and [unquoted(column)[0] for column in options.label_columns],
+    )  # fmt: skip
+    source, task = _source(task, options)
+    given = draw(source, task, 1)
+    others = _others(task, source, options.data_dir)
+    splits = [split for split in SPLITS if getattr(given, split) is not None]
+    labels = np.concatenate([getattr(given, split) for split in splits])
+    answers = {
+        who: np.concatenate([each.get(split, np.full(len(task.texts(split)), -1)) for split in splits])
+        for who, each in others.items()
+    }
+    found = load_encoder(f"{encoder}:frozen", options.max_length or task.info.max_length)
+    store = StageStore(ResultsFolder(options.results).stages if options.stages else None)
+    say(f"embedding {len(labels)} texts with {encoder}")
+    x = np.concatenate([shared.embed_texts(task.texts(split), found, store) for split in splits])
+    classes = len(task.label_names)
+    opinions: dict[str, list[np.ndarray]] = {}
+    for seed in options.seeds:
+        say(f"cross-fitting on {source.id}, seed {seed}")
+        opinions.setdefault("out of fold", []).append(_out_of_fold(x, labels, classes, task.name, seed, store))
+    elsewhere = []
+    for who, each in answers.items():
+        if (each >= 0).any():
+            say(f"cross-fitting on {who}")
+            elsewhere.append(_out_of_fold(x, each, classes, task.name, options.seeds[0], store))
+    if elsewhere:
+        opinions["out of fold on other labellers"] = [np.mean(elsewhere, axis=0)]
+    trust = combined(labels, opinions, list(answers.values()), classes)
+    parts = [task.texts(split) for split in splits]
+    ids = tuple(chain.from_iterable(part.ids for part in parts))
+    texts = Texts(ids, tuple(chain.from_iterable(part.texts for part in parts)))
+    golds = [task.gold.of(split) for split in splits]
+    unknown = [np.full(len(task.texts(split)), -1) for split in splits]
+    gold = np.concatenate([blank if each is None else each for each, blank in zip(golds, unknown, strict=True)])
+    return Trusted(
+        task.name, source.id, task.label_names, texts, trust, tuple(opinions), tuple(others),
+        gold if (gold >= 0).any() else None,
+    )  # fmt: skip
+
+
+def _source(task: TaskData, options: GridOptions) -> tuple[NoiseSource, TaskData]:
+    """The labels in question: those that --llms names, else the one column, or the vote of all columns."""
+    columns = [listed(column) for column in task.columns]
+    default = columns if len(columns) == 1 else [f"vote({','.join(columns)})"] if columns else None
+    selections = sources_for(
+        task, llms=options.llms or default or ["all"], prompting=options.prompting, data_dir=options.data_dir
+    )
+    if len(selections) != 1:
+        raise UsageError(f"{len(selections)} sources of labels fit task {task.name}: name one with --llms")
+    (selection,) = selections
+    if isinstance(selection, tuple):
+        raise UsageError(f"{selection[0].id}: {selection[1]}")
+    return selection, covered(selection, task)
+
+
+def _others(task: TaskData, source: NoiseSource, data_dir: Path | None) -> Mapping[str, Mapping[str, np.ndarray]]:
+    """The labels of the other labellers by name and split, -1 = no answer; of an ensemble, its members' as well."""
+    own = set() if source.rule != "single" else {each if isinstance(each, str) else each.id for each in source.members}
+    found = {name: splits for name, splits in task.columns.items() if name not in own}
+    whole = task.whole or task
+    for ref in find_label_sets(data_dir, task.info.name):
+        if ref.id in own or not isinstance(ref.place, Path):
+            continue
+        try:
+            sets = read_labels(ref, whole)
+        except (UsageError, Unavailable):  # of other texts, or damaged: a run that asks for it says so
+            continue
+        answers = {}
+        for split, part in sets.items():
+            every = np.full(1 + max(part.rows.max(initial=0), task.rows[split].max()), -1)
+            every[part.rows] = part.labels
+            answers[split] = every[task.rows[split]]
+        found[ref.id] = answers
+    return found
+
+
+def _out_of_fold(x: np.ndarray, y: np.ndarray, classes: int, task: str, seed: int, store: StageStore) -> np.ndarray:
+    """Cross-fitted p(label | text) of all texts, float64[N, C], learned from those with an answer."""
+    key = {"x": hash_arrays(x=x), "y": hash_arrays(y=y), "classes": classes, "seed": seed, "axes": ["trust", task]}
+
+    def compute() -> dict[str, np.ndarray]:
+        generator = named_generator("trust", task, seed)
+        found = confident.out_of_fold_logistic(x, y, classes, generator, keep=y >= 0)
+        return {"probabilities": found}
+
+    return OUT_OF_FOLD.get(store, key, compute)["probabilities"]

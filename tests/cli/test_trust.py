@@ -1,0 +1,136 @@
+"""`bench trust` and `bench clean` as typed."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.store.records import read_arrays, write_record
+from tests.conftest import CLASSES, records, review_rows, write_csv
+
+
+def rows_of(path: str) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def table(tmp_path) -> Path:
+    """180 reviews with three labellers besides `bob`, 12 % wrong each, and a first column that is not for bench."""
+    draw, rows = np.random.default_rng(5), review_rows(180)
+    made = []
+    for row in rows:
+        gold = CLASSES.index(row["gold"])
+        others = {name: CLASSES[gold ^ int(draw.random() < 0.12)] for name in ("gpt", "llama", "claude")}
+        made.append({"link": "=HYPERLINK(1)", **{k: v for k, v in row.items() if k not in ("ann", "split")}, **others})
+    made[0]["text"], made[1]["text"] = "=1+1 good", "@user bad"
+    return write_csv(tmp_path / "mine.csv", made)
+
+
+def test_a_table_is_ranked_by_suspicion_and_gold_only_scores_it(bench, table, tiny_bert):
+    words = ("--llms", "bob", "--encoder", tiny_bert)
+    told = bench("trust", table, *words, "--out", "trust.csv")
+    assert told.exit_code == 0, told.stderr
+    found = rows_of("trust.csv")
+    source = {row["id"]: row for row in rows_of("mine.csv")}
+    assert sorted(row["id"] for row in found) == sorted(source)
+    assert all(row["given"] == source[row["id"]]["bob"] for row in found)
+    doubts = [float(row["suspicion"]) for row in found]
+    assert doubts == sorted(doubts, reverse=True)
+    assert 0 <= min(doubts) < max(doubts) <= 1
+    texts = {row["id"]: row["text"] for row in found}
+    assert (texts["r0"], texts["r1"]) == ("'=1+1 good", "'@user bad")
+    for row in found:
+        others = [source[row["id"]][name] for name in ("gpt", "llama", "claude")]
+        assert float(row["labellers_agree"]) == pytest.approx(others.count(row["given"]) / 3, abs=1e-4)
+    wrong = [source[row["id"]]["gold"] != row["given"] for row in found]
+    assert np.mean(wrong[:50]) > 0.8 > 0.5 > np.mean(wrong[50:])
+    assert f"Against gold: {sum(wrong)} of 180 labels are wrong" in told.stdout
+
+    permuted = rows_of("mine.csv")
+    for row, gold in zip(permuted, np.random.default_rng(0).permutation([r["gold"] for r in permuted]), strict=True):
+        row["gold"] = gold
+    write_csv(Path("mine.csv"), permuted)
+    assert bench("trust", table, *words, "--out", "other.csv").exit_code == 0
+    assert Path("other.csv").read_bytes() == Path("trust.csv").read_bytes()
+
+
+def test_without_llms_the_vote_of_all_columns_is_meant_and_gold_is_not_needed(bench, table, tiny_bert):
+    told = bench("trust", table, "--gold-column", "none", "--encoder", tiny_bert, "--seeds", 1, "--out", "trust.csv")
+    assert told.exit_code == 0, told.stderr
+    assert "vote(" in told.stdout
+    assert "Against gold" not in told.stdout
+    assert len(rows_of("trust.csv")) == 180
+
+
+def test_clean_keeps_every_column_and_says_why(bench, table, tiny_bert):
+    before = table.read_bytes()
+    told = bench("clean", table, "--llms", "bob", "--encoder", tiny_bert, "--out", "cleaned.csv")
+    assert told.exit_code == 0, told.stderr
+    assert table.read_bytes() == before
+    source, found = rows_of("mine.csv"), rows_of("cleaned.csv")
+    assert [{name: row[name] for name in source[0]} for row in found] == source
+    assert [row["given_label"] for row in found] == [row["bob"] for row in source]
+    changed = [row["cleaned_label"] != row["given_label"] for row in found]
+    assert [bool(row["why"]) for row in found] == changed
+    assert sum(changed) >= 15
+    for row in (row for row in found if row["why"]):
+        others = [row[name] for name in ("gpt", "llama", "claude")]
+        assert others.count(row["cleaned_label"]) > others.count(row["given_label"]) + 1
+    right = [np.mean([row[name] == row["gold"] for row in found]) for name in ("given_label", "cleaned_label")]
+    assert right[1] > right[0] + 0.05
+    assert f"{100 * right[0]:.1f} % right before, {100 * right[1]:.1f} % after" in told.stdout
+    words = ("--tasks", "cleaned.csv", "--llms", "cleaned_label", "--encoder", f"{tiny_bert}:frozen", "--epochs", 1)
+    assert bench("run", "--methods", "plain", "--seeds", 1, *words).exit_code == 0
+    assert "already" in bench("clean", "cleaned.csv", "--llms", "bob", "--out", "again.csv").stderr
+
+
+def test_what_cannot_be_cleaned_is_refused(bench, table):
+    told = bench("clean", table, "--llms", "bob", "--out", table)
+    assert (told.exit_code, "name another file" in told.stderr) == (2, True)
+    assert "not a file" in bench("clean", "nowhere.csv", "--out", "x.csv").stderr
+    assert bench("trust", table, "--llms", "nobody", "--out", "x.csv").exit_code == 2
+    assert not Path("x.csv").exists()
+
+
+@pytest.fixture
+def cells(bench, reviews, tiny_bert):
+    """Cells of two methods and two seeds on one column, of one method on another, and of a reference."""
+    words = ("--tasks", "reviews.csv", "--encoder", f"{tiny_bert}:frozen", "--epochs", 2)
+    for llm, methods, seeds in (("ann", "plain,knn-vote", "1,2"), ("bob", "plain", "1"), ("ann", "oracle", "1")):
+        assert bench("run", "--llms", llm, "--methods", methods, "--seeds", seeds, *words).exit_code == 0
+    return {(r.key.noise, r.key.method, r.key.seed): r for r in records()}
+
+
+def test_cells_give_what_their_methods_believe(bench, cells):
+    chosen = [cells["ann", method, seed] for method in ("plain", "knn-vote") for seed in (1, 2)]
+    told = bench("trust", *(record.hash[:10] for record in chosen), "--out", "trust.csv")
+    assert told.exit_code == 0, told.stderr
+    assert "asked: plain, knn-vote; other labellers: bob" in told.stdout
+    found = {row["id"]: row for row in rows_of("trust.csv")}
+    train = [row for row in review_rows() if row["split"] == "train"]
+    assert sorted(found) == sorted(row["id"] for row in train)
+    arrays = [read_arrays(record.key.path(Path("results"))) for record in chosen]
+    believed = [a.get("train_posterior", a["train_mean"]).astype(float) for a in arrays]
+    votes = np.eye(2)[[CLASSES.index(row["bob"]) for row in train]]
+    given = np.array([CLASSES.index(row["ann"]) for row in train])
+    expected = 1 - (np.mean(believed, axis=0) + votes)[np.arange(len(train)), given] / 2
+    np.testing.assert_allclose([float(found[row["id"]]["suspicion"]) for row in train], expected, atol=2e-3)
+
+
+def test_cells_that_do_not_belong_together_or_hold_nothing_are_refused(bench, cells):
+    def error(*chosen) -> str:
+        told = bench("trust", *(record.hash[:12] for record in chosen), "--out", "trust.csv")
+        assert (told.exit_code, Path("trust.csv").exists()) == (2, False)
+        return told.stderr
+
+    plain = cells["ann", "plain", 1]
+    assert "one task and one source of labels" in error(plain, cells["bob", "plain", 1])
+    assert "was told gold" in error(plain, cells["ann", "oracle", 1])
+    path = plain.key.path(Path("results"))
+    old = {k: v for k, v in read_arrays(path).items() if not k.startswith(("train_last", "train_mean", "valid_last"))}
+    write_record(plain, Path("results"), old)
+    assert f"make it anew with `{plain.command} --force`" in error(plain)

@@ -1,0 +1,75 @@
+"""Beliefs about labels, the ranking by suspicion, and how it is scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cleanlab.rank import get_label_quality_scores
+from sklearn.metrics import average_precision_score
+
+from bench.store.trust import combined, detection, suspicion
+
+
+def test_suspicion_is_one_minus_the_self_confidence_of_cleanlab():
+    rng = np.random.default_rng(0)
+    belief, labels = rng.dirichlet(np.ones(4), 200), rng.integers(0, 4, 200)
+    np.testing.assert_allclose(suspicion(belief, labels), 1 - get_label_quality_scores(labels, belief), atol=1e-9)
+    assert suspicion(belief[:1], np.array([-1]))[0] == pytest.approx(1 - belief[0].max())
+
+
+def test_methods_count_once_whatever_their_seeds_and_other_labellers_as_much_as_all_methods():
+    one = [np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.7, 0.3], [0.6, 0.4]])]
+    two = [np.array([[0.4, 0.6], [np.nan, np.nan]])]
+    found = combined(np.array([0, 1]), {"one": one, "two": two}, [np.array([1, -1]), np.array([0, -1])], 2)
+    np.testing.assert_allclose(found.belief, [[(0.6 + 0.5) / 2, (0.4 + 0.5) / 2], [0.4, 0.6]])
+    np.testing.assert_allclose(found.suspicion, [0.45, 0.4])
+    np.testing.assert_allclose(found.labellers_agree, [0.5, np.nan])
+    assert found.methods_agree[0] == 0.5
+    assert found.seeds_agree[0] == 1
+
+
+def test_a_label_is_corrected_where_methods_and_labellers_outvote_it_and_nowhere_else():
+    sure = np.tile([0.95, 0.05], (6, 1))
+    sure[3:] = sure[3:, ::-1]
+    labels = np.array([0, 0, 1, 1, 1, 0])  # rows 2 and 5 are wrong
+    agree = np.array([0, 0, 0, 1, 1, 0])  # the others confirm that row 2 is, and not that row 5 is
+    assert combined(labels, {"m": [sure]}, [agree, agree], 2).cleaned.tolist() == [0, 0, 0, 1, 1, 0]
+    assert combined(labels, {"m": [sure]}, [agree], 2).cleaned.tolist() == labels.tolist()  # one against one
+    assert combined(labels, {"m": [sure]}, [], 2).cleaned.tolist() == [0, 0, 0, 1, 1, 1]
+    doubt = np.full((6, 2), 0.5)
+    assert combined(labels, {"m": [doubt]}, [], 2).cleaned.tolist() == labels.tolist()
+    missing = np.where(np.arange(6) == 4, -1, labels)
+    assert combined(missing, {"m": [sure]}, [], 2).cleaned.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_detection_counts_what_a_person_finds_who_reads_from_the_top():
+    rng = np.random.default_rng(1)
+    gold = rng.integers(0, 3, 400)
+    labels = np.where(rng.random(400) < 0.3, (gold + 1) % 3, gold)
+    score = rng.random(400) + (labels != gold)
+    labels[:10], gold[10:20] = -1, -1
+    suggested = np.where(rng.random(400) < 0.5, gold, labels)
+    found = detection(score, suggested, labels, gold)
+    used = (labels >= 0) & (gold >= 0)
+    wrong = (labels != gold)[used][np.argsort(-score[used])]
+    assert (found.rows, found.errors) == (380, wrong.sum())
+    assert found.chance == pytest.approx(wrong.mean())
+    assert found.average_precision == pytest.approx(average_precision_score((labels != gold)[used], score[used]))
+    assert found.first_50 == pytest.approx(wrong[:50].mean())
+    assert found.first_errors == pytest.approx(wrong[: wrong.sum()].mean())
+    assert found.found_in_tenth == pytest.approx(wrong[:38].sum() / wrong.sum())
+    bad = used & (labels != gold)
+    assert found.corrected == pytest.approx((suggested == gold)[bad].mean())
+
+
+def test_ties_share_what_they_find_and_equal_scores_are_chance():
+    labels, gold = np.zeros(200, int), np.r_[np.ones(50, int), np.zeros(150, int)]
+    found = detection(np.full(200, 0.3), labels, labels, gold)
+    assert found.first_50 == found.first_100 == found.average_precision == pytest.approx(0.25)
+    assert found.found_in_tenth == pytest.approx(0.1)
+
+
+def test_without_a_wrong_label_or_without_a_right_one_there_is_nothing_to_detect():
+    labels = np.zeros(5, int)
+    assert detection(np.zeros(5), labels, labels, labels) is None
+    assert detection(np.zeros(5), labels, labels, labels + 1) is None

@@ -53,7 +53,9 @@ class OpenCell:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(self.data.texts(split)):,} {split}" for split in SPLITS)
         gold, silent = self.data.gold.train, float((self.labels.train < 0).mean())
-        wrong = "no gold to count the wrong ones" if gold is None else f"{100 * self.wrong.mean():.1f} % wrong"
+        wrong = "no gold to count the wrong ones"
+        if gold is not None:
+            wrong = f"{100 * self.wrong[gold >= 0].mean():.1f} % wrong"
         return (
             f"OpenCell {self.name}\n"
             f"  texts: {sizes}; {len(self.task.label_names)} classes: {listed(self.task.label_names, 6)}\n"
@@ -62,10 +64,13 @@ class OpenCell:
 
     @property
     def wrong(self) -> np.ndarray:
-        """bool[N_train]: which training labels differ from gold; no answer counts as wrong. Raises UsageError."""
+        """bool[N_train]: which training labels differ from gold; no answer counts as wrong. Raises UsageError.
+
+        False for texts without gold.
+        """
         if self.data.gold.train is None:
             raise UsageError(f"task {self.task.name} has no gold labels, so it is unknown which labels are wrong")
-        return self.labels.train != self.data.gold.train
+        return (self.labels.train != self.data.gold.train) & (self.data.gold.train >= 0)
 
     def embeddings(self) -> dict[str, np.ndarray]:
         """Sentence embeddings of the texts.

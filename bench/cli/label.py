@@ -98,10 +98,13 @@ def label(
 
 
 def _show_made(made, data) -> None:
+    import numpy as np
+
     def row(split: str, part) -> tuple[str, ...]:
         gold = (data.whole or data).gold.of(split)
-        known = gold is not None and len(part.rows)
-        agreement = f"{100 * float((part.labels == gold[part.rows]).mean()):.1f} %" if known else "no gold"
+        known = [] if gold is None else part.rows[gold[part.rows] >= 0]
+        hits = part.labels[np.isin(part.rows, known)] == gold[known] if len(known) else []
+        agreement = f"{100 * float(np.mean(hits)):.1f} %" if len(known) else "no gold"
         return split, str(len(part.rows)), str(int((part.labels >= 0).sum())), agreement
 
     heads = ("split", "asked", "answered", "agreement with gold")

@@ -22,10 +22,10 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.nd
     rates = {split: wrong_share(getattr(labels, split), gold.of(split)) for split in ("train", "valid")}
     confusion = accuracy = None
     if gold.train is not None:
-        answered = labels.train >= 0
+        answered = (labels.train >= 0) & (gold.train >= 0)
         confusion = _confusion(gold.train[answered], labels.train[answered], num_classes)
     if labels.test is not None and gold.test is not None and (labels.test >= 0).any():
-        accuracy = float((labels.test == gold.test).mean())
+        accuracy = float((labels.test == gold.test)[gold.test >= 0].mean())
     return NoiseFacts(
         kind=source.kind,
         labeller=source.labeller,
@@ -57,9 +57,10 @@ def _confusion(gold: np.ndarray, labels: np.ndarray, num_classes: int) -> list[l
 
 def wrong_share(labels: np.ndarray, gold: np.ndarray | None) -> float | None:
     """The share of answered labels that differ from gold; None without gold or answers."""
-    if gold is None or not (labels >= 0).any():
+    if gold is None:
         return None
-    return float((labels != gold)[labels >= 0].mean())
+    both = (labels >= 0) & (gold >= 0)
+    return float((labels != gold)[both].mean()) if both.any() else None
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,13 @@ def why_not(source: NoiseSource, task: TaskData) -> str | None:
         return None
     if source.noise is None or source.rate is None:
         return None
-    unknown_gold = [split for split in ("train", "valid") if task.gold.of(split) is None]
-    if unknown_gold:
-        return f"{source.id} is made from gold labels, and task {task.name} has none for {unknown_gold[0]}"
+    for split in ("train", "valid"):
+        gold = task.gold.of(split)
+        if gold is None:
+            return f"{source.id} is made from gold labels, and task {task.name} has none for {split}"
+        if (gold < 0).any():
+            some = f"for {int((gold >= 0).sum())} of {len(gold)} {split} texts"
+            return f"{source.id} is made from gold labels of all texts, and task {task.name} has them {some} only"
     most = source.noise().most(len(task.label_names))
     if source.rate > most + 1e-9:
         title = describe(source.noise).partition(":")[0]

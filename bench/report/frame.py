@@ -129,12 +129,13 @@ class Results:
         return arrays and {name: arrays[f"bins_{name}"] for name in names}
 
     def right(self, cell: str, rule: str = "last") -> np.ndarray | None:
-        """Which test texts the step of `rule` got right, bool[N_test]; None if unknown."""
+        """Which test texts with gold the step of `rule` got right, bool[n]; None if unknown."""
         arrays = self.arrays(cell, f"test_{rule}", "gold")
         if arrays is None or len(arrays["gold"]) != len(arrays[f"test_{rule}"]):
             return None
         try:
-            return simplex(arrays[f"test_{rule}"]).argmax(1) == arrays["gold"]
+            known = arrays["gold"] >= 0
+            return simplex(arrays[f"test_{rule}"][known]).argmax(1) == arrays["gold"][known]
         except ValueError:  # no probabilities
             return None
 

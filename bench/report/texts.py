@@ -110,7 +110,7 @@ def frame_of_texts(
     gold, name = data.gold.of(split), f"{split}_labels"
     given = next((found[name] for _, cell in cells if (found := results.arrays(cell, name))), None)
     frame = pd.DataFrame({"id": texts.ids, "text": texts.texts})
-    frame["gold"] = None if gold is None else names[gold]
+    frame["gold"] = None if gold is None else np.where(gold >= 0, names[gold], None)
     frame["given"] = None if given is None or len(given) != len(texts) else names[given]
     for method in dict.fromkeys(method for method, _ in cells):
         own = [cell for each, cell in cells if each == method]
@@ -147,7 +147,8 @@ def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None, m
     if not methods:
         return []
     says, sure = frame[methods].to_numpy(), frame[[f"{method} sure" for method in methods]].to_numpy(np.float64)
-    if frame["gold"].isna().any():
+    known = frame["gold"].notna().to_numpy()
+    if not known.any():
         answers = np.array([len(set(row)) for row in says])
         chosen = np.lexsort((sure.mean(1), -answers))
         return [("The methods disagree most", [int(row) for row in chosen[:most] if answers[row] > 1])]
@@ -155,7 +156,7 @@ def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None, m
     found = [
         (
             "Every competing method is wrong" if len(methods) > 1 else f"{methods[0]} is wrong",
-            ~right.any(1),
+            known & ~right.any(1),
             sure.mean(1),
         )
     ]

@@ -17,7 +17,7 @@ from bench.noise.facts import NoisyLabels, noise_facts
 from bench.running.contract import files_of, filled_labels, opened, run_method
 from bench.running.data_files import Place, names_of
 from bench.running.opinions import opinion_arrays
-from bench.running.scoring import label_arrays, score_steps
+from bench.running.scoring import label_arrays, partial_scores, score_steps
 from bench.store.parts import DataFacts
 from bench.store.provenance import code_version, utc_now, versions
 from bench.store.records import Record, Status
@@ -81,6 +81,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
         opened_files=names_of(files_of(cell.method), places),
         noise=noise_facts(labels, task.gold, len(task.label_names), filled_labels(task, labels, tools)),
         scores=scores,
+        partial=partial_scores(arrays, labels.test, task.gold.test),
         curve=curve,
         seconds={"total": now - started, "method": trained - started, "scoring": now - trained},
         stages=uses,
@@ -116,6 +117,7 @@ def data_facts(task: TaskData, origin: str | None = None) -> DataFacts:
         n_valid=len(task.valid),
         n_test=len(task.test),
         has_gold=task.gold.test is not None,
+        n_scored=0 if task.gold.test is None else int((task.gold.test >= 0).sum()),
         notes=list(task.notes),
         origin=origin,
         repeats=task.repeats,

@@ -57,6 +57,11 @@ def opened(
                 f"{method.name} trains on gold labels, and the train split of {task.name} has none: "
                 f"leave {method.name} out"
             )
+        if (task.gold.train < 0).any():
+            raise Skip(
+                f"{method.name} trains on gold labels of all train texts, and {len(_with_gold(task))} of "
+                f"{len(task.train)} have one: gold[rows=all] trains on these"
+            )
         train = task.gold.train
     view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, labels.valid)
     if method.human_rows() is not None:

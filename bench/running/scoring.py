@@ -8,9 +8,10 @@ import numpy as np
 
 from bench.data.task import Gold
 from bench.noise.facts import NoisyLabels
+from bench.store.intervals import prediction_powered, wilson
 from bench.store.metrics.base import simplex
 from bench.store.metrics.calibration import expected_calibration_error, reliability_bins
-from bench.store.parts import CurvePoint, ScoreSet
+from bench.store.parts import CurvePoint, PartialScore, ScoreSet
 from bench.store.scoring import score
 from methods.base import Predictions
 
@@ -21,7 +22,8 @@ def score_steps(
     """Scores of last / noisy-valid / oracle-best, the curve over steps, and the arrays to store.
 
     Scores are those of the float16 probabilities that are stored, so anyone can compute them again. Without gold
-    in the test split there are no scores, and no oracle-best; where no valid text has an answer, no noisy-valid.
+    in the test split there are no scores, and no oracle-best; where no valid text has an answer, no noisy-valid. Of
+    texts without gold (-1) nothing is scored.
     """
     rounded = [step.test.astype(np.float16) for step in steps]
     curve = [curve_point(step, kept, noisy_valid, noisy_train, gold) for step, kept in zip(steps, rounded, strict=True)]
@@ -31,10 +33,11 @@ def score_steps(
     arrays = {"test_last": rounded[last]} | ({} if selected is None else {"test_noisy_valid": rounded[selected]})
     if gold.test is None:
         return None, curve, arrays
+    known = gold.test >= 0
     best = last_best([point.test_accuracy for point in curve])
     kept_steps = {last, best} if selected is None else {last, selected, best}
-    scored = {at: score(rounded[at], gold.test, steps[at].step) for at in kept_steps}
-    bins = reliability_bins(rounded[last], gold.test)
+    scored = {at: score(rounded[at][known], gold.test[known], steps[at].step) for at in kept_steps}
+    bins = reliability_bins(rounded[last][known], gold.test[known])
     arrays |= {
         "test_oracle_best": rounded[best],
         "gold": gold.test.astype(np.int64),
@@ -44,6 +47,28 @@ def score_steps(
     }
     by_valid = None if selected is None else scored[selected]
     return ScoreSet(last=scored[last], noisy_valid=by_valid, oracle_best=scored[best]), curve, arrays
+
+
+def partial_scores(
+    arrays: dict[str, np.ndarray], labeller: np.ndarray | None, gold: np.ndarray | None
+) -> dict[str, PartialScore]:
+    """The accuracy of the stored steps with its limits, where some test texts have gold and others have not.
+
+    `labeller` int64[N_test]: the labels of the labeller, whose agreement with a method is the proxy for being right.
+    """
+    if gold is None or (gold >= 0).all():
+        return {}
+    known, found = gold >= 0, {}
+    for rule in ("last", "noisy_valid"):
+        if f"test_{rule}" in arrays:
+            predicted = simplex(arrays[f"test_{rule}"]).argmax(1)
+            hits = predicted[known] == gold[known]
+            wide = wilson(int(hits.sum()), len(hits))
+            assert wide is not None  # some are known
+            proxy = None if labeller is None else predicted == labeller
+            ppi = None if proxy is None else prediction_powered(hits, proxy[known], proxy[~known])
+            found[rule] = PartialScore(wilson=wide, ppi=ppi)
+    return found
 
 
 def label_arrays(labels: NoisyLabels, gold: Gold) -> dict[str, np.ndarray]:
@@ -70,12 +95,13 @@ def curve_point(
     agreed = step.valid.argmax(1)[answered] == noisy_valid[answered]
     facts: dict[str, float | None] = {"noisy_valid_accuracy": share(agreed)}
     if gold.test is not None:
-        values = simplex(test)
-        right = (values.argmax(1) == gold.test).astype(float)
+        known = gold.test >= 0
+        values = simplex(test[known])
+        right = (values.argmax(1) == gold.test[known]).astype(float)
         facts["test_accuracy"] = float(right.mean())
         facts["test_ece"] = expected_calibration_error(values.max(1), right)
     if step.train is not None and gold.train is not None:
-        seen = (noisy_train >= 0) & ~np.isnan(step.train).any(1)
+        seen = (noisy_train >= 0) & (gold.train >= 0) & ~np.isnan(step.train).any(1)
         predicted = np.nan_to_num(step.train).argmax(1)
         wrong = seen & (noisy_train != gold.train)
         correct = seen & (noisy_train == gold.train)

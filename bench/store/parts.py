@@ -17,6 +17,7 @@ class DataFacts(BaseModel, extra="forbid"):
     n_valid: int
     n_test: int
     has_gold: bool  # False: no gold in the test split, so there are no scores
+    n_scored: int | None = None  # test texts with gold, which scores are of; None: an old record, of all or of none
     notes: list[str] = []  # what was understood of a user's own data: gold, labellers, columns left out
     origin: str | None = None  # a user's own file or folder, relative to the results folder
     repeats: dict[str, int] | None = None  # "test in train": texts of one split that are also in another
@@ -52,6 +53,13 @@ class ScoreSet(BaseModel, extra="forbid"):
     last: Scores
     noisy_valid: Scores | None  # the step that is most accurate on the noisy valid labels; None where there are none
     oracle_best: Scores  # the step with the highest test accuracy: selected on test, diagnostic only
+
+
+class PartialScore(BaseModel, extra="forbid"):
+    """The accuracy of one step where a part of the test texts has gold, with 95 % limits: [value, low, high]."""
+
+    wilson: tuple[float, float, float]  # of the texts with gold alone
+    ppi: tuple[float, float, float] | None = None  # with the labeller's labels of the others; None: it cannot be told
 
 
 class CurvePoint(BaseModel, extra="forbid"):

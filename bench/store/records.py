@@ -26,6 +26,7 @@ from bench.store.parts import (
     DataFacts,
     ErrorFacts,
     NoiseFacts,
+    PartialScore,
     ScoreSet,
     StageUse,
     TrainedNoise,
@@ -87,6 +88,7 @@ class Record(BaseModel, extra="forbid", populate_by_name=True):
     data: DataFacts | None = None
     noise: NoiseFacts | None = None
     scores: ScoreSet | None = None
+    partial: dict[str, PartialScore] = {}  # by rule, where only some test texts have gold
     curve: list[CurvePoint] = []
     seconds: dict[str, float] = {}  # by phase; "total" = wall time of the cell (marginal cost)
     stages: list[StageUse] = []

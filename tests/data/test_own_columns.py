@@ -71,7 +71,7 @@ def answers(task, name):
 
 def gold(task):
     found = {int(row): c for s in SPLITS for row, c in zip(task.texts(s).ids, task.gold.of(s), strict=True)}
-    return [task.label_names[found[row]] for row in range(N)]
+    return [task.label_names[found[row]] if found[row] >= 0 else None for row in range(N)]
 
 
 def note(task) -> str:
@@ -144,7 +144,10 @@ def test_missing_values_are_missing_in_gold_and_no_answer_in_a_labellers_column(
     read = task(full | {"gpt": with_some(named(GUESS), word)})
     assert answers(read, "gpt") == with_some(named(GUESS), None)
     broken = full | {"gold": with_some(named(GOLD), word)}
-    refused(lambda: task(broken), "has no gold label", f"({word} means missing", "label.json")
+    gaps = task(broken)
+    assert gold(gaps) == with_some(named(GOLD), None)
+    assert f"15 % missing: '{word}'" in note(gaps)
+    assert f"those of train are human labels ({word} means unknown)" in note(gaps)
     declared = task(broken, labels=[word, *NAMES])
     assert gold(declared) == with_some(named(GOLD), word)
 
@@ -158,7 +161,8 @@ def test_minus_one_in_gold(task):
     assert "'-1' is a class" in note(read)
     binary = task({"gold": [2 * each - 1 for each in COIN], "gpt": [f"{2 * each - 1:+d}" for each in COIN]})
     assert answers(binary, "gpt") == gold(binary) == [str(2 * each - 1) for each in COIN]
-    refused(lambda: task({"gold": signs}), "gold is -1 in 20 of 60 rows", "label.json", "--gold-column none")
+    refused(lambda: task({"gold": signs}), "gold is -1 in 20 of 60 rows", "label.json", "--no-answer -1")
+    assert gold(task({"gold": signs}, no_answer=["-1"])) == [str(each) if each >= 0 else None for each in signs]
     assert gold(task({"gold": signs}, labels=["-1", "0", "1"])) == list(map(str, signs))
 
 

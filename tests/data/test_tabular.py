@@ -167,7 +167,6 @@ def appended(row: str):
         (appended("x,good"), "row 41: 2 fields where the header has 3"),
         (appended('"x,good,bad'), "row 41: the quote that opens in line 42 is never closed"),
         (appended("x,good,goood"), "column 'gpt' looks like a labeller's, but 'goood' is outside"),
-        (appended("x,,good"), "id '40' has no gold label while others have"),
         ("txt,gold\na,b\nc,d\ne,b\n", "no text column; name one of txt, gold with --text-column"),
         ("text;gold\na;b\nc;d\ne;b\n", "one column only, 'text;gold'; save the file with commas"),
         ("text,gold\na,b\nc,b\ne,b\n", "at least two classes, found: b"),

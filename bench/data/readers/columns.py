@@ -26,6 +26,7 @@ __all__ = [
     "cleaned",
     "is_labellers_header",
     "is_metadata_header",
+    "is_persons_header",
     "roles",
     "texts_of",
 ]
@@ -79,6 +80,12 @@ class Roles:
     ignored: dict[str, str] = field(default_factory=dict)  # column -> why it is not even looked at
 
 
+PERSONS = re.compile(
+    r"humans?\d*|ann\d*|annot.*|raters?\d*|coders?\d*|workers?\d*|experts?\d*|persons?\d*|manual.*|checked|verified|reviewed"
+    r"|corrected"
+)
+
+
 def folded(header: str) -> str:
     """A header without regard to case, outer space, and how its words are joined."""
     return re.sub(r"[\s-]+", "_", unicodedata.normalize("NFKC", header).strip().casefold())
@@ -92,6 +99,11 @@ def is_metadata_header(header: str) -> bool:
 def is_labellers_header(header: str) -> bool:
     """Whether a header reads like a model or a human labeller."""
     return not is_metadata_header(header) and any(LABELLERS.fullmatch(word) for word in _words(header))
+
+
+def is_persons_header(header: str) -> bool:
+    """Whether a header reads like labels of a person, an annotator or a check."""
+    return any(PERSONS.fullmatch(word) for word in _words(header))
 
 
 def _words(header: str) -> set[str]:

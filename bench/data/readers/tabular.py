@@ -17,9 +17,25 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
 from bench.core.texts import SPLITS
-from bench.data.readers.columns import SPLIT_NAMES, Columns, Roles, cleaned, roles
-from bench.data.readers.label_values import LabelSet, Reading, complaint, inferred, is_number, key, read, silent
+from bench.data.readers.columns import (
+    SPLIT_NAMES,
+    Columns,
+    Roles,
+    cleaned,
+    roles,
+)
+from bench.data.readers.label_values import (
+    LabelSet,
+    Reading,
+    complaint,
+    inferred,
+    is_number,
+    key,
+    read,
+    silent,
+)
 from bench.data.readers.labellers import Found, chosen, chosen_without_gold
+from bench.data.readers.partial import more_classes, sparse_labellers
 from bench.data.readers.raw import RawSplit, RawTask, check_rows, hold_out_valid
 from bench.data.readers.splits import split_together
 from bench.data.readers.tables import Table
@@ -63,17 +79,31 @@ def from_tables(
 
 
 def _finished(raw: RawTask, silent_gold: Sequence[str]) -> RawTask:
-    """The task with gold complete or absent in every split, which its note tells, and with a validation split."""
-    where, splits = raw.origin, raw.splits
-    splits = {name: _without_absent_gold(f"{where}, {name}", part, silent_gold) for name, part in splits.items()}
-    splits = hold_out_valid(splits, where)
+    """The task with a validation split, and a note that tells for how many texts of which split gold is known."""
+    splits = hold_out_valid(dict(raw.splits), raw.origin)
+    splits = {
+        name: dataclasses.replace(part, gold=None) if part.gold is not None and (part.gold < 0).all() else part
+        for name, part in splits.items()
+    }
     golds = {name: part.gold for name, part in splits.items()}
     (note,) = raw.notes
-    if len(unknown := [name for name, gold in golds.items() if gold is None]) < len(golds) and unknown:
+    if any(gold is not None and (gold < 0).any() for gold in golds.values()):
+        counts = (
+            f"{0 if part.gold is None else int((part.gold >= 0).sum()):,} of {len(part.texts):,} {name}"
+            for name, part in splits.items()
+        )
+        note += (
+            f"; gold is known for {', '.join(counts)} texts: scores are of these, and those of train are human labels"
+        )
+        note += f" ({', '.join(silent_gold)} means unknown)" if silent_gold else ""
+        named = np.concatenate([gold for gold in golds.values() if gold is not None])
+        if missing := [name for at, name in enumerate(raw.label_names) if at not in named]:
+            note += f"; no text with gold is {', '.join(missing[:10])}"
+    elif len(unknown := [name for name, gold in golds.items() if gold is None]) < len(golds) and unknown:
         note += f"; gold is unknown in {', '.join(unknown)}"
-    if golds["train"] is not None:
+    if golds["train"] is not None and (golds["train"] >= 0).all():
         known = [gold for gold in golds.values() if gold is not None]
-        unseen = sorted(set(np.concatenate(known).tolist()) - set(golds["train"].tolist()))
+        unseen = sorted(set(np.concatenate(known).tolist()) - {-1, *golds["train"].tolist()})
         if unseen:
             note += f"; no train text is {', '.join(raw.label_names[each] for each in unseen[:10])}"
     return dataclasses.replace(raw, splits=splits, notes=(note,))
@@ -110,6 +140,11 @@ def _understand(
     values = {name: joined(name) for name in found.others}
     gold, gold_reading, gold_ids, labels = found.gold, None, None, None
     if gold is not None and all(silent(value, no_answer) for value in set(joined(gold))):
+        if columns.gold is not None:
+            raise UsageError(
+                f"{origin}: the gold column '{gold}' has no value in any row: name another, or leave gold out with "
+                "--gold-column none"
+            )
         found.ignored[gold] = "gold without any value"
         gold = None
     if gold is not None:
@@ -130,6 +165,7 @@ def _understand(
             f"name them with --gold-column and --label-columns{why}"
         )
     labellers = Found(labellers.readings, found.ignored | labellers.ignored)
+    sparse = sparse_labellers(tables, labellers, named or gold is not None)
     splits: dict[str, RawSplit] = {}
     for split, table in tables.items():
         blank = [""] * len(table)
@@ -142,6 +178,8 @@ def _understand(
             columns={name: _encoded(table.columns.get(name, blank), each) for name, each in labellers.readings.items()},
         )
     note = sentence(tables, found, gold, gold_reading, labels, labellers)
+    if sparse:
+        note += f"; warning: more than half of the texts have no answer, but a random class, of {', '.join(sparse)}"
     silent_gold = [value for value in (gold_reading.silent if gold_reading else ()) if value]
     return RawTask(labels.names, splits, origin, (note,), tuple(labellers.ignored.items())), silent_gold
 
@@ -170,6 +208,8 @@ def _gold(
     where = place(0).rpartition(", row ")[0]
     missing = no_answer | ({"-1"} if _minus_one_is_missing(values, others, no_answer, parts, where) else set())
     labels = inferred(counts, missing, where)
+    if any(silent(value, missing) for value in counts):  # a few labels need not have every class
+        labels = inferred(counts + more_classes(labels, others, no_answer), missing, where)
     reading = read(counts, labels)
     if reading.doubt:
         raise UsageError(f"{where}: {reading.doubt}")
@@ -206,24 +246,7 @@ def _minus_one_is_missing(
             return False
     raise UsageError(
         f"{where}: gold is -1 in {int(minus.sum())} of {len(minus)} rows: if -1 is a class, list the classes in a "
-        'label.json beside the file, like ["-1", "0", "1"]; if it means that gold is unknown, fill it in, or leave '
-        "gold out with --gold-column none"
-    )
-
-
-def _without_absent_gold(where: str, split: RawSplit, silent_gold: Sequence[str]) -> RawSplit:
-    """Gold of a split is known for all its rows or for none."""
-    if split.gold is None or (split.gold >= 0).all():
-        return split
-    if (split.gold < 0).all():
-        return dataclasses.replace(split, gold=None)
-    row = int(np.flatnonzero(split.gold < 0)[0])
-    read_so = (
-        f" ({', '.join(silent_gold)} means missing, unless a label.json lists it as a class)" if silent_gold else ""
-    )
-    raise UsageError(
-        f"{where}: the text with id '{split.ids[row][:80]}' has no gold label while others have{read_so}; "
-        "fill it in, or leave gold out with --gold-column none"
+        'label.json beside the file, like ["-1", "0", "1"]; if it means that gold is unknown, say --no-answer -1'
     )
 
 

@@ -138,12 +138,12 @@ def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str,
     figure, axes = panels(len(shown), 3.7, 3.5, across=3)
     for axis, (noise, labels) in zip(axes, shown.items(), strict=True):
         noisy, gold = labels.noisy[rows], labels.gold[rows]
-        wrong, silent = (noisy != gold) & (noisy >= 0), noisy < 0
+        wrong, silent = (noisy != gold) & (noisy >= 0) & (gold >= 0), noisy < 0
         right = ~wrong & ~silent
         axis.plot(*places[right].T, "o", color=GREY, alpha=0.35, markersize=3, markeredgewidth=0)
         axis.plot(*places[wrong].T, "x", color=ORANGE, markersize=3.6, markeredgewidth=0.9)
         axis.plot(*places[silent].T, "o", color=INK, markerfacecolor=PAPER, markersize=4, markeredgewidth=0.9)
-        present, counts = np.unique(gold, return_counts=True)
+        present, counts = np.unique(gold[gold >= 0], return_counts=True)
         frequent = present[np.argsort(-counts, kind="stable")[:MOST_NAMES]]
         middles = np.array([np.median(places[gold == index], axis=0) for index in frequent])
         shown_names = [short(names[index], 18) for index in frequent]

@@ -13,7 +13,7 @@ from bench.report.tables.model import APART, Table
 from bench.store.metrics import METRICS
 
 GROUPS = {
-    "Accuracy": ("accuracy", "worth", "ece", "gain", "selection", "against"),
+    "Accuracy": ("accuracy", "partial", "worth", "ece", "gain", "selection", "against"),
     "Calibration": ("calibration",),
     "Significance": ("significance", "ranks", "wins"),
     "Cost and provenance": ("cost",),

@@ -210,7 +210,8 @@ class Yardstick:
             means.append(100 * known[0]["labeller_test_accuracy"])
             arrays = self.read.arrays(known[0]["cell"], "test_labels", "gold")
             if arrays is not None and self.draws is not None:
-                hits = (arrays["test_labels"] == arrays["gold"])[None]
+                known = arrays["gold"] >= 0
+                hits = (arrays["test_labels"] == arrays["gold"])[known][None]
                 texts = named_generator("bootstrap", "texts", column[0], hits.shape[1])  # the same ones as for methods
                 drawn.append(100 * stats.bootstrap_texts(hits, texts)[:, 0].astype(np.float64))
         return float(np.mean(means)), np.mean(drawn, axis=0) if len(drawn) == len(columns) else None

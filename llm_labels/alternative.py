@@ -1,8 +1,8 @@
 """May a labeller replace human annotators? The alternative-annotator test (alt-test).
 
-Calderon, Reichart, Dror, "The Alternative Annotator Test for LLM-as-a-Judge: How to Statistically Justify Replacing Human
-Annotators with LLMs", ACL 2025, arXiv 2501.10970. Each annotator is left out in turn: is the labeller at least as near to
-the others as the one left out, given that it is cheaper by ε? Labels are int64[n], -1 = none.
+Calderon, Reichart, Dror, "The Alternative Annotator Test for LLM-as-a-Judge: How to Statistically Justify Replacing
+Human Annotators with LLMs", ACL 2025, arXiv 2501.10970. Each annotator is left out in turn: is the labeller at least as
+near to the others as the one left out, given that it is cheaper by ε? Labels are int64[n], -1 = none.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +11,9 @@ from typer import Option
 
 from bench.cli.options import grid_options
 from bench.cli.shell import app, count, err, folder_for, friendly, out, plain, say, table
-from bench.core.errors import Unavailable, UsageError
+from bench.core.errors import Unavailable, UsageError, resolve
 from bench.core.files import write_atomically
-from bench.core.selectors import unquoted
+from bench.core.selectors import split_list, unquoted
 from bench.report.many_classes import MOST_CLASSES
 
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ COLUMNS = ("tasks", "data_dir", "text_column", "gold_column", "label_columns", "
 @grid_options(only=COLUMNS)
 def labels(
     given: dict[str, Any],
+    humans: Annotated[
+        str | None, Option(help="columns of human annotators (default: those called so): may an LLM replace them?")
+    ] = None,
     out_dir: Annotated[Path | None, Option("--out", help="also write the tables as CSV into this folder")] = None,
 ) -> None:
     """Study label sets and columns of labels: noise, refusals, confusion, agreement.
 
-    Without gold labels: sizes, refusals, agreement and estimates of the noise rate.
+    Any number of rows with gold will do; without: sizes, refusals, agreement and estimates of the noise rate.
     """
     from bench.data.load import load_task
     from bench.grid.options import load_options
@@ -60,7 +63,7 @@ def labels(
             for note in data.notes:
                 say(note, to=err)
             with err.status(f"studying {count(len(sets) + len(data.columns), 'set')} of labels of {plain(name)}"):
-                studies.append(study(data, sets))
+                studies.append(study(data, sets, persons=_persons(humans, data.columns)))
         except Unavailable as error:
             if options.tasks:
                 raise
@@ -72,9 +75,19 @@ def labels(
         out.print(made)
         out.print()
     if out_dir is not None:
-        for part in ("sizes", "kind", "agreement", "confusion"):
+        for part in ("sizes", "kind", "classes", "agreement", "confusion", "replacement"):
             write_atomically(out_dir / f"{part}.csv", getattr(joined, part).to_csv(index=False).encode())
         say(f"tables written to {out_dir}")
+
+
+def _persons(humans: str | None, columns: Collection[str]) -> list[str] | None:
+    """The columns that --humans names. Raises UsageError where one is no labeller's."""
+    if humans is None:
+        return None
+    names = [resolve("column", unquoted(part)[0], columns) for part in split_list(humans)]
+    if len(names) < 2:
+        raise UsageError(f"--humans '{humans}': name two columns of human annotators or more")
+    return names
 
 
 def tables(study) -> list[Table]:
@@ -82,6 +95,7 @@ def tables(study) -> list[Table]:
     by_class, cut = worst(mistakes(study.confusion))
     who = {"task": "task", "labels": "labels"}
     costs = _costs(study.sizes)
+    classes, fewer = most_given(study.classes)
     found = [
         _table(
             "Size and noise (rates in %; noise among answered texts, 95 % Wilson interval)",
@@ -89,10 +103,12 @@ def tables(study) -> list[Table]:
             who | {"split": "split", "asked": _asked, "no answer": ("no_answer_rate", _percent), "noise": _noise},
         ),
         _table(
-            "Kind of noise (train; estimate sees no gold; p-values: symmetric? independent of the text?)",
+            "Kind of noise (train; estimate sees no gold; p-values: symmetric? independent of the text?"
+            + ("; both: gold and estimate together, prediction-powered)" if "ppi" in study.kind else ")"),
             study.kind,
             who
             | {"noise": ("noise_rate", _percent), "estimate": ("noise_rate_estimate", _percent)}
+            | ({"both": _powered} if "ppi" in study.kind else {})
             | {"p symm.": ("symmetric_p", "{:.3f}".format), "p indep.": ("instance_p", "{:.3f}".format)}
             | {"kind": "noise"},
         ),
@@ -105,11 +121,25 @@ def tables(study) -> list[Table]:
             | {"": lambda row: _percent(row["wrong"]) if row["wrong"] else ""},
         ),
         _table(
+            f"How often each label is right (all splits; of the texts with gold, 95 % Wilson interval{fewer})",
+            classes,
+            who
+            | {"label": "class", "given": "given", "checked": "checked", "right": _precision}
+            | {"estimate": ("precision_estimate", _percent)},
+        ),
+        _table(
             "Agreement of labellers (train, %; both wrong and same mistake where gold is known)",
             study.agreement,
             {"task": "task", "labellers": "labellers", "texts": "texts", "agree": ("agreement", _percent)}
             | {"κ": lambda row: f"{row['kappa']:.2f} {row['statistic']}"}
             | {"both wrong": ("both_wrong", _percent), "same": ("same_error", _percent)},
+        ),
+        _table(
+            "May it replace a human annotator? (share of them that it may stand in for; yes from 50 % on; alt-test)",
+            study.replacement,
+            who
+            | {"humans": "annotators", "texts": "texts", "as near": ("advantage", _percent)}
+            | {kind: (f"winning_{kind}", _percent) for kind in ("crowd", "skilled", "expert")},
         ),
         _table(
             "Cost of each set",
@@ -145,9 +175,21 @@ def worst(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return kept, "" if len(kept) == len(rows) else f"; the {MOST_CLASSES} classes with the most wrong labels"
 
 
+def most_given(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Of each set the `MOST_CLASSES` labels that were given most often, and what to say of the others."""
+    if not len(rows):
+        return rows, ""
+    kept = rows[rows.groupby(["task", "labels"])["given"].rank(method="first", ascending=False) <= MOST_CLASSES]
+    return kept, "" if len(kept) == len(rows) else f"; the {MOST_CLASSES} most frequent labels"
+
+
 def _costs(sizes: pd.DataFrame) -> pd.DataFrame:
     """Task, labels, and every cost of the sets whose cards name any."""
-    names = list(sizes.columns[sizes.columns.get_loc("accuracy") + 1 :]) if "accuracy" in sizes else []
+    names = (
+        [name for name in sizes.columns[sizes.columns.get_loc("accuracy") + 1 :] if name != "checked"]
+        if "accuracy" in sizes
+        else []
+    )
     once = sizes.drop_duplicates(["task", "labels"])[["task", "labels", *names]] if names else sizes[:0]
     return once.dropna(subset=names, how="all")
 
@@ -173,6 +215,18 @@ def _noise(row: dict) -> str:
     if _absent(row.get("noise_rate")):
         return ABSENT
     return f"{_percent(row['noise_rate'])} ({_percent(row['noise_low'])}–{_percent(row['noise_high'])})"
+
+
+def _precision(row: dict) -> str:
+    if _absent(row.get("precision")):
+        return ABSENT
+    return f"{_percent(row['precision'])} ({_percent(row['low'])}–{_percent(row['high'])})"
+
+
+def _powered(row: dict) -> str:
+    if _absent(row.get("ppi")):
+        return ABSENT
+    return f"{_percent(row['ppi'])} ({_percent(row['ppi_low'])}–{_percent(row['ppi_high'])})"
 
 
 def _asked(row: dict) -> str:

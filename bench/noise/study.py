@@ -11,16 +11,23 @@ from bench.core.errors import BenchError
 from bench.core.network import on_this_machine
 from bench.core.selectors import quoted
 from bench.data.load import load_task
+from bench.data.readers.columns import is_persons_header
 from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef, read_labels
 from llm_labels.labelsets import SplitLabels, read_card
 from llm_labels.study import Study, study_labels
 
 
-def study(task: TaskData, sets: Sequence[LabelSetRef], features: np.ndarray | None = None) -> Study:
+def study(
+    task: TaskData,
+    sets: Sequence[LabelSetRef],
+    features: np.ndarray | None = None,
+    persons: Sequence[str] | None = None,
+) -> Study:
     """The report on the label sets `sets` of a task (see `find_label_sets`) and on its columns.
 
-    `features` float[N_train, F]: sentence embeddings of all train texts, if at hand; else TF-IDF is used.
+    `features` float[N_train, F]: sentence embeddings of all train texts, if at hand; else TF-IDF is used. `persons`:
+    the columns that are human annotators'; None: those that are called so.
     Raises UsageError for damaged files and sets of other texts, Unavailable where a download fails.
     """
     task = task.whole or task
@@ -33,7 +40,9 @@ def study(task: TaskData, sets: Sequence[LabelSetRef], features: np.ndarray | No
         for ref in sets
         if isinstance(ref.place, Path) and (ref.place / "card.json").is_file()
     }
-    return study_labels(task, labels, features, costs)
+    if persons is None:
+        persons = [name for name in task.columns if name in labels and is_persons_header(name)]
+    return study_labels(task, labels, features, costs, persons)
 
 
 def shares_right(sets: Sequence[LabelSetRef], data_dir: Path | None = None) -> list[float | None]:

@@ -63,7 +63,7 @@ def test_a_class_without_gold_is_one_where_two_labellers_name_it(tmp_path):
     task = load_task(str(write_csv(tmp_path / "more.csv", rows)))
     assert task.label_names == ("mixed", "negative", "positive")
     assert "no text with gold is mixed" in task.notes[0]
-    for at, row in enumerate(rows):
+    for row in rows:
         row["bob"] = "positive" if row["bob"] == "mixed" else row["bob"]
     with pytest.raises(UsageError, match="'mixed' is outside the label set"):
         load_task(str(write_csv(tmp_path / "one.csv", rows)))

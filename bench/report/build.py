@@ -125,7 +125,10 @@ def _build(
     scored = [block for block in parts if block.columns]
     found = {block.setup: headlines(read, block, rule, full=full) for block in scored}
     said = {block.setup: words.answer_sentences(block, found[block.setup], len(scored) > 1) for block in scored}
-    more = [*worth_sentences((block.by(rule) for block in parts), tables, rule), *doubt_sentences(read.cells, parts, rule)]
+    more = [
+        *worth_sentences((block.by(rule) for block in parts), tables, rule),
+        *doubt_sentences(read.cells, parts, rule),
+    ]
     more += [sentence] if (sentence := words.unscored_sentence(read)) else []
     if published is not None:
         more += against_sentences(read, parts, published, rule)

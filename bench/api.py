@@ -15,15 +15,16 @@ import numpy as np
 from bench.core.errors import Skip, UsageError, listed
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
-from bench.grid.cells import Cell, plan
+from bench.grid.cells import Cell, Plan, plan
 from bench.grid.given import Given
 from bench.grid.options import load_options
 from bench.noise.facts import NoisyLabels
 from bench.running.cell import labels_for, tools_for
 from bench.running.contract import opened
 from bench.running.events import Event, Finished, Message, Progress, Started
-from bench.running.executors.base import executor_of
+from bench.running.executors.base import Executor, executor_of
 from bench.running.runner import run
+from bench.running.settle import check_settling, next_round
 from bench.running.tracking import check_trackers
 from bench.store.folder import ResultsFolder
 from bench.store.records import Record, read_record
@@ -175,17 +176,27 @@ def run_grid(
     executor = executor_of(chosen.executor)
     check_trackers(chosen.track)
     made, hear = plan(chosen), listen or (lambda event: None)
-    if executor.name == "local" and chosen.jobs == chosen.processes_per_cell == 1:
-        run(made, hear)
-    else:
-        cells = {cell.key.hash: cell for cell in made.cells}
-
-        def tell(message: Message) -> None:
-            if event := _event(message, cells, chosen.results):
-                hear(event)
-
-        executor.run(made, tell)
+    check_settling(made)
+    round_: Plan | None = made
+    while round_ is not None:
+        _run_round(round_, hear, executor)
+        round_ = next_round(round_)
     return load_results(made.options.results, baseline)
+
+
+def _run_round(made: Plan, hear: Callable[[Event], None], executor: Executor) -> None:
+    """Run the cells of a plan, in this process where nothing says otherwise."""
+    options = made.options
+    if executor.name == "local" and options.jobs == options.processes_per_cell == 1:
+        run(made, hear)
+        return
+    cells = {cell.key.hash: cell for cell in made.cells}
+
+    def tell(message: Message) -> None:
+        if event := _event(message, cells, options.results):
+            hear(event)
+
+    executor.run(made, tell)
 
 
 def _event(message: Message, cells: Mapping[str, Cell], results: Path) -> Event | None:

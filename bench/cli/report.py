@@ -95,7 +95,9 @@ def refuse_with_compare(context: typer.Context, names: tuple[str, ...]) -> None:
 def compare_folders(
     before: Path, after: Path, out_dir: Path | None, formats: list[str] | None, rule: str, show: bool
 ) -> None:
-    """Compare two results folders, print the tables and write the files."""
+    """Compare two results folders: the verdict first, then the tables and what else differs; write the files."""
+    from rich.padding import Padding
+
     from bench.report.build import check_rule
     from bench.report.compare.match import compare
     from bench.report.compare.write import FORMATS, comparison_details, comparison_tables, sentences, write_comparison
@@ -104,17 +106,17 @@ def compare_folders(
     check_rule(rule)
     found = compare(before, after, rule)
     files = write_comparison(found, out_dir or after / "report", FORMATS if formats is None else formats)
+    for sentence in sentences(found):
+        out.print(escape(printable(sentence)), highlight=False)
     if show:
         for table in comparison_tables(found, changed_only=True):
             for part in in_parts(table, out.width):
                 out.print(rich_table(part))
             out.print(f"[dim]{escape(printable(' '.join(table.caption)))}[/]", highlight=False)
-    for sentence in sentences(found):
-        out.print(escape(printable(sentence)), highlight=False, soft_wrap=True)
     for head, listed in comparison_details(found):
         out.print(f"[bold]{head}[/]", highlight=False)
         for line in listed[:SHOWN]:
-            out.print(f"  {escape(printable(line))}", highlight=False, soft_wrap=True)
+            out.print(Padding(escape(printable(line)), (0, 0, 0, 2)), highlight=False)
         if len(listed) > SHOWN:
             out.print(f"  … and {len(listed) - SHOWN} more (see the files)", highlight=False)
     for path in files:

@@ -51,7 +51,25 @@ def run(
     elif dry_run:
         _show_dry_run(plan, as_json=log_json)
     else:
+        from bench.running.settle import check_settling
+
+        check_settling(plan)
         _run_plan(plan, force=force, log_json=log_json)
+        if plan.options.until_settled is not None:
+            _settle(plan, log_json=log_json)
+
+
+def _settle(plan: Plan, *, log_json: bool) -> None:
+    """Add seeds to a grid that has run, one round after the other, until it is settled."""
+    from bench.running.settle import next_round, sentences
+
+    while (more := next_round(plan)) is not None:
+        plan = more
+        if not log_json:
+            say(f"seed {plan.options.seeds[-1]} is added: not every method is shown to differ from plain")
+        _run_plan(plan, force=False, log_json=log_json)
+    for sentence in [] if log_json else sentences(plan):
+        say(sentence)
 
 
 @app.command("status")

@@ -45,5 +45,6 @@ class Given(TypedDict, total=False):
     processes_per_cell: int
     timeout: str | float
     retry: Literal["failed", "none"]
+    until_settled: int
     stages: bool
     track: Words

@@ -80,6 +80,13 @@ class GridOptions(BaseModel, extra="forbid"):
     processes_per_cell: int = _option(1, "processes (GPUs) that train one cell together", "Running", ge=1)
     timeout: float | None = _option(None, "time limit per cell: 90s, 5m, 2h", "Running", gt=0)  # seconds
     retry: Literal["failed", "none"] = _option("failed", "retry failed cells: failed (default), none", "Running")
+    until_settled: int | None = _option(
+        None,
+        "add seeds one at a time until every method differs from plain (its paired interval excludes 0), N at most",
+        "Running",
+        ge=3,
+        le=MOST_SEEDS,
+    )
     stages: bool = _option(True, "share stages between cells", "Running")
     track: list[str] | None = _option(None, "curves of every cell: tensorboard,wandb,mlflow", "Running")
 

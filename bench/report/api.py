@@ -97,9 +97,9 @@ class Loaded:
 
         task = pick("task", task, self.tasks) if task else ""
         metric = pick("metric", metric, METRICS)
-        block = self.block(setup)
+        block = self.block(setup).by(pick("rule", rule, RULE_TEXT))
         noise = pick("noise source", noise, block.noises()) if noise else ""
-        table = result_table(block, task, metric, pick("rule", rule, RULE_TEXT), self.baseline, noise=noise)
+        table = result_table(block, task, metric, rule, self.baseline, noise=noise)
         grouped = len({head.group for head in table.heads if head.group}) > 1
         names = [(head.group, head.name) if grouped else head.name for head in table.heads]
         columns = pd.MultiIndex.from_tuples(names) if grouped else names

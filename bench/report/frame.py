@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.report import names as labels
+from bench.report.costs import stand_alone
 from bench.report.places import ages, older, task_names
 from bench.store.folder import CELL_DIGITS
 from bench.store.metrics import METRICS
@@ -50,6 +51,7 @@ COLUMNS = {
     "setup": "encoder, mode, varying recipe, limit: only cells of one set-up are compared",
     "limit": "at most this many texts per split; empty = all",
     "seed": "seed",
+    "until_settled": "most seeds of a run that added them until intervals against plain exclude 0; else empty",
     "data": "fingerprint of texts, gold and noisy labels",
     "n_train": "texts",
     "n_valid": "texts",
@@ -67,7 +69,11 @@ COLUMNS = {
     "labelling_seconds": "wall seconds of making the label set",
     "labelling_usd": "price of making the label set in US dollars",
     "seconds_marginal": "wall seconds of this cell",
-    "seconds_stand_alone": "wall seconds had nothing been shared with other cells",
+    "seconds_processor": "processor seconds of this cell, all threads and child processes; empty in older records",
+    "seconds_stand_alone": "seconds had nothing been shared: own time and one price per stage, medians of this folder",
+    "seconds_stand_alone_low": "the same with every part at the tenth percentile of what it took",
+    "seconds_stand_alone_high": "the same with every part at the ninetieth percentile of what it took",
+    "seconds_unit": "what the stand-alone seconds are: processor or wall",
     "peak_memory_mb": "peak memory in MB",
     "parameters": "trainable parameters of all networks of the method",
     "device": "device",
@@ -83,16 +89,8 @@ COLUMNS = {
 """Every column of `cells.parquet` and `cells.csv`, and what it holds. Metrics are fractions, not percent."""
 
 
-INTEGERS = (
-    "limit",
-    "human_labels",
-    "n_train",
-    "n_valid",
-    "n_test",
-    "classes",
-    "parameters",
-    *(f"step_{rule}" for rule in RULES),
-)
+INTEGERS = ("limit", "human_labels", "until_settled", "n_train", "n_valid", "n_test", "classes", "parameters")
+INTEGERS += tuple(f"step_{rule}" for rule in RULES)
 """Columns of whole numbers that may be empty."""
 
 
@@ -197,9 +195,10 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
     noises, bare_noises = labels.noise_labels(keys)
     setups = labels.setup_labels(keys)
     notes = [f"{name} stands for {full}." for name, full in (bare_methods | bare_noises).items()]
+    costs = stand_alone(records, tasks, methods, setups)
     rows = [
-        _row(record, folder) | {"task": task, "method_label": method, "noise": noise, "setup": setup}
-        for record, task, method, noise, setup in zip(records, tasks, methods, noises, setups, strict=True)
+        _row(record, folder) | {"task": task, "method_label": method, "noise": noise, "setup": setup} | cost
+        for record, task, method, noise, setup, cost in zip(records, tasks, methods, noises, setups, costs, strict=True)
     ]
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
     notes += _separate_older_data(cells, keys)
@@ -227,9 +226,10 @@ def _row(record: Record, folder: Path) -> dict:
         "sentence_encoder": key.sentence_encoder,
         "limit": key.limit,
         "seed": key.seed,
+        "until_settled": record.until_settled,
         "data": key.data,
         "seconds_marginal": record.seconds.get("total"),
-        "seconds_stand_alone": record.stand_alone_seconds if "total" in record.seconds else None,
+        "seconds_processor": record.seconds.get("processor"),
         "peak_memory_mb": record.peak_memory_mb,
         "parameters": record.parameters,
         "device": record.device.get("name"),

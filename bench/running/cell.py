@@ -63,7 +63,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
 
     Raises Skip, BenchError, or whatever the method raises.
     """
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), device.processor_seconds()
     uses = tools.stages.begin()
     task = cell.task
     view, with_gold = opened(cell.method, task, labels, tools)
@@ -83,7 +83,12 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence
         scores=scores,
         partial=partial_scores(arrays, labels.test, task.gold.test),
         curve=curve,
-        seconds={"total": now - started, "method": trained - started, "scoring": now - trained},
+        seconds={
+            "total": now - started,
+            "method": trained - started,
+            "scoring": now - trained,
+            "processor": device.processor_seconds() - processor,
+        },
         stages=uses,
         peak_memory_mb=device.peak_memory_mb(),
         parameters=tools.trainer.parameters or None,

@@ -170,7 +170,8 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
                 return finished(keep_failure(cell, session.results, error))
             if lease is not None and lease.compromise and (known := settled(cell, session)):
                 return finished(known)  # this process was away: another has done it meanwhile
-            return finished(keep(result.record, session.results, result.arrays))
+            record = result.record.model_copy(update={"until_settled": session.options.until_settled})
+            return finished(keep(record, session.results, result.arrays))
     except _Unwritable as error:  # not even the claim could be written
         return finished(Ended("failed", reason=str(error)))
 

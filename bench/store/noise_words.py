@@ -10,9 +10,9 @@ NOISE_KINDS = {
     "weak": "weak labels",
     "synthetic": "synthetic noise",
     "human": "human labels",
-    "column": "labels of your own columns",
+    "column": "own columns",
 }
-"""Kinds of noise sources in the order of tables and averages, and what a report calls them."""
+"""Kinds of noise sources in the order of tables and averages, and a report's name: its first word is the kind."""
 
 PEOPLE = re.compile(r"annot.*|raters?|coders?|workers?|judges?|crowd.*|experts?|humans?|students?")
 """Words of the headers of columns that people filled in."""

@@ -123,7 +123,8 @@ class StageUse(BaseModel, extra="forbid"):
     name: str
     hash: str
     reused: bool
-    seconds: float  # what computing it cost, in whichever cell it was computed
+    seconds: float  # wall time that computing it took, in whichever cell it was computed
+    processor: float | None = None  # processor time of it, all threads and child processes; None: an older record
 
 
 class ErrorFacts(BaseModel, extra="forbid"):

@@ -90,13 +90,16 @@ class Record(BaseModel, extra="forbid", populate_by_name=True):
     scores: ScoreSet | None = None
     partial: dict[str, PartialScore] = {}  # by rule, where only some test texts have gold
     curve: list[CurvePoint] = []
-    seconds: dict[str, float] = {}  # by phase; "total" = wall time of the cell (marginal cost)
+    seconds: dict[
+        str, float
+    ] = {}  # by phase; "total" = wall time of the cell (marginal cost), "processor" = processor time of it
     stages: list[StageUse] = []
     peak_memory_mb: float | None = None
     parameters: int | None = None  # trainable parameters of all networks of the method
     device: dict[str, Any] = {}  # name, precision and its reason, threads, processes
     versions: dict[str, str] = {}
     code_version: str = ""
+    until_settled: int | None = None  # the most seeds of a run that added them until intervals against plain exclude 0
     command: str = ""  # a command line that reproduces this cell
     created: str = ""  # UTC, ISO 8601
     diagnostics: dict[str, Any] = {}

@@ -7,6 +7,7 @@ import functools
 import gc
 import os
 import platform
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.core.errors import UsageError
@@ -15,6 +16,12 @@ from bench.training.private_api import forget_accelerator
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+
+def processor_seconds() -> float:
+    """Processor time of this process so far: all of its threads, and the child processes that have ended."""
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system
 
 
 class Precision(NamedTuple):

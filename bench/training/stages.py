@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import time
 import zlib
@@ -29,6 +30,7 @@ from bench.store.claims import Taker
 from bench.store.folder import stage_path
 from bench.store.parts import StageUse
 from bench.training import distributed
+from bench.training.device import processor_seconds
 
 log = logging.getLogger("bench.stages")
 
@@ -65,20 +67,41 @@ def _read_only(arrays: Arrays) -> Arrays:
     return views
 
 
+class _Cost(NamedTuple):
+    """Seconds of wall time and of processor time; NaN: an entry of an older version, which did not count them."""
+
+    wall: float
+    processor: float = math.nan
+
+    @classmethod
+    def now(cls) -> _Cost:
+        """The clocks."""
+        return cls(time.perf_counter(), processor_seconds())
+
+    def less(self, *others: _Cost) -> _Cost:
+        """What is left of it without the others, never below zero."""
+        return _Cost(*(max(mine - sum(parts), 0.0) for mine, *parts in zip(self, *others, strict=True)))
+
+    def use(self, name: str, digest: str, reused: bool) -> StageUse:
+        """A record's line on a stage of this cost."""
+        known = None if math.isnan(self.processor) else self.processor
+        return StageUse(name=name, hash=digest, reused=reused, seconds=self.wall, processor=known)
+
+
 class _Entry(NamedTuple):
     """What is kept of one stage."""
 
     arrays: Arrays
-    seconds: float  # what computing it cost, without the stages inside it
-    parts: dict[str, tuple[str, float]]  # the stages inside it: hash -> (name, what it cost on its own)
+    cost: _Cost  # what computing it took, without the stages inside it
+    parts: dict[str, tuple[str, _Cost]]  # the stages inside it: hash -> (name, what it took on its own)
 
 
 @dataclass
 class _Frame:
     """A stage that is being computed."""
 
-    parts: dict[str, tuple[str, float]] = field(default_factory=dict)
-    inside: float = 0.0  # seconds spent in the stages within it
+    parts: dict[str, tuple[str, _Cost]] = field(default_factory=dict)
+    inside: list[_Cost] = field(default_factory=list)  # of each stage within it, reading included
 
 
 @dataclass
@@ -119,17 +142,17 @@ class StageStore:
         {name: array}
             Read-only, as others are handed them too.
         """
-        started = time.perf_counter()
+        started = _Cost.now()
         digest = stage_hash(name, key)
         if self.folder is None:
             entry, reused = self._compute(compute), False
         else:
             entry, reused = self._shared(name, digest, key, compute)
-        for part, (inner, seconds) in entry.parts.items():
-            self._use(StageUse(name=inner, hash=part, reused=True, seconds=seconds))
-        self._use(StageUse(name=name, hash=digest, reused=reused, seconds=entry.seconds))
+        for part, (inner, cost) in entry.parts.items():
+            self._use(cost.use(inner, part, reused=True), cost)
+        self._use(entry.cost.use(name, digest, reused), entry.cost)
         if self._frames:
-            self._frames[-1].inside += time.perf_counter() - started
+            self._frames[-1].inside.append(_Cost.now().less(started))
         return entry.arrays
 
     def _shared(
@@ -162,17 +185,16 @@ class StageStore:
     def _compute(self, compute: Callable[[], Arrays]) -> _Entry:
         frame = _Frame()
         self._frames.append(frame)
-        started = time.perf_counter()
+        started = _Cost.now()
         try:
             arrays = {part: np.ascontiguousarray(array) for part, array in compute().items()}
         finally:
             self._frames.pop()
-        own = time.perf_counter() - started - frame.inside
-        return _Entry(_read_only(arrays), max(own, 0.0), frame.parts)
+        return _Entry(_read_only(arrays), _Cost.now().less(started, *frame.inside), frame.parts)
 
-    def _use(self, use: StageUse) -> None:
+    def _use(self, use: StageUse, cost: _Cost) -> None:
         if self._frames:
-            self._frames[-1].parts[use.hash] = (use.name, use.seconds)
+            self._frames[-1].parts[use.hash] = (use.name, cost)
         if all(known.hash != use.hash for known in self.uses):
             self.uses.append(use)
 
@@ -202,10 +224,12 @@ class StageStore:
             with safe_open(path, framework="pt" if mapped else "numpy") as file:
                 facts = json.loads(file.metadata()["bench"])
                 arrays = {part: np.asarray(file.get_tensor(part)) for part in file.keys()}  # noqa: SIM118
-            parts = {part: (inner, float(seconds)) for part, (inner, seconds) in facts["parts"].items()}
+            parts = {part: (inner, _Cost(*map(float, found))) for part, (inner, *found) in facts["parts"].items()}
             if facts.get("crc32") not in (None, _checksum(arrays)):  # None: written before there was one
                 raise ValueError("its bytes do not match its checksum")
-            entry = _Entry(_read_only(arrays), float(facts["seconds"]), parts)
+            entry = _Entry(
+                _read_only(arrays), _Cost(float(facts["seconds"]), float(facts.get("processor", math.nan))), parts
+            )
         except Exception as error:
             log.warning("stage %s is damaged (%s): computing it again", path.name, error)
             return None
@@ -220,7 +244,14 @@ class StageStore:
         raise TimeoutError(f"stage {path} was found by the first process but cannot be read by this one")
 
     def _write(self, path: Path, name: str, key: Mapping[str, Any], entry: _Entry) -> None:
-        facts = {"name": name, "key": key, "seconds": entry.seconds, "parts": entry.parts}
+        parts = {part: (inner, *cost) for part, (inner, cost) in entry.parts.items()}
+        facts = {
+            "name": name,
+            "key": key,
+            "seconds": entry.cost.wall,
+            "processor": entry.cost.processor,
+            "parts": parts,
+        }
         facts["crc32"] = _checksum(entry.arrays)
         metadata = {"bench": json.dumps(facts, sort_keys=True)}
         try:

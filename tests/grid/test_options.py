@@ -208,9 +208,10 @@ def test_what_workers_are_given_reads_back_to_the_same_grid(tmp_path):
 
 def test_every_option_of_a_grid_is_an_option_of_run_and_status():
     own = {"preset", "config", "dry_run", "force", "log_json", "worker"}
+    running = {"jobs", "executor", "processes_per_cell", "stages", "timeout", "retry", "track", "until_settled"}
     for command, not_there in (
         (run.run, set()),
-        (run.status, {"jobs", "executor", "processes_per_cell", "stages", "timeout", "retry", "track"}),
+        (run.status, running),
     ):
         names = set(inspect.signature(command).parameters) - own
         assert names == set(GridOptions.model_fields) - not_there

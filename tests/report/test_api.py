@@ -23,7 +23,7 @@ def test_cells_and_curves_are_tidy(loaded):
 def test_a_table_is_texts_or_means(loaded):
     text = loaded.table("trec", setup="minilm:frozen")
     means = loaded.table("trec", setup="minilm:frozen", text=False)
-    assert list(text.columns) == ["mixtral-8x22b/few", "weak", "sn@0.3", "average", "vs plain"]
+    assert list(text.columns) == ["average", "vs plain", "mixtral-8x22b/few", "weak", "sn@0.3"]
     expected = loaded.cells.query(
         "task == 'trec' and noise == 'weak' and setup == 'minilm:frozen' and method == 'plain'"
     )

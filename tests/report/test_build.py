@@ -67,6 +67,7 @@ def test_only_the_formats_asked_for_are_written(small, tmp_path):
         "cells.csv",
         "report.tex",
         *(f"tables/{each}-minilm-fine-tuned.tex" for each in ("accuracy-trec", "ece-trec")),
+        *(f"tables/{each}-both-rules-minilm-fine-tuned.tex" for each in ("accuracy", "ece", "gain")),
         *(f"tables/gain-{each}-minilm-fine-tuned.tex" for each in ("accuracy", "ece")),
         *(f"tables/significance-{each}-minilm-fine-tuned.tex" for each in ("accuracy", "ece")),
         *(f"tables/{each}-minilm-fine-tuned.tex" for each in ("ranks", "wins")),

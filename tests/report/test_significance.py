@@ -6,16 +6,10 @@ from scipy import stats as scipy_stats
 
 from bench.report import frame
 from bench.report.tables import bootstrap, stats
-from bench.report.tables.blocks import blocks
-from bench.report.tables.significance import (
-    compared,
-    outcomes,
-    ranks,
-    ranks_table,
-    score_array,
-    significance_table,
-    wins_table,
-)
+from bench.report.tables.blocks import blocks, compared
+from bench.report.tables.ranks import improvability, ranks, ranks_table, win_rate
+from bench.report.tables.significance import significance_table
+from bench.report.tables.wins import outcomes, score_array, wins_table
 from bench.store.records import read_arrays
 from tests.factories import cell_key, write_done, write_grid
 from tests.report.test_tables import entries
@@ -147,3 +141,32 @@ def test_few_columns_and_few_seeds_are_said_instead_of_numbers(tmp_path):
 
 def test_without_a_baseline_nothing_is_compared_with_it(block):
     assert significance_table(block, "accuracy", "last", None, None) is None
+
+
+def test_improvability_is_the_share_of_the_error_that_the_best_method_of_a_column_spares():
+    accuracies = np.array([[0.9, 0.5], [0.8, 0.75], [1.0, 0.5]])
+    assert improvability(accuracies) == pytest.approx([(100 + 50) / 2, (100 + 0) / 2, (0 + 50) / 2])
+    assert improvability(np.ones((2, 3))).tolist() == [0, 0]  # no error to spare
+
+
+def test_the_win_rate_counts_pairs_of_a_column_and_another_method():
+    accuracies = np.array([[0.9, 0.5], [0.8, 0.75], [1.0, 0.5]])
+    assert win_rate(accuracies) == pytest.approx([100 * (1 + 0.5) / 4, 100 * 2 / 4, 100 * (2 + 0.5) / 4])
+
+
+def test_ranks_go_by_kind_of_noise(wide, block):
+    table = ranks_table(block, "last", "plain")
+    assert [head.name for head in table.heads] == [
+        "LLM labels", "weak labels", "synthetic noise", "all", "improvability", "win rate", "all",
+    ]  # fmt: skip
+    methods = [row.label for row in table.rows]
+    synthetic = [place for place, noise in enumerate(sorted(NOISES)) if "@" in noise]  # as `scores` sorts them
+    means = np.array([scores(wide, method).mean(1)[synthetic] for method in methods])
+    expected = scipy_stats.rankdata(-means, axis=0).mean(1)
+    assert [row.entries[2].mean for row in table.rows] == pytest.approx(expected.tolist())
+    assert len(table.heads[2].below.split()) == 2
+    whole = np.array([scores(wide, method).mean(1) / 100 for method in methods])
+    errors = 1 - whole
+    assert [row.entries[4].mean for row in table.rows] == pytest.approx(
+        (100 * (1 - errors.min(0) / errors).mean(1)).tolist()
+    )

@@ -5,8 +5,9 @@ import pytest
 from bench.report import frame, words
 from bench.report.gaps import find_gaps, gap_sentences
 from bench.report.tables.blocks import blocks
+from bench.report.tables.cost import labelling_table
 from bench.report.tables.headlines import headlines, points
-from bench.report.tables.summaries import labelling_table, summary_tables
+from bench.report.tables.summaries import summary_tables
 from tests.factories import cell_key, write_done
 from tests.report.test_tables import entries
 

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
+from statsmodels.stats.proportion import proportion_confint
 
 from bench.core.errors import UsageError
 from bench.report import frame
 from bench.report.tables.blocks import blocks, check_baseline
+from bench.report.tables.bootstrap import draws_of
+from bench.report.tables.entries import wilson
+from bench.report.tables.model import Entry, Table, parts
 from bench.report.tables.result import result_table
 from tests.factories import METHODS, TASKS, cell_key, write_done, write_grid
 
@@ -32,7 +36,8 @@ def by_seed(results, method, noise, name="accuracy_last", task="trec", setup="mi
 
 @pytest.fixture(scope="module")
 def table(results):
-    return result_table(block_of(results), "trec", "accuracy", "last", "plain")
+    block = block_of(results)
+    return result_table(block, "trec", "accuracy", "last", "plain", draws=draws_of(results, block)[0])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -64,7 +69,9 @@ def test_the_average_and_its_difference_are_paired_by_seed(results):
     assert found["plain", "vs plain"].state == "empty"
 
 
-def test_the_oracle_and_the_labeller_never_compete_for_best(table):
+def test_the_oracle_and_the_labeller_never_compete_for_best(results):
+    block = block_of(results)
+    table = result_table(block, "trec", "accuracy", "noisy_valid", "plain", draws=draws_of(results, block)[0])
     best = {key for key, entry in entries(table).items() if entry.best}
     assert best == {("co-teaching", "mixtral-8x22b/few")}
     assert entries(table)["oracle", "mixtral-8x22b/few"].mean > entries(table)["co-teaching", "mixtral-8x22b/few"].mean
@@ -73,9 +80,7 @@ def test_the_oracle_and_the_labeller_never_compete_for_best(table):
 
 def test_lower_is_better_for_calibration(results):
     table = result_table(block_of(results, "minilm:frozen"), "trec", "ece", "last", "plain")
-    best = {key for key, entry in entries(table).items() if entry.best}
-    assert ("co-teaching", "weak") in best
-    assert not any(method == "plain" for method, _ in best)
+    assert not any(entry.best for entry in entries(table).values()), "its test texts are not drawn anew"
     assert "lower is better" in table.caption[0]
 
 
@@ -115,7 +120,7 @@ def test_averages_are_over_the_columns_that_every_compared_method_has(results):
 def test_a_method_with_few_columns_does_not_shrink_the_average_of_the_others(table):
     found = entries(table)
     assert found["co-teaching[forget_rate=0.3]", "average"].state == "empty"
-    assert "Average over all 3 columns." in table.caption
+    assert "Average over all 3 columns (1 LLM, 1 weak, 1 synthetic)." in table.caption
     assert any("Without an average" in text and "forget_rate" in text for text in table.caption)
 
 
@@ -130,14 +135,15 @@ def test_setups_are_never_mixed(results):
 def test_the_table_of_all_tasks_has_every_scored_column(results):
     block = block_of(results)
     table = result_table(block, "", "accuracy", "last", "plain")
-    groups = [head.group for head in table.heads if head.group]
+    groups = [head.group for head in table.heads if head.task]
     assert groups == ["trec"] * 3 + ["tweets"] * 4
     assert set(block.tasks()) == set(TASKS)  # the task without gold has no column
 
 
 def test_the_layout_of_the_paper_keeps_the_labels_of_llms_only(results):
     table = result_table(block_of(results), "", "accuracy", "last", "plain", kind="llm")
-    assert [(head.group, head.name) for head in table.heads[:-2]] == [
+    assert [head.name for head in table.heads if not head.task] == ["average", "one task less", "vs plain"]
+    assert [(head.group, head.name) for head in table.heads if head.task] == [
         ("trec", "mixtral-8x22b/few"),
         ("tweets", "mixtral-8x22b/few"),
     ]
@@ -147,7 +153,7 @@ def test_the_layout_of_the_paper_keeps_the_labels_of_llms_only(results):
 
 def test_a_noise_source_has_a_table_over_tasks(results):
     table = result_table(block_of(results, "minilm:frozen"), "", "ece", "last", "plain", noise="sn@0.3")
-    assert [head.name for head in table.heads] == ["trec", "tweets", "average", "vs plain"]
+    assert [head.name for head in table.heads] == ["average", "one task less", "vs plain", "trec", "tweets"]
     expected = by_seed(results, "oracle", "sn@0.3", "ece_last", "tweets", "minilm:frozen").mean()
     assert entries(table)["oracle", "tweets"].mean == pytest.approx(expected)
     assert "sn@0.3, all tasks" in table.title
@@ -169,13 +175,65 @@ def test_a_calibration_table_says_why_the_labeller_has_none(results):
     assert any("labels without probabilities" in text for text in table.caption)
 
 
-def test_one_seed_has_no_interval_and_no_best(tmp_path):
+def test_one_seed_has_an_interval_over_test_texts_and_no_best(tmp_path):
     write_grid(tmp_path, tasks=["trec"], seeds=[1])
-    table = result_table(block_of(frame.load(tmp_path)), "trec", "accuracy", "last", "plain")
-    numbers = [entry for entry in entries(table).values() if entry.state == "value"]
-    assert numbers
-    assert all(np.isnan(entry.half) and not entry.best for entry in numbers)
+    results = frame.load(tmp_path)
+    block = block_of(results)
+    table = result_table(block, "trec", "accuracy", "last", "plain", draws=draws_of(results, block)[0])
+    numbers = {key: entry for key, entry in entries(table).items() if entry.state == "value"}
+    assert all(entry.over_texts and not entry.best for entry in numbers.values())
+    share = by_seed(results, "plain", "weak").iloc[0] / 100
+    low, high = proportion_confint(share * 200, 200, method="wilson")
+    assert numbers["plain", "weak"].half == pytest.approx(100 * (high - low) / 2)
+    assert "(texts)" in parts(numbers["plain", "weak"], table)[2]
     assert "One seed" in table.caption[0]
+
+
+def test_scores_that_are_the_same_with_every_seed_are_no_certainty(results, tmp_path):
+    cells = results.cells.copy()
+    cells["accuracy_last"] = 0.9
+    table = result_table(blocks(cells, "plain")[0], "", "accuracy", "last", "plain")
+    found = entries(table)
+    low, high = proportion_confint(180, 200, method="wilson")
+    half = 50 * (high - low)
+    assert found["plain", "sn@0.3"].half == pytest.approx(half)
+    assert found["plain", "sn@0.3"].note == "the same with every seed: interval over test texts"
+    # three columns of one task, whose texts are the same, and four of another: two independent sets of texts
+    assert found["plain", "average"].half == pytest.approx(half * np.hypot(3, 4) / 7)
+    assert "±" not in " ".join(parts(found["co-teaching", "vs plain"], table))
+
+
+def test_a_small_interval_is_not_rounded_to_none():
+    assert parts(Entry("value", 80.0, 0.04), Table("", "", "", "", "", (), ()))[1] == "± < 0.1"
+
+
+def test_averages_go_by_kind_of_noise_with_llm_labels_first(results):
+    block = block_of(results, "minilm:frozen")
+    table = result_table(block, "", "accuracy", "last", "plain")
+    heads = [head for head in table.heads if not head.task]
+    assert [head.name for head in heads] == [
+        "LLM labels", "one task less", "weak labels", "one task less", "synthetic noise", "one task less", "average",
+        "one task less", "vs plain",
+    ]  # fmt: skip
+    assert heads[6].below == "2 LLM, 2 weak, 2 synthetic"
+    scores = [by_seed(results, "plain", "weak", task=task, setup="minilm:frozen") for task in ("trec", "tweets")]
+    row = next(row for row in table.rows if row.label == "plain")
+    assert row.entries[2].mean == pytest.approx(np.mean(scores))
+    low, high = sorted(scores[place].mean() for place in (0, 1))
+    assert row.entries[3].text == f"{low:.1f} to {high:.1f}"
+
+
+def test_a_small_test_set_is_named_with_wilson_s_interval(tmp_path):
+    for seed in (1, 2, 3):
+        for method in ("plain", "co-teaching"):
+            write_done(tmp_path, cell_key(method=method, seed=seed), n_test=60)
+    results = frame.load(tmp_path)
+    table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "last", "plain")
+    share = max(results.cells.groupby("method")["accuracy_last"].mean())
+    low, high = proportion_confint(round(share * 60), 60, method="wilson")
+    expected = f"{100 * share:.1f} % of co-teaching with weak, stands for {100 * low:.0f} to {100 * high:.0f} %"
+    assert any("trec has only 60 test texts" in text and expected in text for text in table.caption)
+    assert wilson(52.7 / 60, 60) == pytest.approx((77.8, 94.2), abs=0.1)
 
 
 def test_two_seeds_give_an_interval_but_support_nothing(tmp_path):

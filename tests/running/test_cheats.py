@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.report.frame import load
-from bench.report.tables.blocks import blocks
-from bench.report.tables.significance import compared
+from bench.report.tables.blocks import blocks, compared
 from bench.running.conformance import run_checks
 from methods import registry
 from tests.conftest import records, review_rows, write_csv

@@ -10,9 +10,8 @@ from bench.core.errors import UsageError
 from bench.grid.cells import choose_method
 from bench.report.compare.match import compare
 from bench.report.frame import load
-from bench.report.tables.blocks import blocks
+from bench.report.tables.blocks import blocks, compared
 from bench.report.tables.result import result_table
-from bench.report.tables.significance import compared
 from bench.running.conformance import make_case, run_checks
 from bench.running.contract import opened, sees_gold
 from bench.store.records import Record, read_records, write_record

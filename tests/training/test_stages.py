@@ -168,6 +168,7 @@ class Clock:
     def __init__(self, monkeypatch):
         self.now = 0.0
         monkeypatch.setattr(stages, "time", SimpleNamespace(perf_counter=lambda: self.now, sleep=time.sleep))
+        monkeypatch.setattr(stages, "processor_seconds", lambda: self.now / 2)
 
     def slow(self, seconds):
         """A computation that takes so long."""
@@ -214,8 +215,8 @@ def test_a_use_tells_what_computing_had_cost_and_whether_it_was_reused(tmp_path,
     clock.tokens(store)
     clock.tokens(store)
     digest = stage_hash("tokens", KEY)
-    assert first == [StageUse(name="tokens", hash=digest, reused=False, seconds=20)]
-    assert second == [StageUse(name="tokens", hash=digest, reused=True, seconds=20)]
+    assert first == [StageUse(name="tokens", hash=digest, reused=False, seconds=20, processor=10)]
+    assert second == [StageUse(name="tokens", hash=digest, reused=True, seconds=20, processor=10)]
 
 
 @pytest.mark.parametrize("before", [[], ["tokens"], ["plain_run"], ["tokens", "plain_run"], ["plain_run", "tokens"]])

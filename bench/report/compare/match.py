@@ -7,15 +7,16 @@ compared in a row of their own that names the change. Everything else is named a
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from bench.report import names as labels
+from bench.report.compare.differences import apart, change, differing
 from bench.report.frame import Results, load
 from bench.report.places import older
 from bench.report.tables import stats
@@ -101,8 +102,8 @@ def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
         new=added,
         gone=gone,
         statuses=[(pair.before, pair.after) for pair in pairs if pair.before.status != pair.after.status],
-        differing=_differing(scored),
-        apart=_apart(gone, added),
+        differing=differing(scored),
+        apart=apart(gone, added),
     )
 
 
@@ -121,7 +122,7 @@ def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair]
             left[_place(record.key, without=("config", "method_version"))][side].append(record)
     changed = [Pair(one[0], two[0], "") for one, two in left.values() if len(one) == len(two) == 1]
     for pair in changed:
-        pairs.append(pair._replace(change=_change(pair.before.key.config, pair.after.key.config)))
+        pairs.append(pair._replace(change=change(pair.before.key.config, pair.after.key.config)))
     matched = {id(record) for pair in changed for record in pair[:2]}
     gone, added = ([each for each in records if id(each) not in matched] for records in (gone, added))
     return pairs, gone, added
@@ -136,15 +137,6 @@ def _newest(records: Iterable[Record]) -> dict[str, Record]:
 
 def _place(key: CellKey, without: tuple[str, ...]) -> str:
     return labels.canonical(key.model_dump(exclude=set(without)))
-
-
-def _change(before: dict[str, Any], after: dict[str, Any]) -> str:
-    names = labels.varying([before, after])
-    return ", ".join(f"{name}: {_value(before, name)} → {_value(after, name)}" for name in names)
-
-
-def _value(values: dict[str, Any], name: str) -> str:
-    return labels.shown(values[name]) if name in values else labels.UNSET
 
 
 def _lines(pairs: list[Pair], rule: str, cells: pd.DataFrame) -> tuple[list[Line], list[Line]]:
@@ -245,59 +237,3 @@ def _adjusted(lines: list[Line]) -> list[Line]:
             outcomes[metric] = Outcome(each.before, each.after, each.difference, each.p, p, verdict)
         made.append(Line(**(vars(line) | {"outcomes": outcomes})))
     return made
-
-
-def _differing(pairs: list[Pair]) -> list[str]:
-    """Sentences: what differs between the two runs of the compared cells besides their scores."""
-    seen: dict[str, Counter] = defaultdict(Counter)
-    for pair in pairs:
-        for name, *values in _facts(pair):
-            if values[0] != values[1]:
-                seen[name][f"{values[0]} → {values[1]}"] += 1
-    return [
-        f"{name}: {', '.join(f'{change} ({count} of {len(pairs)} cells)' for change, count in counts.most_common(5))}"
-        for name, counts in sorted(seen.items())
-    ]
-
-
-def _facts(pair: Pair) -> list[tuple[str, Any, Any]]:
-    before, after = pair.before, pair.after
-    facts: list[tuple[str, Any, Any]] = [("code", before.code_version or "unknown", after.code_version or "unknown")]
-    facts.append((f"version of {after.key.method}", before.key.method_version, after.key.method_version))
-    for name in sorted(before.versions.keys() | after.versions.keys()):
-        facts.append((name, before.versions.get(name, "absent"), after.versions.get(name, "absent")))
-    for name in ("name", "precision", "processes"):
-        facts.append((f"device ({name})", before.device.get(name, "unknown"), after.device.get(name, "unknown")))
-    return facts
-
-
-def _apart(gone: list[Record], added: list[Record]) -> list[str]:
-    """Sentences: cells of one name and seed on both sides whose keys differ in more than the method."""
-    there = defaultdict(list)
-    for record in added:
-        there[_name_and_seed(record.key)].append(record.key)
-    reasons: Counter = Counter()
-    for record in gone:
-        for other in there.get(_name_and_seed(record.key), ())[:1]:
-            reasons[record.key.task, record.key.noise, _key_difference(record.key, other)] += 1
-    return [
-        f"{task}, {noise}: {count} {'cell' if count == 1 else 'cells'} of the same name not compared: {why}"
-        for (task, noise, why), count in sorted(reasons.items())
-    ]
-
-
-def _name_and_seed(key: CellKey) -> tuple:
-    return key.task, key.noise, key.method, key.seed
-
-
-def _key_difference(before: CellKey, after: CellKey) -> str:
-    one, two = before.model_dump(), after.model_dump()
-    parts = []
-    for name in labels.varying([one, two]):
-        if name == "data":
-            parts.append("texts or labels")
-        elif isinstance(one[name], dict):
-            parts.append(_change(one[name], two[name]))
-        elif name != "method_version":
-            parts.append(f"{name}: {labels.shown(one[name])} → {labels.shown(two[name])}")
-    return "; ".join(parts)

@@ -61,17 +61,16 @@ def comparison_tables(found: Comparison, changed_only: bool = False) -> list[Tab
 
 
 def sentences(found: Comparison) -> list[str]:
-    """The comparison in words: what was compared, what is better or worse, what else differs."""
+    """The comparison in words: what is better or worse, then what was compared."""
     same = sum(pair.before.hash == pair.after.hash for pair in found.pairs)
-    lead = [
+    verdicts = [f"{METRICS[metric].short}: {_verdicts(found, metric)}" for metric in COMPARED]
+    return [
+        *verdicts,
         f"Before: {found.before.folder} ({len(found.before.records)} cells). "
         f"After: {found.after.folder} ({len(found.after.records)} cells).",
         f"{len(found.pairs)} cells compared ({same} of them with exactly the same key), {len(found.new)} new, "
         f"{len(found.gone)} gone, {len(found.statuses)} with another status.",
     ]
-    for metric in COMPARED:
-        lead.append(f"{METRICS[metric].short}: {_verdicts(found, metric)}")
-    return lead
 
 
 def _verdicts(found: Comparison, metric: str) -> str:
@@ -101,7 +100,7 @@ def _table(lines: list[Line], title: str, kind: str, setup: str) -> Table:
         what,
         "Differences are paired by seed (the same seed gives both sides the same data), with 95 % t-intervals.",
         "p: paired t-test over seeds, Holm-corrected over all tested rows of this kind (accuracy and ECE apart, every "
-        f"set-up together); better or worse means p < {ALPHA}.",
+        f"set-up together); better or worse means p < {ALPHA}: it is what the seeds show, on the same test texts.",
         "Not tested: every seed shows exactly the same difference, so seeds are not independent evidence.",
     ]
     return Table(f"{kind}-{setup}", title, kind, setup, "", tuple(heads), tuple(rows), 1, tuple(filter(None, caption)))

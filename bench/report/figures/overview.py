@@ -28,9 +28,10 @@ from bench.report.figures.by_task import (
 )
 from bench.report.figures.plan import Plan, make_plan, not_shown
 from bench.report.tables import stats
-from bench.report.tables.blocks import Block, averages, common_columns, row_kind
+from bench.report.tables.blocks import Block, averages, common_columns, compared, row_kind
+from bench.report.tables.cost import cost_doubt
 from bench.report.tables.model import APART
-from bench.report.tables.significance import compared, ranks
+from bench.report.tables.ranks import ranks
 from bench.store.metrics import METRICS
 from bench.store.noise_words import NOISE_KINDS
 
@@ -231,6 +232,7 @@ def column_count(block: Block, rule: str) -> int:
 def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
     """The figures over all columns of a set-up that its cells have data for."""
     made = []
+    block = block.by(rule)
     columns = column_count(block, rule)
     for metric in ("accuracy", "ece"):
         if ranked := ranked_by(block, metric, rule):
@@ -263,7 +265,7 @@ def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
                 lambda: improvement(gains, block, baseline),
             )
         )
-    if len(costs := pareto_data(block, rule, baseline)) > 1:
+    if not cost_doubt(block) and len(costs := pareto_data(block, rule, baseline)) > 1:
         made.append(
             make_plan(
                 "pareto",

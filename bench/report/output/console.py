@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.report.frame import Results, load
 from bench.report.tables.blocks import blocks, check_baseline
+from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.model import APART, Entry, Table, parts
 from bench.report.tables.result import result_table
 
@@ -37,8 +38,9 @@ def main_table(
     named = check_baseline(results.cells, baseline)
     pieces = []
     for block in blocks(results.cells, named):
+        draws, _ = draws_of(results, block)
         for task in block.tasks():
-            table = result_table(block, task, metric, rule, named)
+            table = result_table(block.by(rule), task, metric, rule, named, draws=draws)
             pieces += [rich_table(part) for part in in_parts(table, width)]
             pieces += [Text(" ".join(table.caption), style="dim"), Text("")]
     if not pieces:
@@ -93,8 +95,8 @@ def rich_table(table: Table):
 
 
 def _lines(below: str) -> list[str]:
-    """The line below a head, what it has in brackets in a line of its own."""
-    return below.replace(" (", "\n(").splitlines()
+    """The line below a head, what it has in brackets and after a comma in lines of their own."""
+    return below.replace(" (", "\n(").replace(", ", ",\n").splitlines()
 
 
 def _text(entry: Entry, table: Table) -> Text:

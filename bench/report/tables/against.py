@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, averages
-from bench.report.tables.model import Entry, Head, Row, Table, number
+from bench.report.tables.model import Entry, Head, Row, Table, number, width
 from bench.report.tables.published_numbers import Gain, Published, Score
 from bench.store.metrics import METRICS
 
@@ -223,7 +223,7 @@ def _what(gain: Gain) -> str:
 
 
 def _shown(interval: stats.Interval) -> str:
-    half = "" if interval.half != interval.half else f" ± {number(interval.half, 1)}"
+    half = f" ± {width(interval.half, 1)}" if interval.half > stats.NO_SPREAD else ""
     return f"{number(interval.mean, 1, signed=True)}{half}"
 
 

@@ -6,6 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from bench.core.errors import UsageError
 from bench.report.names import natural
 from bench.report.tables.model import Kind, pick
@@ -57,6 +59,8 @@ class Block:
         The row is computed from the baseline's own cells: what training is worth beyond early stopping on noisy
         validation labels shows only against it. By `noisy_valid` the baseline itself is that row.
         """
+        if rule != "last" and self.early:
+            return replace(self, methods=[each for each in self.methods if each != self.early], early=None)
         name = f"{self.baseline}{EARLY}"
         if rule != "last" or self.baseline is None or name in self.methods:
             return self
@@ -81,6 +85,10 @@ class Block:
             for kind in kinds
         ]
         return [*found, Span("all", "all", list(columns))] if len(found) > 1 else found
+
+    def cells(self, column: Column) -> list[dict]:
+        """The cells of every method in a column, each once."""
+        return [row for name in self.methods if name != self.early for row in self.rows.get((name, column), ())]
 
     def ids(self, method: str, columns: list[Column]) -> tuple[str, ...]:
         """Ids of a method's cells in some columns."""
@@ -123,7 +131,8 @@ def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
     names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
     names += ["n_test", "opened_files", "human_labels", "age", "labeller_test_accuracy", "labeller_test_no_answer"]
     names += ["no_answer_train"]
-    names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_stand_alone"]
+    names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_unit"]
+    names += [f"seconds_stand_alone{end}" for end in ("", "_low", "_high")]
     names += ["peak_memory_mb", "parameters", "device", *(name for name in cells.columns if "labelling_" in name)]
     names += [name for name in cells.columns if name.rsplit("_", 1)[0] in METRICS or "_noisy_valid" in name]
     names += [name for name in cells.columns if name.endswith("_oracle_best")]
@@ -183,6 +192,18 @@ def common_columns(block: Block, columns: list[Column], name: str) -> tuple[list
     compared = {method: found for method, found in have.items() if found and 2 * len(found) >= most}
     shared = [column for column in columns if compared and all(column in found for found in compared.values())]
     return shared, [method for method, found in have.items() if found and method not in compared]
+
+
+def compared(block: Block, name: str) -> tuple[list[str], list[Column]]:
+    """The methods that compete and the columns that all of them have, for scores `name`."""
+    shared, left_out = common_columns(block, block.columns, name)
+    scored = [m for m in block.methods if m not in block.references and m not in left_out]
+    return [m for m in scored if shared and all(block.values(m, c, name) for c in shared)], shared
+
+
+def column_means(block: Block, method: str, columns: list[Column], name: str) -> np.ndarray:
+    """A method's scores float64[columns], seeds averaged."""
+    return np.array([np.mean(list(block.values(method, column, name).values())) for column in columns])
 
 
 def averages(block: Block, method: str, columns: list[Column], name: str, scale: float = 1.0) -> dict[int, float]:

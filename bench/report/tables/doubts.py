@@ -1,4 +1,4 @@
-"""Warnings about methods that may know more than they were handed: opened data files, scores above the oracle's."""
+"""Warnings: methods that may know more than they were handed, and test sets that are too small to tell them apart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block
-from bench.report.tables.model import number
+from bench.report.tables.entries import small_test_sentences
+from bench.report.tables.model import number, width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,11 +17,35 @@ MOST_NAMED = 5
 
 
 def doubt_sentences(cells: pd.DataFrame, blocks: list[Block], rule: str) -> list[str]:
+    """Warnings, small test sets, and seeds that were added until the data showed a difference."""
+    more = [sentence for block in blocks for sentence in [*_small(block, rule), *_added(cells, block)]]
+    return [*warnings(cells, blocks, rule), *more]
+
+
+def warnings(cells: pd.DataFrame, blocks: list[Block], rule: str) -> list[str]:
     """One sentence per method and set-up for each doubt; `cells` is the tidy frame that `blocks` are made from."""
     ceilings = set(cells.loc[(cells["method"] == "oracle") & cells["sees_gold"], "method_label"])
     return [
         sentence for block in blocks for sentence in [*_opened(block), *_above(block, ceilings, f"accuracy_{rule}")]
     ]
+
+
+def _added(cells: pd.DataFrame, block: Block) -> list[str]:
+    """Where seeds were added until the data showed a difference."""
+    known = cells.loc[cells["setup"] == block.setup, "until_settled"].dropna()
+    if known.empty:
+        return []
+    return [
+        f"Seeds added one at a time, {block.setup}: the run went on until every method was shown to differ from plain, "
+        f"or to {known.max()} seeds. Intervals that were looked at on the way are not fixed-sample ones: without any "
+        "difference they exclude 0 in more than 5 % of all cases."
+    ]
+
+
+def _small(block: Block, rule: str) -> list[str]:
+    """Test sets that are too small to tell methods apart by a few points."""
+    found = small_test_sentences(block, block.current(), rule)
+    return [f"Small test set, {block.setup}: {sentence}" for sentence in found]
 
 
 def _opened(block: Block) -> list[str]:
@@ -56,7 +81,7 @@ def _above(block: Block, ceilings: set[str], name: str) -> list[str]:
 
 
 def _percent(interval: stats.Interval) -> str:
-    half = "" if interval.half != interval.half else f" ± {number(interval.half, 1)}"
+    half = f" ± {width(interval.half, 1)}" if interval.half > stats.NO_SPREAD else ""
     return f"{number(interval.mean, 1)}{half} %"
 
 

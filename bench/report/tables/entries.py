@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
 from bench.report.names import natural
 from bench.report.tables import stats
+from bench.report.tables.averages import Average
 from bench.report.tables.blocks import Block, Column
-from bench.report.tables.model import Entry, Head, State
+from bench.report.tables.bootstrap import Draws
+from bench.report.tables.headlines import Leader
+from bench.report.tables.model import Entry, Head, State, number
 from bench.store.metrics import Metric
 from bench.store.noise_words import noise_words
+
+BySeeds = Mapping[str, dict[int, float]]
 
 
 def entry(block: Block, method: str, column: Column, name: str, metric: Metric) -> Entry:
@@ -20,8 +27,7 @@ def entry(block: Block, method: str, column: Column, name: str, metric: Metric) 
     ids = tuple(row["cell"] for row in rows)
     lost = [f"{count} {status}" for status in ("failed", "skipped") if (count := _count(rows, status))]
     if values:
-        interval = stats.mean_interval(list(values.values()))
-        return Entry("value", interval.mean, interval.half, interval.n, cells=ids, note=", ".join(lost))
+        return mean_entry(values, ids, lambda: texts_half(block, method, [column], name), ", ".join(lost))
     if not rows:
         return Entry("not run")
     if any(row["status"] == "done" and row["has_gold"] is not False for row in rows):
@@ -50,31 +56,118 @@ def reference_sentences(block: Block, methods: Iterable[str]) -> list[str]:
     return [f"{', '.join(names)}: {text}" for text, names in found.items() if names]
 
 
-def mark_best(grid: dict[str, list[Entry]], position: int, scores: dict, metric: Metric) -> None:
-    """Mark the best entry of a column, only where its interval against the runner-up supports it."""
-    verdict = stats.best_supported(scores, metric.higher_is_better)
-    if verdict.supported and verdict.name is not None:
-        entries = grid[verdict.name]
-        entries[position] = dataclasses.replace(entries[position], best=True)
+def mark_best(entries: dict[str, Entry], leader: Leader) -> dict[str, Entry]:
+    """The entries of a column by method, the best marked where seeds and test texts show that it is ahead."""
+    if leader.name is None or leader.gap is None or not leader.gap.sure():
+        return entries
+    return entries | {leader.name: dataclasses.replace(entries[leader.name], best=True)}
 
 
-def summary(by_seed: dict[int, float], ids: tuple[str, ...]) -> Entry:
-    """Mean and 95 % interval over seeds; empty without a score."""
+def mean_entry(
+    by_seed: dict[int, float], ids: tuple[str, ...], over_texts: Callable[[], float], note: str = ""
+) -> Entry:
+    """Mean and 95 % interval over seeds; empty without a score.
+
+    Where one seed, or scores that are the same with every seed, give no interval over seeds, the one over test texts
+    stands there, marked: `over_texts` is its half-width, NaN where there is none.
+    """
     interval = stats.mean_interval(list(by_seed.values()))
-    return Entry("value", *interval, cells=ids) if interval.n else Entry("empty")
+    if not interval.n:
+        return Entry("empty")
+    if interval.half > stats.NO_SPREAD:
+        return Entry("value", *interval, cells=ids, note=note)
+    half, why = over_texts(), "one seed" if interval.n == 1 else "the same with every seed"
+    note = "; ".join(filter(None, [note, why + (": interval over test texts" if half == half else "")]))
+    return Entry("value", interval.mean, half, interval.n, cells=ids, note=note, over_texts=True)
 
 
-def difference(average: dict[str, dict[int, float]], method: str, baseline: str, ids: tuple[str, ...]) -> Entry:
-    """Difference of a method from the baseline, paired by seed, with its 95 % interval."""
+def texts_half(block: Block, method: str, columns: list[Column], name: str) -> float:
+    """Half of the 95 % interval of an average accuracy over the choice of test texts (Wilson 1927), in per cent.
+
+    Scores on the same task share their test texts and count as fully dependent, those of different tasks as
+    independent. NaN for other metrics than accuracy.
+    """
+    if not name.startswith("accuracy"):
+        return math.nan
+    by_task: dict[str, float] = defaultdict(float)
+    for column in columns:
+        rows = [row for row in block.rows.get((method, column), ()) if row[name] is not None]
+        if not rows or any(row["n_test"] is None for row in rows):
+            return math.nan
+        low, high = wilson(sum(row[name] for row in rows) / len(rows), min(row["n_test"] for row in rows))
+        by_task[column[0]] += (high - low) / 2
+    return math.sqrt(sum(half**2 for half in by_task.values())) / len(columns) if columns else math.nan
+
+
+def wilson(share: float, texts: int) -> tuple[float, float]:
+    """The 95 % interval of an accuracy `share` on so many test texts (Wilson 1927), in per cent."""
+    from scipy.stats import binomtest
+
+    found = binomtest(round(share * texts), texts).proportion_ci(method="wilson")
+    return 100 * float(found.low), 100 * float(found.high)
+
+
+SMALL_TEST = 300
+"""Fewer test texts make a small test set, which is named with its interval: Wilson's is then up to 11 points wide."""
+
+
+def small_tests(block: Block, columns: Iterable[Column]) -> dict[str, int]:
+    """The tasks among `columns` with fewer than `SMALL_TEST` test texts, and how many they have."""
+    found = {
+        task: min(sizes)
+        for task, noise in columns
+        if (sizes := [row["n_test"] for row in block.cells((task, noise)) if row["n_test"] is not None])
+    }  # fmt: skip
+    return {task: size for task, size in sorted(found.items()) if size < SMALL_TEST}
+
+
+def small_test_sentences(block: Block, columns: list[Column], rule: str) -> list[str]:
+    """How far the best accuracy of a small test set may lie from that on many more texts."""
+    made = []
+    for task, texts in small_tests(block, columns).items():
+        name, own = f"accuracy_{rule}", [column for column in columns if column[0] == task]
+        means = {
+            (sum(values) / len(values), method, column[1])
+            for column in own
+            for method in block.methods
+            if method not in block.references and (values := list(block.values(method, column, name).values()))
+        }
+        if means:
+            share, method, noise = max(means)
+            low, high = wilson(share, texts)
+            made.append(
+                f"{task} has only {texts} test texts: the highest accuracy there, {number(100 * share, 1)} % of "
+                f"{method} with {noise}, stands for {number(low, 0)} to {number(high, 0)} % (Wilson's 95 % interval)."
+            )
+    return made
+
+
+def difference(
+    block: Block, draws: Draws | None, method: str, baseline: str, columns: list[Column], rule: str, scores: BySeeds
+) -> Entry:
+    """Difference of a method from the baseline, paired by seed, with its 95 % interval.
+
+    `scores` has both by seed; the bootstrap of the accuracy gives the interval where seeds give none.
+    """
     if method == baseline:
         return Entry("empty")
-    interval = stats.paired_difference(average[method], average[baseline])
-    return Entry("value", *interval, cells=ids, signed=True) if interval.n else Entry("empty")
+    interval = stats.paired_difference(scores[method], scores[baseline])
+    if not interval.n:
+        return Entry("empty")
+    ids = block.ids(method, columns)
+    if interval.half > stats.NO_SPREAD:
+        return Entry("value", *interval, cells=ids, signed=True)
+    seeds = sorted(scores[method].keys() & scores[baseline].keys())
+    limits = draws.interval(block, method, baseline, columns, seeds, rule) if draws else None
+    half = (limits[1] - limits[0]) / 2 if limits and limits[1] > limits[0] else math.nan
+    why = "one seed" if interval.n == 1 else "the same with every seed"
+    note = why + (": interval over test texts" if half == half else "")
+    return Entry("value", interval.mean, half, interval.n, cells=ids, note=note, signed=True, over_texts=True)
 
 
 def column_head(block: Block, column: Column, by_task: bool = True) -> Head:
     """The head of a column: its task, its noise source, how many of the labels trained on are wrong or drawn."""
-    rows = [row for method in block.methods for row in block.rows.get((method, column), ())]
+    rows = block.cells(column)
     known = [row for row in rows if row["noise_rate_trained"] is not None]
     described = [row["no_answer_train"] for row in rows if row["no_answer_train"] is not None]
     below = noise_words(
@@ -95,8 +188,8 @@ RULE_TEXT = {
 
 
 BOLD_TEXT = (
-    "Bold: the best, where its paired 95 % interval against the runner-up excludes 0 "
-    f"(at least {stats.MIN_SEEDS} shared seeds)."
+    "Bold: the best, where its paired 95 % interval over seeds against the runner-up and the bootstrap over test texts "
+    f"both exclude 0 (accuracy only; at least {stats.MIN_SEEDS} shared seeds)."
 )
 
 
@@ -105,32 +198,35 @@ def _seed_sentence(block: Block, columns: list[Column], name: str, metric: Metri
     better = f"{'higher' if metric.higher_is_better else 'lower'} is better."
     if not counts:
         return "No scores."
+    texts = "± marked (texts): 95 % interval over test texts (Wilson), where seeds give none"
     if counts == {1}:
-        return f"One seed, so there is no interval; {better}"
+        return f"One seed; {texts}; {better}" if name.startswith("accuracy") else f"One seed, no interval; {better}"
     fewer = ", fewer where marked (n=…)" if len(counts) > 1 else ""
     return f"Mean ± 95 % t-interval over {max(counts)} seeds{fewer}; {better}"
 
 
-def average_sentences(block: Block, columns: list[Column], shared: list[Column], left_out: list[str]) -> list[str]:
-    """Which columns an average is over, and which methods have none."""
-    current = block.current(columns)
+def average_sentences(block: Block, columns: list[Column], made: list[Average]) -> list[str]:
+    """Which columns the averages are over, how much each kind of noise counts, and which methods have none."""
     apart = [f"{noise} of {task}" for task, noise in columns if (task, noise) in block.superseded]
-    said = [f"Superseded by newer data, and in no average, difference or test: {', '.join(apart)}."]
-    return (said if apart else []) + _average_sentences(current, shared, left_out)
-
-
-def _average_sentences(columns: list[Column], shared: list[Column], left_out: list[str]) -> list[str]:
-    if len(columns) < 2:
-        return []
+    said = [f"Superseded by newer data, and in no average, difference or test: {', '.join(apart)}."] if apart else []
     one_task = len({task for task, _ in columns}) == 1
-    listed = ", ".join(noise if one_task else f"{task} {noise}" for task, noise in shared)
-    if not shared:
-        return ["No average: no column has a score of every compared method."]
-    if len(shared) == len(columns):
-        sentences = [f"Average over all {len(columns)} columns."]
-    else:
-        plural = "columns" if len(shared) > 1 else "column"
-        sentences = [f"Average over the {len(shared)} {plural} that every compared method has: {listed}."]
-    if left_out:
-        sentences.append(f"Without an average, having fewer than half of the columns: {', '.join(left_out)}.")
-    return sentences
+    for each in made:
+        what = "Average" if each is made[-1] else f"Average of {each.span.title}"
+        if not each.columns:
+            said.append(f"No {what[0].lower()}{what[1:]}: no column has a score of every compared method.")
+            continue
+        if len(each.columns) == len(each.span.columns):
+            text = f"over all {len(each.columns)} columns" if each is made[-1] else ""
+        else:
+            listed = ", ".join(noise if one_task else f"{task} {noise}" for task, noise in each.columns)
+            plural = "columns" if len(each.columns) > 1 else "column"
+            text = f"over the {len(each.columns)} {plural} that every compared method has: {listed}"
+        if each.span.kind == "all" and text:
+            text += f" ({each.head.below})"
+        said += [f"{what} {text}."] if text else []
+        if each.left_out:
+            lacking = "an average" if each is made[-1] else f"an average of {each.span.title}"
+            said.append(f"Without {lacking}, having fewer than half of the columns: {', '.join(each.left_out)}.")
+    if any(len(each.tasks) > 1 for each in made):
+        said.append("One task less: the range of an average when any one of its tasks is left out.")
+    return said

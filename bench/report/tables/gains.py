@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from bench.report.tables import stats
+from bench.report.tables.averages import averages_of
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
+from bench.report.tables.blocks import Block, Column, row_kind
+from bench.report.tables.bootstrap import Draws, gap
 from bench.report.tables.entries import (
     RULE_TEXT,
     average_sentences,
@@ -30,36 +32,36 @@ class GainTables(ReportTable):
 
     def make(self, context: Context) -> Iterable[Table | None]:
         """One table per shown metric."""
-        return [gain_table(context.block, metric, context.rule, context.baseline) for metric in SHOWN]
+        draws, _ = context.draws()
+        return [gain_table(context.block, metric, context.rule, context.baseline, draws) for metric in SHOWN]
 
 
-def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) -> Table | None:
-    """Methods x columns: score minus the baseline's, mean and 95 % interval over the seeds that both have.
+def gain_table(
+    block: Block, metric_name: str, rule: str, baseline: str | None, draws: Draws | None = None
+) -> Table | None:
+    """Methods x columns: score minus the baseline's, averages by kind of noise first.
 
-    Bold where the interval of a gain excludes zero. None without a baseline, or where it has nothing beside it.
+    Bold where seeds and test texts show a gain. None without a baseline, or where it has nothing beside it.
     """
     metric, name = METRICS[metric_name], f"{metric_name}_{rule}"
     methods = [method for method in block.methods if method != baseline]
     if baseline not in block.methods or not methods:
         return None
-    shared, left_out = common_columns(block, block.columns, name)
-    average = {
-        method: {} if method in left_out else averages(block, method, shared, name, metric.scale)
-        for method in block.methods
-    }
+    made = averages_of(block, block.columns, block.methods, name, metric.scale)
+    heads: list[Head] = [each.head for each in made] + [column_head(block, column) for column in block.columns]
     rows = []
     for method in methods:
-        entries = [_gain(block, method, column, name, metric, baseline) for column in block.columns]
-        if len(block.current()) > 1:
-            entries.append(difference(average, method, baseline, block.ids(method, shared)))
-        if method not in block.references:
-            entries = [_marked(each, metric) for each in entries]
+        entries = [difference(block, draws, method, baseline, each.columns, rule, each.by_seed) for each in made]
+        entries += [_gain(block, draws, method, column, name, metric, baseline, rule) for column in block.columns]
+        if metric_name == "accuracy" and method not in block.references:
+            spans = [*(each.columns for each in made), *([column] for column in block.columns)]
+            shown = [gap(block, draws, method, baseline, over, rule).sure() for over in spans]
+            entries = [
+                dataclasses.replace(each, best=sure and each.state == "value")
+                for each, sure in zip(entries, shown, strict=True)
+            ]
         rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
-    heads = [column_head(block, column) for column in block.columns]
-    if len(block.current()) > 1:
-        heads.append(Head("average"))
     unit = "points" if metric.unit == "%" else metric.unit
-    better = "above" if metric.higher_is_better else "below"
     return Table(
         name=f"gain-{metric_name}-{block.setup}",
         title=f"{metric.title}: difference from {baseline} ({unit}), {block.setup}",
@@ -72,9 +74,10 @@ def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) 
         caption=(
             f"Score minus that of {baseline}, paired by seed: mean ± 95 % t-interval over seeds.",
             RULE_TEXT[rule],
-            f"Bold: the interval excludes 0 and lies {better} it (at least {stats.MIN_SEEDS} shared seeds); entries "
-            "are not corrected for their number; the table of significance is.",
-            *average_sentences(block, block.columns, shared, left_out),
+            "Bold: the interval over seeds and the bootstrap over test texts both exclude 0 and lie above it (accuracy "
+            f"only, at least {stats.MIN_SEEDS} shared seeds); entries are not corrected for their number; the table of "
+            "significance is.",
+            *average_sentences(block, block.columns, made),
             *reference_sentences(block, methods),
         ),
         seeds=max((each.n for row in rows for each in row.entries), default=0),
@@ -82,16 +85,18 @@ def gain_table(block: Block, metric_name: str, rule: str, baseline: str | None) 
     )
 
 
-def _gain(block: Block, method: str, column: Column, name: str, metric: Metric, baseline: str) -> Entry:
+def _gain(
+    block: Block,
+    draws: Draws | None,
+    method: str,
+    column: Column,
+    name: str,
+    metric: Metric,
+    baseline: str,
+    rule: str,
+) -> Entry:
     """The gain in one column, or why the method has no score there."""
     scores = {each: block.values(each, column, name, metric.scale) for each in (method, baseline)}
     if scores[method]:
-        return difference(scores, method, baseline, block.ids(method, [column]))
+        return difference(block, draws, method, baseline, [column], rule, scores)
     return entry(block, method, column, name, metric)
-
-
-def _marked(gain: Entry, metric: Metric) -> Entry:
-    """The entry, marked where its interval supports a gain."""
-    sign = 1 if metric.higher_is_better else -1
-    supported = gain.state == "value" and gain.n >= stats.MIN_SEEDS and sign * gain.mean - gain.half > 0
-    return dataclasses.replace(gain, best=supported)

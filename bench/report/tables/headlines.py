@@ -14,9 +14,9 @@ import numpy as np
 
 from bench.report.frame import Results
 from bench.report.tables import stats
-from bench.report.tables.blocks import Block, Span, averages, blocks, check_baseline, common_columns
+from bench.report.tables.blocks import Block, Column, Span, averages, blocks, check_baseline, common_columns
 from bench.report.tables.bootstrap import RULES, Draws, Gap, draws_of, gap
-from bench.report.tables.model import number
+from bench.report.tables.model import number, width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,9 +164,9 @@ def gains_by_kind(results: Results, block: Block | None = None, *, full: bool = 
 def headline(block: Block, span: Span, rule: str, draws: Draws | None, why_not: str) -> Headline:
     """The headline of one kind of noise."""
     base = block.baseline
-    by_rule = {each: _compared(block, span, each) for each in RULES}
+    by_rule = {each: compared_in(block, span, each) for each in RULES}
     best = {each: Leader.of(found.block, found.methods, found.columns, each, draws) for each, found in by_rule.items()}
-    rows = [row for each, found in by_rule.items() for row in _gains(found, base, each, draws)]
+    rows = [row for each, found in by_rule.items() for row in method_gains(found, base, each, draws)]
     gains = {(row.method, row.rule): row for row in rows}
     leader = best[rule]
     name = leader.name or ""
@@ -191,32 +191,30 @@ def headline(block: Block, span: Span, rule: str, draws: Draws | None, why_not: 
     )
 
 
-class _Compared(NamedTuple):
-    block: Block
-    methods: list[str]
-    columns: list
+class Compared(NamedTuple):
+    """What is compared in a span by one rule."""
+
+    block: Block  # as tables by the rule show it
+    columns: list[Column]  # those that every compared method has
+    methods: list[str]  # those that compete
+    scores: dict[str, dict[int, float]]  # by method, references too: average accuracy by seed, per cent
 
 
-def _compared(block: Block, span: Span, rule: str) -> _Compared:
-    """The competing methods of a span by a rule, and the columns that all of them have."""
-    block = block.by(rule)
-    name = f"accuracy_{rule}"
+def compared_in(block: Block, span: Span, rule: str) -> Compared:
+    """The methods with an average over a span by a rule, and the columns that all competing ones have."""
+    block, name = block.by(rule), f"accuracy_{rule}"
     columns, left_out = common_columns(block, span.columns, name)
-    methods = [
-        method
-        for method in block.methods
-        if method not in block.references and method not in left_out and averages(block, method, columns, name)
-    ]
-    return _Compared(block, methods, columns)
+    found = {each: averages(block, each, columns, name, 100) for each in block.methods if each not in left_out}
+    scores = {method: by_seed for method, by_seed in found.items() if by_seed}
+    return Compared(block, columns, [method for method in scores if method not in block.references], scores)
 
 
-def _gains(found: _Compared, baseline: str | None, rule: str, draws: Draws | None) -> list[MethodGain]:
+def method_gains(found: Compared, baseline: str | None, rule: str, draws: Draws | None) -> list[MethodGain]:
     """What every method but the baseline gains over it by a rule."""
     if baseline not in found.methods:
         return []
     others = [method for method in found.methods if method != baseline]
-    scores = {m: averages(found.block, m, found.columns, f"accuracy_{rule}") for m in found.methods}
-    p = stats.corrected_p(scores, others, baseline)
+    p = stats.corrected_p(found.scores, others, baseline)
     made = []
     for method in others:
         found_gap = gap(found.block, draws, method, baseline, found.columns, rule)
@@ -267,5 +265,5 @@ class Leader:
 
 def points(interval: stats.Interval) -> str:
     """`+4.2 ± 0.6`; the mean alone where there is no interval."""
-    half = "" if not interval.half > stats.NO_SPREAD else f" ± {number(interval.half, 1)}"
+    half = f" ± {width(interval.half, 1)}" if interval.half > stats.NO_SPREAD else ""
     return f"{number(interval.mean, 1, signed=True)}{half}"

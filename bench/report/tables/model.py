@@ -34,6 +34,7 @@ class Entry:
     text: str = ""  # shown in place of the number, e.g. "< 0.001"
     decimals: int | None = None  # where they differ from the table's
     signed: bool = False
+    over_texts: bool = False  # the interval is one over test texts, not over seeds
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,22 @@ def number(value: float, decimals: int, signed: bool = False) -> str:
 
 
 def parts(entry: Entry, table: Table) -> tuple[str, str, str]:
-    """The texts of an entry: its mean (or why it is missing), its half-width, its number of seeds where unusual."""
+    """The texts of an entry: its mean (or why it is missing), its half-width, and in brackets its number of
+    seeds where unusual and `texts` where the interval is over test texts."""
     if entry.state != "value":
         return {"text": entry.text, "empty": "–"}.get(entry.state, entry.state), "", ""
     decimals = table.decimals if entry.decimals is None else entry.decimals
-    half = "" if math.isnan(entry.half) else f"± {number(entry.half, decimals)}"
-    few = f"(n={entry.n})" if 0 < entry.n < table.seeds else ""
+    half = "" if math.isnan(entry.half) else f"± {width(entry.half, decimals)}"
+    marks = [f"n={entry.n}"] if 0 < entry.n < table.seeds else []
+    marks += ["texts"] if entry.over_texts and half else []
+    few = f"({', '.join(marks)})" if marks else ""
     return entry.text or number(entry.mean, decimals, entry.signed), half, few
+
+
+def width(half: float, decimals: int) -> str:
+    """A half-width; one that would round to 0 is no certainty, and says so."""
+    text = number(half, decimals)
+    return text if float(text) else f"< {10**-decimals:.{decimals}f}"
 
 
 def pick(kind: str, name: str, known: Iterable[str]) -> str:

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import ClassVar
 
+from bench.report.tables.averages import RANGE_HEAD, Average, averages_of, range_entry
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
+from bench.report.tables.bootstrap import Draws
 from bench.report.tables.entries import (
     BOLD_TEXT,
     HARD,
@@ -21,9 +24,13 @@ from bench.report.tables.entries import (
     difference,
     entry,
     mark_best,
+    mean_entry,
     reference_sentences,
-    summary,
+    small_test_sentences,
+    texts_half,
+    wilson,
 )
+from bench.report.tables.headlines import Leader
 from bench.report.tables.model import Entry, Head, Row, Table
 from bench.report.tables.worth import with_worth
 from bench.report.tables.yardstick import LABELLER
@@ -39,10 +46,16 @@ class ResultTables(ReportTable):
 
     def make(self, context: Context) -> Iterable[Table | None]:
         """One table per layout and shown metric."""
+        draws, _ = context.draws()
         for where in layouts(context.block):
             for metric in SHOWN:
                 table = result_table(
-                    context.block, metric_name=metric, rule=context.rule, baseline=context.baseline, **where
+                    context.block,
+                    metric_name=metric,
+                    rule=context.rule,
+                    baseline=context.baseline,
+                    draws=draws,
+                    **where,
                 )
                 yield with_worth(table, context.yardstick) if metric == "accuracy" else table
 
@@ -64,12 +77,20 @@ def layouts(block: Block) -> list[dict[str, str]]:
 
 
 def result_table(
-    block: Block, task: str, metric_name: str, rule: str, baseline: str | None, *, noise: str = "", kind: str = ""
+    block: Block,
+    task: str,
+    metric_name: str,
+    rule: str,
+    baseline: str | None,
+    *,
+    noise: str = "",
+    kind: str = "",
+    draws: Draws | None = None,
 ) -> Table:
-    """Methods x columns (task and noise source), with their average and the difference from the baseline.
+    """Methods x columns: averages by kind of noise, the difference from the baseline, each task and noise source.
 
     Of one task or of one noise source (`""`: of all); `kind="llm"` keeps the labels of LLMs only: the layout of the
-    paper.
+    paper. Without the bootstrap `draws` nothing is bold.
     """
     metric, name = METRICS[metric_name], f"{metric_name}_{rule}"
     columns = [
@@ -79,34 +100,43 @@ def result_table(
     ]
     methods = [method for method in block.methods if any((method, column) in block.rows for column in columns)]
     competing = [method for method in methods if method not in block.references]
-    shared, left_out = common_columns(block, columns, name)
-    average = {
-        method: {} if method in left_out else averages(block, method, shared, name, metric.scale) for method in methods
-    }
-    grid = {method: [entry(block, method, column, name, metric) for column in columns] for method in methods}
-    for position, column in enumerate(columns):
-        mark_best(grid, position, {each: block.values(each, column, name) for each in competing}, metric)
-    heads = [column_head(block, column, by_task=not noise) for column in columns]
-    if len(block.current(columns)) > 1:
-        for method in methods:
-            grid[method].append(summary(average[method], block.ids(method, shared)))
-        mark_best(grid, len(columns), {method: average[method] for method in competing}, metric)
-        heads.append(Head("average"))
+    made = averages_of(block, columns, methods, name, metric.scale)
+    parts: list[tuple[Head, dict[str, Entry]]] = []
+
+    def add(head: Head, entries: dict[str, Entry], over: list[Column], among: list[str]) -> None:
+        if metric_name == "accuracy" and draws is not None:
+            entries = mark_best(entries, Leader.of(block, among, over, rule, draws))
+        parts.append((head, entries))
+
+    for each in made:
+        found = {m: _average_entry(block, each, m, name) for m in methods}
+        add(each.head, found, each.columns, [m for m in competing if m not in each.left_out])
+        if len({column[0] for column in each.span.columns}) > 1:
+            ranges = {m: range_entry(block, each, m, name, metric.scale, metric.decimals) for m in methods}
+            parts.append((RANGE_HEAD, ranges))
+    over = made[-1].columns if made else common_columns(block, columns, name)[0]
+    whole = made[-1].by_seed if made else {m: averages(block, m, over, name, metric.scale) for m in methods}
     if baseline in methods:
-        for method in methods:
-            grid[method].append(difference(average, method, baseline, block.ids(method, shared)))
-        heads.append(Head(f"vs {baseline}"))
-    rows = [Row(method, row_kind(block, method, baseline), tuple(grid[method])) for method in methods]
+        against = {m: difference(block, draws, m, baseline, over, rule, whole) for m in methods}
+        parts.append((Head(f"vs {baseline}", made[-1].head.group if made else ""), against))
+    for column in columns:
+        found = {m: entry(block, m, column, name, metric) for m in methods}
+        add(column_head(block, column, by_task=not noise), found, [column], competing)
+    heads = [head for head, _ in parts]
+    rows = [Row(m, row_kind(block, m, baseline), tuple(entries[m] for _, entries in parts)) for m in methods]
     sentences = [
         _seed_sentence(block, columns, name, metric),
         RULE_TEXT[rule],
         BOLD_TEXT,
-        *average_sentences(block, columns, shared, left_out),
+        *average_sentences(block, columns, made),
     ]
     if baseline in methods:
         sentences.append(f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval.")
+    if block.early in methods:
+        sentences.append(f"{block.early}: {baseline} at the step with the highest accuracy on noisy validation labels.")
     sentences += reference_sentences(block, methods)
-    if labeller := _labeller_row(block, columns, shared, average.get(baseline) if baseline else None, len(heads)):
+    sentences += small_test_sentences(block, columns, rule) if metric_name == "accuracy" else []
+    if labeller := _labeller_row(block, columns, made, over, whole.get(baseline) if baseline else None, heads):
         if metric_name in HARD:
             sentences += _silent_labellers(block, columns)
         else:
@@ -130,32 +160,59 @@ def result_table(
     )
 
 
+def _average_entry(block: Block, average: Average, method: str, name: str) -> Entry:
+    """A method's average with its interval over seeds; empty where it has too few of the columns."""
+    ids = block.ids(method, average.columns)
+    return mean_entry(average.by_seed[method], ids, lambda: texts_half(block, method, average.columns, name))
+
+
 def _labeller_row(
-    block: Block, columns: list[Column], shared: list[Column], baseline: dict[int, float] | None, width: int
+    block: Block,
+    columns: list[Column],
+    made: list[Average],
+    whole: list[Column],
+    baseline: dict[int, float] | None,
+    heads: list[Head],
 ) -> Row | None:
     """The labeller itself as a classifier of the test texts; None where no column has one."""
-    known = {column: values for column in columns if (values := _labeller_accuracies(block, column))}
+    known = {column: sum(found) / len(found) for column in columns if (found := _labeller_accuracies(block, column))}
     if not known:
         return None
     by_column = {column: _labelled_cells(block, column) for column in columns}
-    entries = [summary(dict(enumerate(known.get(column, ()))), by_column[column]) for column in columns]
-    ids = tuple(cell for column in shared for cell in by_column[column])
-    if len(block.current(columns)) > 1:
-        means = [sum(known[column]) / len(known[column]) for column in shared if column in known]
-        whole = bool(shared) and len(means) == len(shared)
-        entries.append(Entry("value", sum(means) / len(means), cells=ids) if whole else Entry("empty"))
-    if width > len(entries):
-        if baseline and shared and all(column in known for column in shared):
-            mean = sum(sum(known[column]) / len(known[column]) for column in shared) / len(shared)
-            ours = sum(baseline.values()) / len(baseline)
-            entries.append(Entry("value", mean - ours, cells=ids, signed=True))
+
+    def mean(over: list[Column]) -> float:
+        known_all = bool(over) and all(column in known for column in over)
+        return sum(known[column] for column in over) / len(over) if known_all else math.nan
+
+    def shown(value: float, over: list[Column], signed: bool = False) -> Entry:
+        ids = tuple(cell for column in over for cell in by_column[column])
+        return Entry("empty") if math.isnan(value) else Entry("value", value, cells=ids, signed=signed)
+
+    by_head = {id(each.head): each.columns for each in made}
+    entries = []
+    for head in heads:
+        if head.task:
+            entries.append(_labeller_entry(block, (head.task, head.noise), known, by_column))
+        elif id(head) in by_head:
+            entries.append(shown(mean(by_head[id(head)]), by_head[id(head)]))
+        elif head.name.startswith("vs ") and baseline:
+            entries.append(shown(mean(whole) - sum(baseline.values()) / len(baseline), whole, signed=True))
         else:
             entries.append(Entry("empty"))
-    return Row(LABELLER, "reference", tuple(dataclasses.replace(each, n=0) for each in entries))
+    return Row(LABELLER, "reference", tuple(entries))
+
+
+def _labeller_entry(block: Block, column: Column, known: dict[Column, float], cells: dict[Column, tuple]) -> Entry:
+    """The labeller's accuracy in one column, with its interval over test texts: it has no seeds."""
+    if column not in known:
+        return Entry("empty")
+    sizes = [row["n_test"] for row in block.cells(column) if row["n_test"]]
+    low, high = wilson(known[column] / 100, min(sizes)) if sizes else (math.nan, math.nan)
+    return Entry("value", known[column], (high - low) / 2, cells=cells[column], over_texts=True)
 
 
 def _labeller_accuracies(block: Block, column: Column) -> list[float]:
-    rows = [row for method in block.methods for row in block.rows.get((method, column), ())]
+    rows = block.cells(column)
     by_seed = {r["seed"]: 100 * r["labeller_test_accuracy"] for r in rows if r["labeller_test_accuracy"] is not None}
     # One set of answers whatever the seed has one accuracy, not a spread of zero over seeds.
     return list(by_seed.values()) if len(set(by_seed.values())) > 1 else list(by_seed.values())[:1]
@@ -165,7 +222,7 @@ def _silent_labellers(block: Block, columns: list[Column]) -> list[str]:
     """Where the labeller left test texts without an answer, and how many: they count as wrong."""
     found = []
     for column in columns:
-        rows = [row for method in block.methods for row in block.rows.get((method, column), ())]
+        rows = block.cells(column)
         shares = [r["labeller_test_no_answer"] for r in rows if r["labeller_test_accuracy"] is not None]
         if any(shares):
             found.append(f"{column[1]} {100 * sum(shares) / len(shares):.1f} %")

@@ -145,6 +145,13 @@ class Ranks(NamedTuple):
     pairwise: np.ndarray | None  # float64[methods, methods]: Nemenyi's p-values
 
 
+def average_ranks(scores: np.ndarray) -> np.ndarray:
+    """Average ranks float64[methods], 1 the best, of `scores` float[blocks, methods]; higher is better, ties share."""
+    from scipy import stats
+
+    return stats.rankdata(-scores, axis=1).mean(axis=0)
+
+
 def friedman_ranks(scores: np.ndarray) -> Ranks:
     """Average ranks of methods over blocks, Friedman test, Nemenyi's pairwise test (Demsar 2006).
 
@@ -157,7 +164,7 @@ def friedman_ranks(scores: np.ndarray) -> Ranks:
     if scores.ndim != 2 or scores.shape[1] < 2 or not np.isfinite(scores).all():
         raise ValueError(f"ranks need finite scores of at least 2 methods, float[blocks, methods], not {scores.shape}")
     blocks, k = scores.shape
-    mean = stats.rankdata(-scores, axis=1).mean(axis=0)
+    mean = average_ranks(scores)
     if blocks < MIN_BLOCKS or k < 3:
         return Ranks(mean, blocks, None, None, None)
     if (np.ptp(scores, axis=1) == 0).all():  # no method differs anywhere: the statistic is 0 / 0

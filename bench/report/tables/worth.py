@@ -87,7 +87,8 @@ def with_worth(table: Table, yardstick: Yardstick) -> Table:
         return table
     known = {*yardstick.measured, LABELLER}
     entries = [yardstick.entry(row.label, shared) if row.label in known else Entry("empty") for row in table.rows]
-    head = Head("worth", table.heads[0].group, "human labels", task=table.task)
+    group = next(head.group for head in table.heads if head.noise)
+    head = Head("worth", group, "human labels", task=table.task)
     rows = [dataclasses.replace(row, entries=(*row.entries, e)) for row, e in zip(table.rows, entries, strict=True)]
     of = " of the average accuracy" if len(shared) > 1 else ""
     said = f"Worth{of}: the number of random human labels that alone give as much, with 95 % interval."

@@ -1,0 +1,84 @@
+"""What differs between two runs besides their scores: code, packages, devices, keys."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from bench.report import names as labels
+from bench.store.records import CellKey, Record
+
+SHORT = 7
+"""Digits of a commit that are shown."""
+
+
+def change(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """The hyper-parameters that differ, each with its values: `k: 5 → 10`."""
+    names = labels.varying([before, after])
+    return ", ".join(f"{name}: {_value(before, name)} → {_value(after, name)}" for name in names)
+
+
+def _value(values: dict[str, Any], name: str) -> str:
+    return labels.shown(values[name]) if name in values else labels.UNSET
+
+
+def differing(pairs: Sequence[tuple[Record, Record, str]]) -> list[str]:
+    """Sentences: what differs between the two runs of the compared cells besides their scores."""
+    seen: dict[str, Counter] = defaultdict(Counter)
+    for pair in pairs:
+        for name, *values in _facts(*pair[:2]):
+            if values[0] != values[1]:
+                seen[name][f"{values[0]} → {values[1]}"] += 1
+    return [
+        f"{name}: {', '.join(f'{change} ({count} of {len(pairs)} cells)' for change, count in counts.most_common(5))}"
+        for name, counts in sorted(seen.items())
+    ]
+
+
+def _facts(before: Record, after: Record) -> list[tuple[str, Any, Any]]:
+    facts: list[tuple[str, Any, Any]] = [("code", _short(before.code_version), _short(after.code_version))]
+    facts.append((f"version of {after.key.method}", before.key.method_version, after.key.method_version))
+    for name in sorted(before.versions.keys() | after.versions.keys()):
+        facts.append((name, before.versions.get(name, "absent"), after.versions.get(name, "absent")))
+    for name in ("name", "precision", "processes"):
+        facts.append((f"device ({name})", before.device.get(name, "unknown"), after.device.get(name, "unknown")))
+    return facts
+
+
+def apart(gone: list[Record], added: list[Record]) -> list[str]:
+    """Sentences: cells of one name and seed on both sides whose keys differ in more than the method."""
+    there = defaultdict(list)
+    for record in added:
+        there[_name_and_seed(record.key)].append(record.key)
+    reasons: Counter = Counter()
+    for record in gone:
+        for other in there.get(_name_and_seed(record.key), ())[:1]:
+            reasons[record.key.task, record.key.noise, _key_difference(record.key, other)] += 1
+    return [
+        f"{task}, {noise}: {count} {'cell' if count == 1 else 'cells'} of the same name not compared: {why}"
+        for (task, noise, why), count in sorted(reasons.items())
+    ]
+
+
+def _name_and_seed(key: CellKey) -> tuple:
+    return key.task, key.noise, key.method, key.seed
+
+
+def _key_difference(before: CellKey, after: CellKey) -> str:
+    one, two = before.model_dump(), after.model_dump()
+    parts = []
+    for name in labels.varying([one, two]):
+        if name == "data":
+            parts.append("texts or labels")
+        elif isinstance(one[name], dict):
+            parts.append(change(one[name], two[name]))
+        elif name != "method_version":
+            parts.append(f"{name}: {labels.shown(one[name])} → {labels.shown(two[name])}")
+    return "; ".join(parts)
+
+
+def _short(version: str) -> str:
+    """A code version with a commit cut to `SHORT` digits; `+` stays: changed since."""
+    return re.sub(rf"\b([0-9a-f]{{{SHORT}}})[0-9a-f]+(?=\+|$)", r"\1", version) or "unknown"

@@ -1,0 +1,141 @@
+"""What methods cost per cell, and what making the label sets cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from bench.report.tables.base import Context, ReportTable, register
+from bench.report.tables.blocks import Block, Column, common_columns, row_kind
+from bench.report.tables.model import Entry, Head, Row, Table, number
+
+MOST_SPREAD = 2.0
+"""Stand-alone costs whose parts took so many times longer in some cells than in others are not compared."""
+
+
+@register
+class LabellingTable(ReportTable):
+    """What making the label sets cost."""
+
+    name, order = "labelling", 70
+    kinds: ClassVar = {"cost": "cost"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table, where labels are from LLMs."""
+        return [labelling_table(context.block)]
+
+
+def cost_table(block: Block, methods: list[str], shared: list[Column], baseline: str | None) -> Table:
+    """Seconds per cell (alone, and as run with stages shared), peak memory, trainable parameters, device."""
+    rows = []
+    for method in methods:
+        cells = _cells(block, method, shared)
+        ids = tuple(row["cell"] for row in cells)
+        entries = [
+            _mean(cells, name, scale, decimals, ids)
+            for name, scale, decimals in (
+                ("seconds_stand_alone", 1, 1),
+                ("seconds_marginal", 1, 1),
+                ("peak_memory_mb", 1, 0),
+                ("parameters", 1e-6, 2),
+            )
+        ]
+        devices = ", ".join(dict.fromkeys(str(row["device"]) for row in cells if row["device"]))
+        entries.append(Entry("text", text=devices) if devices else Entry("empty"))
+        rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
+    units = (row["seconds_unit"] for method in methods for row in _cells(block, method, shared))
+    unit = next(filter(None, units), "wall")
+    heads = (
+        Head("stand-alone", f"{unit} seconds per cell"),
+        Head("marginal", "wall seconds per cell"),
+        Head("peak memory", "", "MB"),
+        Head("parameters", "", "millions, trainable"),
+        Head("device"),
+    )
+    caption = (
+        "Means over cells. Stand-alone: a method's own time and the price of every stage that it uses, as if nothing "
+        "had been shared; one price per stage, the median over what computing it took in these cells.",
+        "In processor seconds."
+        if unit == "processor"
+        else "In wall seconds: a cell used an accelerator, or its record is older than the count of processor seconds.",
+        "Marginal: wall time as run, shared stages taken from the store.",
+        cost_doubt(block, shared),
+    )
+    title = f"Cost: {block.setup}"
+    name = f"cost-{block.setup}"
+    caption = tuple(filter(None, caption))
+    return Table(name, title, "cost", block.setup, "", heads, tuple(rows), 1, caption, higher_is_better=False)
+
+
+def cost_doubt(block: Block, shared: list[Column] | None = None) -> str:
+    """Why the stand-alone costs of a set-up cannot be compared, as a sentence; empty where they can.
+
+    They cannot where the parts of a competing method's cost (its own time in a task, the stages that it uses) took
+    `MOST_SPREAD` times longer at the ninetieth percentile than at the tenth: the machine was then shared with other
+    work, or was not the same one.
+    """
+    if shared is None:
+        shared, _ = common_columns(block, block.columns, "accuracy_last")
+    worst: tuple[float, str, float, float] = (0.0, "", 0.0, 0.0)
+    for method in block.methods:
+        cells = [row for row in _cells(block, method, shared) if row["seconds_stand_alone"] is not None]
+        if method in block.references or not cells:
+            continue
+        low, high = (sum(row[f"seconds_stand_alone_{end}"] for row in cells) / len(cells) for end in ("low", "high"))
+        if low > 0:
+            worst = max(worst, (high / low, method, low, high))
+    ratio, method, low, high = worst
+    if ratio <= MOST_SPREAD:
+        return ""
+    return (
+        "Stand-alone costs here are not consistent: with what the same stages and methods took when they were fast and "
+        f"when they were slow, {method} costs {number(low, 1)} or {number(high, 1)} seconds per cell, as on a machine "
+        "shared with other work. So do not rank methods by them; the figure of accuracy against cost is left out."
+    )
+
+
+def _cells(block: Block, method: str, columns: list[Column]) -> list[dict]:
+    return [row for column in columns for row in block.rows.get((method, column), ()) if row["status"] == "done"]
+
+
+LABELLING = (("texts", 1, 0), ("tokens", 1e-3, 0), ("seconds", 1, 0), ("usd", 1, 2))
+"""Parts of a labelling cost, with the scale and the decimals in which they are shown."""
+
+
+def labelling_table(block: Block) -> Table | None:
+    """What making each label set cost; None without labels from LLMs."""
+    rows = []
+    for task, noise in block.columns:
+        if block.kinds[task, noise] != "llm":
+            continue
+        cells = block.cells((task, noise))
+        known = next((row for row in cells if row["labelling_texts"] is not None), None)
+        entries = [
+            Entry("value", scale * known[f"labelling_{name}"], cells=(known["cell"],), decimals=decimals)
+            if known and known[f"labelling_{name}"] is not None
+            else Entry("text", text="not published")
+            for name, scale, decimals in LABELLING
+        ]
+        rows.append(Row(f"{noise}, {task}", "method", tuple(entries)))
+    if not rows:
+        return None
+    heads = (
+        Head("texts", "label set", "asked"),
+        Head("tokens", "label set", "thousands"),
+        Head("seconds", "label set"),
+        Head("price", "label set", "US dollars"),
+    )
+    caption = (
+        "One-off cost of making the label set, from its card; not included in any cell. Seconds are those of the "
+        "machine that made it; a model that runs locally has no price. Not published: the set has no card with its "
+        "cost, or the record is older than this table.",
+    )
+    title = f"Cost of labelling: {block.setup}"
+    return Table(f"labelling-{block.setup}", title, "cost", block.setup, "", heads, tuple(rows), 0, caption)
+
+
+def _mean(cells: list[dict], name: str, scale: float, decimals: int, ids: tuple[str, ...]) -> Entry:
+    values = [scale * row[name] for row in cells if row[name] is not None]
+    if not values:
+        return Entry("empty")
+    return Entry("value", sum(values) / len(values), cells=ids, decimals=decimals)

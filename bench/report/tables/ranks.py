@@ -1,0 +1,129 @@
+"""Average ranks over the columns, by kind of noise; beside them improvability and win rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
+
+from bench.report.tables import stats
+from bench.report.tables.base import SHOWN, Context, ReportTable, register
+from bench.report.tables.blocks import Block, column_means, compared, row_kind
+from bench.report.tables.entries import RULE_TEXT
+from bench.report.tables.model import Entry, Head, Row, Table
+from bench.store.metrics import METRICS
+
+
+@register
+class RanksTable(ReportTable):
+    """Average ranks over the columns."""
+
+    name, order = "ranks", 40
+    kinds: ClassVar = {"ranks": "average ranks"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table by all shown metrics."""
+        return [ranks_table(context.block, context.rule, context.baseline)]
+
+
+def ranks(block: Block, metric_name: str, rule: str) -> tuple[list[str], stats.Ranks] | None:
+    """The competing methods with their average ranks over the shared columns; None for fewer than two."""
+    name = f"{metric_name}_{rule}"
+    methods, columns = compared(block, name)
+    if len(methods) < 2:
+        return None
+    means = np.array([column_means(block, method, columns, name) for method in methods]).T
+    return methods, stats.friedman_ranks(means if METRICS[metric_name].higher_is_better else -means)
+
+
+def improvability(accuracies: np.ndarray) -> np.ndarray:
+    """By how much the best method of a column lowers the error of each method, averaged over columns, per cent.
+
+    `1 - best error / error` per column (Erickson et al. 2025, TabArena, arXiv 2506.16791); 0 for the best itself.
+    Unlike a rank it tells a near miss from a large gap. `accuracies` float[methods, columns], fractions;
+    float64[methods].
+    """
+    errors = 1 - accuracies
+    best = errors.min(axis=0, keepdims=True)
+    ratio = np.divide(best, errors, out=np.ones_like(errors), where=errors > 0)
+    return 100 * (1 - ratio).mean(axis=1)
+
+
+def win_rate(accuracies: np.ndarray) -> np.ndarray:
+    """How often each method is above another one, over all columns and other methods, per cent; a tie is half a win.
+
+    `accuracies` float[methods, columns]; float64[methods].
+    """
+    above = accuracies[:, None] > accuracies[None]
+    equal = accuracies[:, None] == accuracies[None]
+    points = (above + 0.5 * equal).mean(axis=2)
+    return 100 * (points.sum(axis=1) - 0.5) / (len(accuracies) - 1)  # without the tie with itself
+
+
+def ranks_table(block: Block, rule: str, baseline: str | None) -> Table | None:
+    """Average ranks by kind of noise and over all, improvability and win rate; the Friedman test is of all columns."""
+    found = {metric: made for metric in SHOWN if (made := ranks(block, metric, rule))}
+    if not found:
+        return None
+    name = f"accuracy_{rule}"
+    methods, columns = compared(block, name)
+    parts: list[tuple[Head, dict[str, float], int]] = []
+    if "accuracy" in found:
+        means = np.array([column_means(block, method, columns, name) for method in methods])
+        for span in block.spans(columns):
+            own = means[:, [columns.index(column) for column in span.columns]].T
+            place = dict(zip(methods, stats.average_ranks(own), strict=True))
+            below = f"{len(span.columns)} column{'s' * (len(span.columns) != 1)}"
+            parts.append((Head(span.title, "average rank by accuracy", below), place, 2))
+        better = (("improvability", "%, 0 is best", improvability), ("win rate", "%, 100 is best", win_rate))
+        for title, below, measure in better:
+            parts.append((Head(title, "by accuracy", below), dict(zip(methods, measure(means), strict=True)), 1))
+    if "ece" in found:
+        place = dict(zip(found["ece"][0], found["ece"][1].mean, strict=True))
+        parts.append((Head("all", "average rank by ECE"), place, 2))
+    first = parts[0][1]
+    rows = [
+        Row(
+            method,
+            row_kind(block, method, baseline),
+            tuple(
+                Entry("value", float(values[method]), cells=block.ids(method, columns), decimals=decimals)
+                if method in values
+                else Entry("empty")
+                for _, values, decimals in parts
+            ),
+        )
+        for method in sorted(first, key=lambda method: float(first[method]))
+    ]
+    caption = (
+        *_rank_sentences(found),
+        "Improvability: by how many per cent the best method of a column has fewer errors, averaged over columns. Win "
+        "rate: the share of all pairs of a column and another method in which the method is above. Neither is a test.",
+        RULE_TEXT[rule],
+    )
+    title = f"Average ranks: {block.setup}"
+    heads = tuple(head for head, _, _ in parts)
+    return Table(
+        f"ranks-{block.setup}", title, "ranks", block.setup, "", heads, tuple(rows), 2, caption, higher_is_better=False
+    )
+
+
+def _rank_sentences(found: dict[str, tuple[list[str], stats.Ranks]]) -> list[str]:
+    if all(ranked.p_value is None for _, ranked in found.values()):
+        return [rank_sentence(" and by ".join(METRICS[metric].short for metric in found), *next(iter(found.values())))]
+    return [rank_sentence(METRICS[metric].short, *made) for metric, made in found.items()]
+
+
+def rank_sentence(metric: str, methods: list[str], ranked: stats.Ranks) -> str:
+    """What the Friedman and Nemenyi tests say of some ranks, or why there is no test."""
+    over = f"{ranked.blocks} column{'s' * (ranked.blocks != 1)} (task and noise source; seeds averaged first)"
+    if ranked.p_value is None:
+        few = f"at least {stats.MIN_BLOCKS} columns" if ranked.blocks < stats.MIN_BLOCKS else "at least 3 methods"
+        return f"By {metric}, over {over}: too few for a test of ranks, which needs {few}."
+    p = "p < 0.001" if ranked.p_value < 0.001 else f"p = {ranked.p_value:.3f}"
+    sentence = f"By {metric}, over {over}: Friedman test (Iman and Davenport) of {len(methods)} methods, {p}"
+    if ranked.critical_difference is None:
+        return f"{sentence}."
+    critical = f"{ranked.critical_difference:.2f}"
+    return f"{sentence}; two methods differ where their ranks are more than {critical} apart (Nemenyi, 5 %)."

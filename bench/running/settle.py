@@ -1,0 +1,78 @@
+"""Seeds added one at a time until every method is shown to differ from plain, or a limit is reached.
+
+Looking at the data after every seed makes the last interval no fixed-sample one: it excludes 0 too often by chance. So
+records keep that they were made like this, and a report says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from bench.core.errors import UsageError
+from bench.grid.cells import Plan, plan
+from bench.report.tables import stats
+from bench.store.records import Record, read_record
+
+BASELINE = "plain"
+Scores = dict[tuple[str, str], dict[int, float]]
+"""By task and noise source: the accuracy of the last step by seed, per cent."""
+
+
+def check_settling(made: Plan) -> None:
+    """Raises UsageError where seeds are to be added and there is nothing to compare."""
+    methods = {cell.key.method for cell in made.cells}
+    if made.options.until_settled is not None and (BASELINE not in methods or len(methods) < 2):
+        raise UsageError(f"--until-settled compares methods with {BASELINE}: name {BASELINE} and another in --methods")
+
+
+def next_round(made: Plan) -> Plan | None:
+    """The plan with one more seed, for all of its methods alike; None where nothing is left to settle."""
+    options, most = made.options, made.options.until_settled
+    if most is None or len(options.seeds) >= most or not unsettled(made):
+        return None
+    seeds = [*options.seeds, max(options.seeds) + 1]
+    return plan(options.model_copy(update={"seeds": seeds}))
+
+
+def unsettled(made: Plan) -> dict[str, stats.Interval]:
+    """By method and encoder: the difference from plain that still includes 0, on average over tasks and noise sources.
+
+    A difference that is the same with every seed will not change with more of them and counts as settled; so do
+    references, and methods without a finished cell beside plain's.
+    """
+    scores: dict[tuple[str, str], Scores] = defaultdict(lambda: defaultdict(dict))
+    for cell in made.cells:
+        key = cell.key
+        record = read_record(key.path(made.options.results))
+        if isinstance(record, Record) and record.scores and record.competes:
+            name = str(sorted(key.config.items())), f"{key.encoder}:{key.encoder_mode}"
+            by_seed = scores[f"{key.method} {name[0]}" if key.method != BASELINE else BASELINE, name[1]]
+            by_seed[key.task, key.noise][key.seed] = 100 * record.scores.last.accuracy
+    found = {}
+    for (method, encoder), ours in scores.items():
+        if method == BASELINE:
+            continue
+        gap = _difference(ours, scores[BASELINE, encoder])
+        if gap.n and not gap.excludes_zero and not (gap.n >= stats.MIN_SEEDS and gap.half <= stats.NO_SPREAD):
+            found[f"{method.partition(' ')[0]} ({encoder})"] = gap
+    return found
+
+
+def _difference(ours: Scores, theirs: Scores) -> stats.Interval:
+    """The paired difference on average over the columns that both have, for the seeds that have all of them."""
+    columns = ours.keys() & theirs.keys()
+    if not columns:
+        return stats.mean_interval([])
+    seeds = set.intersection(*(set(scores[column]) for column in columns for scores in (ours, theirs)))
+    gaps = [sum(ours[c][seed] - theirs[c][seed] for c in columns) / len(columns) for seed in sorted(seeds)]
+    return stats.mean_interval(gaps)
+
+
+def sentences(made: Plan) -> list[str]:
+    """What was settled, once no seed is added any more."""
+    left = unsettled(made)
+    seeds = f"{len(made.options.seeds)} seeds"
+    if not left:
+        return [f"settled with {seeds}: every interval against {BASELINE} excludes 0, or is without any spread"]
+    listed = ", ".join(f"{name} {gap.mean:+.1f} ± {gap.half:.1f}" for name, gap in left.items())
+    return [f"not settled with {seeds}, the most that --until-settled allows: {listed} points against {BASELINE}"]

@@ -1,0 +1,110 @@
+"""`--until-settled`: seeds are added until every method's paired interval against plain excludes 0."""
+
+import numpy as np
+import pytest
+
+from bench.core.errors import UsageError
+from bench.grid.cells import plan
+from bench.grid.options import load_options
+from bench.report import frame
+from bench.report.tables.blocks import blocks
+from bench.report.tables.doubts import doubt_sentences
+from bench.running.settle import check_settling, next_round, sentences, unsettled
+from bench.store.records import write_record
+from tests.conftest import records
+from tests.factories import done_record
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch, reviews, tiny_bert):
+    """Plan a grid of plain and two other methods on the small CSV."""
+    monkeypatch.chdir(tmp_path)
+
+    def plan_of(**options):
+        given = {"methods": "plain,elr,gce", "tasks": "reviews.csv", "llms": "ann,bob", "until_settled": 6}
+        return plan(load_options(given | {"encoder": f"{tiny_bert}:frozen", "results": "r"} | options))
+
+    return plan_of
+
+
+def finish(grid, gains):
+    """Write a result for each cell that has none: plain's accuracy, and the others' gain over it by seed, in points."""
+    for cell in grid.cells:
+        key = cell.key
+        plain = 60 + 5 * (key.seed % 3) + 7 * (key.noise == "bob")
+        gain = gains[key.method](key.seed) if key.method in gains else 0
+        record, _ = done_record(key, label_names=("negative", "positive"), n_test=20, n_train=20)
+        last = record.scores.last.model_copy(update={"accuracy": (plain + gain) / 100})
+        scores = record.scores.model_copy(update={"last": last})
+        write_record(record.model_copy(update={"scores": scores, "until_settled": 6}), grid.options.results)
+
+
+def test_a_seed_is_added_to_all_methods_until_each_is_shown_to_differ(make):
+    clear, late = (lambda seed: 5 + 0.1 * seed), (lambda seed: 1 + 0.6 * (-1) ** seed)
+    grid, rounds = make(), [[1, 2, 3]]
+    finish(grid, {"elr": clear, "gce": late})
+    assert list(unsettled(grid)) == [f"gce ({grid.cells[0].key.encoder}:frozen)"]
+    while (more := next_round(grid)) is not None:
+        grid = more
+        rounds.append(grid.options.seeds)
+        assert {cell.key.seed for cell in grid.cells if cell.key.method == "elr"} == set(grid.options.seeds)
+        finish(grid, {"elr": clear, "gce": late})
+    # 1 ± 0.6 in turns: by hand, the t-interval excludes 0 from so many seeds on
+    gaps = {n: np.array([late(seed) for seed in range(1, n + 1)]) for n in (3, 4, 5)}
+    t = {3: 4.303, 4: 3.182, 5: 2.776}
+    first = next(n for n in gaps if gaps[n].mean() > t[n] * gaps[n].std(ddof=1) / np.sqrt(n))
+    assert rounds[-1] == list(range(1, first + 1))
+    assert len(rounds) > 1
+    assert sentences(grid)[0].startswith(f"settled with {first} seeds")
+
+
+def test_it_ends_at_the_most_seeds_and_names_what_is_open(make):
+    grid = make(until_settled=4)
+    noise = {"elr": lambda seed: (-1) ** seed, "gce": lambda seed: 9 + 0.1 * seed}
+    finish(grid, noise)
+    grid = next_round(grid)
+    finish(grid, noise)
+    assert next_round(grid) is None
+    assert grid.options.seeds == [1, 2, 3, 4]
+    assert "not settled with 4 seeds, the most that --until-settled allows: elr (" in sentences(grid)[0]
+    assert "gce" not in sentences(grid)[0]
+
+
+def test_a_difference_without_any_spread_is_not_waited_for(make):
+    grid = make()
+    finish(grid, {"elr": lambda seed: 0, "gce": lambda seed: 2})
+    assert next_round(grid) is None
+
+
+def test_without_the_option_nothing_is_added(make):
+    grid = make(until_settled=None)
+    finish(grid, {"elr": lambda seed: (-1) ** seed, "gce": lambda seed: (-1) ** seed})
+    assert next_round(grid) is None
+
+
+@pytest.mark.parametrize("methods", ["elr,gce", "plain"])
+def test_there_must_be_something_to_compare(make, methods):
+    with pytest.raises(UsageError, match="name plain and another in --methods"):
+        check_settling(make(methods=methods))
+
+
+def test_the_command_adds_seeds_resumes_and_the_report_says_so(bench, tmp_path, reviews, tiny_bert):
+    words = ["run", "--methods", "plain,elr", "--tasks", reviews, "--llms", "ann", "--encoder", f"{tiny_bert}:frozen"]
+    words += ["--epochs", "1", "--seeds", "1,2,3", "--until-settled", "4", "--results", tmp_path / "r"]
+    done = bench(*words)
+    assert done.exit_code == 0, done.stderr
+    found = records(tmp_path / "r")
+    assert {record.until_settled for record in found} == {4}
+    seeds = sorted({record.key.seed for record in found})
+    assert ("seed 4 is added" in done.stdout) == (seeds == [1, 2, 3, 4])
+    assert ("not settled with 4 seeds" in done.stdout) or ("settled with" in done.stdout)
+    again = bench(*words)
+    assert again.exit_code == 0, again.stderr
+    assert len(records(tmp_path / "r")) == len(found) == 2 * len(seeds)
+    assert "cached" in again.stdout
+    cells = frame.load(tmp_path / "r").cells
+    (sentence,) = (text for text in doubt_sentences(cells, blocks(cells, "plain"), "last") if "Seeds added" in text)
+    assert "or to 4 seeds" in sentence
+    refused = bench("run", "--methods", "plain", *words[3:])
+    assert refused.exit_code == 2
+    assert "name plain and another in --methods" in refused.stderr

@@ -16,7 +16,6 @@ from methods.logistic import Logistic, axes_of, one_thread_each
 __all__ = [
     "PENALTIES",
     "calibrated_joint",
-    "class_thresholds",
     "confident_joint",
     "fold_of_rows",
     "noise_rate_of",
@@ -29,30 +28,15 @@ PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 """Inverse penalties to choose from: hundreds of sentence-embedding coordinates need strong ones under noise."""
 
 
-def class_thresholds(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """θ_j, float64[C]: mean p(j) over the rows with ỹ = j, at least 2e-6; +inf for a class without rows."""
-    num_classes = probabilities.shape[1]
-    counts = np.bincount(labels, minlength=num_classes)
-    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    totals = np.bincount(labels, weights=own, minlength=num_classes)
-    return np.where(counts > 0, np.maximum(totals / np.maximum(counts, 1), 2e-6), np.inf)
-
-
 def confident_joint(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Counts J[ỹ, y], int64[C, C], of the rows that are confidently of class y; the diagonal is at least 1.
 
-    A row is confident in the classes with p ≥ θ: none, it is not counted; one, it counts there; several,
-    it counts at its argmax over all classes.
+    A row is confident in the classes with p at or above the mean p of their own rows: none, it is not counted; one, it
+    counts there; several, it counts at its argmax over all classes.
     """
-    num_classes = probabilities.shape[1]
-    confident = probabilities >= class_thresholds(probabilities, labels) - 1e-6
-    several = confident.sum(axis=1) > 1
-    guess = np.where(several, probabilities.argmax(axis=1), confident.argmax(axis=1))
-    counted = confident.any(axis=1)
-    cells = labels[counted] * num_classes + guess[counted]
-    joint = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
-    np.fill_diagonal(joint, joint.diagonal().clip(min=1))
-    return joint
+    from cleanlab.count import compute_confident_joint  # takes a second to load
+
+    return compute_confident_joint(labels, probabilities, calibrate=False)
 
 
 def calibrated_joint(joint: np.ndarray, labels: np.ndarray) -> np.ndarray:

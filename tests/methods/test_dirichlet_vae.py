@@ -22,15 +22,15 @@ def vae():
 
 def by_hand(net, m, features, j):
     """α of one branch, one row and one label, from the concatenated input [φ; onehot j]."""
-    weights = torch.cat([net.encode_features[m], net.encode_label[m]])
+    weights = torch.cat([net.features[m, :4].T, net.encode_label[m]])
     row = torch.cat([features, torch.eye(4)[j]])
-    return torch.nn.functional.softplus(row @ weights + net.encode_bias[m, 0]) + 1 + 1 / 4
+    return torch.nn.functional.softplus(row @ weights + net.bias[m, :4, 0]) + 1 + 1 / 4
 
 
 def test_concentrations_equal_the_loop_over_branches_rows_and_labels(vae):
     net, features, labels = vae
-    everything = net.concentrations(features)
-    observed = net.concentration(features, labels)
+    everything = net.concentrations(net.read(features)[0])
+    observed = net.concentration(net.read(features)[0], labels)
     for m in range(3):
         for i in range(20):
             for j in range(4):
@@ -42,9 +42,9 @@ def test_concentrations_equal_the_loop_over_branches_rows_and_labels(vae):
 def test_the_decoder_reads_features_and_class_side_by_side(vae):
     net, features, _ = vae
     classes = torch.rand(3, 20, 4, generator=generator(3))
-    weights = torch.cat([net.decode_features, net.decode_class], dim=1)
-    expected = torch.cat([features, classes], dim=2) @ weights + net.decode_bias
-    torch.testing.assert_close(net.reconstruct(features, classes), expected)
+    weights = torch.cat([net.features[:, 4:].mT, net.decode_class], dim=1)
+    expected = torch.cat([features, classes], dim=2) @ weights + net.bias[:, 4:].mT
+    torch.testing.assert_close(net.reconstruct(net.read(features)[1], classes), expected)
 
 
 def test_the_kl_is_that_of_gamma_distributions_and_zero_only_for_equals():
@@ -71,7 +71,7 @@ def test_the_draw_approximates_the_gamma_distribution_and_carries_gradient():
 
 def test_identical_branches_agree_and_the_agreement_term_is_not_negative(vae):
     net, features, _ = vae
-    alpha = net.concentrations(features)[:, :, 0]
+    alpha = net.concentrations(net.read(features)[0])[:, :, 0]
     torch.testing.assert_close(dv.agreement_kl(alpha[:1].expand(3, -1, -1)), torch.zeros(20), atol=1e-6, rtol=0)
     assert (dv.agreement_kl(alpha) > 0).all()
 
@@ -80,7 +80,7 @@ def test_the_transition_sums_to_one_over_true_classes(vae):
     net, features, _ = vae
     h = dv.transition(net, features)
     torch.testing.assert_close(h.sum(dim=2), torch.ones(3, 20, 4))
-    alpha = net.concentrations(features)
+    alpha = net.concentrations(net.read(features)[0])
     torch.testing.assert_close(h[1, 5, :, 2], (alpha[1, 5, 2] - 1) / (alpha[1, 5, 2] - 1).sum())
 
 
@@ -101,11 +101,29 @@ def test_correct_equals_the_quadruple_loop_and_does_not_depend_on_the_chunk(vae,
     assert whole.dtype == np.float32
 
 
+@pytest.mark.parametrize("spread", [1.0, 30.0, 200.0])
+def test_with_many_classes_the_correction_is_that_of_the_transitions(spread):
+    """Beside double precision; labels' weights up to ±0.08, ±2.3 (interpolated) and ±15 (as with few classes)."""
+    classes, many = dv._MANY, dv.DirichletVAE(2, 30, dv._MANY, generator())
+    with torch.no_grad():
+        many.encode_label.mul_(spread)
+        many.features.mul_(20)
+    assert (dv._Series(many.encode_label[0].detach(), classes).terms <= dv._MOST_TERMS) == (spread < 100)
+    features = torch.randn(2, 300, 30, generator=generator(1))
+    p = torch.softmax(3 * torch.randn(2, 300, classes, generator=generator(2)), -1).numpy()
+    found = dv.correct(many, features, p)
+    exact = many.double()
+    h = exact.concentrations(exact.read(features.double())[0]).detach() - 1
+    expected = torch.einsum("mnjy,mnj->ny", h / h.sum(-1, keepdim=True), torch.from_numpy(p).double()).numpy() / 2
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+
+
 def test_an_identity_transition_keeps_the_classifier(vae):
     net, features, _ = vae
     p = torch.softmax(torch.randn(3, 20, 4, generator=generator(5)), -1).numpy()
     with torch.no_grad():
-        for parameter in (net.encode_features, net.encode_bias):
+        for parameter in (net.features, net.bias):
             parameter.zero_()
         net.encode_label.copy_((200 * torch.eye(4) - 100).expand(3, -1, -1))
     # α − 1 is at least 1/C, so H is the identity up to (1/4)/100 off the diagonal
@@ -134,9 +152,9 @@ def test_training_branches_side_by_side_equals_training_them_alone(vae):
     draws = torch.rand(3, 20, 4, generator=generator(4))
     alone = []
     for m in range(3):
-        alpha = net.concentration(features, labels)[m]
+        alpha = net.concentration(net.read(features)[0], labels)[m]
         y = (((draws[m] * alpha).log() + torch.lgamma(alpha)) / alpha).exp()
-        logits = net.reconstruct(features, y.expand(3, -1, -1))[m]
+        logits = net.reconstruct(net.read(features)[1], y.expand(3, -1, -1))[m]
         target = torch.eye(4)[labels[m]]
         bce = -(target * torch.sigmoid(logits).log() + (1 - target) * (1 - torch.sigmoid(logits)).log()).sum(-1)
         alone.append(bce + dv.gamma_kl(alpha, prior[m]))

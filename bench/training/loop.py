@@ -73,7 +73,10 @@ class Fit:
         self.schedule = self._linear_schedule()
         # Precision and device only: gradients are summed over processes in `distributed.share_gradients`.
         self.side = self.accelerator.prepare_model(side, evaluation_mode=True)
-        self.optimiser = self.accelerator.prepare_optimizer(self.raw_optimiser)
+        # Accelerate looks for packages at every step, a fifth of a small one; only fp16's scaler needs it there.
+        scaled = self.accelerator.scaler is not None
+        self.optimiser = self.accelerator.prepare_optimizer(self.raw_optimiser) if scaled else self.raw_optimiser
+        self.backward = self.accelerator.backward if scaled else torch.Tensor.backward
         self.networks = self.accelerator.unwrap_model(self.side).networks
 
     def close(self) -> None:
@@ -195,7 +198,7 @@ class Fit:
                 part = len(rows[start * count : (start + size) * count]) / len(rows)  # over all processes
                 mass = distributed.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)  # [K], over all processes
                 value = ((weights * terms.losses).sum(1) / mass).sum() * part
-                self.accelerator.backward(value)
+                self.backward(value)
                 total += float(value.detach())
                 with torch.no_grad():
                     stacked = torch.stack([torch.softmax(output.logits, -1) for output in outputs])

@@ -18,7 +18,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, softplus
+from torch.nn.functional import embedding, pad, softplus
+
+NARROW = 16
+"""Fewer outputs are computed as so many on a CPU, which is three times faster."""
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> nn.Parameter:
@@ -41,9 +44,12 @@ class BranchLinear(nn.Module):
 
     def product(self, x: Tensor) -> Tensor:
         """x W without the bias, in the layer's compute precision."""
-        if self.compute_dtype is None:
-            return torch.bmm(x, self.weight)
-        return torch.bmm(x.to(self.compute_dtype), self.weight.to(self.compute_dtype)).to(x.dtype)
+        if self.compute_dtype is not None:
+            return torch.bmm(x.to(self.compute_dtype), self.weight.to(self.compute_dtype)).to(x.dtype)
+        outputs = self.weight.shape[2]
+        if outputs < NARROW and x.device.type == "cpu" and not torch.is_grad_enabled():
+            return torch.bmm(x, pad(self.weight, (0, NARROW - outputs)))[..., :outputs]
+        return torch.bmm(x, self.weight)
 
 
 class BranchNorm(nn.Module):

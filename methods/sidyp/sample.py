@@ -14,6 +14,10 @@ from bench.core.seeds import named_generator, named_seed
 from methods.sidyp.denoiser import Denoiser
 from methods.sidyp.schedule import Schedule, simplex
 
+CACHE_BYTES = 4 * 2**20
+"""Working memory of a chunk on a CPU, at most: what leaves the cache costs half as much again."""
+Folded = list[tuple[Tensor, Tensor]]
+
 
 def example_noise(seed: int, texts: Sequence[str], samples: int, steps: int, num_classes: int) -> Tensor:
     """Standard normal noise float32[S, N, R, C] that depends on the seed and each text alone.
@@ -45,13 +49,14 @@ def reverse(
     *,
     gumbel: Tensor | None = None,
     path: list[Tensor] | None = None,
+    folded: Sequence[Folded] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run K chains per text through the R reverse steps. Returns classes int64[M, K, B] and the last logits.
 
     `gate` float[M, B, h]; `given` int64[M or 1, K, B], the label each chain is conditioned on; `noise`
     float[M or 1, K, B, R, C]; `gumbel` of the same shape draws the classes of each step instead of taking the best;
     `path` collects the simplex point [M, K, B, C] before every step and at the end. The denoiser is used in
-    evaluation form whatever its mode.
+    evaluation form whatever its mode; `folded` is that form at the time of each step, where many calls share it.
     """
     branches, texts, width = gate.shape
     chains, classes = given.shape[1], noise.shape[-1]
@@ -63,7 +68,7 @@ def reverse(
         if path is not None:
             path.append(points.clone())
         x = torch.cat([points, given_points], dim=-1).flatten(1, 2)
-        for index, (scale, shift) in enumerate(denoiser.at_time(schedule.times[step])):
+        for index, (scale, shift) in enumerate(folded[step] if folded else denoiser.at_time(schedule.times[step])):
             x = softplus(torch.addcmul(shift, denoiser.layers[index].product(x), scale))
             if index == 0:
                 x = x.view(branches, chains, texts, width).mul_(gate.unsqueeze(1)).flatten(1, 2)
@@ -110,6 +115,7 @@ def transitions(
     was_training = denoiser.training
     denoiser.eval()
     rows = chain_rows(denoiser, classes * samples, memory_bytes)
+    folded = [denoiser.at_time(time) for time in schedule.times]
     for start in range(0, texts, rows):
         part = slice(start, min(texts, start + rows))
         gate = denoiser.condition(trajectories[:, part].to(device))
@@ -117,7 +123,7 @@ def transitions(
         given = torch.arange(classes, device=device).repeat_interleave(samples).view(1, -1, 1).expand(1, -1, size)
         drawn = _for_chains(noise[:, part], classes, device, dtype)
         extra = None if gumbel is None else _for_chains(gumbel[:, part], classes, device, dtype)
-        found, logits = reverse(denoiser, schedule, gate, given, drawn, gumbel=extra)
+        found, logits = reverse(denoiser, schedule, gate, given, drawn, gumbel=extra, folded=folded)
         q = posterior(found, logits, schedule, kind).view(denoiser.branches, classes, samples, size, classes)
         yield part, q.mean(2).transpose(1, 2)
     denoiser.train(was_training)
@@ -126,6 +132,8 @@ def transitions(
 def chain_rows(denoiser: Denoiser, chains: int, memory_bytes: int) -> int:
     """How many texts with so many chains each fit into memory at once."""
     width = denoiser.width * denoiser.branches * chains
+    if denoiser.head.weight.device.type == "cpu":
+        memory_bytes = min(memory_bytes, CACHE_BYTES)
     return max(1, memory_bytes // (3 * denoiser.head.weight.dtype.itemsize * width))
 
 

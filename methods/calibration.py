@@ -9,8 +9,6 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-__all__ = ["apply_temperature", "fit_temperature", "negative_log_likelihood"]
-
 SMALLEST, LARGEST = 0.05, 20.0
 
 

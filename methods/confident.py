@@ -13,17 +13,6 @@ import numpy as np
 
 from methods.logistic import Logistic, axes_of, one_thread_each
 
-__all__ = [
-    "PENALTIES",
-    "calibrated_joint",
-    "confident_joint",
-    "fold_of_rows",
-    "noise_rate_of",
-    "out_of_fold_logistic",
-    "prune_by_noise_rate",
-]
-
-
 PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 """Inverse penalties to choose from: hundreds of sentence-embedding coordinates need strong ones under noise."""
 

@@ -12,25 +12,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = [
-    "DirichletVAE",
-    "Schedule",
-    "agreement_kl",
-    "correct",
-    "fit",
-    "gamma_draw",
-    "gamma_kl",
-    "prior_concentration",
-    "transition",
-]
+from methods import shared
+from methods.base import Predictions, Tools
 
 _ROWS = 4096  # rows that `correct` takes at once, at most
 _BLOCK_BYTES = 4 * 2**20  # of the transitions of those rows: a few blocks stay in the cache
@@ -182,6 +174,48 @@ def fit(
             optimiser.step()
             total += float(value.detach())
         yield vae, total / max(1, rows)
+
+
+def corrected(
+    tools: Tools,
+    name: str,
+    config: Any,
+    features: Mapping[str, Tensor],
+    observed: np.ndarray,
+    prior_class: np.ndarray,
+    probabilities: Mapping[str, np.ndarray],
+    facts: Mapping[str, Any],
+) -> Iterator[Predictions]:
+    """The `run` of a method from its prior on: fit the VAE, correct the classifier's probabilities after each epoch.
+
+    Parameters
+    ----------
+    tools, name, config
+        What `run` was given, the method's name and its Config, with the fields of `Schedule` and `prior_strength`.
+    features, probabilities
+        By split: float16/32[M, n, D], and p(ỹ | x) float32[M, n, C].
+    observed
+        int64[n], the labels of train that the VAE reads.
+    prior_class
+        float64[M, n, C], κ.
+    facts
+        Go into the diagnostics of every step.
+
+    Yields
+    ------
+    Predictions
+        With the posterior of train in the last one.
+    """
+    known = {field.name: getattr(config, field.name, field.default) for field in fields(Schedule)}
+    prior = prior_concentration(torch.from_numpy(prior_class).float(), config.prior_strength).numpy()
+    draws, device = tools.torch_generator(name, "vae"), tools.trainer.accelerator.device
+    fitted = fit(features["train"], observed, prior, Schedule(**known), draws, device)
+    for epoch, (vae, value) in enumerate(fitted, 1):
+        tools.progress(name, epoch, config.epochs)
+        wanted = shared.SPLITS if epoch == config.epochs else ("valid", "test")
+        clean = {split: correct(vae, features[split], probabilities[split]) for split in wanted}
+        believed = clean.pop("train", None)
+        yield Predictions(step=epoch, **clean, posterior=believed, diagnostics={**facts, "vae_loss": value})
 
 
 @torch.no_grad()

@@ -65,34 +65,15 @@ class DyGen(Method):
         labels = shared.labels(task, tools)
         stage1 = shared.branch_run(task, tools, **shared.BRANCHES.settings(settings))
         prior_class = self._prior_class(stage1.features, labels, task.num_classes, rate, k)
-        prior = dirichlet_vae.prior_concentration(torch.from_numpy(prior_class).float(), settings.prior_strength)
-        schedule = dirichlet_vae.Schedule(
-            settings.epochs,
-            settings.batch_size,
-            settings.learning_rate,
-            kl_weight=settings.kl_weight,
-            agreement=settings.agreement,
-            agreement_warmup=settings.agreement_warmup,
-        )
-        features = Trajectories(stage1.features, standardise=True)
+        given = np.eye(task.num_classes, dtype=np.float32)[labels.train]
         probabilities = {split: stage1.final(split) for split in ("valid", "test")}
-        given = np.tile(np.eye(task.num_classes, dtype=np.float32)[labels.train], (settings.branches, 1, 1))
+        probabilities["train"] = np.tile(given, (settings.branches, 1, 1))
         changed = (prior_class.argmax(axis=2) != labels.train).mean()
         facts = {"noise_rate_estimate": rate, "prior_differs_from_label": float(changed)}
-        fitted = dirichlet_vae.fit(
-            features["train"],
-            labels.train,
-            prior.numpy(),
-            schedule,
-            tools.torch_generator(self.name, "vae"),
-            tools.trainer.accelerator.device,
+        features = Trajectories(stage1.features, standardise=True).splits
+        yield from dirichlet_vae.corrected(
+            tools, self.name, settings, features, labels.train, prior_class, probabilities, facts
         )
-        for epoch, (vae, loss) in enumerate(fitted):
-            tools.progress(self.name, epoch + 1, settings.epochs)
-            clean = {split: dirichlet_vae.correct(vae, features[split], p) for split, p in probabilities.items()}
-            last = epoch + 1 == settings.epochs
-            believed = dirichlet_vae.correct(vae, features["train"], given) if last else None
-            yield Predictions(step=epoch + 1, **clean, posterior=believed, diagnostics=facts | {"vae_loss": loss})
 
     def _prior_class(
         self, dynamics: dict[str, np.ndarray], labels: shared.Labels, num_classes: int, rate: float, k: int

@@ -21,8 +21,6 @@ from scipy.optimize import minimize  # here, because a library that is loaded la
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-__all__ = ["Axes", "Logistic", "axes_of", "one_thread_each"]
-
 TOLERANCE = 2e-7
 """Of the whitened gradient's squared length, about twice what the objective may still fall (nats)."""
 MAX_ITERATIONS = 200

@@ -13,26 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = [
-    "co_regularisation",
-    "co_regularised_cross_entropy",
-    "cross_entropy",
-    "elr_loss",
-    "elr_update",
-    "forget_ramp_epochs",
-    "forget_rate",
-    "generalised_cross_entropy",
-    "jocor_loss",
-    "label_smoothing",
-    "mix",
-    "mixup_draw",
-    "mixup_loss",
-    "ramped_strength",
-    "sharpen",
-    "small_loss_mask",
-    "symmetric_kl",
-]
-
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy per row, float32[B], against int64[B] labels or float[B, C] soft targets."""

@@ -14,8 +14,6 @@ import torch
 
 from bench.core.errors import UsageError
 
-__all__ = ["DEFAULT_K", "Neighbours", "checked_k", "distance_weights", "nearest", "unit_length", "vote", "vote_among"]
-
 DEFAULT_K = 10  # of SiDyP, DyGen and NPC
 _BLOCK_BYTES = 128 * 2**20  # memory of one distance block
 _SPARE = 8  # candidates beyond k, so that ties at the k-th place are settled by row and not by rounding

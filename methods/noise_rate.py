@@ -12,8 +12,6 @@ import numpy as np
 
 from methods import confident
 
-__all__ = ["Refined", "high_loss_probability", "refined"]
-
 
 class Refined(NamedTuple):
     """What `refined` found."""

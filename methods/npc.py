@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-import torch
 
 from methods import dirichlet_vae, shared
 from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
@@ -63,30 +62,13 @@ class NPC(Method):
         checked_k(settings.neighbours, most, self.name)  # before anything trains: there are not more references
         classifier = shared.plain_run(task, tools)
         probabilities = {split: classifier.final(split) for split in shared.SPLITS}
-        features = Trajectories(classifier.features, standardise=True)
         predicted = probabilities["train"][0].argmax(axis=1)
         prior_class = self._prior_class(classifier.features["train"][0, -1], probabilities["train"][0], tools)
-        prior = dirichlet_vae.prior_concentration(torch.from_numpy(prior_class).float(), settings.prior_strength)
-        schedule = dirichlet_vae.Schedule(
-            settings.epochs, settings.batch_size, settings.learning_rate, kl_weight=settings.kl_weight
-        )
         facts = {"prior_differs_from_prediction": float((prior_class.argmax(axis=1) != predicted).mean())}
-        fitted = dirichlet_vae.fit(
-            features["train"],
-            predicted,
-            prior.numpy()[None],
-            schedule,
-            tools.torch_generator(self.name, "vae"),
-            tools.trainer.accelerator.device,
+        features = Trajectories(classifier.features, standardise=True).splits
+        yield from dirichlet_vae.corrected(
+            tools, self.name, settings, features, predicted, prior_class[None], probabilities, facts
         )
-        for epoch, (vae, loss) in enumerate(fitted):
-            tools.progress(self.name, epoch + 1, settings.epochs)
-            clean = {
-                split: dirichlet_vae.correct(vae, features[split], probabilities[split]) for split in ("valid", "test")
-            }
-            last = epoch + 1 == settings.epochs
-            believed = dirichlet_vae.correct(vae, features["train"], probabilities["train"]) if last else None
-            yield Predictions(step=epoch + 1, **clean, posterior=believed, diagnostics=facts | {"vae_loss": loss})
 
     def _prior_class(self, features: np.ndarray, probabilities: np.ndarray, tools: Tools) -> np.ndarray:
         """κ float64[n, C]: the vote of the references nearest in feature space, one-hot or as shares."""

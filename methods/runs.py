@@ -20,8 +20,6 @@ from methods import losses
 from methods.base import Batch, Loss, NoisyTask, Predictions, Tools
 from methods.stages import Stage
 
-__all__ = ["Run", "cross_entropy", "run_key", "run_of"]
-
 
 @dataclass(frozen=True)
 class Run:

@@ -19,31 +19,8 @@ from bench.training.trainer import Batch
 from methods import confident, losses
 from methods import noise_rate as estimators
 from methods.base import NoisyTask, Tools
-from methods.runs import Run, cross_entropy, run_key, run_of
-from methods.stages import BRANCHES, EMBEDDINGS, LOWER, NOISE_RATE, OUT_OF_FOLD, PLAIN, TOKENS, Stage
-
-__all__ = [
-    "BRANCHES",
-    "EMBEDDINGS",
-    "NOISE_RATE",
-    "OUT_OF_FOLD",
-    "PLAIN",
-    "RATE_RANGE",
-    "SPLITS",
-    "TOKENS",
-    "Labels",
-    "Run",
-    "Stage",
-    "branch_run",
-    "embed_texts",
-    "embeddings",
-    "inputs",
-    "labels",
-    "noise_rate",
-    "out_of_fold",
-    "plain_run",
-    "run_key",
-]
+from methods.runs import Run, cross_entropy, run_of
+from methods.stages import BRANCHES, EMBEDDINGS, LOWER, NOISE_RATE, OUT_OF_FOLD, PLAIN, TOKENS
 
 RATE_RANGE = (0.05, 0.6)
 

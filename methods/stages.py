@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from bench.training.stages import StageStore
 
-__all__ = ["BRANCHES", "EMBEDDINGS", "LOWER", "NOISE_RATE", "OUT_OF_FOLD", "PLAIN", "TOKENS", "Stage"]
-
 
 @dataclass(frozen=True)
 class Stage:

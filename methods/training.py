@@ -11,8 +11,6 @@ from methods import shared
 from methods.base import Loss, NoisyTask, Predictions, Tools
 from methods.runs import cross_entropy
 
-__all__ = ["cross_entropy", "train"]
-
 
 def train(
     task: NoisyTask,

@@ -11,8 +11,6 @@ from methods.base import RATE, Field, config
 
 MAX_WIDTH = 16_384
 
-__all__ = ["Behaviour", "Config", "behaviour"]
-
 
 @config
 class Config:

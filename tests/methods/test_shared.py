@@ -14,6 +14,7 @@ from bench.training.encoders import load_encoder
 from bench.training.stages import StageStore, stage_hash
 from bench.training.tools import CellTools
 from methods import confident, shared
+from methods.runs import run_key
 from tests.methods.toy import toy_task, toy_tools
 
 
@@ -113,9 +114,9 @@ def variations():
 
 def test_every_input_of_a_run_is_in_its_key():
     found = variations()
-    hashes = {name: stage_hash("plain run", shared.run_key(*given)) for name, given in found.items()}
+    hashes = {name: stage_hash("plain run", run_key(*given)) for name, given in found.items()}
     assert len(hashes) == len(set(hashes.values())) > 20
-    again = stage_hash("plain run", shared.run_key(*variations()["as it is"]))
+    again = stage_hash("plain run", run_key(*variations()["as it is"]))
     assert again == hashes["as it is"]
 
 

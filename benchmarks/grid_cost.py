@@ -5,14 +5,15 @@ python -m benchmarks.grid_cost [--methods plain,npc,dygen] [--tasks tweets] [--n
 
 Each code runs the grid in a process of its own with one thread, cell after cell into an empty results folder. Seconds
 are of that process's CPU time, so others on the machine count for little; a method's own seconds are those of its cells
-without the stages that they computed. With `--against`, the last columns say how far test accuracy (in points) and
-test probabilities moved: mean and largest difference over the cells.
+without the stages that they computed. With `--against`, this code takes over the older one's embeddings, and the last
+columns say how far test accuracy (in points) and test probabilities moved: mean and largest difference over the cells.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -112,6 +113,8 @@ def main() -> None:
         if asked.against:
             with checkout(asked.against) as code:
                 before = run(code, options, results[0])
+            for embedded in results[0].glob("stages/embeddings*"):  # the same for both: computed once
+                shutil.copytree(embedded, results[1] / "stages" / embedded.name)
         now = run(ROOT, options, results[1])
         change = moved(before, now, results) if before else {}
     old, new = seconds_of(before or []), seconds_of(now)

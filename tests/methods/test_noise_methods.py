@@ -103,7 +103,8 @@ SMALL_TASK = {"sidyp": {"width": 64, "learning_rate": 1e-3, "num_samples": 1, "e
 
 def test_with_clean_labels_no_method_loses_more_than_a_point_to_plain():
     """Mean of 3 seeds on 900 test rows: 0.01 is a point of accuracy."""
-    names = [name for name in registry.available() if name != "oracle"]
+    built = {name: registry.build(registry.find(name), {}) for name in registry.available() if name != "oracle"}
+    names = [name for name, method in built.items() if method.human_rows() is None]
     found = {name: [] for name in names}
     for seed in range(3):
         task, gold, _ = toy_task(seed=seed, rate=0.0, sizes=(400, 40, 900))

@@ -206,7 +206,7 @@ def corrected(
     Predictions
         With the posterior of train in the last one.
     """
-    known = {field.name: getattr(config, field.name, field.default) for field in fields(Schedule)}
+    known: dict[str, Any] = {field.name: getattr(config, field.name, field.default) for field in fields(Schedule)}
     prior = prior_concentration(torch.from_numpy(prior_class).float(), config.prior_strength).numpy()
     draws, device = tools.torch_generator(name, "vae"), tools.trainer.accelerator.device
     fitted = fit(features["train"], observed, prior, Schedule(**known), draws, device)

@@ -86,7 +86,7 @@ def run_of(
     settings: Mapping[str, Any],
     networks: int = 1,
     dynamics: bool = False,
-    **habits: bool,
+    **habits: Any,
 ) -> Run:
     """A training run, from the store where another method of the cell made it.
 

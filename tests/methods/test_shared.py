@@ -130,7 +130,7 @@ def test_the_hash_of_every_stage_is_the_one_that_finished_grids_have():
     shared.branch_run(task, tools, branches=2, alpha=0.0, warmup=0.0, shuffle=False, restarts=True)
     found["branches run, released code"] = tools.stages.uses[-1].hash[:16]
     read = {"mode": "fine-tuned", "tokenise": lambda texts: {}, "inputs": lambda arrays: arrays}
-    tools.encoder = SimpleNamespace(revision="0", max_length=128, **read)
+    tools.encoder = SimpleNamespace(revision="0", max_length=128, top=None, **read)
     tools.stages.begin()
     shared.inputs(task, tools)
     found["tokens"] = tools.stages.uses[0].hash[:16]

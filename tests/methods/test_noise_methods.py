@@ -267,7 +267,7 @@ def test_method_docstrings_name_their_source():
 )
 def test_too_many_neighbours_are_refused_before_anything_trains(name, parameters, monkeypatch):
     task = toy_task(sizes=(40, 20, 10))[0]
-    monkeypatch.setattr(shared, "_run", lambda *args, **kwargs: pytest.fail("trained"))
+    monkeypatch.setattr(shared, "run_of", lambda *args, **kwargs: pytest.fail("trained"))
     with pytest.raises(UsageError, match="choose neighbours in"):
         run(name, task, toy_tools(epochs=1), **parameters)
 

@@ -14,7 +14,7 @@ from bench.grid.command import reproduce
 from bench.grid.options import RECIPE_OPTIONS, GridOptions
 from bench.grid.tasks import choose_tasks, tasks_of
 from bench.noise.draw import identity
-from bench.noise.select import NoiseSource
+from bench.noise.source import NoiseSource
 from bench.store.records import CellKey
 from bench.training import encoders
 from bench.training.device import choose_precision

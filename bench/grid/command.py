@@ -8,7 +8,7 @@ from typing import Any
 from bench.core.errors import BenchError, EncoderUnavailable, Unavailable, UsageError
 from bench.core.selectors import listed
 from bench.grid.options import RUNNING_OPTIONS, GridOptions
-from bench.noise.select import NoiseSource
+from bench.noise.source import NoiseSource
 from bench.training.find_encoder import locate, split_mode
 
 ENCODER, TASK, LLM, LABELS = "minilm:frozen", "tweets", "smollm2", "smollm2/few"

@@ -18,7 +18,7 @@ from bench.core.seeds import named_generator
 from bench.data.task import SPLITS, TaskData, limit_task, restrict
 from bench.noise.facts import NoisyLabels
 from bench.noise.label_sets import LabelSetRef, labelling_cost, read_labels
-from bench.noise.select import NoiseSource, why_not
+from bench.noise.source import NoiseSource, why_not
 from bench.noise.synthetic.base import NOISES, Drawn, Rng
 from bench.noise.votes import CROWDLAB_VERSION, crowdlab, dawid_skene, majority_vote
 

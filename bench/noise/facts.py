@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.task import Gold
-from bench.noise.select import NoiseSource
+from bench.noise.source import NoiseSource
 from bench.store.parts import NoiseFacts, SparseCounts
 
 

@@ -14,86 +14,20 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from bench.core.errors import Unavailable, UsageError, unknown
-from bench.core.registry import describe
 from bench.core.selectors import listed, quoted, split_list, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.data.readers.columns import ROW_NUMBERS
 from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
 from bench.noise.llm_names import ENSEMBLE, family, is_family, labeller_named, no_such_family, without_prompting
-from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
+from bench.noise.source import RULES, NoiseSource, Rule, Selection, is_noise, parse_noise, why_not
 from llm_labels.labelsets import OtherTexts
 
-__all__ = ["NoiseSource", "Selection", "names_twice", "parse_noise", "sources_for", "why_not"]
+__all__ = ["names_twice", "sources_for"]
 
 MAX_SHOWN = 1000  # characters of a list of columns
-Rule = Literal["single", "vote", "dawid-skene", "crowdlab"]
-RULES: tuple[Rule, ...] = ("vote", "dawid-skene", "crowdlab")
-
-
-@dataclass(frozen=True)
-class NoiseSource:
-    """One origin of noisy labels, applicable to a task or not (see `why_not`)."""
-
-    id: str  # as in tables and records: "mixtral-8x22b/few", "weak", "sn@0.3", "vote(a,b)/few", a column's name
-    kind: Literal["llm", "weak", "synthetic", "column"]
-    labeller: str | None = None
-    prompting: str | None = None  # "zero" | "few"
-    rate: float | None = None  # synthetic only: P(noisy ≠ gold) asked for
-    noise: type[SyntheticNoise] | None = None  # synthetic only
-    typed: str = ""  # how the command line names it, where the id does not: a user's file
-    members: tuple[LabelSetRef | str, ...] = ()  # label sets, or names of a user's columns; several in an ensemble
-    rule: Rule = "single"  # how the members become one label
-
-    @property
-    def needs_embeddings(self) -> bool:
-        """Whether the labels depend on sentence embeddings of the texts."""
-        return self.rule == "crowdlab" or (self.noise is not None and self.noise.needs_embeddings)
-
-
-Selection = NoiseSource | tuple[NoiseSource, str]
-"""A source that can be used, or one that cannot and why, for a visible `skipped (reason)`."""
-
-
-def parse_noise(text: str) -> NoiseSource:
-    """The source for `weak`, `NAME@RATE` or `FILE.py@RATE`. Raises UsageError with the allowed range."""
-    if text.strip().lower() == "weak":
-        return NoiseSource("weak", "weak")
-    kind, rate = parse_synthetic(text)
-    file = text.rpartition("@")[0].strip()
-    typed = f"{file}@{rate:g}" if file.endswith(".py") else ""
-    return NoiseSource(f"{kind.name}@{rate:g}", "synthetic", rate=rate, noise=kind, typed=typed)
-
-
-def why_not(source: NoiseSource, task: TaskData) -> str | None:
-    """Why the source cannot give labels for this task, and what to do; None where it can."""
-    if source.kind == "weak" and task.votes is None:
-        return f"task {task.name} has no weak votes: use a data set in the WRENCH layout, or another noise source"
-    if source.kind == "column":
-        names = [member for member in source.members if isinstance(member, str)]
-        missing = [name for name in names if name not in task.columns]
-        if missing:
-            return f"task {task.name} has no column '{missing[0]}'"
-        if all((task.columns[name]["train"] < 0).all() for name in names):
-            return f"{source.id} has no answer for any train text of task {task.name}: fill it in or leave it out"
-        return None
-    if source.noise is None or source.rate is None:
-        return None
-    for split in ("train", "valid"):
-        gold = task.gold.of(split)
-        if gold is None:
-            return f"{source.id} is made from gold labels, and task {task.name} has none for {split}"
-        if (gold < 0).any():
-            some = f"for {int((gold >= 0).sum())} of {len(gold)} {split} texts"
-            return f"{source.id} is made from gold labels of all texts, and task {task.name} has them {some} only"
-    most = source.noise().most(len(task.label_names))
-    if source.rate > most + 1e-9:
-        title = describe(source.noise).partition(":")[0]
-        return f"{source.id}: with {len(task.label_names)} classes the {title} rate is at most {most:.3g}"
-    return None
 
 
 def sources_for(
@@ -144,7 +78,7 @@ class _Finder:
 
     def noise(self, text: str) -> Selection:
         name, exact = unquoted(text)
-        if not exact and _is_noise(text):
+        if not exact and is_noise(text):
             return self.checked(parse_noise(text))
         if name in self.task.columns or (exact and name not in self.also_known):
             return self.column(name)
@@ -206,7 +140,7 @@ class _Finder:
     def column_id(self, name: str) -> str:
         ensemble = ENSEMBLE.fullmatch(name)
         taken = any(self.of(ref) and ref.id == name for ref in self.sets) or (ensemble and ensemble[1] in RULES)
-        return quoted(name) if taken or _is_noise(name) or name == "all" or name.startswith('"') else name
+        return quoted(name) if taken or is_noise(name) or name == "all" or name.startswith('"') else name
 
     def everything(self) -> list[Selection]:
         here = [ref for ref in self.sets if ref.task == self.task.info.name and self.wanted(ref.prompting)]
@@ -377,21 +311,12 @@ class _Finder:
         return source
 
 
-def _is_noise(text: str) -> bool:
-    """Whether a text is the name of weak votes or of synthetic noise, with a rate that can be read."""
-    try:
-        parse_noise(text)
-    except UsageError:
-        return False
-    return True
-
-
 def names_twice(task: TaskData, noise: Sequence[str]) -> list[str]:
     """A sentence on every noise that was asked for whose name is that of a column too: the column is not meant."""
     return [
         f"noise {text} is not the column of that name of task {task.name}: that is --llms {listed(text)}"
         for text in noise
-        if text in task.columns and _is_noise(text)
+        if text in task.columns and is_noise(text)
     ]
 
 

@@ -25,7 +25,7 @@ from bench.data.task import Gold, TaskData
 from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method
 from bench.noise.facts import NoisyLabels
-from bench.noise.select import NoiseSource
+from bench.noise.source import NoiseSource
 from bench.running.contract import files_of, human_labels, opened, run_method, sees_gold
 from bench.running.data_files import data_places, names_of
 from bench.training.recipe import Recipe

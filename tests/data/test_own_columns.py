@@ -16,7 +16,8 @@ from bench.data.task import SPLITS
 from bench.grid.options import GridOptions, load_options
 from bench.noise.draw import draw
 from bench.noise.facts import noise_facts
-from bench.noise.select import NoiseSource, sources_for
+from bench.noise.select import sources_for
+from bench.noise.source import NoiseSource
 from bench.running.cell import data_facts
 
 N = 60

@@ -11,7 +11,8 @@ from bench.core.selectors import Selector, parse, split_list
 from bench.data.load import load_task
 from bench.grid.cells import choose_method
 from bench.grid.options import GridOptions, load_options
-from bench.noise.select import parse_noise, sources_for
+from bench.noise.select import sources_for
+from bench.noise.source import parse_noise
 from bench.running.executors.base import executor_of
 from bench.training.find_encoder import locate, split_mode
 from tests.fuzz.strategies import WORD, hostile, values

@@ -15,7 +15,8 @@ from bench.data.load import load_task
 from bench.data.task import Gold, TaskData, restrict
 from bench.noise.draw import covered, draw, identity
 from bench.noise.facts import NoisyLabels, noise_facts
-from bench.noise.select import NoiseSource, parse_noise, sources_for
+from bench.noise.select import sources_for
+from bench.noise.source import NoiseSource, parse_noise
 from tests.label_set_factory import SIZES, SPLITS, answer, toy_task
 
 

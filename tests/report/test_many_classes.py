@@ -14,7 +14,7 @@ import pytest
 from bench.cli import labels as labels_view
 from bench.data.task import Gold
 from bench.noise.facts import NoisyLabels, noise_facts
-from bench.noise.select import NoiseSource
+from bench.noise.source import NoiseSource
 from bench.report import frame
 from bench.report.figures import by_task as plots
 from bench.report.figures import collect as figures

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from bench.core.texts import Texts
 from bench.data.task import Gold
 from bench.noise.facts import NoisyLabels
-from bench.noise.select import NoiseSource
+from bench.noise.source import NoiseSource
 from bench.running import cell
 from bench.running.contract import ContractError, check_predictions, run_method
 from bench.running.scoring import curve_point, label_arrays, last_best, score_steps

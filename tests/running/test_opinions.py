@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 
 from bench.noise.facts import NoisyLabels
-from bench.noise.select import NoiseSource
+from bench.noise.source import NoiseSource
 from bench.running.opinions import opinion_arrays
 from bench.store import opinions
 from methods.base import Predictions

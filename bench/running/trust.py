@@ -23,7 +23,8 @@ from bench.grid.again import cell_of, options_of
 from bench.grid.options import GridOptions
 from bench.noise.draw import covered, draw
 from bench.noise.label_sets import find_label_sets, read_labels
-from bench.noise.select import NoiseSource, sources_for
+from bench.noise.select import sources_for
+from bench.noise.source import NoiseSource
 from bench.store.folder import ResultsFolder
 from bench.store.opinions import OPINIONS
 from bench.store.records import Record, read_arrays

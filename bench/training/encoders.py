@@ -102,6 +102,11 @@ class Encoder:
             tokenizer.padding_side = "right"
         return embedder
 
+    @functools.cached_property
+    def width(self) -> int:
+        """D_e, of sentence embeddings: known from `inputs`, so that the model is not loaded where they are stored."""
+        return self.sentences.get_embedding_dimension()
+
     def tokenise(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Token ids without padding: `ids` int32[total], `offsets` int64[n + 1].
 
@@ -136,6 +141,7 @@ class Encoder:
         """Trainer inputs from the arrays of `tokenise`, of `lower`, or `{"embeddings": ...}`, as the mode has it."""
         if self.mode == "frozen":
             embeddings = arrays["embeddings"]
+            self.width = embeddings.shape[1]
             return FeatureInputs(embeddings * np.float32(math.sqrt(embeddings.shape[1])))
         if self.top:
             return HiddenInputs(arrays["hidden"], arrays["offsets"])
@@ -144,8 +150,7 @@ class Encoder:
     def classifier(self, num_classes: int, dropout: float, generator: torch.Generator) -> Classifier:
         """A new classifier: pretrained body (or a fresh hidden layer when frozen), head drawn from `generator`."""
         if self.mode == "frozen":
-            width_in = self.sentences.get_embedding_dimension()
-            frozen = FrozenBody(width_in, FROZEN_WIDTH)
+            frozen = FrozenBody(self.width, FROZEN_WIDTH)
             net = Classifier(frozen, FROZEN_WIDTH, num_classes, dropout)
             for layer in (frozen.hidden, net.pooler):
                 nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from bench.core.errors import Unavailable, UsageError
-from bench.training.encoders import FROZEN_WIDTH, load_encoder
+from bench.training.encoders import FROZEN_WIDTH, Encoder, load_encoder
 from bench.training.find_encoder import fingerprint_folder, locate, split_mode, trained_pooling
 from bench.training.inputs import TokenInputs
 
@@ -256,3 +256,12 @@ def test_pooling_of_a_hub_model_is_read_from_the_hub_or_its_cache(tmp_path):
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.split() == ["mean", "cls"], done.stderr
+
+
+def test_stored_embeddings_need_no_model():
+    """A worker that finds the embeddings in the store trains its head without loading the encoder."""
+    encoder = Encoder("absent", "frozen", "nowhere", "1", "mean", 16)
+    inputs = encoder.inputs({"embeddings": np.eye(5, dtype=np.float32)})
+    net = encoder.classifier(3, 0.1, head())
+    assert net(**inputs.batch(np.arange(2))).logits.shape == (2, 3)
+    assert "sentences" not in vars(encoder)

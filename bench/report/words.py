@@ -51,7 +51,7 @@ def answer(found: Headline) -> Answer:
         ("by the last step", found.gain_last, found.gain_sure),
         ("by early stopping", found.gain_es, found.gain_es_sure),
     ]
-    told = [(name, points(gain), "" if sure else UNSURE) for name, gain, sure in gains if gain is not None]
+    told = [(name, points(gain), "" if sure else found.unsure) for name, gain, sure in gains if gain is not None]
     told = [(f"over {found.baseline} {name}", value, note) for name, value, note in told]
     sentences = [found.sure]
     if found.es_alone is not None:
@@ -60,9 +60,6 @@ def answer(found: Headline) -> Answer:
         sentences.append(f"by early stopping {found.best_es} is highest, {found.sure_es}")
     text = " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences if each)
     return Answer(title, f"{found.best} {number(found.accuracy, 1)} %", told, text)
-
-
-UNSURE = "not shown to differ from 0"
 
 
 def answer_sentences(block: Block, found: Sequence[Headline], several: bool) -> list[str]:

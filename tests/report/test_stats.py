@@ -35,32 +35,21 @@ def test_pairing_finds_what_unpaired_intervals_hide():
     better = {seed: value + 0.02 + 0.001 * seed for seed, value in enumerate(hard)}
     plain = dict(enumerate(hard))
     assert stats.mean_interval(list(plain.values())).half > 0.1
-    best = stats.best_supported({"better": better, "plain": plain})
-    assert best.name == "better"
-    assert best.supported
+    assert stats.paired_difference(better, plain).excludes_zero
 
 
-def test_the_best_is_not_supported_by_overlap_or_by_too_few_seeds():
-    noisy = stats.best_supported({"a": {1: 0.9, 2: 0.5, 3: 0.7}, "b": {1: 0.5, 2: 0.9, 3: 0.6}})
-    assert noisy.name == "a"
-    assert not noisy.supported
-    assert "includes 0" in noisy.why
-    few = stats.best_supported({"a": {1: 0.9, 2: 0.91}, "b": {1: 0.1, 2: 0.11}})
-    assert (few.name, few.supported) == ("a", False)
-    assert "2 shared seeds" in few.why
-    assert not stats.best_supported({"a": {1: 0.9}}).supported
-    assert stats.best_supported({}).name is None
+def test_the_best_two_by_their_means():
+    scores = {"a": {1: 0.9, 2: 0.5}, "b": {1: 0.5, 2: 0.8, 3: 0.71}, "c": {1: 0.1}, "none": {}}
+    assert stats.best_two(scores) == ["a", "b"]
+    assert stats.best_two(scores, higher_is_better=False) == ["c", "b"]
+    assert stats.best_two({"a": {1: 0.9}}) == ["a"]
+    assert stats.best_two({}) == []
 
 
-def test_lower_can_be_better():
-    ece = {"calibrated": {1: 0.02, 2: 0.03, 3: 0.02}, "not": {1: 0.2, 2: 0.22, 3: 0.21}}
-    best = stats.best_supported(ece, higher_is_better=False)
-    assert (best.name, best.supported) == ("calibrated", True)
-
-
-def test_a_tie_is_never_supported():
+def test_a_tie_and_an_interval_without_width_exclude_nothing():
     same = {1: 0.5, 2: 0.5, 3: 0.5}
-    assert not stats.best_supported({"a": same, "b": dict(same)}).supported
+    assert not stats.paired_difference(same, dict(same)).excludes_zero
+    assert not stats.paired_difference({1: 0.6, 2: 0.6, 3: 0.6}, same).excludes_zero
 
 
 def test_holm_by_hand_and_never_below_the_raw_p():

@@ -80,6 +80,12 @@ class Headline:
     rows: tuple[MethodGain, ...]
 
     @property
+    def unsure(self) -> str:
+        """What is said of a gain that seeds and test texts do not both show."""
+        tests = len({row.method for row in self.rows})
+        return "not shown to differ from 0" + (f", corrected for {tests} methods" if tests > 1 else "")
+
+    @property
     def sentence(self) -> str:
         """All of it in words."""
         over = f"{self.title} ({self.columns} column{'s' * (self.columns != 1)})"
@@ -87,7 +93,7 @@ class Headline:
             return f"{over}: no method can be compared yet."
         text = f"{over}: {self.best} has the highest accuracy, {number(self.accuracy, 1)} %"
         gains = [
-            f"{points(gain)} {BY[rule]}{'' if sure else ' (not shown to differ from 0)'}"
+            f"{points(gain)} {BY[rule]}{'' if sure else f' ({self.unsure})'}"
             for rule, gain, sure in (
                 ("last", self.gain_last, self.gain_sure),
                 ("noisy_valid", self.gain_es, self.gain_es_sure),
@@ -236,13 +242,13 @@ class Leader:
     def of(cls, block: Block, methods: Sequence[str], columns: list, rule: str, draws: Draws | None) -> Leader:
         """The leader over `columns`."""
         scores = {each: averages(block, each, columns, f"accuracy_{rule}", 100) for each in methods}
-        found = stats.best_supported(scores)
-        if found.name is None:
+        found = stats.best_two(scores)
+        if not found:
             return cls(None, None, float("nan"), None)
-        mean = float(np.mean(list(scores[found.name].values())))
-        if found.runner_up is None:
-            return cls(found.name, None, mean, None)
-        return cls(found.name, found.runner_up, mean, gap(block, draws, found.name, found.runner_up, columns, rule))
+        mean = float(np.mean(list(scores[found[0]].values())))
+        if len(found) == 1:
+            return cls(found[0], None, mean, None)
+        return cls(found[0], found[1], mean, gap(block, draws, *found, columns, rule))
 
     def words(self, why_no_draws: str = "") -> str:
         """How sure it is that the leader is ahead; `why_no_draws` says why the test texts were not drawn."""

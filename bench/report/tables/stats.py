@@ -53,37 +53,11 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float], co
     return mean_interval([ours[seed] - theirs[seed] for seed in shared], confidence)
 
 
-class Best(NamedTuple):
-    """Which method is best by its mean, and whether the data support saying so."""
-
-    name: str | None
-    runner_up: str | None
-    difference: Interval | None  # best minus runner-up, over their shared seeds
-    supported: bool
-    why: str
-
-
-def best_supported(scores: Mapping[str, Mapping[int, float]], higher_is_better: bool = True) -> Best:
-    """The best of `scores[method][seed]`, supported when its paired interval against the runner-up excludes 0.
-
-    Fewer than `MIN_SEEDS` shared seeds, or no second method, support nothing.
-    """
+def best_two(scores: Mapping[str, Mapping[int, float]], higher_is_better: bool = True) -> list[str]:
+    """The names of the best of `scores[method][seed]` and of its runner-up by their means; fewer where there are."""
     sign = 1 if higher_is_better else -1
     means = {name: float(np.mean(list(by_seed.values()))) for name, by_seed in scores.items() if by_seed}
-    ranked = sorted(means, key=lambda name: (-sign * means[name], name))
-    if len(ranked) < 2:
-        return Best(ranked[0] if ranked else None, None, None, False, "nothing to compare with")
-    best, runner_up = ranked[:2]
-    difference = paired_difference(scores[best], scores[runner_up])
-    if difference.n < MIN_SEEDS:
-        what = "1 shared seed is" if difference.n == 1 else f"{difference.n} shared seeds are"
-        why = f"{what} too few (at least {MIN_SEEDS})"
-        return Best(best, runner_up, difference, False, why)
-    supported = difference.excludes_zero and sign * difference.mean > 0
-    why = "the paired 95 % interval excludes 0" if supported else "the paired 95 % interval includes 0"
-    if difference.half <= NO_SPREAD and difference.mean:
-        why = "the difference is the same with every seed, which gives no interval"
-    return Best(best, runner_up, difference, supported, why)
+    return sorted(means, key=lambda name: (-sign * means[name], name))[:2]
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

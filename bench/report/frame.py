@@ -167,11 +167,8 @@ def load(folder: Path) -> Results:
             copies += entry.hash in records
             records[entry.hash] = entry
     if not records:
-        what = (
-            "1 file there is not a readable record"
-            if len(damaged) == 1
-            else f"{len(damaged)} files there are not readable records"
-        )
+        many = f"{len(damaged)} files there are not readable records"
+        what = "1 file there is not a readable record" if len(damaged) == 1 else many
         found = f" ({what})" if damaged else ""
         raise UsageError(
             f"results folder '{folder}' holds no results below 'cells'{found}: "

@@ -89,8 +89,17 @@ COLUMNS = {
 """Every column of `cells.parquet` and `cells.csv`, and what it holds. Metrics are fractions, not percent."""
 
 
-INTEGERS = ("limit", "human_labels", "until_settled", "n_train", "n_valid", "n_test", "classes", "parameters")
-INTEGERS += tuple(f"step_{rule}" for rule in RULES)
+INTEGERS: tuple[str, ...] = (
+    "limit",
+    "human_labels",
+    "until_settled",
+    "n_train",
+    "n_valid",
+    "n_test",
+    "classes",
+    "parameters",
+)
+INTEGERS = (*INTEGERS, *(f"step_{rule}" for rule in RULES))
 """Columns of whole numbers that may be empty."""
 
 

@@ -72,10 +72,10 @@ def _key(row: dict, rule: str) -> tuple[str, str]:
 
 def gap(block: Block, draws: Draws | None, ours: str, theirs: str, columns: list[Column], rule: str) -> Gap:
     """The difference in accuracy of two methods on average over `columns`, over seeds and over texts."""
-    scores = [averages(block, method, columns, f"accuracy_{rule}", 100) for method in (ours, theirs)]
-    shared = sorted(scores[0].keys() & scores[1].keys())
+    one, two = (averages(block, method, columns, f"accuracy_{rule}", 100) for method in (ours, theirs))
+    shared = sorted(one.keys() & two.keys())
     texts = draws.interval(block, ours, theirs, columns, shared, rule) if draws else None
-    return Gap(stats.paired_difference(*scores), texts)
+    return Gap(stats.paired_difference(one, two), texts)
 
 
 def draws_of(results: Results, block: Block, full: bool = False) -> tuple[Draws | None, str]:

@@ -63,8 +63,8 @@ def cost_table(block: Block, methods: list[str], shared: list[Column], baseline:
     )
     title = f"Cost: {block.setup}"
     name = f"cost-{block.setup}"
-    caption = tuple(filter(None, caption))
-    return Table(name, title, "cost", block.setup, "", heads, tuple(rows), 1, caption, higher_is_better=False)
+    said = tuple(filter(None, caption))
+    return Table(name, title, "cost", block.setup, "", heads, tuple(rows), 1, said, higher_is_better=False)
 
 
 def cost_doubt(block: Block, shared: list[Column] | None = None) -> str:

@@ -242,13 +242,13 @@ class Leader:
     def of(cls, block: Block, methods: Sequence[str], columns: list, rule: str, draws: Draws | None) -> Leader:
         """The leader over `columns`."""
         scores = {each: averages(block, each, columns, f"accuracy_{rule}", 100) for each in methods}
-        found = stats.best_two(scores)
-        if not found:
+        best, second = [*stats.best_two(scores), None, None][:2]
+        if best is None:
             return cls(None, None, float("nan"), None)
-        mean = float(np.mean(list(scores[found[0]].values())))
-        if len(found) == 1:
-            return cls(found[0], None, mean, None)
-        return cls(found[0], found[1], mean, gap(block, draws, *found, columns, rule))
+        mean = float(np.mean(list(scores[best].values())))
+        if second is None:
+            return cls(best, None, mean, None)
+        return cls(best, second, mean, gap(block, draws, best, second, columns, rule))
 
     def words(self, why_no_draws: str = "") -> str:
         """How sure it is that the leader is ahead; `why_no_draws` says why the test texts were not drawn."""

@@ -102,7 +102,7 @@ def parts(entry: Entry, table: Table) -> tuple[str, str, str]:
 
 
 def width(half: float, decimals: int) -> str:
-    """A half-width; one that would round to 0 is no certainty, and says so."""
+    """A half-width; one that would round to 0 is not a certainty, and says so."""
     text = number(half, decimals)
     return text if float(text) else f"< {10**-decimals:.{decimals}f}"
 

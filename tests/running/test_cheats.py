@@ -198,7 +198,7 @@ def test_what_the_guard_cannot_hear_stands_out_above_the_oracle(cheat, compete, 
     oracles = [record.scores.last.accuracy for record in records() if record.key.method == "oracle"]
     assert max(oracles) < 1
     report = bench("report", "--format", "md")
-    warning = "cheat scores above the oracle's 95 % interval in reviews, ann: 100.0 ± 0.0 % against"
+    warning = "cheat scores above the oracle's 95 % interval in reviews, ann: 100.0 % against"
     assert warning in report.stdout
     assert warning in Path("results/report/report.md").read_text()
 

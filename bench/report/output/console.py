@@ -11,6 +11,7 @@ from bench.report.tables.blocks import blocks, check_baseline
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.model import APART, Entry, Table, parts
 from bench.report.tables.result import result_table
+from bench.report.tables.rules import rules_table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -25,7 +26,7 @@ def main_table(
     baseline: str = "plain",
     width: int | None = None,
 ) -> Group:
-    """The accuracy tables (one per set-up and task) as one renderable: `console.print(main_table(results))`.
+    """The accuracy tables as one renderable: of each set-up by both rules, then of each task by `rule`.
 
     A table wider than `width` characters comes in several parts, so that no column is cut. Raises UsageError as
     `build_report` does.
@@ -39,13 +40,19 @@ def main_table(
     pieces = []
     for block in blocks(results.cells, named):
         draws, _ = draws_of(results, block)
-        for task in block.tasks():
-            table = result_table(block.by(rule), task, metric, rule, named, draws=draws)
+        both = rules_table(block, named, draws, metric)
+        single = [result_table(block.by(rule), task, metric, rule, named, draws=draws) for task in block.tasks()]
+        for table in [*([_grouped(both)] if both else []), *single]:
             pieces += [rich_table(part) for part in in_parts(table, width)]
             pieces += [Text(" ".join(table.caption), style="dim"), Text("")]
     if not pieces:
         pieces.append(Text("No table: nothing among the results has scores."))
     return Group(*pieces)
+
+
+def _grouped(table: Table) -> Table:
+    """A table whose heads name their groups: a terminal has no line above them."""
+    return replace(table, heads=tuple(replace(head, name=f"{head.group}\n{head.name}") for head in table.heads))
 
 
 def in_parts(table: Table, width: int | None) -> list[Table]:
@@ -55,7 +62,7 @@ def in_parts(table: Table, width: int | None) -> list[Table]:
     used = first
     for index, head in enumerate(table.heads):
         shown = [" ".join(filter(None, parts(row.entries[index], table))) for row in table.rows]
-        need = max(map(len, [*shown, *_lines(head.below), head.name[:13]])) + 2
+        need = max(map(len, [*shown, *_lines(head.below), *(line[:13] for line in head.name.split("\n"))])) + 2
         if width is not None and columns[-1] and used + need > width:
             columns.append([])
             used = first
@@ -86,7 +93,7 @@ def rich_table(table: Table):
             Text("\n".join([head.name, *_lines(head.below)])),
             justify="right",
             overflow="fold",
-            min_width=min(len(head.name), 13),
+            min_width=min(max(map(len, head.name.split("\n"))), 13),
         )
     for row in table.rows:
         label = Text(row.label, style="italic" if row.kind in APART else "")

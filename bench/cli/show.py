@@ -78,7 +78,15 @@ def record_view(path: Path, record: Record) -> Group:
         add("warning", f"it opened data files by itself, so it does not compete: {', '.join(record.opened_files)}")
     add("recipe", _pairs(key.recipe))
     if record.data:
-        add("texts", f"{record.data.n_train} train, {record.data.n_valid} valid, {record.data.n_test} test")
+        scored = "" if not record.partial else f", of which {record.data.n_scored} have gold and are scored"
+        add("texts", f"{record.data.n_train} train, {record.data.n_valid} valid, {record.data.n_test} test{scored}")
+        for rule, found in record.partial.items():
+            limits = "; ".join(
+                f"{name} {100 * each[0]:.1f} % ({100 * each[1]:.1f} to {100 * each[2]:.1f})"
+                for name, each in (("with gold alone", found.wilson), ("with the others", found.ppi))
+                if each is not None
+            )
+            add(f"accuracy, {rule.replace('_', ' ')}", limits)
         for note in record.data.notes:
             add("as read", note)
     if record.noise and record.trained_noise:

@@ -56,6 +56,7 @@ COLUMNS = {
     "n_train": "texts",
     "n_valid": "texts",
     "n_test": "texts",
+    "n_scored": "test texts that are scored: those with gold",
     "classes": "number of classes",
     "has_gold": "False: the test split has no gold labels, so there are no scores",
     "noise_rate_train": "share of the answered train labels that differ from gold",
@@ -96,6 +97,7 @@ INTEGERS: tuple[str, ...] = (
     "n_train",
     "n_valid",
     "n_test",
+    "n_scored",
     "classes",
     "parameters",
 )
@@ -246,6 +248,7 @@ def _row(record: Record, folder: Path) -> dict:
     }
     if data is not None:
         row |= {"n_train": data.n_train, "n_valid": data.n_valid, "n_test": data.n_test}
+        row |= {"n_scored": (data.n_test if data.has_gold else 0) if data.n_scored is None else data.n_scored}
         row |= {"classes": len(data.label_names), "has_gold": data.has_gold}
     if noise is not None and (trained := record.trained_noise) is not None:
         row |= {

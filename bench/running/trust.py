@@ -123,7 +123,7 @@ def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:
     short = record.hash[:12]
     if record.status != "done" or record.data is None:
         raise UsageError(f"cell {short} is {record.status}: it has no opinion; `{record.command}` runs it")
-    if record.is_reference:
+    if record.is_reference or record.human_labels is not None:
         raise UsageError(f"cell {short} ({record.key.method}) was told gold: leave it out")
     wanted = ("train_labels", "valid_last", *OPINIONS, *(f"{name}_classes" for name in OPINIONS))
     arrays = read_arrays(record.key.path(results), *wanted)

@@ -155,4 +155,5 @@ def test_a_run_scores_the_rows_with_gold_and_the_report_says_how_sure_that_is(ga
     text = Path(summary.out, "report.md").read_text()
     low, high = (100 * limit for limit in plain.partial["last"].wilson[1:])
     assert "Few texts with gold" in text
+    assert f"Only test texts with gold are scored: {scored} of 40; how little that says" in text
     assert f"({low:.1f} to {high:.1f})" in text

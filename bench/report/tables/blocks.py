@@ -129,7 +129,7 @@ def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
 def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
     """One block per set-up, the largest first. Columns that could not be scored for want of gold are left out."""
     names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
-    names += ["n_test", "opened_files", "human_labels", "age", "labeller_test_accuracy", "labeller_test_no_answer"]
+    names += ["n_scored", "opened_files", "human_labels", "age", "labeller_test_accuracy", "labeller_test_no_answer"]
     names += ["no_answer_train"]
     names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_unit"]
     names += [f"seconds_stand_alone{end}" for end in ("", "_low", "_high")]

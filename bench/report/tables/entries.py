@@ -14,6 +14,7 @@ from bench.report.tables.blocks import Block, Column
 from bench.report.tables.bootstrap import Draws
 from bench.report.tables.headlines import Leader
 from bench.report.tables.model import Entry, Head, State, number
+from bench.store import intervals
 from bench.store.metrics import Metric
 from bench.store.noise_words import noise_words
 
@@ -92,19 +93,17 @@ def texts_half(block: Block, method: str, columns: list[Column], name: str) -> f
     by_task: dict[str, float] = defaultdict(float)
     for column in columns:
         rows = [row for row in block.rows.get((method, column), ()) if row[name] is not None]
-        if not rows or any(row["n_test"] is None for row in rows):
+        if not rows or any(row["n_scored"] is None for row in rows):
             return math.nan
-        low, high = wilson(sum(row[name] for row in rows) / len(rows), min(row["n_test"] for row in rows))
+        low, high = wilson(sum(row[name] for row in rows) / len(rows), min(row["n_scored"] for row in rows))
         by_task[column[0]] += (high - low) / 2
     return math.sqrt(sum(half**2 for half in by_task.values())) / len(columns) if columns else math.nan
 
 
 def wilson(share: float, texts: int) -> tuple[float, float]:
     """The 95 % interval of an accuracy `share` on so many test texts (Wilson 1927), in per cent."""
-    from scipy.stats import binomtest
-
-    found = binomtest(round(share * texts), texts).proportion_ci(method="wilson")
-    return 100 * float(found.low), 100 * float(found.high)
+    found = intervals.wilson(round(share * texts), texts)
+    return (100 * found.low, 100 * found.high) if found else (math.nan, math.nan)
 
 
 SMALL_TEST = 300
@@ -116,7 +115,7 @@ def small_tests(block: Block, columns: Iterable[Column]) -> dict[str, int]:
     found = {
         task: min(sizes)
         for task, noise in columns
-        if (sizes := [row["n_test"] for row in block.cells((task, noise)) if row["n_test"] is not None])
+        if (sizes := [row["n_scored"] for row in block.cells((task, noise)) if row["n_scored"] is not None])
     }  # fmt: skip
     return {task: size for task, size in sorted(found.items()) if size < SMALL_TEST}
 

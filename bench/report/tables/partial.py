@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -66,6 +67,18 @@ def partial_table(context: Context) -> Table | None:
     return Table(
         f"partial-{block.setup}", title, "partial", block.setup, "", tuple(heads), tuple(rows), caption=caption
     )
+
+
+def with_few(table: Table, context: Context) -> Table:
+    """A result table that says of how many test texts its scores are, where it is not of all."""
+    columns = {(head.task, head.noise) for head in table.heads if head.task and head.noise}
+    cells = (row["cell"] for (_, column), rows in context.block.rows.items() if column in columns for row in rows)
+    data = [record.data for record in map(context.read.by_cell.__getitem__, cells) if record.partial]
+    counts = {f"{each.n_scored:,} of {each.n_test:,}" for each in data if each is not None}
+    if not counts:
+        return table
+    said = f"Only test texts with gold are scored: {', '.join(sorted(counts))}; how little that says has its own table."
+    return dataclasses.replace(table, caption=(*table.caption, said))
 
 
 def _entry(estimates: list[tuple[float, float, float]], ids: tuple[str, ...]) -> Entry:

@@ -32,6 +32,7 @@ from bench.report.tables.entries import (
 )
 from bench.report.tables.headlines import Leader
 from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.partial import with_few
 from bench.report.tables.worth import with_worth
 from bench.report.tables.yardstick import LABELLER
 from bench.store.metrics import METRICS
@@ -57,6 +58,7 @@ class ResultTables(ReportTable):
                     draws=draws,
                     **where,
                 )
+                table = with_few(table, context)
                 yield with_worth(table, context.yardstick) if metric == "accuracy" else table
 
 
@@ -206,7 +208,7 @@ def _labeller_entry(block: Block, column: Column, known: dict[Column, float], ce
     """The labeller's accuracy in one column, with its interval over test texts: it has no seeds."""
     if column not in known:
         return Entry("empty")
-    sizes = [row["n_test"] for row in block.cells(column) if row["n_test"]]
+    sizes = [row["n_scored"] for row in block.cells(column) if row["n_scored"]]
     low, high = wilson(known[column] / 100, min(sizes)) if sizes else (math.nan, math.nan)
     return Entry("value", known[column], (high - low) / 2, cells=cells[column], over_texts=True)
 

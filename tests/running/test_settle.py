@@ -95,6 +95,8 @@ def test_the_command_adds_seeds_resumes_and_the_report_says_so(bench, tmp_path, 
     assert done.exit_code == 0, done.stderr
     found = records(tmp_path / "r")
     assert {record.until_settled for record in found} == {4}
+    assert all(record.seconds["processor"] > 0 for record in found)
+    assert all(use.processor is not None for record in found for use in record.stages)
     seeds = sorted({record.key.seed for record in found})
     assert ("seed 4 is added" in done.stdout) == (seeds == [1, 2, 3, 4])
     assert ("not settled with 4 seeds" in done.stdout) or ("settled with" in done.stdout)

@@ -1,5 +1,6 @@
 """The stage store: computed once per key, never a different number, and honest about what it saved."""
 
+import json
 import logging
 import multiprocessing
 import time
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from bench.core.hashes import hash_arrays
 from bench.store.records import StageUse
@@ -251,6 +253,24 @@ def test_a_reused_inner_stage_counts_in_the_cost_of_the_outer_one_for_the_next_c
     clock.plain_run(store)
     assert reused_seconds(uses) == 30
     assert names(uses, reused=True) == ["plain run", "tokens"]
+
+
+def test_an_entry_from_before_processor_seconds_is_read_without_them(tmp_path, clock):
+    store = StageStore(tmp_path)
+    clock.plain_run(store)
+    for path in tmp_path.rglob("*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            facts = json.loads(file.metadata()["bench"])
+            arrays = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
+        facts.pop("processor")
+        facts["parts"] = {part: found[:2] for part, found in facts["parts"].items()}
+        save_file(arrays, path, metadata={"bench": json.dumps(facts)})
+    store = StageStore(tmp_path)
+    clock.plain_run(store)
+    assert [(use.name, use.seconds, use.processor) for use in store.uses] == [
+        ("tokens", 20, None),
+        ("plain run", 10, None),
+    ]
 
 
 def test_without_a_store_nothing_is_reused_and_nothing_lasts(clock):

@@ -180,7 +180,6 @@ def test_a_broken_file_is_refused_with_its_name_and_place(place, name, content, 
         (good_rows(row5={"text": "NaN"}), ["row 6", "missing value"]),
         (good_rows(row5={"id": "r1"}), ["row 6", "duplicate id 'r1'"]),
         (good_rows(row5={"split": "trian"}), ["row 6", "'trian'", "train, valid or test"]),
-        (good_rows(row5={"gold": ""}), ["'r5' has no gold", "--gold-column none"]),
         (good_rows(row5={"ann": "neutral"}), ["column 'ann'", "'neutral' is outside the label set", "positive"]),
     ],
 )

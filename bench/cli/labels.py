@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -194,7 +194,7 @@ def _costs(sizes: pd.DataFrame) -> pd.DataFrame:
     return once.dropna(subset=names, how="all")
 
 
-def _table(title: str, frame: pd.DataFrame, columns: dict[str, str | tuple[str, Callable] | Callable]) -> Table | None:
+def _table(title: str, frame: pd.DataFrame, columns: Mapping[str, Any]) -> Table | None:
     """A table of a frame: each column by its name in the frame, by that and a format, or from the whole row."""
 
     def cell(row: dict, how) -> str:

@@ -108,7 +108,7 @@ def permuted_gold(case: Case, seed: int = 7, keep: np.ndarray | None = None) -> 
     """The same texts and noisy labels with the gold labels of every split permuted, but for the train rows `keep`."""
     generator = named_generator("permuted gold", seed)
     gold = {s: generator.permutation(classes) for s in SPLITS if (classes := case.task.gold.of(s)) is not None}
-    if keep is not None:
+    if keep is not None and case.task.gold.train is not None:
         others = np.setdiff1d(np.arange(len(case.task.train)), keep)
         gold["train"] = case.task.gold.train.copy()
         gold["train"][others] = generator.permutation(gold["train"][others])

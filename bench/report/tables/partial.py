@@ -31,8 +31,8 @@ def partial_table(context: Context) -> Table | None:
     """Methods x columns, two entries each: Wilson's interval and the prediction-powered one. None without gaps."""
     block, by_cell = context.block, context.read.by_cell
     found: dict[tuple[str, Column], list[Record]] = {}
-    for (method, column), rows in block.rows.items():
-        records = [by_cell[row["cell"]] for row in rows if method != block.early]
+    for (method, column), cells in block.rows.items():
+        records = [by_cell[row["cell"]] for row in cells if method != block.early]
         if partial := [record for record in records if context.rule in record.partial]:
             found[method, column] = partial
     columns = [column for column in block.columns if any(each == column for _, each in found)]

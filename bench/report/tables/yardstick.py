@@ -157,7 +157,7 @@ class Yardstick:
 
     def _same_texts(self, column: Column) -> bool:
         curve = self.curves[column[0]]
-        return column == curve.column or np.array_equal(*map(self._gold, (column, curve.column)))
+        return column == curve.column or np.array_equal(self._gold(column), self._gold(curve.column))
 
     def _gold(self, column: Column) -> np.ndarray:
         for method in self.block.methods:
@@ -172,12 +172,14 @@ class Yardstick:
         if not columns or not set(columns) <= set(self.columns):
             return None
         curve, sizes = self.curves[columns[0][0]], np.array(self.curves[columns[0][0]].sizes)
+        drawn: np.ndarray | None = None
         if method == LABELLER:
             mean, drawn = self._labeller(columns)
         else:
             by_seed = averages(self.block, method, list(columns), f"accuracy_{self.rule}", 100)
             mean = float(np.mean(list(by_seed.values()))) if by_seed else math.nan
-            drawn = self.draws and self.draws.average(self.block, method, list(columns), list(by_seed), self.rule)
+            if self.draws is not None:
+                drawn = self.draws.average(self.block, method, list(columns), list(by_seed), self.rule)
         if math.isnan(mean):
             return None
         point = labels_for(np.array([mean]), curve.means[None], sizes)[0]
@@ -210,8 +212,7 @@ class Yardstick:
             means.append(100 * known[0]["labeller_test_accuracy"])
             arrays = self.read.arrays(known[0]["cell"], "test_labels", "gold")
             if arrays is not None and self.draws is not None:
-                known = arrays["gold"] >= 0
-                hits = (arrays["test_labels"] == arrays["gold"])[known][None]
+                hits = (arrays["test_labels"] == arrays["gold"])[arrays["gold"] >= 0][None]
                 texts = named_generator("bootstrap", "texts", column[0], hits.shape[1])  # the same ones as for methods
                 drawn.append(100 * stats.bootstrap_texts(hits, texts)[:, 0].astype(np.float64))
         return float(np.mean(means)), np.mean(drawn, axis=0) if len(drawn) == len(columns) else None

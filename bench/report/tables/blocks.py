@@ -47,11 +47,17 @@ class Block:
     superseded: frozenset[Column] = frozenset()  # of older data: in no average, test or headline
     baseline: str | None = None
     early: str | None = None  # the row of `by` that is the baseline by another rule
+    _values: dict[tuple, dict[int, float]] = field(default_factory=dict, repr=False, compare=False)
 
     def values(self, method: str, column: Column, name: str, scale: float = 1.0) -> dict[int, float]:
-        """The scores by seed of one method in one column."""
-        found = self.rows.get((method, column), ())
-        return {row["seed"]: scale * row[name] for row in found if row[name] is not None and row[name] == row[name]}
+        """The scores by seed of one method in one column; shared by all that ask, so not to be changed."""
+        key = (method, column, name, scale)
+        found = self._values.get(key)
+        if found is None:
+            rows = self.rows.get((method, column), ())
+            found = {row["seed"]: scale * row[name] for row in rows if row[name] is not None and row[name] == row[name]}
+            self._values[key] = found
+        return found
 
     def by(self, rule: str) -> Block:
         """The block as tables by a rule show it: by the last step, the baseline stopped early is a row of its own.
@@ -75,7 +81,8 @@ class Block:
         place = self.methods.index(self.baseline) + 1
         references = self.references | ({name} if self.baseline in self.references else frozenset())
         methods = [*self.methods[:place], name, *self.methods[place:]]
-        return replace(self, methods=methods, references=references, rows=self.rows | made, early=name)
+        rows = self.rows | made
+        return replace(self, methods=methods, references=references, rows=rows, early=name, _values={})
 
     def spans(self, columns: list[Column]) -> list[Span]:
         """What averages over `columns` are over: each kind of noise by itself, then all where there are several."""

@@ -39,6 +39,34 @@ def test_a_gain_is_against_the_baseline_of_the_same_seed(wide, block):
             assert gain == pytest.approx(100 * (ours - theirs))
 
 
+def test_every_kind_of_noise_has_a_mark_of_its_own_and_a_line_from_three_columns_on(block):
+    data = overview.improvement_data(block, "last", "plain")
+    with figures.style():
+        figure = overview.improvement(data, block, "plain")
+    axis = next(axis for axis in figure.axes if axis.get_title(loc="left") == "elr")
+    drawn = {line.get_marker(): line for line in axis.lines if line.get_linestyle() == "None"}
+    fits = {line.get_color() for line in axis.lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 2}
+    for kind in {block.kinds[column] for column in block.columns}:
+        places = [place for place, column in enumerate(block.columns) if block.kinds[column] == kind]
+        expected = data["elr"][np.isin(data["elr"][:, 2], places)]
+        marker, colour = overview.KIND_STYLES[kind]
+        np.testing.assert_array_equal(drawn[marker].get_xydata(), expected[:, :2])
+        assert (colour in fits) == (len(places) >= overview.MIN_RATES)
+
+
+def test_no_line_runs_through_a_rank(wide, block):
+    methods, ranked = overview.ranked_by(block, "accuracy", "last")
+    with figures.style():
+        figure = overview.critical_difference(methods, ranked, "accuracy", block)
+        figure.draw_without_rendering()
+    axis = figure.axes[0]
+    ends = [line.get_transform().transform(line.get_xydata()) for line in axis.lines if len(line.get_xdata()) == 3]
+    assert len(ends) == len(methods)
+    for box in axis.texts[: len(methods)]:
+        extent = box.get_window_extent()
+        assert not any(extent.contains(*end[0]) for end in ends), box.get_text()
+
+
 def test_without_a_baseline_there_is_no_gain(block):
     assert overview.improvement_data(block, "last", None) == {}
 

@@ -197,7 +197,7 @@ def critical_difference(methods: list[str], ranked: stats.Ranks, metric: str, bl
     names = [short(name, 34) for name in methods]
     if len(set(names)) < len(names):
         names = [f"{short(name, 30)} ({place})" for place, name in enumerate(methods, 1)]
-    figure = new_figure(6.6, 1.5 + 0.12 * len(names))
+    figure = new_figure(5.7, 1.5 + 0.12 * len(names))
     axis = figure.subplots()
     made = critical_difference_diagram(
         pd.Series(ranked.mean, index=names), pd.DataFrame(ranked.pairwise, index=names, columns=names), ax=axis,

@@ -44,6 +44,17 @@ def test_groups_of_tasks_begin_where_the_task_changes():
     assert face.starts == {0, 1, 2}
 
 
+def test_a_table_of_averages_alone_keeps_the_first_in_sight_with_the_name_of_its_group():
+    heads = (Head("last step", "LLM labels"), Head("+es", "LLM labels"), Head("last step", "all"))
+    face = arranged(table(means={"plain": (1, 2, 3), "gce": (2, 1, 3)}, heads=heads))
+    assert [row.label for row in face.table.rows] == ["gce", "plain"]
+    assert [(span.name, span.width, span.lead) for span in face.spans] == [
+        ("LLM labels", 1, True),
+        ("", 1, False),
+        ("all", 1, False),
+    ]
+
+
 def test_a_table_without_columns_of_a_task_stays_as_it_is():
     plain = table("ranks-x", "ranks", {"b": (1.0,), "a": (2.0,)}, (Head("accuracy"),), higher=False)
     face = arranged(plain)

@@ -110,7 +110,8 @@ def _cards(tables: Sequence[Table]) -> Iterator[Card]:
 def arranged(table: Table, label: str = "") -> Face:
     """A table with the columns over several tasks first, and the rows of its competing methods by the first of them."""
     order = sorted(range(len(table.heads)), key=lambda at: bool(table.heads[at].task or table.heads[at].noise))
-    lead = 0 < sum(not (head.task or head.noise) for head in table.heads) < len(table.heads)
+    summaries = sum(not (head.task or head.noise) for head in table.heads)
+    lead = 0 < summaries < len(table.heads) or (table.kind in SHOWN and summaries > 1)
     if lead and all(row.entries[order[0]].signed or row.entries[order[0]].state != "value" for row in table.rows):
         lead, order = False, list(range(len(table.heads)))  # a difference alone: it has no average before it
     rows = table.rows

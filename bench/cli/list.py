@@ -44,7 +44,9 @@ def tasks(data_dir: Path | None = None) -> Rows:
         return ", ".join([*own, *(type(source).__name__ for source in info.sources)]) or "--data-dir"
 
     known = task_files.known().values()
-    rows = [(info.name, info.title, str(len(info.label_names)), places(info), info.licence) for info in known]
+    rows: list[tuple[str, ...]] = [
+        (info.name, info.title, str(len(info.label_names)), places(info), info.licence) for info in known
+    ]
     return ("task", "what", "classes", "sources, in order", "licence"), rows
 
 
@@ -56,7 +58,7 @@ def methods(data_dir: Path | None = None) -> Rows:
     def default(field) -> object:
         return getattr(field.default, "default", field.default)  # a pydantic Field carries its default inside
 
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, describe(cls), ", ".join(f"{each.name}={default(each)}" for each in dataclasses.fields(cls.Config)))
         for name, cls in registry.available().items()
     ]

@@ -91,7 +91,8 @@ def trust_cells(records: Sequence[Record], results: Path) -> Trusted:
     `bench.grid.again.cell_of` raises.
     """
     first = records[0]
-    found: dict[tuple, list[np.ndarray]] = {}
+    found: dict[str, list[np.ndarray]] = {}  # by method and settings, over seeds
+    methods: dict[str, str] = {}
     labels = None
     for record in records:
         given, believed = _belief_of(record, results)
@@ -107,15 +108,17 @@ def trust_cells(records: Sequence[Record], results: Path) -> Trusted:
                 "and one --limit where labels are drawn by seed"
             )
         key = record.key
-        variant = (key.method, repr(sorted(key.config.items())), key.encoder, key.encoder_mode)
+        variant = f"{key.method} {sorted(key.config.items())} {key.encoder_selector}"
+        methods.setdefault(variant, key.method)
         found.setdefault(variant, []).append(believed)
     assert labels is not None  # there is a first record
     cell, data_dir = cell_of(first, results), options_of(first, results).data_dir
     others = {name: answers["train"] for name, answers in _others(cell.task, cell.source, data_dir).items()}
     trust = combined(labels, found, list(others.values()), len(cell.task.label_names))
-    methods = tuple(method for method, *_ in found)
     names, gold = cell.task.label_names, cell.task.gold.train
-    return Trusted(cell.task.name, cell.source.id, names, cell.task.train, trust, methods, tuple(others), gold)
+    return Trusted(
+        cell.task.name, cell.source.id, names, cell.task.train, trust, tuple(methods.values()), tuple(others), gold
+    )
 
 
 def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:

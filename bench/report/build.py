@@ -252,7 +252,7 @@ MAP_PANELS = 20
 """What t-SNE costs, in panels."""
 DRAWN_FIRST = (
     "kinds", "worth", "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability",
-    "memorisation", "confusion",
+    "memorisation", "confusion", "detection",
 )  # fmt: skip
 
 

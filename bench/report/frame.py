@@ -125,11 +125,15 @@ class Results:
 
     def arrays(self, cell: str, *names: str) -> dict[str, np.ndarray] | None:
         """The arrays `names` beside a cell's record; None unless all of them can be read."""
-        try:
-            found = read_arrays(self.by_cell[cell].key.path(self.folder), *names)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-            return None
+        found = self.some_arrays(cell, *names)
         return found if len(found) == len(names) else None
+
+    def some_arrays(self, cell: str, *names: str) -> dict[str, np.ndarray]:
+        """Those of the arrays `names` beside a cell's record that can be read."""
+        try:
+            return read_arrays(self.by_cell[cell].key.path(self.folder), *names)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return {}
 
     def bins(self, cell: str) -> dict[str, np.ndarray] | None:
         """Reliability bins of a cell's last step (`count`, `accuracy`, `confidence` float32[15]); None if unknown."""

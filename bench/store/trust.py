@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Trust:
 
 
 def combined(
-    labels: np.ndarray, opinions: Mapping[str, Sequence[np.ndarray]], others: Sequence[np.ndarray], classes: int
+    labels: np.ndarray, opinions: Mapping[Any, Sequence[np.ndarray]], others: Sequence[np.ndarray], classes: int
 ) -> Trust:
     """The opinions of several methods, with one or more seeds each, and the labels of other labellers as one belief.
 

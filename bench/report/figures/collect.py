@@ -78,6 +78,7 @@ def plans(
 
     With `full` the test texts are drawn anew however many cells there are.
     """
+    from bench.report.figures.detection import detection_plans
     from bench.report.figures.kinds import kinds_plans
     from bench.report.figures.learning_curve import worth_plans
     from bench.report.figures.overview import overview_plans
@@ -87,6 +88,7 @@ def plans(
     for block in blocks:
         made += kinds_plans(headlines(results, block, rule, full=full), block.setup, rule) if block.columns else []
         made += overview_plans(block, rule, baseline)
+        made += [] if overview else detection_plans(results, block)
         for task in () if overview else block.tasks():
             columns = [column for column in block.columns if column[0] == task]
             scored = [c for c in columns if any(block.values(m, c, f"accuracy_{rule}") for m in block.methods)]

@@ -15,6 +15,7 @@ from bench.store.metrics import METRICS
 GROUPS = {
     "Accuracy": ("accuracy", "partial", "worth", "ece", "gain", "selection", "against"),
     "Calibration": ("calibration",),
+    "Labels, and methods together": ("detection", "together"),
     "Significance": ("significance", "ranks", "wins"),
     "Cost and provenance": ("cost",),
 }

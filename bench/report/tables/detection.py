@@ -1,0 +1,109 @@
+"""How well the methods' beliefs about their training labels find the wrong ones, scored against gold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from bench.report.frame import Results
+from bench.report.tables import stats
+from bench.report.tables.base import Context, ReportTable, register
+from bench.report.tables.blocks import Block, Column, row_kind
+from bench.report.tables.bootstrap import MOST_CELLS
+from bench.report.tables.model import Entry, Head, Row, Table
+from bench.store.opinions import OPINIONS
+from bench.store.trust import Detection, detection, opinion, suspicion
+
+ARRAYS = ("train_labels", "train_gold")
+MEASURES = {
+    "average_precision": Head("average precision", "", "%"),
+    "chance": Head("chance", "", "error rate, %"),
+    "times": Head("times chance"),
+    "first_50": Head("first 50", "precision (%)"),
+    "first_100": Head("first 100", "precision (%)"),
+    "first_errors": Head("first E", "precision (%)", "E = errors"),
+    "found_in_tenth": Head("found", "", "in the first 10 %, % of E"),
+    "corrected": Head("corrected", "", "suggestion right, % of E"),
+}
+
+
+@register
+class DetectionTables(ReportTable):
+    """What the methods' beliefs find of the wrong training labels."""
+
+    name, order = "detection", 65
+    kinds: ClassVar = {"detection": "wrong labels found"}
+
+    def make(self, context: Context) -> Iterable[Table | None]:
+        """One table, averaged over the columns that all methods with a belief have."""
+        if len(context.read.cells) >= MOST_CELLS and not context.full:
+            return []
+        return [detection_table(context.read, context.block, context.baseline)]
+
+
+def detection_table(read: Results, block: Block, baseline: str | None) -> Table | None:
+    """Methods x measures; None where no cell keeps a belief about labels whose gold is known."""
+    found = scores(read, block)
+    columns = [column for column in block.current() if any((method, column) in found for method in block.methods)]
+    methods = [method for method in block.methods if any((method, column) in found for column in columns)]
+    shared = [column for column in columns if all((method, column) in found for method in methods)]
+    if not methods or not shared:
+        return None
+    rows = []
+    for method in methods:
+        seeds = set.intersection(*(set(found[method, column]) for column in shared))
+        entries = []
+        for name in MEASURES:
+            by_seed = {
+                seed: sum(_value(found[method, column][seed], name) for column in shared) / len(shared)
+                for seed in sorted(seeds)
+            }
+            entries.append(summary(by_seed, block.ids(method, shared)))
+        rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
+    over = ", ".join(f"{task} {noise}" for task, noise in shared)
+    caption = (
+        f"Averages over {over}; mean ± 95 % t-interval over seeds. The answered training labels are ranked by 1 − the "
+        "belief in them: the method's posterior, or its running predictions averaged over the steps. Gold scores the "
+        "ranking and has no other part in it.",
+        "cleanlab is the ranking by self-confidence of the library of that name (out-of-fold probabilities): the "
+        "baseline to beat. A random ranking has 1 times chance, and none can have more than 1 / the error rate.",
+    )
+    title = f"Wrong labels found: {block.setup}"
+    heads = tuple(MEASURES.values())
+    most = max((entry.n for row in rows for entry in row.entries), default=0)
+    return Table(f"detection-{block.setup}", title, "detection", block.setup, "", heads, tuple(rows), 1, caption, most)
+
+
+def summary(by_seed: Mapping[int, float], ids: tuple[str, ...]) -> Entry:
+    """Mean and 95 % interval over seeds; empty without a value."""
+    interval = stats.mean_interval(list(by_seed.values()))
+    return Entry("value", *interval, cells=ids) if interval.n else Entry("empty")
+
+
+def _value(score: Detection, name: str) -> float:
+    if name == "times":
+        return score.average_precision / score.chance
+    return 100 * getattr(score, name)
+
+
+def scores(read: Results, block: Block) -> Mapping[tuple[str, Column], Mapping[int, Detection]]:
+    """The detection of every cell of competing methods that keeps a belief and has gold, by method, column and seed."""
+    found: dict[tuple[str, Column], dict[int, Detection]] = {}
+    for (method, column), rows in block.rows.items():
+        if method in block.references:
+            continue
+        for row in rows:
+            score = _score(read, row["cell"]) if row["status"] == "done" else None
+            if score is not None:
+                found.setdefault((method, column), {})[row["seed"]] = score
+    return found
+
+
+def _score(read: Results, cell: str) -> Detection | None:
+    data, arrays = read.by_cell[cell].data, read.arrays(cell, *ARRAYS)
+    believed = read.some_arrays(cell, *OPINIONS, *(f"{name}_classes" for name in OPINIONS))
+    belief = None if data is None else opinion(believed, len(data.label_names))
+    if arrays is None or belief is None or len(belief) != len(arrays["train_labels"]):
+        return None
+    labels, gold = (arrays[name].astype(int) for name in ARRAYS)
+    return detection(suspicion(belief, labels), belief.argmax(axis=1), labels, gold)

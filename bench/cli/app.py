@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.cli import (  # noqa: F401
+    advise,
     check,
     clean,
     doctor,
@@ -23,7 +24,7 @@ from bench.cli.shell import app
 __all__ = ["app", "main"]
 
 PANELS = {
-    **dict.fromkeys(("run", "status", "report", "show"), "Grids"),
+    **dict.fromkeys(("advise", "run", "status", "report", "show"), "Grids"),
     **dict.fromkeys(("label", "labels", "trust", "clean"), "Labels"),
     **dict.fromkeys(("export", "predict"), "Models to take away"),
     **dict.fromkeys(("list", "doctor", "check"), "What there is"),

@@ -19,6 +19,7 @@ from bench.grid.options import RUNNING_OPTIONS
 
 if TYPE_CHECKING:
     from bench.grid.cells import Plan
+    from bench.running.events import Summary
 
 
 @app.command("run")
@@ -128,15 +129,28 @@ def _statuses(plan: Plan) -> list[tuple]:
 
 
 def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> None:
+    from bench.training import distributed
+
+    first = distributed.is_first_process()
+    if first and not log_json:
+        for note in plan.notes:
+            say(note, dim=True)
+        say(f"{count(len(plan.cells), 'cell')} → {plan.options.results}")
+    summary = run_cells(plan, force=force, log_json=log_json)
+    if first and not log_json:
+        counts = " · ".join(f"{number} {status}" for status, number in sorted(summary.counts.items()))
+        say(f"{counts}. Next: bench report --results {plan.options.results}")
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def run_cells(plan: Plan, *, force: bool = False, log_json: bool = False) -> Summary:
+    """Run what is not done, with a line per cell. Raises KeyboardInterrupt where a person stopped it."""
     from bench.cli.display import GridDisplay
     from bench.running.executors.dispatch import execute
     from bench.training import distributed
 
-    options, first = plan.options, distributed.is_first_process()
-    if first and not log_json:
-        for note in plan.notes:
-            say(note, dim=True)
-        say(f"{count(len(plan.cells), 'cell')} → {options.results}")
+    first = distributed.is_first_process()
 
     def draining() -> None:
         if first:
@@ -146,11 +160,7 @@ def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> None:
         summary = execute(plan, display, force=force, draining=draining)
     if summary.stopped:
         raise KeyboardInterrupt
-    if first and not log_json:
-        counts = " · ".join(f"{number} {status}" for status, number in sorted(summary.counts.items()))
-        say(f"{counts}. Next: bench report --results {options.results}")
-    if summary.failed:
-        raise typer.Exit(SOME_FAILED)
+    return summary
 
 
 def _show_dry_run(plan: Plan, *, as_json: bool) -> None:

@@ -39,9 +39,9 @@ def changed(options: GridOptions, without: Any = ()) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value != getattr(defaults, name)}
 
 
-def command_line(command: str, options: dict[str, Any]) -> str:
-    """`bench COMMAND --option value ...` as a shell reads it."""
-    words = ["bench", command]
+def command_line(command: str, options: dict[str, Any], *arguments: str) -> str:
+    """`bench COMMAND ARGUMENTS --option value ...` as a shell reads it."""
+    words = ["bench", command, *arguments]
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):

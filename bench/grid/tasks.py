@@ -92,7 +92,7 @@ def _load_all(names: list[str], options: GridOptions, notes: list[str]) -> list[
     tasks, missing = [], {}
     for name in names:
         try:
-            tasks.append((name, _load(name, options)))
+            tasks.append((name, load_named(name, options)))
         except Unavailable as error:
             if options.tasks is not None:
                 raise
@@ -105,7 +105,8 @@ def _load_all(names: list[str], options: GridOptions, notes: list[str]) -> list[
     return tasks
 
 
-def _load(name: str, options: GridOptions) -> TaskData:
+def load_named(name: str, options: GridOptions) -> TaskData:
+    """A task by its name, read as the options say. Raises UsageError and Unavailable."""
     return load_task(
         name,
         data_dir=options.data_dir,

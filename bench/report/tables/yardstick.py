@@ -63,7 +63,7 @@ def labels_for(accuracy: np.ndarray, curves: np.ndarray, sizes: np.ndarray) -> n
     right = above.clip(1, len(sizes) - 1)
     row = np.arange(len(curves))
     low, high = curves[row, right - 1], curves[row, right]
-    share = (accuracy - low) / np.where(high > low, high - low, 1)
+    share = ((accuracy - low) / np.where(high > low, high - low, 1)).clip(0, 1)
     found = np.exp(logs[right - 1] + share * (logs[right] - logs[right - 1]))
     found = np.where(above == 0, np.where(accuracy < curves[:, 0], 0.0, float(sizes[0])), found)
     return np.where(above == len(sizes), np.inf, found)

@@ -1,0 +1,104 @@
+"""`bench advise`: a table of noisy labels, and one page that says what to make of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from bench.cli.options import grid_options
+from bench.cli.run import run_cells
+from bench.cli.shell import SOME_FAILED, app, count, err, friendly, out, say
+from bench.cli.shell import table as terminal_table
+from bench.core.files import write_atomically
+
+if TYPE_CHECKING:
+    from bench.grid.cells import Plan
+    from bench.report.output.advice import Advice
+
+OPTIONS = (
+    "methods", "llms", "seeds", "encoder", "limit", "epochs", "text_column", "gold_column", "label_columns",
+    "no_answer", "results", "jobs",
+)  # fmt: skip
+"""How the table is read, and what bounds the grid."""
+SHOWN = 5
+"""Rows to look at that the terminal shows; the page has them all."""
+
+
+@app.command()
+@friendly
+@grid_options(only=OPTIONS)
+def advise(
+    given: dict[str, Any],
+    table: Annotated[str, Argument(help="CSV, TSV, JSONL, JSON, Parquet or Excel file with texts and labels")],
+    dry_run: Annotated[bool, Option("--dry-run", help="say how long it will take, run nothing")] = False,
+) -> None:
+    """One page on your own labels: how wrong they are, which method to use, which rows to look at, what to type next.
+
+    Runs a small grid (a frozen MiniLM unless --encoder says otherwise; every labeller, and their vote; 3 seeds) in the
+    folder NAME-advice, and resumes there. Needs no gold; a gold column may have gaps, and 50 random rows help.
+    """
+    from bench.grid.advised import advised_plan
+    from bench.report.output.advice import NAME, advice_page
+    from bench.running.advice import advise as advice_of
+    from bench.running.outcomes import check_results_folder
+
+    plan = advised_plan(table, given)
+    check_results_folder(plan.options.results)
+    for note in plan.notes:
+        say(note, dim=True)
+    _forecast(plan)
+    if dry_run:
+        return
+    summary = run_cells(plan)
+    with err.status("reading the results, and looking for wrong labels"):
+        advice = advice_of(plan)
+    page = plan.options.results / NAME
+    write_atomically(page, advice_page(advice).encode())
+    _show(advice)
+    say(f"\nThe page with all of it: {page}")
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _forecast(plan: Plan) -> None:
+    """How many cells are left, and for how long."""
+    from bench.cli.display import duration
+    from bench.grid.advised import seconds_left
+    from bench.running.outcomes import status_of
+    from bench.store.records import Record, read_records
+
+    folder = plan.options.results
+    left = [cell for cell in plan.cells if status_of(cell, folder)[0] in ("not run", "failed")]
+    seconds = seconds_left(plan.cells, left, [each for each in read_records(folder) if isinstance(each, Record)])
+    how_long = "how long is not known before the first are done" if seconds is None else f"about {duration(seconds)}"
+    if not left:
+        how_long = "nothing to run"
+    cells = f"{count(len(plan.cells), 'cell')}, {len(left)} of them to run"
+    say(f"{cells}, in {folder}: {how_long}. Ctrl-C keeps what is done.")
+
+
+def _show(advice: Advice) -> None:
+    """The page in short."""
+    parts = (
+        ("How wrong are the labels?", advice.wrong),
+        ("Which method?", advice.method),
+        ("Worth in human labels", advice.worth),
+        ("What cannot be known", advice.unknown),
+    )
+    for title, sentences in parts:
+        out.print(f"\n[bold]{title}[/]")
+        for sentence in sentences:
+            say(sentence)
+    if advice.suspects:
+        rows = [
+            (each.id, each.text[:60], each.given, each.suggested, each.suspicion) for each in advice.suspects[:SHOWN]
+        ]
+        out.print()
+        heads = ("row or id", "text", "label", "suggested", "suspicion")
+        out.print(terminal_table(heads, rows, title="Look at these first", left=4))
+    out.print("\n[bold]Next[/]")
+    for what, command in advice.commands:
+        say(what, dim=True)
+        say(f"    {command}")

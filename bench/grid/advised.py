@@ -1,0 +1,92 @@
+"""The grid that `bench advise` runs on a user's own table: which sources, methods and sizes, and how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UsageError
+from bench.core.selectors import listed, quoted, there
+from bench.core.texts import SPLITS
+from bench.data.task import TaskData
+from bench.grid.cells import Cell, Plan, plan
+from bench.grid.estimate import estimate, inputs_of, stages_of
+from bench.grid.options import load_options
+from bench.grid.tasks import load_named
+from bench.store.records import Record
+from methods.human import CURVE
+
+METHODS = ("plain", "co-teaching", "npc", "sidyp", "cleanlab")
+"""One of each kind: the baseline, sample selection, a learned transition, diffusion, pruning by confident learning."""
+MILLISECONDS = {"plain": 0.3, "co-teaching": 1.2, "npc": 0.5, "sidyp": 4.0, "cleanlab": 0.5, "gold": 0.3}
+"""Training a head with a frozen MiniLM for 10 epochs on one CPU core, per train text: rounded medians of the reference
+records (`results/reference/frozen`), their shared stages included. Other methods are taken for 1 ms."""
+EMBEDDING = 10.0
+"""The same per text, once."""
+
+
+def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
+    """The cells for a table: every labeller, their vote where there are several, `METHODS`, and a learning curve.
+
+    Parameters
+    ----------
+    table
+        Its path.
+    given
+        Options of a grid that a person gave, by name (None: not given); they come before the choices made here.
+
+    Raises
+    ------
+    UsageError
+        For a table that cannot be read, or one without labels.
+    """
+    if not there(table):
+        raise UsageError(f"'{table}' does not exist: name a CSV, TSV, JSONL, JSON, Parquet or Excel file")
+    defaults = {"encoder": "minilm:frozen", "methods": list(METHODS)}
+    options = load_options({**defaults, **{name: v for name, v in given.items() if v is not None}, "tasks": [table]})
+    if len(options.encoder) > 1:
+        raise UsageError(f"--encoder {','.join(options.encoder)}: advice is for one encoder, name one")
+    task = load_named(options.tasks[0] if options.tasks else table, options)
+    if not task.columns:
+        raise UsageError(f"{table} has no column of labels: name columns with --label-columns")
+    found = {"llms": options.llms or _labellers(task), "methods": [*options.methods, *_curve(task)]}
+    if given.get("results") is None:
+        found["results"] = Path(f"{task.info.name}-advice")
+    return plan(options.model_copy(update=found))
+
+
+def _labellers(task: TaskData) -> list[str]:
+    """Every column, and the vote of all where there are several."""
+    columns = [quoted(name) if listed(name) != name else name for name in task.columns]
+    return columns + ([f"vote({','.join(columns)})"] if len(columns) > 1 else [])
+
+
+def _curve(task: TaskData) -> list[str]:
+    """The learning curve from human labels, as far as rows with gold in train reach; none where test has none."""
+    known = {split: 0 if (gold := task.gold.of(split)) is None else int((gold >= 0).sum()) for split in SPLITS}
+    if not known["test"]:
+        return []
+    sizes = [
+        text for text in CURVE if not text.endswith("=all]") and int(text[len("gold[rows=") : -1]) < known["train"]
+    ]
+    return [*sizes, "gold[rows=all]"] if sizes else []
+
+
+def seconds_left(cells: Iterable[Cell], left: Iterable[Cell], records: Iterable[Record]) -> float | None:
+    """How long the cells `left` of a plan take on one worker: by earlier records, else by `MILLISECONDS`.
+
+    None for a fine-tuned encoder without records: its time depends on the machine by orders of magnitude.
+    """
+    left = list(left)
+    missing = {cell.key.hash for cell in left}
+    done = [cell for cell in cells if cell.key.hash not in missing]
+    there_is = {identity for cell in done for identity in (inputs_of(cell.key), *stages_of(cell))}
+    found = estimate(left, records, there_is)
+    if not found.unknown:
+        return found.seconds
+    if any(cell.key.encoder_mode != "frozen" for cell in left):
+        return None
+    total = sum(MILLISECONDS.get(cell.key.method, 1.0) * len(cell.task.train) for cell in left)
+    texts = {inputs_of(cell.key): sum(len(cell.task.texts(split)) for split in SPLITS) for cell in left}
+    return (total + EMBEDDING * sum(size for key, size in texts.items() if key not in there_is)) / 1000

@@ -1,0 +1,250 @@
+"""What the finished cells of an advised grid say to the owner of the table: see `bench.report.output.advice.Advice`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.core.errors import BenchError
+from bench.core.files import slug
+from bench.core.texts import SPLITS
+from bench.data.task import TaskData
+from bench.grid.cells import Plan
+from bench.grid.command import command_line
+from bench.report.output.advice import Advice, Score, Suspect
+from bench.report.tables import stats
+from bench.report.tables.blocks import EARLY, Span
+from bench.report.tables.bootstrap import draws_of
+from bench.report.tables.headlines import headline, points
+from bench.running.adviser import FEWEST_TEST, Adviser
+from bench.running.trust import Trusted, trust_task
+from bench.store.folder import CELL_DIGITS
+from bench.store.intervals import wilson
+from bench.training.encoders import split_mode
+
+SUSPECTS = 20
+READING = ("text_column", "gold_column", "label_columns", "no_answer")
+"""Options that say how a table is read: every command about it repeats them."""
+
+
+def advise(plan: Plan) -> Advice:
+    """What the finished cells of a plan say. Raises UsageError where none is done."""
+    told = Adviser(plan)
+    main, unknown = told.main, _unknown(told)
+    try:
+        suspects = _suspects(trust_task(*_question(told)))
+    except BenchError as error:
+        suspects, unknown = [], [*unknown, f"Which rows to look at: {error}."]
+    return Advice(
+        table=told.path,
+        labeller=main.name,
+        wrong=_wrong(told),
+        method=_method(told),
+        scores=_scores(told),
+        worth=_worth(told),
+        unknown=unknown,
+        suspects=suspects,
+        commands=_commands(told),
+    )
+
+
+def _question(told: Adviser) -> tuple:
+    """The options under which the main source's labels are looked at, and the sentence encoder."""
+    encoder, _ = split_mode(told.plan.options.encoder[0])
+    return told.plan.options.model_copy(update={"llms": [told.main.selector]}), encoder
+
+
+def _suspects(found: Trusted) -> list[Suspect]:
+    """The most suspicious rows that no gold label has settled."""
+    order = found.order()
+    rows = order if found.gold is None else order[found.gold[order] < 0]
+    columns = found.columns(rows[:SUSPECTS])
+    shown = zip(*(columns[name] for name in ("id", "text", "given", "suggested", "suspicion")), strict=True)
+    return [Suspect(*row[:4], f"{float(row[4] or 1):.2f}") for row in shown]
+
+
+def _wrong(told: Adviser) -> list[str]:
+    """How wrong the labels of each source are."""
+    said, guesses = [], []
+    for source in told.sources:
+        if source.rate is not None:
+            value, low, high = (100 * each for each in source.rate)
+            said.append(
+                f"{source.name}: {value:.0f} % of the answers are wrong (95 % interval {low:.0f} to {high:.0f} %), "
+                f"measured on {source.rows} rows with gold."
+            )
+            if source is not told.main and told.main.rate and low < 100 * told.main.rate.high:
+                said[-1] += f" It is not shown to be worse than {told.main.name}, which the advice is about."
+        elif rates := told.estimates(source):
+            guesses.append(f"{source.name} about {100 * float(np.mean(rates)):.0f} %")
+    if guesses:
+        said.append(
+            f"Wrong labels, by an estimate that sees no gold: {', '.join(guesses)}. It finds only mistakes that the "
+            "texts do not explain. On 27 sets of labels with known truth it was off by 12 points on average; for the "
+            "ten sets of LLM labels among them it was always too low, by 6 to 32 points."
+        )
+    bound = disagreement_bound(np.stack(answers)) if (answers := _answers(told.task)) else None
+    if bound is not None:
+        said.append(
+            f"The labellers contradict each other: averaged over them, at least {100 * bound:.1f} % of their answers "
+            "are wrong, whatever the truth is (if each text has one right label)."
+        )
+    return said or ["Unknown: no gold, one labeller, and no method here that estimates it (co-teaching does)."]
+
+
+def _answers(task: TaskData) -> list[np.ndarray]:
+    """The answers of several columns over all splits, int64[N] each; none where there is one column."""
+    task = task.whole or task
+    found = [np.concatenate([each[split] for split in SPLITS]) for each in task.columns.values()]
+    return found if len(found) > 1 else []
+
+
+def disagreement_bound(answers: np.ndarray) -> float | None:
+    """The least share of wrong answers that contradictions prove, in [0, 1]; None without any answer.
+
+    `answers` int64[L, N], -1 = none. Of a text's answers at most the most frequent one is right.
+    """
+    given = answers >= 0
+    if not given.any():
+        return None
+    classes = int(answers.max()) + 1
+    columns = np.broadcast_to(np.arange(answers.shape[1]), answers.shape)
+    counts = np.bincount((columns * classes + answers)[given], minlength=answers.shape[1] * classes)
+    return float(1 - counts.reshape(-1, classes).max(axis=1).sum() / given.sum())
+
+
+def _method(told: Adviser) -> list[str]:
+    """Which method to use, and how sure that is."""
+    ranked = told.ranked()
+    if told.tested >= FEWEST_TEST:
+        kind = told.block.kinds[told.column]
+        span = Span(str(kind), told.main.name, [told.column])
+        found = headline(told.block, span, "last", *draws_of(told.results, told.block))
+        said = [f"Use {ranked[0]}. By the {told.tested} test rows with gold, last step: {found.sentence}"]
+        if found.best.endswith(EARLY):
+            said.append(
+                f"{found.best} is plain at its best step on noisy validation labels; models are of the last step."
+            )
+        return said
+    scores = told.agreements()
+    if not scores:
+        return [f"No validation row has an answer, so nothing tells the methods apart: use {ranked[0]}."]
+    said = [
+        f"Use {ranked[0]}. It agrees best with the noisy validation labels: "
+        f"{np.mean(list(scores[ranked[0]].values())):.1f} %. No gold chose it, and validation labels have the same "
+        "mistakes as the others: a method that repeats mistakes which the texts explain looks good here."
+    ]
+    others = [method for method in [*ranked[1:2], "plain"] if method in scores and method != ranked[0]]
+    said += [_compared(told, ranked[0], other) for other in dict.fromkeys(others)]
+    if told.tested:
+        said.append(
+            f"{told.tested} test rows have gold: too few to choose by (from {FEWEST_TEST} on they do), so their "
+            "accuracies below only say how wide the uncertainty is."
+        )
+    return said
+
+
+def _compared(told: Adviser, ours: str, theirs: str) -> str:
+    """Whether noisy validation tells two methods apart, over seeds and over texts."""
+    scores, records = told.agreements(), told.competing()
+    seeds = stats.paired_difference(scores[ours], scores[theirs])
+    shared = sorted(records[ours].keys() & records[theirs].keys())
+    hits = [told.valid_hits(records[ours][seed]) - told.valid_hits(records[theirs][seed]) for seed in shared]
+    texts = stats.mean_interval(100 * np.mean(hits, axis=0))
+    sure = seeds.n >= stats.MIN_SEEDS and seeds.excludes_zero and texts.excludes_zero and seeds.mean > 0
+    words = "ahead of" if sure else "not shown to differ from"
+    return f"It is {words} {theirs}: {points(seeds)} points over {seeds.n} seeds, {points(texts)} over {texts.n} texts."
+
+
+def _scores(told: Adviser) -> list[Score]:
+    """The table of methods."""
+    agreements, accuracies, made = told.agreements(), told.accuracies(), []
+    for method in (ranked := told.ranked()):
+        known = list(accuracies.get(method, {}).values())
+        limits = wilson(round(np.mean(known) / 100 * told.tested), told.tested) if known and told.tested else None
+        accuracy = f"{np.mean(known):.1f} ({100 * limits.low:.0f} to {100 * limits.high:.0f})" if limits else ""
+        agreement = f"{np.mean(list(agreements[method].values())):.1f}" if method in agreements else ""
+        worth = told.yardstick.entry(method, [told.column]).text if known else ""
+        made.append(Score(method, agreement, accuracy, worth, method == ranked[0]))
+    return made
+
+
+def _worth(told: Adviser) -> list[str]:
+    """What the chosen method is worth in human labels, or what is needed to say so."""
+    best, column = told.ranked()[0], told.column
+    found = told.yardstick.entry(best, [column]) if told.accuracies() else None
+    if found is None or not found.text:
+        return [
+            "Unknown: that needs gold in more than 10 train rows and in test rows. Label random rows by hand in a "
+            "column 'gold', which may have gaps, and run this command again."
+        ]
+    return [
+        f"{best} is worth {found.text} random human labels: so many alone, without any noisy label, give the same "
+        f"accuracy on the {told.tested} test rows with gold. In brackets: the 95 % interval over seeds and these rows."
+    ]
+
+
+def _unknown(told: Adviser) -> list[str]:
+    """What no number above answers."""
+    said = []
+    if told.main.rate is None:
+        said.append(
+            "How many labels are wrong, how accurate any model is, and whether the chosen method is the best. Label 50 "
+            "to 100 random rows by hand in a column 'gold', leave the others empty, and run this command again."
+        )
+        if len(told.sources) > 1:
+            said.append("Which labeller is best: the vote of all is used, since nothing here can prefer one.")
+    elif told.tested < FEWEST_TEST:
+        said.append(
+            f"Which method is most accurate: {told.tested} test rows have gold, {FEWEST_TEST} or more are needed. More "
+            "random rows with gold narrow every interval above (four times as many halve it)."
+        )
+    if told.main.rate is not None:
+        said.append("The intervals hold if the rows with gold are a random choice of all rows.")
+    failed = [record for record in told.results.records if record.status != "done"]
+    said += [
+        f"{record.key.method}, {record.key.noise}, seed {record.key.seed}: {record.status}, {record.reason}"
+        for record in failed[:5]
+    ]
+    return said + ([f"{len(failed) - 5} more cells did not run."] if len(failed) > 5 else [])
+
+
+def _commands(told: Adviser) -> list[tuple[str, str]]:
+    """What to type next."""
+    options, name = told.plan.options, slug(told.task.info.name)
+    table = told.path
+    reading = {each: value for each in READING if (value := getattr(options, each))}
+    encoder, _ = split_mode(options.encoder[0])
+    asked = {"llms": told.main.selector} | reading | ({} if encoder == "minilm" else {"encoder": encoder})
+    kept = {"results": options.results}
+    made = [
+        (
+            "The table with corrected labels beside the old ones, and why:",
+            command_line("clean", {**asked, **kept, "out": f"{name}-cleaned.csv"}, table),
+        )
+    ]
+    if found := told.exportable():
+        method, record = found
+        best = told.ranked()[0]
+        why = "" if method == best else f" ({best} predicts by more than networks, so its model cannot be taken away)"
+        made.append(
+            (
+                f"The model of {method}{why}, as a folder:",
+                command_line("export", {**kept, "out": f"{name}-model"}, record.hash[:CELL_DIGITS]),
+            )
+        )
+        text = {"text_column": options.text_column} if options.text_column else {}
+        local = {"encoder": encoder} if "/" in encoder else {}
+        made.append(
+            (
+                "Labels of new texts by that model:",
+                command_line("predict", {**text, **local, "out": f"{name}-predictions.csv"}, f"{name}-model", table),
+            )
+        )
+    made += [
+        (
+            "All rows by suspicion, to check the first ones by hand:",
+            command_line("trust", {**asked, **kept, "out": f"{name}-trust.csv"}, table),
+        ),
+        ("Every number behind this page:", command_line("report", kept)),
+    ]
+    return made

@@ -1,0 +1,193 @@
+"""The cells of an advised grid, and what can be read off them: by `bench.running.advice` put into words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bench.core.errors import UsageError
+from bench.core.selectors import unquoted
+from bench.core.texts import SPLITS
+from bench.data.task import TaskData
+from bench.grid.cells import Cell, Plan
+from bench.report.frame import Results, load, tidy
+from bench.report.tables.blocks import Block, blocks, check_baseline
+from bench.report.tables.yardstick import Yardstick
+from bench.running.cell import labels_for
+from bench.store.folder import CELL_DIGITS, ResultsFolder
+from bench.store.intervals import Estimate, wilson
+from bench.store.opinions import whole
+from bench.store.records import Record
+from bench.training.stages import StageStore
+from methods.stages import NOISE_RATE
+
+FEWEST_TEST = 100
+"""With fewer test rows with gold an accuracy is known to about ±10 points at best: they do not choose the method."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of labels of the table."""
+
+    name: str
+    selector: str  # what --llms takes
+    cells: tuple[Cell, ...]
+    rate: Estimate | None  # share of wrong answers among rows with gold
+    rows: int  # these rows
+
+
+@dataclass(frozen=True)
+class Adviser:
+    """The cells of a plan and what became of them."""
+
+    plan: Plan
+
+    @cached_property
+    def results(self) -> Results:
+        """The records of this plan alone. Raises UsageError where none is done."""
+        folder = self.plan.options.results
+        wanted = {cell.key.hash for cell in self.plan.cells}
+        records = [record for record in load(folder).records if record.hash in wanted]
+        if not any(record.status == "done" for record in records):
+            raise UsageError(f"none of the {len(wanted)} cells is done: `bench status --results {folder}` says why")
+        return Results(folder, records, *tidy(records, folder)[:1], [])
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        """Finished cells by their hash."""
+        return {record.hash: record for record in self.results.records if record.status == "done"}
+
+    @cached_property
+    def block(self) -> Block:
+        """The cells, indexed for tables."""
+        cells = self.results.cells
+        return blocks(cells, check_baseline(cells, "plain"))[0]
+
+    @cached_property
+    def task(self) -> TaskData:
+        """The table."""
+        return self.plan.cells[0].task
+
+    @property
+    def path(self) -> str:
+        """Where the table lies, as it was named."""
+        return unquoted((self.plan.options.tasks or [self.task.name])[0])[0]
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Every source with a finished cell, in the order of the plan."""
+        made = []
+        for name in dict.fromkeys(cell.key.noise for cell in self.plan.cells):
+            cells = tuple(cell for cell in self.plan.cells if cell.key.noise == name and cell.key.hash in self.records)
+            if cells:
+                made.append(Source(name, _option(cells[0].command, "--llms"), cells, *self._measured(cells[0])))
+        return made
+
+    def _measured(self, cell: Cell) -> tuple[Estimate | None, int]:
+        """How many of the answers of rows with gold are wrong."""
+        labels = labels_for(cell, StageStore(ResultsFolder(self.plan.options.results).stages))
+        wrong = rows = 0
+        for split in SPLITS:
+            given, gold = getattr(labels, split), cell.task.gold.of(split)
+            if given is not None and gold is not None:
+                known = (given >= 0) & (gold >= 0)
+                wrong, rows = wrong + int((given != gold)[known].sum()), rows + int(known.sum())
+        return wilson(wrong, rows), rows
+
+    @cached_property
+    def main(self) -> Source:
+        """The labels to use: those measured best where gold says so; else the only ones, or the vote of all."""
+        measured = [source for source in self.sources if source.rate is not None]
+        return min(measured, key=lambda each: each.rate.value if each.rate else 1) if measured else self.sources[-1]
+
+    def competing(self) -> dict[str, dict[int, Record]]:
+        """Finished records of the main source by method and seed: those that learn from noisy labels alone."""
+        found: dict[str, dict[int, Record]] = {}
+        label = dict(zip(self.results.cells["cell"], self.results.cells["method_label"], strict=True))
+        for cell in self.main.cells:
+            record = self.records[cell.key.hash]
+            if record.competes:
+                found.setdefault(label[record.hash[:CELL_DIGITS]], {})[cell.key.seed] = record
+        return found
+
+    @cached_property
+    def column(self) -> tuple[str, str]:
+        """The main source's column in tables."""
+        row = self.results.cells.set_index("cell").loc[self.main.cells[0].key.hash[:CELL_DIGITS]]
+        return str(row["task"]), str(row["noise"])
+
+    @cached_property
+    def tested(self) -> int:
+        """Test rows with gold."""
+        gold = self.main.cells[0].task.gold.test
+        return 0 if gold is None else int((gold >= 0).sum())
+
+    @cached_property
+    def yardstick(self) -> Yardstick:
+        """The learning curve from human labels, where there is one."""
+        return Yardstick(self.results, self.block, "last")
+
+    def agreements(self) -> dict[str, dict[int, float]]:
+        """Accuracy on the noisy validation labels after the last step, per cent, by method and seed."""
+        found = {
+            method: {seed: 100 * a for seed, each in by_seed.items() if (a := _agreement(each)) is not None}
+            for method, by_seed in self.competing().items()
+        }
+        return {method: by_seed for method, by_seed in found.items() if by_seed}
+
+    def accuracies(self) -> dict[str, dict[int, float]]:
+        """Accuracy on test rows with gold after the last step, per cent, by method and seed."""
+        return {
+            method: found
+            for method in self.competing()
+            if (found := self.block.values(method, self.column, "accuracy_last", 100))
+        }
+
+    def ranked(self) -> list[str]:
+        """The competing methods, the best first: by gold where there is enough, else by noisy validation labels."""
+        scores = self.accuracies() if self.tested >= FEWEST_TEST else self.agreements()
+        means = {method: -float(np.mean(list(scores.get(method, {0: -1.0}).values()))) for method in self.competing()}
+        return sorted(means, key=lambda method: (means[method], method != "plain", method))
+
+    def exportable(self) -> tuple[str, Record] | None:
+        """The best method whose model can be taken away, with its cell of the first seed."""
+        able = {cell.key.hash for cell in self.main.cells if getattr(cell.method, "exportable", True)}
+        for method in self.ranked():
+            record = next(iter(self.competing()[method].values()))
+            if record.hash in able:
+                return method, record
+        return None
+
+    def estimates(self, source: Source) -> list[float]:
+        """Noise rates that cells estimated without gold, one per seed."""
+        by_seed = {}
+        for cell in source.cells:
+            rate = self.records[cell.key.hash].diagnostics.get("noise_rate_estimate")
+            if isinstance(rate, float) and NOISE_RATE in cell.method.shared_stages(cell.recipe.epochs):
+                by_seed[cell.key.seed] = rate
+        return list(by_seed.values())
+
+    def valid_hits(self, record: Record) -> np.ndarray:
+        """Which answered validation texts the last step predicts as labelled, float64[n]."""
+        arrays = self.results.arrays(record.hash[:CELL_DIGITS], "valid_labels", "valid_last") or {}
+        if not arrays:
+            raise UsageError(
+                f"cell {record.hash[:CELL_DIGITS]} lacks its arrays: run the same command with another --results"
+            )
+        labels = arrays["valid_labels"].astype(np.int64)
+        predicted = whole("valid_last", arrays, len(self.task.label_names)).argmax(axis=1)
+        return (predicted == labels)[labels >= 0].astype(np.float64)
+
+
+def _agreement(record: Record) -> float | None:
+    return record.curve[-1].noisy_valid_accuracy if record.curve else None
+
+
+def _option(command: str, name: str) -> str:
+    """The value of an option in a command line."""
+    words: Sequence[str] = shlex.split(command)
+    return words[words.index(name) + 1]

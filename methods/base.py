@@ -79,7 +79,7 @@ RATE = Field(
 class HumanLabels:
     """Labels of a human for k train texts: those that a method asked for with `human_rows`, and no others."""
 
-    rows: np.ndarray  # int64[k]: random positions in train, the same for all methods of a seed
+    rows: np.ndarray  # int64[k]: positions in train; random ones are the same for all methods of a seed
     labels: np.ndarray  # int64[k]
 
 
@@ -95,6 +95,7 @@ class NoisyTask:
     train_labels: np.ndarray  # int64[N_train]
     valid_labels: np.ndarray  # int64[N_valid]
     human: HumanLabels | None = None  # only for a method that asks for them; see `Method.human_rows`
+    answers: np.ndarray | None = None  # int64[labellers, N_train], -1 = none; only for `Method.human_scores`
 
     @property
     def num_classes(self) -> int:
@@ -188,6 +189,18 @@ class Method(abc.ABC):
 
         Asking is allowed to every method. Its records say how many labels it was given (`human_labels`), and it is
         shown apart from the methods that learn from noisy labels alone.
+        """
+        return None
+
+    def human_scores(self, task: NoisyTask, tools: Tools) -> np.ndarray | None:
+        """Which train texts a human should label first: float64[N_train], the highest first; None: random ones.
+
+        Parameters
+        ----------
+        task
+            Texts and noisy labels, no gold; with `answers`, those of the members, where the labels are an ensemble's.
+        tools
+            What `run` is given.
         """
         return None
 

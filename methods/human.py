@@ -65,7 +65,7 @@ class GoldRows(_Human):
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""
-        human = _labels(task)
+        human = labels_of(task)
         targets = np.zeros(len(task.train), dtype=np.int64)
         targets[human.rows] = human.labels
         trainer = dataclasses.replace(tools.trainer, axes=(*tools.axes[:1], tools.seed))  # they name no noise source
@@ -89,7 +89,7 @@ class GoldRows(_Human):
         arrays = GOLD_RUN.get(tools.stages, key, compute)
         tools.trainer.parameters = int(arrays["parameters"][0])
         for epoch, (valid, test) in enumerate(zip(softmax(arrays["valid"]), softmax(arrays["test"]), strict=True), 1):
-            yield Predictions(epoch, valid, test, diagnostics=_facts(task, human))
+            yield Predictions(epoch, valid, test, diagnostics=without_classes(task, human))
 
 
 @register
@@ -104,16 +104,20 @@ class NoisyThenGold(_Human):
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch of both halves."""
-        human, trainer, data = _labels(task), tools.trainer, shared.inputs(task, tools)
+        human, trainer, data = labels_of(task), tools.trainer, shared.inputs(task, tools)
         networks = trainer.classifiers(1, task.num_classes, "plain")
         noisy = shared.labels(task, tools).train
         step = 0
-        for name, labels, rows in (("plain", noisy, None), ("human", _replaced(noisy, human), _repeated(human, task))):
+        for name, labels, rows in (("plain", noisy, None), ("human", replaced(noisy, human), _repeated(human, task))):
             for epoch in trainer.fit(networks, data, cross_entropy, targets={"label": labels}, name=name, rows=rows):
                 step += 1
                 train = epoch.running if rows is None else None
                 yield Predictions(
-                    step, epoch.ensemble("valid"), epoch.ensemble("test"), train, diagnostics=_facts(task, human)
+                    step,
+                    epoch.ensemble("valid"),
+                    epoch.ensemble("test"),
+                    train,
+                    diagnostics=without_classes(task, human),
                 )
 
 
@@ -125,19 +129,20 @@ class Mixed(_Human):
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""
-        human = _labels(task)
-        run = shared.plain_run(task, tools, _replaced(shared.labels(task, tools).train, human))
+        human = labels_of(task)
+        run = shared.plain_run(task, tools, replaced(shared.labels(task, tools).train, human))
         for step in run.predictions():
-            yield dataclasses.replace(step, diagnostics=_facts(task, human))
+            yield dataclasses.replace(step, diagnostics=without_classes(task, human))
 
 
-def _labels(task: NoisyTask) -> HumanLabels:
+def labels_of(task: NoisyTask) -> HumanLabels:
+    """The human labels that the harness handed out."""
     if task.human is None:
         raise ValueError("the harness handed out no human labels")
     return task.human
 
 
-def _replaced(labels: np.ndarray, human: HumanLabels) -> np.ndarray:
+def replaced(labels: np.ndarray, human: HumanLabels) -> np.ndarray:
     """`labels` int64[N_train] with the human ones in their places."""
     labels = labels.copy()
     labels[human.rows] = human.labels
@@ -149,7 +154,7 @@ def _repeated(human: HumanLabels, task: NoisyTask) -> np.ndarray:
     return np.resize(human.rows, len(task.train))
 
 
-def _facts(task: NoisyTask, human: HumanLabels) -> dict[str, Any]:
+def without_classes(task: NoisyTask, human: HumanLabels) -> dict[str, Any]:
     """Which classes no human label names: a method cannot learn them from these."""
     missing = np.setdiff1d(np.arange(task.num_classes), human.labels)
     return {"classes_without_human_label": [task.label_names[each] for each in missing]} if len(missing) else {}

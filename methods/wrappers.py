@@ -25,6 +25,7 @@ class TemperatureScaling:
         self.exportable = getattr(inner, "exportable", True)
         self.opened_files: set[str] = getattr(inner, "opened_files", set())
         self.human_rows = inner.human_rows
+        self.human_scores = inner.human_scores
 
     def shared_stages(self, epochs: int) -> dict[str, dict]:
         """Those of the wrapped method."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.cli import (  # noqa: F401
     advise,
+    budget,
     check,
     clean,
     doctor,
@@ -25,7 +26,7 @@ __all__ = ["app", "main"]
 
 PANELS = {
     **dict.fromkeys(("advise", "run", "status", "report", "show"), "Grids"),
-    **dict.fromkeys(("label", "labels", "trust", "clean"), "Labels"),
+    **dict.fromkeys(("label", "labels", "trust", "clean", "budget"), "Labels"),
     **dict.fromkeys(("export", "predict"), "Models to take away"),
     **dict.fromkeys(("list", "doctor", "check"), "What there is"),
 }

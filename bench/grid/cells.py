@@ -21,6 +21,7 @@ from bench.training.device import choose_precision
 from bench.training.find_encoder import split_mode
 from bench.training.recipe import Recipe, make_recipe
 from methods import registry, wrappers
+from methods.corrected import Corrected
 from methods.human import CURVE
 
 
@@ -65,6 +66,7 @@ class _Chosen:
     name: str
     version: int
     method: Any
+    within: dict[str, int]  # the version of the method in a method that runs another one: `corrected[method=npc]`
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _key(
         noise=source.id,
         method=method.name,
         method_version=method.version,
-        config=dataclasses.asdict(method.method.config),
+        config=dataclasses.asdict(method.method.config) | method.within,
         encoder=Path(set_up.name).name if Path(set_up.name).is_dir() else set_up.name,
         encoder_mode=set_up.mode,
         encoder_revision=set_up.encoder.revision,
@@ -155,10 +157,12 @@ def choose_method(text: str) -> _Chosen:
     cls = registry.find(selector.name)
     method = registry.build(cls, selector.parameters)
     name, version = cls.name, registry.METHODS.version(cls)
+    runs_another = isinstance(method, Corrected)
+    within = {"method_version": registry.METHODS.version(type(method.inner))} if runs_another else {}
     for wrapper in selector.wrappers:
         method = wrappers.wrap(wrapper, method)
         name, version = f"{name}+{method.suffix}", version * 1000 + method.version
-    return _Chosen(text, name, version, method)
+    return _Chosen(text, name, version, method, within)
 
 
 def _recipe(options: GridOptions, encoder: str, mode: str, task: TaskData, precision: str) -> Recipe:

@@ -80,7 +80,7 @@ def draw(
         labels = {s: majority_vote(task.votes[s], num_classes, rng(s), uncovered) for s in ("train", "valid")}
         share = no_answer_share(source, task)
         return NoisyLabels(**labels, test=None, source=source, facts={"without_votes_train": share} if share else {})
-    answers = _answers(source, task)
+    answers = member_answers(source, task)
     if source.rule == "dawid-skene":
         labels = dawid_skene(answers)
     elif source.rule == "crowdlab":
@@ -98,7 +98,7 @@ def no_answer_share(source: NoiseSource, task: TaskData, split: str = "train") -
     """The share of a split's texts for which no member of a source has an answer: methods get a uniform class there."""
     if source.kind == "synthetic":
         return 0.0
-    voted = task.votes if source.kind == "weak" else _answers(source, task)
+    voted = task.votes if source.kind == "weak" else member_answers(source, task)
     assert voted is not None  # see `why_not`
     votes = voted[split]
     return float((votes < 0).all(axis=1).mean())
@@ -138,13 +138,13 @@ def identity(source: NoiseSource, task: TaskData, seed: int, uncovered: str = "u
     if not source.needs_embeddings:
         return f"{task.fingerprint}-{draw(source, task, seed, uncovered=uncovered).fingerprint}"
     digest = hashlib.sha256()
-    for split, votes in _answers(source, task).items():
+    for split, votes in member_answers(source, task).items():
         digest.update(f"{split}{votes.shape}".encode())
         digest.update(np.ascontiguousarray(votes, dtype="<i8").tobytes())
     return f"{task.fingerprint}-{source.id}-v{CROWDLAB_VERSION}-{digest.hexdigest()}"
 
 
-def _answers(source: NoiseSource, task: TaskData) -> dict[str, np.ndarray]:
+def member_answers(source: NoiseSource, task: TaskData) -> dict[str, np.ndarray]:
     """What each member answered, split -> int64[n, members]; test only where every member has test labels."""
     answers: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
     for ref in source.members:

@@ -26,13 +26,13 @@ from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method
 from bench.noise.facts import NoisyLabels
 from bench.noise.source import NoiseSource
-from bench.running.contract import files_of, human_labels, opened, run_method, sees_gold
+from bench.running.contract import files_of, opened, run_method, sees_gold
 from bench.running.data_files import data_places, names_of
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
 from bench.training.tools import CellTools
 from bench.training.toy import ToyEncoder
-from methods.base import Predictions
+from methods.base import NoisyTask, Predictions
 
 CLASSES = 3
 SOURCE = NoiseSource("given", "column", labeller="given", members=("given",))
@@ -92,11 +92,18 @@ def predict(
     method: Any, case: Case, *, seed: int = 1, epochs: int = 3, batch_size: int = 16, store: StageStore | None = None
 ) -> list[Predictions]:
     """All steps of a method on a case, checked against the contract as in a real run."""
-    encoder = ToyEncoder()
     recipe = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=3e-3)
-    tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
-    view, _ = opened(method, case.task, case.labels, tools, most_human=_few(case))
+    view, tools = _opened(method, case, seed, recipe, store)
     return run_method(method, view, tools)
+
+
+def _opened(
+    method: Any, case: Case, seed: int, recipe: Recipe, store: StageStore | None = None
+) -> tuple[NoisyTask, CellTools]:
+    """What a method is shown of a case, and its tools."""
+    encoder = ToyEncoder()
+    tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
+    return opened(method, case.task, case.labels, tools, most_human=_few(case))[0], tools
 
 
 def _few(case: Case) -> int:
@@ -182,7 +189,7 @@ def _no_gold(method: Any) -> str | None:
         raise Skip("a reference, which is given gold and never competes")
     case = make_case()
     with on_disk() as stored:
-        human = human_labels(method, stored(case).task, seed=1, most=_few(case))
+        human = _opened(method, stored(case), 1, Recipe(epochs=1))[0].human
         changed = permuted_gold(case, keep=None if human is None else human.rows)
         first, second = (predict(method, stored(each), seed=1) for each in (case, changed))
     if not same(first, second):

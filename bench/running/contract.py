@@ -11,6 +11,7 @@ from bench.core.errors import BenchError, Skip
 from bench.core.guard import Watch
 from bench.core.seeds import named_generator
 from bench.data.task import TaskData
+from bench.noise.draw import member_answers
 from bench.noise.facts import NoisyLabels, wrong_share
 from bench.training.tools import CellTools
 from methods.base import HumanLabels, NoisyTask, Predictions
@@ -65,15 +66,33 @@ def opened(
         train = task.gold.train
     view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, labels.valid)
     if method.human_rows() is not None:
-        view = dataclasses.replace(view, human=human_labels(method, task, tools.seed, most_human))
+        scores = _scores(method, task, labels, view, tools)
+        view = dataclasses.replace(view, human=human_labels(method, task, tools.seed, most_human, scores))
     return view, on_gold or with_rate
 
 
-def human_labels(method: Any, task: TaskData, seed: int, most: int | None = None) -> HumanLabels | None:
-    """The human labels that a method asks for: gold of random train texts, by the task and the seed alone.
+def _scores(method: Any, task: TaskData, labels: NoisyLabels, view: NoisyTask, tools: CellTools) -> np.ndarray | None:
+    """Which train texts the method wants human labels for first, float64[N_train]; None: random ones.
 
-    The texts of a smaller number are the first ones of a larger one, whatever the method, the noise source and the
-    encoder. Raises Skip where there are fewer, ContractError for a number that makes no sense.
+    Raises Skip where it goes by the members' disagreement and the labels are not an ensemble's.
+    """
+    source = labels.source
+    if source.rule != "single":
+        view = dataclasses.replace(view, answers=member_answers(source, task)["train"].T)
+    elif getattr(method.config, "chosen", None) == "disagreement":
+        raise Skip(f"{source.id} is one labeller, which cannot disagree: name several as one source, like vote(a,b,c)")
+    return method.human_scores(view, tools)
+
+
+def human_labels(
+    method: Any, task: TaskData, seed: int, most: int | None = None, scores: np.ndarray | None = None
+) -> HumanLabels | None:
+    """The human labels that a method asks for: gold of train texts with the highest `scores`, or of random ones.
+
+    Random ones go by the task and the seed alone. The texts of a smaller number are the first ones of a larger one,
+    random ones whatever the method, the noise source and the encoder.
+
+    Raises Skip where there are fewer, ContractError for a number that makes no sense.
     """
     wanted = method.human_rows()
     if wanted is None:
@@ -87,7 +106,8 @@ def human_labels(method: Any, task: TaskData, seed: int, most: int | None = None
         raise Skip(f"{method.name} asks for {wanted} human labels, and {have} train texts have one: {way_out}")
     rows = task.rows["train"][known]
     draws = named_generator("human labels", task.info.name, seed).random(int(rows.max()) + 1)[rows]
-    chosen = known[np.argsort(draws, kind="stable")][: None if wanted == "all" else wanted][:most]
+    order = np.argsort(draws, kind="stable") if scores is None else np.lexsort((draws, -scores[known]))
+    chosen = known[order][: None if wanted == "all" else wanted][:most]
     assert task.gold.train is not None  # some are known
     return HumanLabels(chosen, task.gold.train[chosen])
 

@@ -1,0 +1,83 @@
+"""`bench budget`: what a number of human corrections buys, by how their rows are chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from bench.cli.options import grid_options
+from bench.cli.run import run_cells
+from bench.cli.shell import SOME_FAILED, app, count, friendly, out, say
+from bench.cli.shell import table as terminal_table
+
+OPTIONS = (
+    "llms", "prompting", "noise", "seeds", "encoder", "limit", "epochs", "data_dir", "text_column", "gold_column",
+    "label_columns", "no_answer", "results", "jobs",
+)  # fmt: skip
+
+
+@app.command()
+@friendly
+@grid_options(only=OPTIONS)
+def budget(
+    given: dict[str, Any],
+    task: Annotated[str, Argument(help="a task with gold in train, which plays the human, or a table of your own")],
+    rows: Annotated[str, Option(help="numbers of corrections")] = "20,50,100,200",
+    chosen: Annotated[str, Option(help="how rows are chosen")] = "random,suspicion,disagreement,entropy",
+    method: Annotated[str, Option(help="what learns from the corrected labels")] = "plain",
+    out_dir: Annotated[Path, Option("--out", help="folder for budget.csv and budget.png")] = Path("budget"),
+) -> None:
+    """Accuracy after so many human corrections, rows chosen in four ways: which rows to pay for?
+
+    Ordinary cells of the method `corrected`, which `bench report` shows too. Gold is used of the corrected rows alone.
+    """
+    from bench.core.errors import UsageError
+    from bench.core.files import write_atomically
+    from bench.core.selectors import quoted, split_list, there
+    from bench.grid.cells import plan
+    from bench.grid.options import load_options
+    from bench.report.budget import budget_png, budget_table
+    from bench.running.outcomes import check_results_folder
+    from bench.store.records import Record, read_record
+
+    cells = [
+        f"corrected[rows={k},chosen={how},method={method}]" for k in split_list(rows) for how in split_list(chosen)
+    ]
+    named = {name: value for name, value in given.items() if value is not None}
+    tasks = [quoted(task) if there(task) else task]
+    options = load_options({"encoder": "minilm:frozen", "tasks": tasks, "methods": [method, *cells], **named})
+    made = plan(options)
+    check_results_folder(options.results)
+    for note in made.notes:
+        say(note, dim=True)
+    say(f"{count(len(made.cells), 'cell')} → {options.results}")
+    summary = run_cells(made)
+    found = [read_record(cell.key.path(options.results)) for cell in made.cells]
+    table = budget_table([each for each in found if isinstance(each, Record)])
+    if not len(table):
+        raise UsageError("no cell has a score: that needs gold in test rows, and in train rows for the corrections")
+    write_atomically(out_dir / "budget.csv", table.to_csv(index=False).encode())
+    write_atomically(out_dir / "budget.png", budget_png(table, method))
+    heads = ("task", "labels", "rows chosen by", "corrected", "changed", "accuracy %", "gain over random")
+    out.print(terminal_table(heads, map(_line, table.to_dict("records")), left=3))
+    say(
+        f"Gold plays the human, and is used of the corrected rows alone. ±: half of the 95 % t-interval over seeds. "
+        f"Written: {out_dir}/budget.csv and budget.png"
+    )
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    """A line of the terminal's table."""
+
+    def interval(mean: float, half: float, sign: str = "") -> str:
+        return "" if mean != mean else f"{mean:{sign}.1f}" + ("" if half != half else f" ± {half:.1f}")
+
+    return (
+        row["task"], row["noise"], row["chosen"] or "none", f"{row['rows']:,}", f"{row['labels_changed']:.0f}",
+        interval(row["accuracy"], row["half"]), interval(row["gain"], row["gain_half"], "+"),
+    )  # fmt: skip

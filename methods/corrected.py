@@ -1,0 +1,81 @@
+"""Spending a budget of human labels: rows to correct are chosen, and a method learns from the result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from bench.core.errors import UsageError
+from bench.core.selectors import parse
+from bench.store.trust import combined
+from methods import registry, shared
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
+from methods.human import Rows, labels_of, replaced, without_classes
+from methods.registry import register
+
+
+@register
+class Corrected(Method):
+    """A method on noisy labels of which k chosen ones are corrected by a person.
+
+    Rows are chosen before any gold is known: by a score of the noisy labels (highest first), or at random. Suspicion is
+    that of `bench trust`, from out-of-fold probabilities and, for an ensemble, its members' answers; disagreement is
+    the entropy of the members' answers; entropy is that of the out-of-fold probabilities. Equal scores stand in the
+    random order.
+    """
+
+    name = "corrected"
+
+    @config
+    class Config:
+        """How many labels are corrected, which, and what learns from them."""
+
+        rows: Rows = Field(100, description="k: train texts that a person labels (at least 1), or all")
+        chosen: Literal["random", "suspicion", "disagreement", "entropy"] = Field(
+            "random", description="which: random, suspicion, disagreement (of an ensemble's members) or entropy"
+        )
+        method: str = Field("plain", description="the method that learns from the corrected labels")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        named = parse(config.method)
+        self.inner = registry.build(registry.find(named.name), named.parameters)
+        if self.inner.sees_gold or self.inner.human_rows() is not None:
+            raise UsageError(f"corrected: method={config.method} learns from gold by itself: name one of noisy labels")
+        self.exportable = getattr(self.inner, "exportable", True)
+
+    def human_rows(self) -> int | Literal["all"]:
+        """See `Method.human_rows`."""
+        return self.config.rows
+
+    def human_scores(self, task: NoisyTask, tools: Tools) -> np.ndarray | None:
+        """See `Method.human_scores`."""
+        if self.config.chosen == "random":
+            return None
+        if self.config.chosen == "disagreement":
+            assert task.answers is not None  # the harness skips the cell otherwise
+            counts = (task.answers[:, :, None] == np.arange(task.num_classes)).sum(axis=0)
+            return entropy(counts / counts.sum(axis=1, keepdims=True).clip(1))
+        believed = shared.out_of_fold(task, tools)
+        if self.config.chosen == "entropy":
+            return entropy(believed)
+        others = [] if task.answers is None else list(task.answers)
+        return combined(task.train_labels, {"out of fold": [believed]}, others, task.num_classes).suspicion
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the predictions of the method that learns from the corrected labels."""
+        human, given = labels_of(task), shared.labels(task, tools).train
+        known = dataclasses.replace(task, train_labels=replaced(given, human), human=None)
+        facts = without_classes(task, human) | {"labels_changed": int((given[human.rows] != human.labels).sum())}
+        for step in self.inner.run(known, tools):
+            yield dataclasses.replace(step, diagnostics={**step.diagnostics, **facts})
+
+
+def entropy(shares: np.ndarray) -> np.ndarray:
+    """Shannon entropy in nats of the rows of `shares` float[N, C], float64[N]; a row of zeros has 0."""
+    from scipy.special import entr
+
+    return entr(shares).sum(axis=1)

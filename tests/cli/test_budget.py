@@ -1,0 +1,134 @@
+"""`bench budget` as typed, and the rows that the method `corrected` asks a human for."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.core.errors import Skip, UsageError
+from bench.grid.cells import choose_method
+from bench.noise.select import NoiseSource
+from bench.running.conformance import _opened, make_case, permuted_gold, predict, run_checks, same
+from bench.store.records import Record
+from bench.training.recipe import Recipe
+from methods.corrected import entropy
+from tests.conftest import records, review_rows, write_csv
+
+
+def asked(selector, case=None):
+    return _opened(choose_method(selector).method, case or make_case(), 1, Recipe(epochs=1))[0].human
+
+
+def test_rows_by_score_are_nested_and_their_gold_and_no_other_matters():
+    for chosen in ("random", "suspicion", "entropy"):
+        few, many = (asked(f"corrected[rows={k},chosen={chosen}]") for k in (8, 20))
+        assert few.rows.tolist() == many.rows[:8].tolist()
+        case = make_case()
+        assert few.labels.tolist() == case.task.gold.train[few.rows].tolist()
+        others = permuted_gold(case, keep=few.rows)
+        method = choose_method(f"corrected[rows=8,chosen={chosen}]").method
+        assert asked(f"corrected[rows=8,chosen={chosen}]", others).rows.tolist() == few.rows.tolist()
+        assert same(predict(method, case), predict(method, others))
+    assert asked("corrected[rows=8]").rows.tolist() == asked("gold[rows=8]").rows.tolist()
+    assert asked("corrected[rows=8,chosen=suspicion]").rows.tolist() != asked("gold[rows=8]").rows.tolist()
+
+
+def test_suspicion_finds_more_wrong_labels_than_chance():
+    case = make_case((200, 20, 20), noise=0.2)
+    human = asked("corrected[rows=30,chosen=suspicion]", case)
+    assert (case.labels.train[human.rows] != human.labels).mean() > 2 * (
+        case.labels.train != case.task.gold.train
+    ).mean()
+
+
+def test_disagreement_is_that_of_the_members_of_an_ensemble():
+    with pytest.raises(Skip, match=r"cannot disagree: name several as one source, like vote\(a,b,c\)"):
+        asked("corrected[rows=8,chosen=disagreement]")
+    case, rng = make_case(), np.random.default_rng(0)
+    columns = {}
+    for name in "abc":
+        columns[name] = {split: np.array(getattr(case.labels, split)) for split in ("train", "valid", "test")}
+    split_rows = rng.permutation(60)[:9]
+    columns["a"]["train"][split_rows] = (columns["b"]["train"][split_rows] + 1) % 3
+    source = NoiseSource("vote(a,b,c)", "column", labeller="vote(a,b,c)", members=("a", "b", "c"), rule="vote")
+    case = dataclasses.replace(
+        case,
+        task=dataclasses.replace(case.task, columns=columns),
+        labels=dataclasses.replace(case.labels, source=source),
+    )
+    assert set(asked("corrected[rows=9,chosen=disagreement]", case).rows) == set(split_rows)
+
+
+def test_the_entropy_of_shares():
+    found = entropy(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(found, [np.log(2), 0, 0])
+
+
+def test_the_method_within_is_that_method_on_the_corrected_labels():
+    case = make_case()
+    human = asked("corrected[rows=20]")
+    labels = case.labels.train.copy()
+    labels[human.rows] = human.labels
+    fixed = dataclasses.replace(case, labels=dataclasses.replace(case.labels, train=labels))
+    for name in ("plain", "gce"):
+        ours = predict(choose_method(f"corrected[rows=20,method={name}]").method, case)
+        assert same(ours, predict(choose_method(name).method, fixed))
+    assert choose_method("corrected[method=gce]").within == {"method_version": 1}
+    for other in ("oracle", "gold"):
+        with pytest.raises(UsageError, match="learns from gold by itself"):
+            choose_method(f"corrected[method={other}]")
+    with pytest.raises(UsageError, match="chosen"):
+        choose_method("corrected[chosen=luck]")
+
+
+def test_the_conformance_suite_checks_rows_chosen_by_a_score():
+    failed = [outcome for outcome in run_checks("corrected[chosen=suspicion]") if outcome.problem]
+    assert failed == []
+
+
+def test_the_command_writes_a_curve_and_resumes(bench, tiny_bert):
+    rows = review_rows(120)
+    write_csv(Path("mine.csv"), [{name: row[name] for name in ("split", "text", "gold", "ann", "bob")} for row in rows])
+    words = (
+        "budget",
+        "mine.csv",
+        "--rows",
+        "5,20",
+        "--seeds",
+        "1-2",
+        "--epochs",
+        1,
+        "--encoder",
+        f"{tiny_bert}:frozen",
+    )
+    words += ("--llms", "vote(ann,bob)")
+    done = bench(*words)
+    assert done.exit_code == 0, done.stderr
+    assert "Gold plays the human" in done.stdout
+    found = [each for each in records() if isinstance(each, Record)]
+    assert len(found) == 2 * (1 + 2 * 4)
+    assert {each.human_labels for each in found} == {None, 5, 20}
+    assert not any(each.competes for each in found if each.human_labels)
+    with Path("budget/budget.csv").open(encoding="utf-8", newline="") as file:
+        lines = {(line["chosen"], line["rows"]): line for line in csv.DictReader(file)}
+    assert set(lines) == {("", "0")} | {
+        (way, k) for way in ("random", "suspicion", "disagreement", "entropy") for k in ("5", "20")
+    }
+    cells = [each for each in found if each.key.config.get("chosen") == "entropy" and each.human_labels == 20]
+    mean = 100 * np.mean([each.scores.last.accuracy for each in cells])
+    assert float(lines["entropy", "20"]["accuracy"]) == pytest.approx(mean)
+    assert lines["random", "20"]["gain"] == ""
+    assert Path("budget/budget.png").read_bytes().startswith(b"\x89PNG")
+    again = bench(*words)
+    assert again.stdout.count(" cached ") == len(found)
+
+
+def test_a_task_without_gold_is_told_what_it_needs(bench, tiny_bert):
+    write_csv(Path("mine.csv"), [{"text": row["text"], "ann": row["ann"]} for row in review_rows(60)])
+    done = bench("budget", "mine.csv", "--rows", 5, "--seeds", 1, "--epochs", 1, "--encoder", f"{tiny_bert}:frozen")
+    assert done.exit_code == 2
+    assert "needs gold in test rows, and in train rows for the corrections" in done.stderr

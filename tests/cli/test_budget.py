@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.errors import Skip, UsageError
 from bench.grid.cells import choose_method
-from bench.noise.select import NoiseSource
+from bench.noise.source import NoiseSource
 from bench.running.conformance import _opened, make_case, permuted_gold, predict, run_checks, same
 from bench.store.records import Record
 from bench.training.recipe import Recipe

@@ -1,21 +1,34 @@
-"""What the mistakes of labellers are like: how predictable from the text, how much shared, in which classes.
+"""What the mistakes of labellers are like: how predictable from the text, how much shared.
 
-Gold labels describe the labels here; nothing of it reaches a method. Labels are int64[n] with -1 for "no answer".
+Gold labels describe the labels here; nothing of it reaches a method. Labels are int64[n] with -1 for "no answer", and
+gold labels are -1 where they are unknown.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from bench.core.seeds import named_seed
+from bench.core.seeds import named_generator, named_seed
+from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa
 
-__all__ = ["Interval", "per_class", "predictability", "shared_mistakes", "unanimous"]
+if TYPE_CHECKING:
+    from bench.data.task import TaskData
+
+__all__ = [
+    "Interval",
+    "anatomy",
+    "mean_kappa",
+    "on_train",
+    "predictability",
+    "shared_mistakes",
+    "unanimous",
+]
 
 FOLDS = 5
 LEAST = 2 * FOLDS
@@ -70,39 +83,6 @@ def predictability(features: np.ndarray, gold: np.ndarray, labels: np.ndarray, n
     variance = auc * (1 - auc) + (bad - 1) * (q_bad - auc**2) + (good - 1) * (q_good - auc**2)
     half = 1.96 * float(np.sqrt(max(variance, 0.0) / (bad * good)))
     return Interval(auc, max(auc - half, 0.0), min(auc + half, 1.0))
-
-
-def per_class(gold: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """Precision and recall of each class as the labeller assigns it.
-
-    Parameters
-    ----------
-    gold, labels
-        int64[n]; texts without an answer lower the recall only.
-    class_names
-        By class.
-
-    Returns
-    -------
-    DataFrame
-        `class`, `texts` (gold), `assigned`, `precision`, `recall` (fractions, NaN where undefined).
-    """
-    classes = len(class_names)
-    known = gold >= 0
-    gold, labels = gold[known], labels[known]
-    right = np.bincount(gold[gold == labels], minlength=classes)
-    assigned = np.bincount(labels[labels >= 0], minlength=classes)
-    texts = np.bincount(gold, minlength=classes)
-    with np.errstate(invalid="ignore"):
-        return pd.DataFrame(
-            {
-                "class": class_names,
-                "texts": texts,
-                "assigned": assigned,
-                "precision": right / assigned,
-                "recall": right / texts,
-            }
-        )
 
 
 def shared_mistakes(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -160,3 +140,104 @@ def unanimous(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> tuple[float, 
         return 0.0, 0, NOTHING
     low, high = proportion_confint(wrong, count, method="wilson")
     return count / int(answered.sum()), count, Interval(wrong / count, float(low), float(high))
+
+
+def mean_kappa(gold: np.ndarray, sets: Mapping[str, np.ndarray], name: str, draws: int = 200) -> Interval:
+    """The mean over all pairs of labellers of the κ of `shared_mistakes`.
+
+    Parameters
+    ----------
+    gold
+        int64[n].
+    sets
+        Labels int64[n] by name.
+    name
+        Names the draws of the bootstrap.
+    draws
+        How often the texts are drawn again.
+
+    Returns
+    -------
+    Interval
+        With the percentile interval of a bootstrap over texts, the labellers as they are. Pairs without a κ do not
+        count.
+    """
+    votes = np.stack(list(sets.values()), axis=1)
+    answered = (votes >= 0) & (gold >= 0)[:, None]
+    wrong = (answered & (votes != gold[:, None])).astype(float)
+    answered = answered.astype(float)
+    upper = np.triu_indices(votes.shape[1], 1)
+
+    def mean(weights: np.ndarray) -> float:
+        both = answered.T @ (weights[:, None] * answered)
+        joint = wrong.T @ (weights[:, None] * wrong)
+        own = wrong.T @ (weights[:, None] * answered)  # the row's labeller is wrong, the column's answered too
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left, right = own / both, own.T / both
+            chance = left * right + (1 - left) * (1 - right)
+            kappa = ((1 - left - right + 2 * joint / both - chance) / (1 - chance))[upper]
+        known = kappa[np.isfinite(kappa)]
+        return float(known.mean()) if len(known) else float("nan")
+
+    drawn = named_generator("anatomy-bootstrap", name).multinomial(len(gold), np.full(len(gold), 1 / len(gold)), draws)
+    found = np.array([mean(weights) for weights in drawn.astype(float)])
+    if np.isnan(found).all():
+        return NOTHING
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return Interval(mean(np.ones(len(gold))), float(low), float(high))
+
+
+def on_train(task: TaskData, sets: Mapping[str, Mapping[str, SplitLabels]]) -> dict[str, np.ndarray]:
+    """By set, the labels of all train texts of a task, int64[N_train]; -1 also for texts that were not asked."""
+    whole = {name: np.full(len(task.train), -1, dtype=np.int64) for name, parts in sets.items() if "train" in parts}
+    for name, labels in whole.items():
+        labels[sets[name]["train"].rows] = sets[name]["train"].labels
+    return whole
+
+
+def anatomy(
+    task: TaskData, sets: Mapping[str, Mapping[str, SplitLabels]], features: np.ndarray | None, features_of: str
+) -> dict[str, pd.DataFrame]:
+    """What the mistakes in the train labels of a task are like; nothing where the task has no gold labels there.
+
+    Parameters
+    ----------
+    task
+        The whole task.
+    sets
+        Labels by set and split.
+    features
+        float[N_train, F], of the texts.
+    features_of
+        What the features are, for people.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        `predictable` (a row per set), `mistakes` (per pair of sets), `shared` (of all sets together; from two sets on):
+        see the functions of this module.
+    """
+    gold, name, whole = task.gold.train, task.info.name, on_train(task, sets)
+    if gold is None or features is None or not whole or not (gold >= 0).any():
+        return {}
+    once = np.where(pd.Series(task.train.texts).duplicated(), -1, gold)  # a repeated text would be in two folds
+    predictable = []
+    for each, labels in whole.items():
+        known = (labels >= 0) & (gold >= 0)
+        auc = predictability(features, once, labels, f"{name} {each}")
+        row = {"task": name, "labels": each, "texts": int(known.sum()), "wrong": int((labels != gold)[known].sum())}
+        predictable.append(row | _columns("auc", auc) | {"features": features_of})
+    found = {"predictable": pd.DataFrame(predictable)}
+    if len(whole) < 2:
+        return found
+    pairs = shared_mistakes(gold, whole)
+    share, texts, wrong = unanimous(gold, whole)
+    row = {"task": name, "sets": len(whole), **_columns("kappa", mean_kappa(gold, whole, name))}
+    row |= {"kappa_least": pairs["kappa"].min(), "kappa_most": pairs["kappa"].max()}
+    row |= {"same_wrong": pairs["same_wrong"].mean(), "unanimous_share": share, "unanimous": texts}
+    shared = pd.DataFrame([row | _columns("unanimous_wrong", wrong)])
+    return found | {"mistakes": pairs.assign(task=name), "shared": shared}
+
+
+def _columns(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -57,15 +57,20 @@ def whole_size(task: TaskData, parts: Mapping[str, SplitLabels]) -> dict:
 
 
 def class_rows(task: TaskData, parts: Mapping[str, SplitLabels], kept: np.ndarray | None) -> list[dict]:
-    """How often each label is right, by the texts with gold; `kept` float64[C]: the estimate without gold."""
+    """Precision and recall of each class that occurs, by the texts with gold, no answer being a miss.
+
+    `kept` float64[C]: the estimate of the precision without gold.
+    """
     labels, gold = joined(task, parts)
     rows = []
-    for at in np.unique(labels[labels >= 0]):
+    classes = np.unique([labels, gold])
+    for at in classes[classes >= 0]:
         given = labels == at
         checked = given & (gold >= 0)
         found = wilson(int((checked & (gold == at)).sum()), int(checked.sum()))
         row = {"class": task.label_names[at], "given": int(given.sum()), "checked": int(checked.sum())}
         row |= dict(zip(("precision", "low", "high"), found or (float("nan"),) * 3, strict=True))
+        row["recall"] = float((labels == at)[gold == at].mean()) if (gold == at).any() else float("nan")
         rows.append(row | {"precision_estimate": float("nan") if kept is None else float(kept[at])})
     return rows
 

@@ -16,6 +16,7 @@ import pandas as pd
 from bench.core.seeds import named_generator, named_seed
 from bench.core.texts import SPLITS
 from bench.store.intervals import prediction_powered
+from llm_labels.anatomy import anatomy, on_train
 from llm_labels.checked import class_rows, gold_of, has_gaps, rates, replacement_rows, whole_size
 from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance_dependence, symmetric_departure
@@ -35,7 +36,7 @@ ESTIMATED = 2_000
 
 @dataclass(frozen=True)
 class Study:
-    """The report on the label sets of one task; every frame has the columns `task` and, but for the last, `labels`.
+    """The report on the label sets of one task; every frame has the column `task`, and those of single sets `labels`.
 
     sizes      a row per set and split: texts, asked, no_answer_rate, noise_rate with its 95 % Wilson interval,
                accuracy (no answer counts as wrong), cost of the whole set
@@ -48,6 +49,7 @@ class Study:
     agreement  a row per pair of labellers (train): texts, agreement, Cohen's κ; and one
                row for all together with Fleiss' κ (columns both_wrong, same_error: where gold is known)
     replacement  a row per labeller where a task has labels of two persons or more: see `llm_labels.alternative`
+    predictable, mistakes, shared  what `llm_labels.anatomy.anatomy` finds in train, where gold is known
     """
 
     sizes: pd.DataFrame
@@ -56,6 +58,9 @@ class Study:
     agreement: pd.DataFrame
     classes: pd.DataFrame = field(default_factory=pd.DataFrame)
     replacement: pd.DataFrame = field(default_factory=pd.DataFrame)
+    predictable: pd.DataFrame = field(default_factory=pd.DataFrame)
+    mistakes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    shared: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @staticmethod
     def join(studies: Iterable[Study]) -> Study:
@@ -71,15 +76,17 @@ def study_labels(
     features: np.ndarray | None = None,
     costs: Mapping[str, Mapping[str, float]] | None = None,
     persons: Sequence[str] = (),
+    features_of: str = "embeddings",
 ) -> Study:
     """The report on labels in memory: set name -> split -> labels; `bench.noise.study.study` reads those of a task.
 
-    `persons` are the sets that are human annotators'.
+    `persons` are the sets that are human annotators'. `features` are called `features_of` in the report; without them
+    they are TF-IDF.
     """
     task = task.whole or task
     train = task.train.texts
     if features is None and any("train" in parts for parts in sets.values()):
-        features = text_features(train, named_seed("study", task.info.name))
+        features, features_of = text_features(train, named_seed("study", task.info.name)), "TF-IDF"
     sizes, kinds, confusions, classes = [], [], [], []
     for name, parts in sets.items():
         for split in SPLITS:
@@ -102,6 +109,7 @@ def study_labels(
         pd.DataFrame(_agreement(task, sets)),
         pd.DataFrame(classes),
         pd.DataFrame(replacement_rows(task, sets, persons)),
+        **anatomy(task, sets, features, features_of),
     )
 
 
@@ -222,12 +230,7 @@ def _in_words(symmetric_p: float, instance_p: float, level: float = 0.05) -> str
 
 def _agreement(task: TaskData, sets: Mapping[str, Mapping[str, SplitLabels]]) -> list[dict]:
     """Pairwise and joint agreement on train; labellers are compared where both were asked."""
-    whole = {}
-    for name, parts in sets.items():
-        if "train" in parts:
-            whole[name] = np.full(len(task.train), -1, dtype=np.int64)
-            whole[name][parts["train"].rows] = parts["train"].labels
-    gold, rows = task.gold.train, []
+    gold, rows, whole = task.gold.train, [], on_train(task, sets)
     for a, b in itertools.combinations(whole, 2):
         both = (whole[a] >= 0) & (whole[b] >= 0)
         row = {"task": task.info.name, "labellers": f"{a} · {b}", "texts": int(both.sum())}

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 from typer import Option
 
-from bench.cli.options import grid_options
+from bench.cli.options import Results, grid_options
 from bench.cli.shell import app, count, err, folder_for, friendly, out, plain, say, table
 from bench.core.errors import Unavailable, UsageError, resolve
 from bench.core.files import write_atomically
 from bench.core.selectors import split_list, unquoted
-from bench.report.many_classes import MOST_CLASSES
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+
+    from bench.data.task import TaskData
 
 __all__ = ["tables"]
 
 ABSENT = "–"
+CLASSES, PAIRS = 10, 3
+"""How many classes of a set are shown, and pairs that agree most and least; the CSV files have all."""
 COLUMNS = ("tasks", "data_dir", "text_column", "gold_column", "label_columns", "no_answer")
 
 
@@ -33,12 +37,21 @@ def labels(
     humans: Annotated[
         str | None, Option(help="columns of human annotators (default: those called so): may an LLM replace them?")
     ] = None,
-    out_dir: Annotated[Path | None, Option("--out", help="also write the tables as CSV into this folder")] = None,
+    encoder: Annotated[
+        str | None, Option(help="encoder that looks at the texts: minilm, mpnet, a folder (default: TF-IDF)")
+    ] = None,
+    results: Results = None,
+    out_dir: Annotated[
+        Path | None, Option("--out", help="also write all tables as CSV, figures and a page into this folder")
+    ] = None,
 ) -> None:
-    """Study label sets and columns of labels: noise, refusals, confusion, agreement.
+    """Study label sets and columns of labels: noise, refusals, confusion, agreement, shared and predictable mistakes.
 
     Any number of rows with gold will do; without: sizes, refusals, agreement and estimates of the noise rate.
+    Embeddings of an encoder are kept in the folder of results, where `bench run` finds them.
     """
+    from dataclasses import fields
+
     from bench.data.load import load_task
     from bench.grid.options import load_options
     from bench.noise.label_sets import find_label_sets
@@ -63,7 +76,9 @@ def labels(
             for note in data.notes:
                 say(note, to=err)
             with err.status(f"studying {count(len(sets) + len(data.columns), 'set')} of labels of {plain(name)}"):
-                studies.append(study(data, sets, persons=_persons(humans, data.columns)))
+                embedded = _embeddings(data.whole or data, encoder, results) if encoder else None
+                persons = _persons(humans, data.columns)
+                studies.append(study(data, sets, embedded, persons, Path(encoder or "").name))
         except Unavailable as error:
             if options.tasks:
                 raise
@@ -75,13 +90,28 @@ def labels(
         out.print(made)
         out.print()
     if out_dir is not None:
-        for part in ("sizes", "kind", "classes", "agreement", "confusion", "replacement"):
-            write_atomically(out_dir / f"{part}.csv", getattr(joined, part).to_csv(index=False).encode())
-        say(f"tables written to {out_dir}")
+        from bench.report.output.labels_page import NAME, label_files
+
+        frames = {part.name: getattr(joined, part.name) for part in fields(joined)}
+        files = {f"{name}.csv": frame.to_csv(index=False).encode() for name, frame in frames.items()}
+        for name, content in (files | label_files(frames)).items():
+            write_atomically(out_dir / name, content)
+        say(f"tables written to {out_dir}; the page is {out_dir / NAME}")
+
+
+def _embeddings(task: TaskData, encoder: str, results: Path | None) -> np.ndarray:
+    """float32[N_train, D]: the embeddings that a run with the encoder shares between its cells."""
+    from bench.store.folder import ResultsFolder
+    from bench.training.encoders import load_encoder
+    from bench.training.stages import StageStore
+    from methods.shared import embed_texts
+
+    store = StageStore(ResultsFolder(results or Path("results")).stages)
+    return embed_texts(task.train, load_encoder(encoder, task.info.max_length), store)
 
 
 def _persons(humans: str | None, columns: Collection[str]) -> list[str] | None:
-    """The columns that --humans names. Raises UsageError where one is no labeller's."""
+    """The columns that --humans names. Raises UsageError where one is not a labeller's."""
     if humans is None:
         return None
     names = [resolve("column", unquoted(part)[0], columns) for part in split_list(humans)]
@@ -93,6 +123,8 @@ def _persons(humans: str | None, columns: Collection[str]) -> list[str] | None:
 def tables(study) -> list[Table]:
     """Tables of a `llm_labels.study.Study`, each at most 80 columns wide for names of usual length."""
     by_class, cut = worst(mistakes(study.confusion))
+    pairs, ended = ends(study.agreement)
+    seen = plain(", ".join(sorted(set(study.predictable["features"])))) if len(study.predictable) else ""
     who = {"task": "task", "labels": "labels"}
     costs = _costs(study.sizes)
     classes, fewer = most_given(study.classes)
@@ -100,7 +132,13 @@ def tables(study) -> list[Table]:
         _table(
             "Size and noise (rates in %; noise among answered texts, 95 % Wilson interval)",
             study.sizes,
-            who | {"split": "split", "asked": _asked, "no answer": ("no_answer_rate", _percent), "noise": _noise},
+            who
+            | {
+                "split": "split",
+                "asked": _asked,
+                "no answer": ("no_answer_rate", _percent),
+                "noise": _interval("noise_rate", "noise_low", "noise_high"),
+            },
         ),
         _table(
             "Kind of noise (train; estimate sees no gold; p-values: symmetric? independent of the text?"
@@ -108,9 +146,23 @@ def tables(study) -> list[Table]:
             study.kind,
             who
             | {"noise": ("noise_rate", _percent), "estimate": ("noise_rate_estimate", _percent)}
-            | ({"both": _powered} if "ppi" in study.kind else {})
+            | ({"both": _interval("ppi")} if "ppi" in study.kind else {})
             | {"p symm.": ("symmetric_p", "{:.3f}".format), "p indep.": ("instance_p", "{:.3f}".format)}
             | {"kind": "noise"},
+        ),
+        _table(
+            f'Mistakes that the text foretells (train; AUC of "is it wrong?" with 95 % interval, from {seen})',
+            study.predictable,
+            who | {"texts": "texts", "wrong": "wrong", "AUC": _interval("auc", scale=1, digits=2)},
+        ),
+        _table(
+            "Mistakes that labellers share (train; κ of errors: mean of pairs with 95 % interval, least to most; "
+            "when both are wrong: same class, %; all agree, %; of those wrong, % with 95 % interval)",
+            study.shared,
+            {"task": "task", "sets": "sets", "κ of errors": _interval("kappa", scale=1, digits=2)}
+            | {"pairs": lambda row: _range(row, "kappa_least", "kappa_most")}
+            | {"same": ("same_wrong", _percent), "agree": ("unanimous_share", _percent)}
+            | {"wrong then": _interval("unanimous_wrong")},
         ),
         _table(
             f"What the labeller makes of each class (train; right and most frequent mistake, % of the class{cut})",
@@ -124,12 +176,12 @@ def tables(study) -> list[Table]:
             f"How often each label is right (all splits; of the texts with gold, 95 % Wilson interval{fewer})",
             classes,
             who
-            | {"label": "class", "given": "given", "checked": "checked", "right": _precision}
+            | {"label": "class", "given": "given", "checked": "checked", "right": _interval("precision", "low", "high")}
             | {"estimate": ("precision_estimate", _percent)},
         ),
         _table(
-            "Agreement of labellers (train, %; both wrong and same mistake where gold is known)",
-            study.agreement,
+            f"Agreement of labellers (train, %; both wrong and same mistake where gold is known{ended})",
+            pairs,
             {"task": "task", "labellers": "labellers", "texts": "texts", "agree": ("agreement", _percent)}
             | {"κ": lambda row: f"{row['kappa']:.2f} {row['statistic']}"}
             | {"both wrong": ("both_wrong", _percent), "same": ("same_error", _percent)},
@@ -166,21 +218,31 @@ def mistakes(confusion: pd.DataFrame) -> pd.DataFrame:
 
 
 def worst(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Of each set the `MOST_CLASSES` classes with the most wrong labels, and what to say of the others."""
+    """Of each set the `CLASSES` classes with the most wrong labels, and what to say of the others."""
     if not len(rows):
         return rows, ""
     wrong = ((1 - rows["right"]) * rows["texts"]).round()  # counts, so that equal ones tie
     place = wrong.groupby([rows["task"], rows["labels"]]).rank(method="first", ascending=False)
-    kept = rows[place <= MOST_CLASSES]
-    return kept, "" if len(kept) == len(rows) else f"; the {MOST_CLASSES} classes with the most wrong labels"
+    kept = rows[place <= CLASSES]
+    return kept, "" if len(kept) == len(rows) else f"; the {CLASSES} classes with the most wrong labels"
+
+
+def ends(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Of each task the `PAIRS` pairs that agree most and least, the row of all together, and what to say of it."""
+    if not len(rows):
+        return rows, ""
+    place = rows.where(rows["statistic"] == "Cohen")["kappa"].groupby(rows["task"]).rank(method="first")
+    last = place.groupby(rows["task"]).transform("max")
+    kept = rows[~((place > PAIRS) & (place <= last - PAIRS))]
+    return kept, "" if len(kept) == len(rows) else f"; of many pairs the {PAIRS} that agree least and most"
 
 
 def most_given(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Of each set the `MOST_CLASSES` labels that were given most often, and what to say of the others."""
+    """Of each set the `CLASSES` labels that were given most often, and what to say of the others."""
     if not len(rows):
         return rows, ""
-    kept = rows[rows.groupby(["task", "labels"])["given"].rank(method="first", ascending=False) <= MOST_CLASSES]
-    return kept, "" if len(kept) == len(rows) else f"; the {MOST_CLASSES} most frequent labels"
+    kept = rows[rows.groupby(["task", "labels"])["given"].rank(method="first", ascending=False) <= CLASSES]
+    return kept, "" if len(kept) == len(rows) else f"; the {CLASSES} most frequent labels"
 
 
 def _costs(sizes: pd.DataFrame) -> pd.DataFrame:
@@ -211,22 +273,21 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def _noise(row: dict) -> str:
-    if _absent(row.get("noise_rate")):
+def _interval(*names: str, scale: float = 100, digits: int = 1) -> Callable[[dict], str]:
+    """How to write an estimate with its interval: from the columns `names`, or NAME, NAME_low and NAME_high."""
+    names = names if len(names) == 3 else (names[0], f"{names[0]}_low", f"{names[0]}_high")
+    return lambda row: _with_interval([row.get(name) for name in names], scale, digits)
+
+
+def _with_interval(found: list[Any], scale: float, digits: int) -> str:
+    if any(_absent(each) for each in found):
         return ABSENT
-    return f"{_percent(row['noise_rate'])} ({_percent(row['noise_low'])}–{_percent(row['noise_high'])})"
+    value, low, high = (f"{scale * each:.{digits}f}" for each in found)
+    return f"{value} ({low}–{high})"
 
 
-def _precision(row: dict) -> str:
-    if _absent(row.get("precision")):
-        return ABSENT
-    return f"{_percent(row['precision'])} ({_percent(row['low'])}–{_percent(row['high'])})"
-
-
-def _powered(row: dict) -> str:
-    if _absent(row.get("ppi")):
-        return ABSENT
-    return f"{_percent(row['ppi'])} ({_percent(row['ppi_low'])}–{_percent(row['ppi_high'])})"
+def _range(row: dict, least: str, most: str) -> str:
+    return ABSENT if _absent(row.get(least)) else f"{row[least]:.2f} to {row[most]:.2f}"
 
 
 def _asked(row: dict) -> str:

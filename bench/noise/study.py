@@ -23,11 +23,12 @@ def study(
     sets: Sequence[LabelSetRef],
     features: np.ndarray | None = None,
     persons: Sequence[str] | None = None,
+    features_of: str = "embeddings",
 ) -> Study:
     """The report on the label sets `sets` of a task (see `find_label_sets`) and on its columns.
 
-    `features` float[N_train, F]: sentence embeddings of all train texts, if at hand; else TF-IDF is used. `persons`:
-    the columns that are human annotators'; None: those that are called so.
+    `features` float[N_train, F]: sentence embeddings of all train texts, if at hand, and what the report calls them;
+    else TF-IDF is used. `persons`: the columns that are human annotators'; None: those that are called so.
     Raises UsageError for damaged files and sets of other texts, Unavailable where a download fails.
     """
     task = task.whole or task
@@ -42,7 +43,7 @@ def study(
     }
     if persons is None:
         persons = [name for name in task.columns if name in labels and is_persons_header(name)]
-    return study_labels(task, labels, features, costs, persons)
+    return study_labels(task, labels, features, costs, persons, features_of)
 
 
 def shares_right(sets: Sequence[LabelSetRef], data_dir: Path | None = None) -> list[float | None]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -106,6 +107,24 @@ def test_the_columns_of_a_file_are_studied(bench, tmp_path):
     agreement = pd.read_csv(tmp_path / "study" / "agreement.csv")
     assert agreement["labellers"].tolist() == ["gpt · a,b"]
     assert set(pd.read_csv(tmp_path / "study" / "confusion.csv")["labels"]) == {"gpt", "a,b"}
+    assert pd.read_csv(tmp_path / "study" / "predictable.csv")["features"].tolist() == ["TF-IDF"] * 2
+    assert (
+        len(pd.read_csv(tmp_path / "study" / "mistakes.csv"))
+        == len(pd.read_csv(tmp_path / "study" / "shared.csv"))
+        == 1
+    )
+    assert "a,b" in (tmp_path / "study" / "labels.html").read_text()
+    assert (tmp_path / "study" / "figures" / "noise.png").is_file()
+
+
+def test_an_encoder_looks_at_the_texts_and_its_embeddings_are_kept(bench, tmp_path, tiny_bert):
+    path = own_file(tmp_path / "mine.csv")
+    answer = bench("labels", "--tasks", path, "--encoder", tiny_bert, "--out", "study", "--results", "kept")
+    assert answer.exit_code == 0, answer.stderr
+    features = set(pd.read_csv(tmp_path / "study" / "predictable.csv")["features"])
+    assert features == {Path(tiny_bert).name}
+    assert f"from {Path(tiny_bert).name}" in " ".join(answer.stdout.split())
+    assert len(list((tmp_path / "kept" / "stages" / "embeddings").iterdir())) >= 1
 
 
 def test_columns_without_gold_are_studied_as_far_as_they_tell(bench, tmp_path):

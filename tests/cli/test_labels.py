@@ -6,7 +6,9 @@ import pytest
 from rich.console import Console
 
 from bench.cli import labels as labels_view
-from llm_labels.study import Study
+from llm_labels.labelsets import SplitLabels
+from llm_labels.study import Study, study_labels
+from tests.llm_labels.tiny import tiny_task
 
 
 def study(gold=True):
@@ -61,3 +63,44 @@ def test_without_gold_its_columns_are_empty():
     text = printed(study(gold=False))
     assert "28.3" not in text
     assert "–" in text
+
+
+def many(sets=25, gold=True):
+    """A study of 25 sets of 80 texts with two classes."""
+    task = tiny_task(sizes=(80, 4, 6))
+    draws, truth = np.random.default_rng(0), task.gold.train
+    parts = {
+        f"an-llm-{number}/zero": {
+            "train": SplitLabels(np.arange(80), np.where(draws.random(80) < 0.3, 1 - truth, truth))
+        }
+        for number in range(sets)
+    }
+    return study_labels(task, parts, draws.normal(size=(80, 3)), features_of="[minilm]")
+
+
+def test_of_many_pairs_those_at_both_ends_are_shown_and_the_whole_is_one_row():
+    found = many()
+    text = printed(found)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert len(found.agreement) == len(found.mistakes) + 1 == 301
+    rows, said = labels_view.ends(found.agreement)
+    kappa = found.agreement["kappa"][:300].sort_values()
+    assert sorted(rows["kappa"][:-1]) == pytest.approx([*kappa[:3], *kappa[-3:]])
+    assert rows["labellers"].iloc[-1] == "all 25"
+    assert "of many pairs the 3 that agree least and most" in " ".join(text.split())
+    assert said in " ".join(text.split())
+    (shared,) = found.shared.to_dict("records")
+    expected = f"{shared['kappa']:.2f} ({shared['kappa_low']:.2f}–{shared['kappa_high']:.2f})"
+    assert expected in " ".join(text.split())
+    assert "from [minilm]" in " ".join(text.split())
+
+
+def test_few_pairs_are_all_shown_and_one_set_shares_nothing():
+    found = many(3)
+    rows, said = labels_view.ends(found.agreement)
+    assert len(rows) == 4
+    assert said == ""
+    single = many(1)
+    assert "Mistakes that labellers share" not in printed(single)
+    assert "Mistakes that the text foretells" in printed(single)

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import precision_score, recall_score
 
-from llm_labels.anatomy import per_class, predictability, shared_mistakes, unanimous
+from llm_labels.anatomy import mean_kappa, predictability, shared_mistakes, unanimous
 
 RNG = np.random.default_rng(0)
 N = 2000
@@ -43,17 +42,6 @@ def test_too_few_mistakes_give_no_estimate_and_unanswered_texts_do_not_count():
     assert np.isnan(predictability(FEATURES, GOLD, silent, "silent").value)
 
 
-def test_precision_and_recall_are_those_of_scikit_learn():
-    labels = flipped(RNG.random(N) < 0.4)
-    found = per_class(GOLD, labels, ("a", "b", "c"))
-    assert found["precision"].to_numpy() == pytest.approx(precision_score(GOLD, labels, average=None))
-    assert found["recall"].to_numpy() == pytest.approx(recall_score(GOLD, labels, average=None))
-    assert found["texts"].sum() == found["assigned"].sum() == N
-    none = per_class(GOLD, np.full(N, -1), ("a", "b", "c"))
-    assert (none["recall"] == 0).all()
-    assert none["precision"].isna().all()
-
-
 def test_shared_mistakes_tell_independent_from_equal_labellers():
     first, second = flipped(RNG.random(N) < 0.3), flipped(RNG.random(N) < 0.3)
     found = shared_mistakes(GOLD, {"x": first, "y": first, "z": second}).set_index(["a", "b"])
@@ -72,3 +60,22 @@ def test_unanimous_rows_and_how_many_of_them_are_wrong():
     assert wrong.value == pytest.approx(100 / texts)
     assert wrong.low < wrong.value < wrong.high
     assert unanimous(GOLD, {"x": GOLD, "y": (GOLD + 1) % 3})[:2] == (0.0, 0)
+
+
+def test_the_mean_kappa_is_that_of_the_pairs_with_an_interval_that_covers():
+    sets = {str(number): flipped(RNG.random(N) < 0.2 + 0.1 * number) for number in range(4)}
+    sets["0"][::7] = -1
+    found = mean_kappa(GOLD, sets, "independent")
+    assert found.value == pytest.approx(shared_mistakes(GOLD, sets)["kappa"].mean())
+    assert found.low < found.value < found.high
+    assert found.low < 0 < found.high
+    some = np.where(np.arange(N) < 400, GOLD, -1)  # gold of a fifth
+    fewer = mean_kappa(some, sets, "independent")
+    assert fewer.value == pytest.approx(shared_mistakes(some, sets)["kappa"].mean())
+    assert fewer.high - fewer.low > 1.5 * (found.high - found.low)
+
+
+def test_labellers_without_a_common_text_share_nothing_that_can_be_counted():
+    halves = {"x": np.where(np.arange(N) < 9, GOLD, -1), "y": np.where(np.arange(N) >= 9, GOLD, -1)}
+    assert np.isnan(mean_kappa(GOLD, halves, "none").value)
+    assert unanimous(GOLD, halves)[:2] == (0.0, 0)

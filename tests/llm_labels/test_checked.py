@@ -62,6 +62,7 @@ def test_precision_by_class_stands_beside_the_estimate_without_gold(case, found)
         expected = wilson(int((gold == at)[checked].sum()), int(checked.sum()))
         assert rows.loc[f"class {at}", ["precision", "low", "high"]].tolist() == pytest.approx(list(expected))
         assert rows.loc[f"class {at}", ["given", "checked"]].tolist() == [(given == at).sum(), checked.sum()]
+        assert rows.loc[f"class {at}", "recall"] == pytest.approx((given == at)[known & (gold == at)].mean())
         assert 0.5 < rows.loc[f"class {at}", "precision_estimate"] < 0.9
 
 

@@ -16,7 +16,7 @@ __all__ = ["more_classes", "sparse_labellers"]
 def sparse_labellers(tables: Mapping[str, Table], labellers: Found, settled: bool) -> list[str]:
     """The labellers that leave more than half of their texts without an answer, with the share.
 
-    The only one of them that is called like a person's is no labeller but offered as gold, unless that is `settled`.
+    The only one of them that is called like a person's is not a labeller but offered as gold, unless that is `settled`.
     """
     found = {}
     for name, reading in labellers.readings.items():

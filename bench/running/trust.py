@@ -87,7 +87,7 @@ class Trusted:
 def trust_cells(records: Sequence[Record], results: Path) -> Trusted:
     """Beliefs of cells that saw the same texts and labels.
 
-    Raises UsageError where they did not, for a cell that was told gold, or one that holds no belief; and what
+    Raises UsageError where they did not, for a cell that was given gold, or one that holds no belief; and what
     `bench.grid.again.cell_of` raises.
     """
     first = records[0]
@@ -127,7 +127,7 @@ def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:
     if record.status != "done" or record.data is None:
         raise UsageError(f"cell {short} is {record.status}: it has no opinion; `{record.command}` runs it")
     if record.is_reference or record.human_labels is not None:
-        raise UsageError(f"cell {short} ({record.key.method}) was told gold: leave it out")
+        raise UsageError(f"cell {short} ({record.key.method}) was given gold: leave it out")
     wanted = ("train_labels", "valid_last", *OPINIONS, *(f"{name}_classes" for name in OPINIONS))
     arrays = read_arrays(record.key.path(results), *wanted)
     believed = opinion(arrays, len(record.data.label_names))

@@ -129,7 +129,7 @@ def test_cells_that_do_not_belong_together_or_hold_nothing_are_refused(bench, ce
 
     plain = cells["ann", "plain", 1]
     assert "one task and one source of labels" in error(plain, cells["bob", "plain", 1])
-    assert "was told gold" in error(plain, cells["ann", "oracle", 1])
+    assert "was given gold" in error(plain, cells["ann", "oracle", 1])
     path = plain.key.path(Path("results"))
     old = {k: v for k, v in read_arrays(path).items() if not k.startswith(("train_last", "train_mean", "valid_last"))}
     write_record(plain, Path("results"), old)

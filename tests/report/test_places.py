@@ -162,7 +162,7 @@ def test_texts_in_two_splits_and_valid_without_answers_are_notes_and_no_numbers(
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("bench run --data-dir /home/ann/my/data --seeds 1", "bench run --data-dir …/data --seeds 1"),
+        ("bench run --data-dir /srv/ann/my/data --seeds 1", "bench run --data-dir …/data --seeds 1"),
         ("--tasks '/data/x.csv[limit=2]'", "--tasks '…/x.csv[limit=2]'"),
         (r"cannot read C:\Users\ann\x.csv", "cannot read …/x.csv"),
         ("[Errno 2] No such file: '/tmp/a/b.json'", "[Errno 2] No such file: '…/b.json'"),

@@ -50,7 +50,7 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     task = load_named(options.tasks[0] if options.tasks else table, options)
     if not task.columns:
         raise UsageError(f"{table} has no column of labels: name columns with --label-columns")
-    found = {"llms": options.llms or _labellers(task), "methods": [*options.methods, *_curve(task)]}
+    found: dict[str, Any] = {"llms": options.llms or _labellers(task), "methods": [*options.methods, *_curve(task)]}
     if given.get("results") is None:
         found["results"] = Path(f"{task.info.name}-advice")
     return plan(options.model_copy(update=found))

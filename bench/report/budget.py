@@ -36,7 +36,7 @@ def budget_table(records: Collection[Record], rule: str = "last") -> pd.DataFram
 
     cells = []
     for each in records:
-        score = each.scores and getattr(each.scores, rule)
+        score = getattr(each.scores, rule) if each.scores else None
         if each.status != "done" or score is None:
             continue
         config = each.key.config if each.key.method == "corrected" else {"rows": 0, "chosen": ""}

@@ -19,7 +19,7 @@ from bench.running.adviser import FEWEST_TEST, Adviser
 from bench.running.trust import Trusted, trust_task
 from bench.store.folder import CELL_DIGITS
 from bench.store.intervals import wilson
-from bench.training.encoders import split_mode
+from bench.training.find_encoder import split_mode
 
 SUSPECTS = 20
 READING = ("text_column", "gold_column", "label_columns", "no_answer")
@@ -59,7 +59,7 @@ def _suspects(found: Trusted) -> list[Suspect]:
     rows = order if found.gold is None else order[found.gold[order] < 0]
     columns = found.columns(rows[:SUSPECTS])
     shown = zip(*(columns[name] for name in ("id", "text", "given", "suggested", "suspicion")), strict=True)
-    return [Suspect(*row[:4], f"{float(row[4] or 1):.2f}") for row in shown]
+    return [Suspect(*words, f"{float(suspicion or 1):.2f}") for *words, suspicion in shown]
 
 
 def _wrong(told: Adviser) -> list[str]:
@@ -179,7 +179,8 @@ def _worth(told: Adviser) -> list[str]:
         ]
     return [
         f"{best} is worth {found.text} random human labels: so many alone, without any noisy label, give the same "
-        f"accuracy on the {told.tested} test rows with gold. In brackets: the 95 % interval over seeds and these rows."
+        f"accuracy on the {told.tested} test rows with gold. In brackets: the 95 % interval over seeds and these rows; "
+        "< and > mean outside of the learning curve."
     ]
 
 

@@ -45,7 +45,8 @@ class Cell:
     def label(self) -> str:
         """The cell in one line, for people."""
         key, rows = self.key, self.method.human_rows()
-        method = key.method if rows is None else f"{key.method}[rows={rows}]"
+        chosen = f",chosen={key.config['chosen']}" if "chosen" in key.config else ""
+        method = key.method if rows is None else f"{key.method}[rows={rows}{chosen}]"
         return f"{self.shown_task or key.task} · {key.noise} · {method} · {key.encoder_selector} · seed {key.seed}"
 
 

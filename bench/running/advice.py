@@ -59,7 +59,7 @@ def _suspects(found: Trusted) -> list[Suspect]:
     rows = order if found.gold is None else order[found.gold[order] < 0]
     columns = found.columns(rows[:SUSPECTS])
     shown = zip(*(columns[name] for name in ("id", "text", "given", "suggested", "suspicion")), strict=True)
-    return [Suspect(*words, f"{float(suspicion or 1):.2f}") for *words, suspicion in shown]
+    return [Suspect._make([*words, f"{float(suspicion or 1):.2f}"]) for *words, suspicion in shown]
 
 
 def _wrong(told: Adviser) -> list[str]:

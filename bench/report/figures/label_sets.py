@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LARGE = {"font.size": 14, "axes.labelsize": 14, "legend.fontsize": 12, "figure.titlesize": 17, "lines.markersize": 8}
+LARGE: dict[Any, Any] = {
+    "font.size": 14,
+    "axes.labelsize": 14,
+    "legend.fontsize": 12,
+    "figure.titlesize": 17,
+    "lines.markersize": 8,
+}
 TICKS, SMALL = 13, 10
 LOOKS = list(
     zip(
@@ -91,7 +97,7 @@ def _point(axis: Axes, x: float, row: Mapping[str, Any], colour: str, marker: st
 
 
 def _legend(figure: Figure, axis: Axes, looks: Mapping[str, tuple[str, str]], others: bool) -> None:
-    shown = looks | ({"other": OTHER} if others else {})
+    shown = dict(looks) | ({"other": OTHER} if others else {})
     handles = [axis.plot([], [], marker, color=colour)[0] for colour, marker in shown.values()]
     figure.legend(handles, [short(name, 16) for name in shown], loc="outside right center")
 
@@ -145,8 +151,8 @@ def shared(pairs: pd.DataFrame, order: list[str], task: str) -> Figure:
     few = len(order) <= CROWDED
     return _heat_map(
         kappa,
-        [short(name, 24) for name in order],
-        [short(name, 24) for name in order],
+        [short(name, 30) for name in order],
+        [short(name, 30) for name in order],
         (0.62 if few else 0.36) * len(order),
         ("RdBu", Normalize(-1, 1), "κ of errors", "{:.2f}" if few else ""),
         f"Do LLMs make the same mistakes? {short(task)}",
@@ -160,7 +166,7 @@ def precision(rows: pd.DataFrame, order: list[str], task: str) -> Figure:
     table = rows.pivot(index="labels", columns="class", values="precision").reindex(index=order, columns=classes)
     return _heat_map(
         100 * table.to_numpy(),
-        [short(name, 24) for name in order],
+        [short(name, 30) for name in order],
         [short(name, 18) for name in classes],
         0.8 * len(classes),
         ("Blues", Normalize(0, 100), "right (%)", "{:.0f}"),

@@ -32,7 +32,8 @@ def label_files(frames: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
     """
     from markupsafe import Markup
 
-    files, drawn = {}, []
+    files: dict[str, bytes] = {}
+    drawn = []
     for number, plan in enumerate(label_set_plans(frames)):
         made, _ = render_and_count(plan, ("png", "svg"))
         files |= {f"{FIGURES}/{plan.name}.{suffix}": content for suffix, content in made.items()}

@@ -360,8 +360,9 @@ def test_check_passes_a_good_method_and_names_what_a_bad_one_breaks(bench, insta
 
 def test_help_names_every_command_in_the_order_of_use_and_how_options_become_variables(bench):
     found = re.findall(r"^│ (\w+) ", bench("--help").stdout, re.M)
-    first = ["run", "status", "report", "show", "label", "labels", "export", "predict", "list", "doctor", "check"]
-    assert found == [*first, "pack", "prune"]
+    grids, labels = ["run", "status", "report", "show"], ["label", "labels", "trust", "clean", "budget"]
+    rest = ["export", "predict", "list", "doctor", "check", "pack", "prune"]
+    assert found == ["advise", *grids, *labels, *rest]
     text = " ".join(bench("run", "--help").stdout.split())
     assert "Every option is also a variable (--batch-size: BENCH_BATCH_SIZE) and a key of the file" in text
 

@@ -55,7 +55,7 @@ def test_one_cell_named_twice_is_one_cell(make):
 
 
 def test_short_names_resolve_and_ambiguous_ones_are_refused_with_both(make, tmp_path):
-    assert {cell.key.method for cell in make(methods="co,lab").cells} == {"co-teaching", "label-smoothing"}
+    assert {cell.key.method for cell in make(methods="co-,lab").cells} == {"co-teaching", "label-smoothing"}
     rows = [row | {"anton": row["bob"]} for row in review_rows()]
     two = str(write_csv(tmp_path / "two.csv", rows))
     assert [cell.key.noise for cell in make(tasks=two, llms="ann").cells] == ["ann"]  # in full, so no ambiguity
@@ -249,7 +249,7 @@ def test_a_task_chosen_by_its_labels_and_out_of_reach_is_left_out_with_a_note(mo
             raise Unavailable(f"task {name} is nowhere")
         return loaded[name]
 
-    monkeypatch.setattr(grid, "_load", load)
+    monkeypatch.setattr(grid, "load_named", load)
     assert grid._load_all(["away", "here"], GridOptions(), notes) == [("here", loaded["here"])]
     assert notes == [
         "left out, since their texts are not available here: away (`bench run --tasks away` says how to get one)"

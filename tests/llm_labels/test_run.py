@@ -72,7 +72,7 @@ def test_every_text_gets_a_label_and_the_set_reads_back(model_folder, tmp_path):
         np.testing.assert_array_equal(part.labels, made.probabilities[split].argmax(1))
     card = read_card(made.folder)
     assert (card.labeller, card.prompting, card.task, card.calibration) == ("tiny", "few", "moods", "contextual")
-    assert card.decoding == {"kind": "scored", "length_normalised": True, "precision": "float32"}
+    assert card.decoding == {"kind": "scored", "length_normalised": True, "precision": "float32", "version": 2}
     assert card.cost["requests"] == 18 + 3  # and the content-free texts
     assert card.cost["usd"] == 0
     assert card.note == "a note"

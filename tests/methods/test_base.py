@@ -29,7 +29,10 @@ def noisy_task(**changes):
 
 
 def test_a_noisy_task_has_no_room_for_gold():
-    """Not a promise but the type: there is no field for gold, none can be passed, none can be attached."""
+    """Not a promise but the type: there is no field for gold, none can be passed, none can be attached.
+
+    `human` and `answers` are empty but for methods that declare what they ask for (tests/running/test_human_labels.py).
+    """
     assert {field.name for field in dataclasses.fields(NoisyTask)} == {
         "name",
         "label_names",
@@ -38,7 +41,10 @@ def test_a_noisy_task_has_no_room_for_gold():
         "test",
         "train_labels",
         "valid_labels",
+        "human",
+        "answers",
     }
+    assert (noisy_task().human, noisy_task().answers) == (None, None)
     for word in ("gold", "test_labels", "train_gold"):
         with pytest.raises(TypeError, match=word):
             noisy_task(**{word: np.array([0, 1])})

@@ -13,7 +13,7 @@ pytest.importorskip("ipykernel", reason="the extra [dev] installs ipykernel")
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 
 SHOWS = {  # figures, and texts that only a run that worked shows
-    "01_reading_results.ipynb": (4, ["oracle", "±", "bench run --methods"]),
+    "01_reading_results.ipynb": (3, ["oracle", "±", "bench run --methods", "costs"]),
     "02_llm_noise.ipynb": (3, ["gold: negative", "both wrong:", "independent labellers would share"]),
     "03_sidyp_step_by_step.ipynb": (2, ["noise rate, estimated without gold", "SiDyP P(y | x)", "network 3"]),
     "04_your_own_method.ipynb": (2, ["passed · gold permutation", "bootstrap[trust=0.8]", "vs plain"]),

@@ -10,6 +10,7 @@ from bench.core.errors import UsageError
 from bench.report import frame, texts
 from bench.report.figures import collect as figures
 from bench.report.tables.blocks import Block, blocks, check_baseline
+from bench.report.tables.cost import cost_doubt
 from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import parts, pick
 from bench.report.tables.result import result_table
@@ -242,6 +243,8 @@ class Plots:
             if (plan.kind, plan.task) == (kind, task):
                 with figures.style():
                     return plan.draw()
+        if kind == "pareto" and (doubt := cost_doubt(block)):
+            raise UsageError(f"no figure of accuracy against cost: {doubt}")
         where = f"task '{task}' in set-up" if task else "set-up"
         raise UsageError(f"there is no data for the {kind} figure of {where} '{block.setup}'")
 

@@ -98,7 +98,7 @@ def test_a_method_that_predicts_otherwise_is_refused_with_what_can_be_exported(b
     told = bench("export", path, "--out", "model")
     assert told.exit_code == 2
     assert "npc predicts by more than the networks" in told.stderr
-    assert "co-teaching, cr" in told.stderr
+    assert "co-teaching, corrected, cr" in told.stderr
     assert "bench clean" in told.stderr
     assert not Path("model").exists()
 

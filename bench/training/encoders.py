@@ -53,11 +53,9 @@ class Encoder:
         """The pretrained model in float32, never trained itself: classifiers train copies of it."""
         from transformers import AutoModel
 
-        quiet_loading()
-        model = or_unavailable(
-            self.name,
-            lambda: AutoModel.from_pretrained(self.folder, use_safetensors=True, dtype=torch.float32, **local_only()),
-        )
+        options = {"use_safetensors": True, "dtype": torch.float32, **local_only()}
+        with quiet_loading():
+            model = or_unavailable(self.name, lambda: AutoModel.from_pretrained(self.folder, **options))
         return model.eval()
 
     @functools.cached_property
@@ -92,9 +90,9 @@ class Encoder:
         """The same encoder as a sentence embedder with its own pooling (sentence-transformers)."""
         from sentence_transformers import SentenceTransformer
 
-        quiet_loading()
         options: dict[str, Any] = {"device": device_type(), "model_kwargs": {"use_safetensors": True}, **local_only()}
-        embedder = or_unavailable(self.name, lambda: SentenceTransformer(self.folder, **options))
+        with quiet_loading():
+            embedder = or_unavailable(self.name, lambda: SentenceTransformer(self.folder, **options))
         embedder.max_seq_length = min(self.longest, embedder.max_seq_length or self.longest)
         tokenizer = embedder.tokenizer
         if tokenizer.pad_token_id is None:  # any token will do, as in `TokenInputs`: padding is masked

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,11 +135,18 @@ def trained_pooling(folder: str) -> Literal["cls", "mean"]:
     return "mean" if facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean" else "cls"
 
 
-def quiet_loading() -> None:
-    """Switch off the bars that transformers draws while it reads weights."""
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Without the bars and reports that transformers prints while it reads weights; errors are still told."""
     from transformers.utils import logging
 
+    verbosity = logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def local_only() -> dict[str, bool]:

@@ -22,7 +22,7 @@ def ran(tmp_path_factory, tiny_bert):
     """Every method on one small task, one seed: (plan, its records by hash)."""
     folder = tmp_path_factory.mktemp("planning")
     path = write_csv(folder / "reviews.csv", review_rows(48))
-    human = {"gold", "noisy-then-gold", "mixed"}  # their stages are their own and not foretold
+    human = {"gold", "noisy-then-gold", "mixed", "corrected"}  # their stages are their own and not foretold
     methods = [*sorted(set(registry.available()) - human), "sidyp[mode=official]", "cr[branches=2]", "plain+ts"]
     given = {"methods": methods, "tasks": str(path), "llms": "ann", "seeds": "1", "epochs": "2"}
     grid = plan(load_options(given | {"encoder": f"{tiny_bert}:frozen", "results": str(folder / "results")}))

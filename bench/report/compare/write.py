@@ -92,7 +92,7 @@ def _table(lines: list[Line], title: str, kind: str, setup: str) -> Table:
     heads = [
         Head(METRICS[metric].short, below=below)
         for metric in COMPARED
-        for below in ("before, %", "after, %", "difference", "p, Holm", "verdict")
+        for below in ("before, %", "after, %", "change", "p, Holm", "verdict")
     ]
     rows = [Row(_label(line), "reference" if line.reference else "method", _entries(line)) for line in lines]
     what = "Each row is a method over all of the columns that it has on both sides." if kind == "compare" else ""

@@ -1,5 +1,6 @@
 """`bench report`: the page alone, and the page in a browser that follows a running grid."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -45,14 +46,21 @@ def test_options_that_contradict_each_other_are_refused(options, named):
 def test_serve_says_where_the_page_is_and_ends_cleanly_on_interrupt(folder):
     command = [sys.executable, "-m", "bench", "report", "--results", str(folder), "--serve"]
     paths = {"PYTHONPATH": str(Path(__file__).parents[2]), "BROWSER": "true", "COLUMNS": "200"}
-    with subprocess.Popen(command, env=os.environ | paths, stdout=subprocess.PIPE, text=True) as served:
+    # A suite in the background of a shell ignores the signal, and a child would inherit that.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command, env=os.environ | paths, stdout=subprocess.PIPE, text=True, preexec_fn=heed
+    ) as served:
         line = served.stdout.readline()
         address = line.split()[0]
         assert address.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(address, timeout=30) as reply:
             assert b"data-follow" in reply.read()
         served.send_signal(signal.SIGINT)
-        rest = served.stdout.read()
-        assert served.wait(timeout=60) == 0
+        try:
+            rest, _ = served.communicate(timeout=60)
+        finally:
+            served.kill()
+        assert served.returncode == 0
     assert "stopped" in rest
     assert "Traceback" not in rest

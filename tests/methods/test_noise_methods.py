@@ -11,7 +11,7 @@ from bench.core.texts import Texts
 from methods import npc, registry, selfmix, shared
 from tests.methods.toy import accuracy, run, toy_task, toy_tools
 
-LOSSES = ["label-smoothing", "gce", "elr", "mixup", "jocor", "selfmix", "cleanlab", "knn-vote"]
+LOSSES = ["label-smoothing", "gce", "elr", "mixup", "jocor", "selfmix", "cleanlab", "knn-vote", "second-opinion"]
 POSTERIOR = ["npc", "dygen"]
 ALL = [*LOSSES, "cr", *POSTERIOR]
 
@@ -79,7 +79,7 @@ def test_jocor_of_weight_zero_and_no_noise_trains_two_plain_networks(small):
     assert out[-1].diagnostics["noise_rate_estimate"] == 0.0
 
 
-RECOVERS = {"gce": 0.03, "elr": 0.1, "jocor": 0.1, "selfmix": 0.1, "npc": 0.1, "dygen": 0.07}
+RECOVERS = {"gce": 0.03, "elr": 0.1, "jocor": 0.1, "selfmix": 0.1, "npc": 0.1, "dygen": 0.07, "second-opinion": 0.1}
 """Margin over plain in accuracy that a method must reach on the toy with 40 % asymmetric noise (mean of 2 seeds)."""
 
 
@@ -144,7 +144,7 @@ def test_edge_cases_run(name, case):
         np.testing.assert_allclose(step.test.sum(1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["npc", "dygen", "knn-vote"])
+@pytest.mark.parametrize("name", ["npc", "dygen", "knn-vote", "second-opinion"])
 def test_more_neighbours_than_texts_are_refused_with_the_range(name, small):
     with pytest.raises(UsageError, match=rf"method {name}: neighbours = 1000 .* choose neighbours in \[1, \d+\]"):
         run(name, small[0], toy_tools(epochs=1), neighbours=1000)
@@ -166,6 +166,7 @@ def test_more_neighbours_than_texts_are_refused_with_the_range(name, small):
         ("selfmix", {"threshold": 1.0}),
         ("cleanlab", {"folds": 1}),
         ("knn-vote", {"neighbours": 0}),
+        ("second-opinion", {"weight": -1.0}),
     ],
 )
 def test_values_out_of_range_are_refused_before_anything_runs(name, parameters):
@@ -194,6 +195,11 @@ def test_values_out_of_range_are_refused_before_anything_runs(name, parameters):
         ("selfmix", {"temperature": 2.0}),
         ("cleanlab", {"folds": 2}),
         ("knn-vote", {"neighbours": 2}),
+        ("second-opinion", {"opinions": "logistic"}),
+        ("second-opinion", {"opinions": "neighbours"}),
+        ("second-opinion", {"weight": 0.5}),
+        ("second-opinion", {"neighbours": 2}),
+        ("second-opinion", {"folds": 2}),
     ],
 )
 def test_every_parameter_does_something(name, parameters, small):

@@ -70,7 +70,9 @@ def test_of_very_many_values_the_most_probable_classes_and_the_given_one_are_kep
     np.testing.assert_allclose(opinions.whole("train_mean", whole, 50), values[:20], atol=1e-3)
 
 
-@pytest.mark.parametrize("method", ["npc[epochs=2]", "dygen[epochs=2]", "sidyp[epochs=2]", "cleanlab", "knn-vote"])
+@pytest.mark.parametrize(
+    "method", ["npc[epochs=2]", "dygen[epochs=2]", "sidyp[epochs=2]", "cleanlab", "knn-vote", "second-opinion"]
+)
 def test_methods_with_a_posterior_of_the_training_labels_keep_it(bench, reviews, tiny_bert, method):
 
     from bench.store.records import read_arrays

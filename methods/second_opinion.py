@@ -1,0 +1,100 @@
+"""Second opinion: weigh each label against opinions of its text that have not seen it, and train on the posterior."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+
+from methods import confident, shared, training
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
+from methods.neighbours import checked_k, vote
+from methods.registry import register
+
+FLOOR = 1e-6
+"""An opinion gives every class so much at least: a regression has 0 for a class that a fold lacked."""
+
+
+@register
+class SecondOpinion(Method):
+    """Plain training on p(y | ỹ, x) ∝ Q(ỹ, y)·p(x | y), a method of our own (channel: Northcutt et al., JAIR 2021).
+
+    Q is the joint of noisy and true labels by confident learning. p(x | y) is taken from opinions of the text that have
+    not seen its label: a cross-fitted logistic regression on frozen sentence embeddings, and the text's neighbours. By
+    Bayes' rule each is the opinion's p(y | x) over the share of y among the labels. What it costs above plain training
+    is the regression.
+    """
+
+    name = "second-opinion"
+    stages = (shared.OUT_OF_FOLD,)
+
+    @config
+    class Config:
+        """Hyper-parameters of second opinions, chosen by the accuracy on noisy validation labels of three tasks."""
+
+        opinions: Literal["both", "logistic", "neighbours"] = Field(
+            "both", description="whose: the logistic regression's, the neighbours', or both"
+        )
+        weight: float = Field(
+            1.0,
+            ge=0,
+            le=100,
+            description="of the opinions together, in independent witnesses: 1 is the geometric mean of two opinions, "
+            "2 their product",
+        )
+        neighbours: int | None = Field(
+            None, ge=1, description="k, texts that vote; None: 10, or every other text where there are fewer"
+        )
+        folds: int = Field(5, ge=2, le=100, description="cross-fitting folds of the regression (5 in cleanlab)")
+
+    def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
+        """Yield the predictions of the network that is trained on the posterior, after each epoch."""
+        labels = shared.labels(task, tools).train
+        believed = posterior(self._opinions(task, tools, labels), labels, self.config.weight)
+        rows = np.arange(len(labels))
+        facts = {
+            "noise_rate_estimate": float(1 - believed[rows, labels].mean()),
+            "labels_changed": float((believed.argmax(axis=1) != labels).mean()),
+        }
+        for step in training.train(task, tools, targets={"label": believed}, diagnostics=lambda: facts):
+            yield dataclasses.replace(step, posterior=believed)
+
+    def _opinions(self, task: NoisyTask, tools: Tools, labels: np.ndarray) -> list[np.ndarray]:
+        """p(ỹ | x) float64[n, C] of the training texts by each opinion; none has seen a text's own label."""
+        found, asked = [], self.config.opinions
+        if asked != "logistic":
+            k = checked_k(self.config.neighbours, len(labels) - 1, self.name)
+            vectors = shared.embeddings(task, tools)["train"]
+            votes = vote(vectors, vectors, labels, task.num_classes, k, exclude_self=True)
+            found.append((k * votes + shares(labels, task.num_classes)) / (k + 1))  # and one vote like all labels
+        if asked != "neighbours":
+            found.append(shared.out_of_fold(task, tools, folds=self.config.folds))
+        return found
+
+
+def shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """float64[C]: the share of each class among `labels` int64[n]."""
+    return np.bincount(labels, minlength=num_classes) / len(labels)
+
+
+def posterior(opinions: Sequence[np.ndarray], labels: np.ndarray, weight: float) -> np.ndarray:
+    """p(y | ỹ, x), float32[n, C], rows sum to 1.
+
+    Parameters
+    ----------
+    opinions
+        V times p(ỹ | x), float[n, C], cross-fitted.
+    labels
+        ỹ, int64[n] in 0..C-1.
+    weight
+        Of the opinions together: the exponent of their geometric mean, each over the share of the class.
+    """
+    pooled = np.mean([np.log(each.clip(FLOOR)) for each in opinions], axis=0)
+    joint = confident.calibrated_joint(confident.confident_joint(softmax(pooled, axis=1), labels), labels)
+    given = shares(labels, joint.shape[0]).clip(1 / len(labels))  # a class without labels has no row in the joint
+    with np.errstate(divide="ignore"):  # a pair that never occurs
+        score = np.log(joint[labels]) + weight * (pooled - np.log(given))
+    return np.exp(log_softmax(score, axis=1)).astype(np.float32)

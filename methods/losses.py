@@ -88,9 +88,13 @@ def co_regularisation(logits: Tensor, epsilon: float = 1e-5) -> Tensor:
 
 
 def co_regularised_cross_entropy(logits: Tensor, labels: Tensor, strength: float) -> Tensor:
-    """(1/M)·Σ_m CE(p_m, ỹ) + α·(1/M)·Σ_m KL(p̄ ‖ p_m) per row, float32[B]; logits float32[M, B, C], α = `strength`."""
+    """(1/M)·Σ_m CE(p_m, ỹ) + α·(1/M)·Σ_m KL(p̄ ‖ p_m) per row, float32[B]; logits float32[M, B, C], α = `strength`.
+
+    `labels` are int64[B], or soft targets float[B, C].
+    """
     branches, rows, classes = logits.shape
-    flat = cross_entropy(logits.reshape(branches * rows, classes), labels.repeat(branches))
+    targets = labels.expand(branches, *labels.shape).flatten(0, 1)
+    flat = cross_entropy(logits.reshape(branches * rows, classes), targets)
     loss = flat.view(branches, rows).mean(dim=0)
     return loss + strength * co_regularisation(logits) if strength else loss
 

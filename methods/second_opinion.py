@@ -1,4 +1,4 @@
-"""Second opinion: weigh each label against opinions of its text that have not seen it, and train on the posterior."""
+"""Second opinion: weigh each label against opinions of its text that have not seen it, and learn the posterior."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
+import torch
 from scipy.special import log_softmax, softmax
 
-from methods import confident, shared, training
-from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
+from methods import confident, losses, shared, training
+from methods.base import Batch, Field, Method, NoisyTask, Predictions, Tools, config
 from methods.neighbours import checked_k, vote
 from methods.registry import register
 
@@ -20,20 +21,21 @@ FLOOR = 1e-6
 
 @register
 class SecondOpinion(Method):
-    """Plain training on p(y | ỹ, x) ∝ Q(ỹ, y)·p(x | y), a method of our own (channel: Northcutt et al., JAIR 2021).
+    """Co-regularised training on p(y | ỹ, x) ∝ Q(ỹ, y)·p(x | y), our own (after Northcutt et al., Zhou & Chen, 2021).
 
     Q is the joint of noisy and true labels by confident learning. p(x | y) is taken from opinions of the text that have
     not seen its label: a cross-fitted logistic regression on frozen sentence embeddings, and the text's neighbours. By
-    Bayes' rule each is the opinion's p(y | x) over the share of y among the labels. What it costs above plain training
-    is the regression.
+    Bayes' rule each is the opinion's p(y | x) over the share of y among the labels. The networks are those of cr, which
+    learn this posterior in place of the labels; the regression is all that it costs above cr.
     """
 
     name = "second-opinion"
+    version = 2
     stages = (shared.OUT_OF_FOLD,)
 
     @config
     class Config:
-        """Hyper-parameters of second opinions, chosen by the accuracy on noisy validation labels of three tasks."""
+        """Hyper-parameters of second opinions, chosen on noisy validation labels of three label sets."""
 
         opinions: Literal["both", "logistic", "neighbours"] = Field(
             "both", description="whose: the logistic regression's, the neighbours', or both"
@@ -45,13 +47,14 @@ class SecondOpinion(Method):
             description="of the opinions together, in independent witnesses: 1 is the geometric mean of two opinions, "
             "2 their product",
         )
+        branches: int = Field(3, ge=1, le=64, description="M, co-regularised networks (cr); 1: plain training")
         neighbours: int | None = Field(
             None, ge=1, description="k, texts that vote; None: 10, or every other text where there are fewer"
         )
         folds: int = Field(5, ge=2, le=100, description="cross-fitting folds of the regression (5 in cleanlab)")
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
-        """Yield the predictions of the network that is trained on the posterior, after each epoch."""
+        """Yield the mean of the networks that learn the posterior, after each epoch."""
         labels = shared.labels(task, tools).train
         believed = posterior(self._opinions(task, tools, labels), labels, self.config.weight)
         rows = np.arange(len(labels))
@@ -59,7 +62,22 @@ class SecondOpinion(Method):
             "noise_rate_estimate": float(1 - believed[rows, labels].mean()),
             "labels_changed": float((believed.argmax(axis=1) != labels).mean()),
         }
-        for step in training.train(task, tools, targets={"label": believed}, diagnostics=lambda: facts):
+        habits = shared.BRANCHES.defaults
+
+        def loss(outputs, batch: Batch) -> torch.Tensor:
+            strength = losses.ramped_strength(habits["alpha"], batch.progress, habits["warmup"])
+            logits = torch.stack([output.logits for output in outputs])
+            return losses.co_regularised_cross_entropy(logits, batch.targets["label"], strength)
+
+        for step in training.train(
+            task,
+            tools,
+            loss,
+            targets={"label": believed},
+            networks=self.config.branches,
+            name="branches" if self.config.branches > 1 else "plain",  # the draws of cr, or of plain
+            diagnostics=lambda: facts,
+        ):
             yield dataclasses.replace(step, posterior=believed)
 
     def _opinions(self, task: NoisyTask, tools: Tools, labels: np.ndarray) -> list[np.ndarray]:

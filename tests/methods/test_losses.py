@@ -127,6 +127,8 @@ def test_co_regularised_cross_entropy_sums_both_terms(batch):
     logits, labels = batch
     mean_ce = np.mean([-np.log(picked(branch, labels)) for branch in logits], axis=0)
     np.testing.assert_allclose(losses.co_regularised_cross_entropy(logits, labels, 0.0), mean_ce)
+    soft = torch.nn.functional.one_hot(labels, logits.shape[-1]).to(logits.dtype)
+    np.testing.assert_allclose(losses.co_regularised_cross_entropy(logits, soft, 0.0), mean_ce)
     np.testing.assert_allclose(
         losses.co_regularised_cross_entropy(logits, labels, 5.0), mean_ce + 5 * losses.co_regularisation(logits).numpy()
     )

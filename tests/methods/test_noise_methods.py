@@ -200,6 +200,7 @@ def test_values_out_of_range_are_refused_before_anything_runs(name, parameters):
         ("second-opinion", {"weight": 0.5}),
         ("second-opinion", {"neighbours": 2}),
         ("second-opinion", {"folds": 2}),
+        ("second-opinion", {"branches": 1}),
     ],
 )
 def test_every_parameter_does_something(name, parameters, small):

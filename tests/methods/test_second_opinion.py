@@ -89,6 +89,16 @@ def test_what_is_believed_of_train_is_righter_than_its_labels():
     assert last.diagnostics["noise_rate_estimate"] == pytest.approx((task.train_labels != gold).mean(), abs=0.12)
 
 
+@pytest.mark.parametrize(("branches", "other"), [(3, "cr"), (1, "plain")])
+def test_where_nothing_is_doubted_it_is_cr_or_with_one_network_plain(branches, other, monkeypatch):
+    """Networks, draws and loss are the same; only the targets differ."""
+    task = toy_task(sizes=(96, 20, 30))[0]
+    monkeypatch.setattr(second_opinion, "posterior", lambda _, labels, weight: np.eye(3, dtype=np.float32)[labels])
+    found = run("second-opinion", task, toy_tools(epochs=3), branches=branches)
+    for ours, theirs in zip(found, run(other, task, toy_tools(epochs=3)), strict=True):
+        np.testing.assert_allclose(ours.test, theirs.test, atol=1e-5)
+
+
 def test_a_choice_reads_noisy_validation_labels_and_nothing_else():
     steps = [SimpleNamespace(valid=np.eye(2)[[1, 1, 1, 1]]), SimpleNamespace(valid=np.eye(2)[[0, 1, 1, 0]])]
     cell = SimpleNamespace(predictions=lambda: iter(steps), task=SimpleNamespace(valid_labels=np.array([0, 1, 0, -1])))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.top_layers [--encoder mpnet] [--texts 32] [--tokens 36] [--top 2,4,6]
 
-Prints seconds of the processor (all threads, float32) per optimiser step of the whole encoder and of its upper layers,
-and of computing the activations below the cut once.
+Prints seconds of the processor (all threads) per optimiser step of the whole encoder and of its upper layers, and of
+computing the activations below the cut once; in float32, and the step under bf16 autocast beside it.
 """
 
 from __future__ import annotations
@@ -33,28 +33,29 @@ def main() -> None:
     whole = load_encoder(options.encoder, options.tokens)
     ids = np.random.default_rng(0).integers(1000, 20000, offsets[-1]).astype(np.int32)
     tokens = TokenInputs(ids, offsets, pad_id=0).batch(rows)
-    base = step_seconds(whole, tokens, options.steps)
+    base, half = (step_seconds(whole, tokens, options.steps, bf16) for bf16 in (False, True))
     print(f"{options.encoder}, {options.texts} texts of {options.tokens} tokens, {torch.get_num_threads()} threads")
-    print(f"  whole  {base:6.2f} s per step")
+    print(f"  whole  {base:6.2f} s per step (bf16: {half:.2f} s)")
     for top in map(int, options.top.split(",")):
         part = load_encoder(f"{options.encoder}:top{top}", options.tokens)
         started = time.process_time()
         hidden = upper.activations(upper.lower_part(part.model, top, part.name), ids, offsets, "cpu")
         once = time.process_time() - started
-        seconds = step_seconds(part, HiddenInputs(hidden, offsets).batch(rows), options.steps)
-        print(
-            f"  top{top:<3} {seconds:6.2f} s per step ({base / seconds:.1f} x faster); lower layers {once:.2f} s, once"
-        )
+        batch = HiddenInputs(hidden, offsets).batch(rows)
+        seconds, half = (step_seconds(part, batch, options.steps, bf16) for bf16 in (False, True))
+        faster = f"{base / seconds:.1f} x faster; bf16: {half:.2f} s"
+        print(f"  top{top:<3} {seconds:6.2f} s per step ({faster}); lower layers {once:.2f} s, once")
 
 
-def step_seconds(encoder, batch: dict[str, torch.Tensor], steps: int) -> float:
+def step_seconds(encoder, batch: dict[str, torch.Tensor], steps: int, bf16: bool) -> float:
     """Processor seconds of a forward and backward pass with an Adam step: the fastest of a few."""
     net = encoder.classifier(9, 0.1, torch.Generator().manual_seed(0)).train()
     optimiser = torch.optim.AdamW(net.parameters())
     found = []
     for _ in range(steps):
         started = time.process_time()
-        loss = net(**batch).logits.logsumexp(1).mean()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = net(**batch).logits.float().logsumexp(1).mean()
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()

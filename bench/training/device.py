@@ -41,12 +41,21 @@ def choose_precision(asked: str = "auto") -> Precision:
             return Precision("bf16", f"{torch.cuda.get_device_name()} supports bf16")
         if cuda:
             return Precision("fp16", f"{torch.cuda.get_device_name()} has no bf16")
-        return Precision("no", "CPU: float32, so that equal runs give equal bits")
+        faster = "; --precision bf16 trains an encoder faster on this one" if has_native_bf16() else ""
+        return Precision("no", f"CPU: float32, so that equal runs give equal bits{faster}")
     if asked not in ("no", "bf16", "fp16"):
         raise UsageError(f"precision '{asked}': allowed are auto, no, bf16, fp16")
     if asked == "fp16" and not cuda:
         raise UsageError("precision 'fp16' needs a CUDA device: use auto, no or bf16")
     return Precision(asked, "asked for")
+
+
+def has_native_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 by itself (AVX512_BF16, AMX): measured in docs/scale.md."""
+    import torch
+
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_tile"))
 
 
 def reason_for(mode: str) -> Precision:

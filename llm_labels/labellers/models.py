@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.cache import cache_dir
 from bench.core.errors import Unavailable, UsageError
 from bench.core.files import new_folder
+from bench.core.hashes import hash_file
 
 if TYPE_CHECKING:
     from llm_labels.labellers.scoring import ContinuationScorer
@@ -74,7 +75,7 @@ def find_model(name: str) -> ModelFiles:
     if path.suffix == ".gguf":
         if not path.is_file():
             raise UsageError(f"model file '{name}' does not exist")
-        return ModelFiles(path.stem, str(path.resolve().parent), path.name, "sha256:" + _sha256(path))
+        return ModelFiles(path.stem, str(path.resolve().parent), path.name, "sha256:" + hash_file(path))
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise UsageError(f"model folder '{name}' has no config.json: name a transformers model folder")
@@ -88,6 +89,8 @@ def choose_precision(device: str, precision: str) -> tuple[str, str, str]:
     """(device, precision, reason), with "auto" resolved to what this machine does fastest."""
     import torch
 
+    from bench.training.device import has_native_bf16
+
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -99,8 +102,7 @@ def choose_precision(device: str, precision: str) -> tuple[str, str, str]:
     if device.startswith("cuda"):
         fast = torch.cuda.is_bf16_supported()
         return (device, "bfloat16", "this GPU computes it") if fast else (device, "float32", "this GPU has no bfloat16")
-    able = torch.cpu.get_capabilities()
-    if able.get("avx512_bf16") or able.get("amx_tile"):
+    if has_native_bf16():
         return device, "bfloat16", "this CPU multiplies it natively; logits stay float32"
     return device, "float32", "this CPU has no native bfloat16"
 
@@ -158,7 +160,7 @@ def _from_package(name: str, known: KnownModel) -> ModelFiles:
     folder = Path(next(iter(spec.submodule_search_locations)))
     files = sorted(folder.rglob("*.gguf"))
     path = files[0] if files else _assembled(name, known)
-    return ModelFiles(name, str(path.parent), path.name, "sha256:" + _sha256(path), known.licence, known.base_only)
+    return ModelFiles(name, str(path.parent), path.name, "sha256:" + hash_file(path), known.licence, known.base_only)
 
 
 def _assembled(name: str, known: KnownModel) -> Path:
@@ -192,17 +194,12 @@ def _hub_revision(name: str) -> str:
     )
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _folder_hash(folder: Path) -> str:
     """SHA-256 over the names and bytes of the configuration, tokenizer and weight files."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in (".json", ".safetensors", ".model", ".txt"):
-            digest.update(f"{path.name}\0{_sha256(path)}\n".encode())
+            digest.update(f"{path.name}\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -32,6 +32,14 @@ def test_a_cpu_trains_in_float32_and_says_why(no_cuda):
 
 
 @pytest.mark.parametrize(
+    ("able", "offered"), [({"avx512_bf16": True}, True), ({"amx_tile": True}, True), ({"avx2": True}, False)]
+)
+def test_a_cpu_that_multiplies_bf16_is_offered_it(no_cuda, monkeypatch, able, offered):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert ("--precision bf16" in device.choose_precision().reason) == offered
+
+
+@pytest.mark.parametrize(
     ("bf16", "mode", "reason"),
     [(True, "bf16", "Some GPU supports bf16"), (False, "fp16", "Some GPU has no bf16")],
 )

@@ -38,12 +38,23 @@ CHOSEN = {
     "banking58": ("qwen3-8b/zero", "deepseek-r1-7b/zero"),
 }
 METHODS = (
-    "plain,plain+ts,co-teaching,jocor,cr,npc,dygen,sidyp,selfmix,elr,gce,mixup,label-smoothing,knn-vote,cleanlab,oracle"
+    "plain,plain+ts,co-teaching,jocor,cr,npc,dygen,sidyp,selfmix,elr,gce,mixup,label-smoothing,knn-vote,cleanlab,"
+    "second-opinion,oracle"
 )
 
 
+def run_chosen(chosen: dict[str, tuple[str, ...]], **options) -> None:
+    """Run what is left of a grid over label sets (task -> `llm/prompting`), a task and a way to prompt at a time."""
+    for task, names in chosen.items():
+        for prompting in ("zero", "few"):
+            llms = [llm for llm, _, how in (name.partition("/") for name in names) if how == prompting]
+            if llms:
+                bench.run_grid(tasks=task, llms=",".join(llms), prompting=prompting, **options)
+                print(f"{task} {prompting}: {', '.join(llms)} done", flush=True)
+
+
 def main() -> None:
-    """Run what is left of the grid, a task and a way to prompt at a time."""
+    """Run what is left of the grid."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir")
     parser.add_argument("--results", default="results/llm-axis")
@@ -51,23 +62,8 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--tasks", default=",".join(CHOSEN), help="tasks of the choice, in their order")
     parser.add_argument("--methods", default=METHODS)
-    asked = parser.parse_args()
-    for task in asked.tasks.split(","):
-        for prompting in ("zero", "few"):
-            llms = [name for name, _, how in (chosen.partition("/") for chosen in CHOSEN[task]) if how == prompting]
-            if not llms:
-                continue
-            bench.run_grid(
-                methods=asked.methods,
-                tasks=task,
-                llms=",".join(llms),
-                prompting=prompting,
-                encoder=asked.encoder,
-                seeds=asked.seeds,
-                data_dir=asked.data_dir,
-                results=asked.results,
-            )
-            print(f"{task} {prompting}: {', '.join(llms)} done", flush=True)
+    asked = vars(parser.parse_args())
+    run_chosen({task: CHOSEN[task] for task in asked.pop("tasks").split(",")}, **asked)
 
 
 if __name__ == "__main__":

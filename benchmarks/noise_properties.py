@@ -10,7 +10,8 @@ deviation of the property, alone, with a 95 % interval from resampling tasks; an
 of the variation between the sets of a task that was left out is foretold (R² of a ridge regression, leave one task
 out; 0 = no better than the mean of the other tasks).
 
-Writes properties.csv, gains.csv, slopes.csv, foretold.csv and slopes.png.
+Writes properties.csv, gains.csv, averages.csv (means over tasks, with t-intervals over tasks), slopes.csv,
+foretold.csv, slopes.png and gains.png.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import bench
 from bench.core.seeds import named_generator
 from bench.data.load import load_task
+from bench.report.tables.stats import mean_interval
 from bench.store.folder import ResultsFolder
-from bench.store.records import Record, read_arrays, read_records
+from bench.store.records import read_arrays
 from bench.training.encoders import load_encoder
 from bench.training.stages import StageStore
 from llm_labels.anatomy import predictability
@@ -42,38 +45,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--encoder", default="mpnet:frozen", help="whose cells are read")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    records = [r for r in read_records(asked.results) if isinstance(r, Record) and r.status == "done"]
-    gains = gains_of(records)
-    properties = properties_of(records, asked.data_dir, asked.results)
+    cells = bench.load_results(asked.results).cells.query("status == 'done' and human_labels.isna()")
+    cells = cells[cells["encoder"] == asked.encoder].drop(columns="method")
+    gains = gains_of(cells)
+    properties = properties_of(cells, asked.data_dir, asked.results)
     table = gains.merge(properties, on=["task", "noise"])
     slopes = slopes_of(table)
     foretold = pd.DataFrame(
         {"method": method, "rule": rule, "sets": len(part), "r2_left_out_task": foretold_share(part)}
         for (method, rule), part in table.groupby(["method", "rule"])
     )
-    for name, frame in (("properties", properties), ("gains", gains), ("slopes", slopes), ("foretold", foretold)):
+    averages = averages_of(gains)
+    tables = {"properties": properties, "gains": gains, "averages": averages, "slopes": slopes, "foretold": foretold}
+    for name, frame in tables.items():
         frame.round(4).to_csv(asked.out / f"{name}.csv", index=False)
     draw(slopes, asked.out / "slopes.png")
+    draw_gains(gains, properties, asked.out / "gains.png")
     print(properties.round(3).to_string(index=False))
+    print(averages.round(2).to_string(index=False))
     print(slopes[slopes["sure"]].round(2).to_string(index=False))
     print(foretold.round(2).to_string(index=False))
 
 
-def gains_of(records: list[Record]) -> pd.DataFrame:
+def gains_of(cells: pd.DataFrame) -> pd.DataFrame:
     """Gain over plain in points, mean over the seeds that both have: a row per task, noise, method and rule."""
-    rows = pd.DataFrame(
-        {
-            "task": record.key.task,
-            "noise": record.key.noise,
-            "method": record.key.method,
-            "seed": record.key.seed,
-            **{rule: 100 * record.scores[rule].accuracy for rule in RULES},
-        }
-        for record in records
-    )
+    rows = cells.rename(columns={"method_label": "method"} | {f"accuracy_{rule}": rule for rule in RULES})
+    rows[list(RULES)] *= 100
     long = rows.melt(["task", "noise", "method", "seed"], list(RULES), "rule", "accuracy")
     plain = long[long["method"] == "plain"].drop(columns="method")
     both = long.merge(plain, on=["task", "noise", "seed", "rule"], suffixes=("", "_plain"))
@@ -82,15 +83,25 @@ def gains_of(records: list[Record]) -> pd.DataFrame:
     return found.agg(gain=("gain", "mean"), seeds=("seed", "nunique"))
 
 
-def properties_of(records: list[Record], data_dir: Path | None, results: Path) -> pd.DataFrame:
+def averages_of(gains: pd.DataFrame) -> pd.DataFrame:
+    """Mean gain over tasks (of the mean over a task's sets), with the 95 % t-interval over tasks."""
+    by_task = gains.groupby(["method", "rule", "task"])["gain"].mean()
+    rows = [
+        {"method": method, "rule": rule, **mean_interval(list(part))._asdict()}
+        for (method, rule), part in by_task.groupby(level=["method", "rule"])
+    ]
+    return pd.DataFrame(rows).rename(columns={"n": "tasks"}).sort_values(["rule", "mean"], ascending=[True, False])
+
+
+def properties_of(cells: pd.DataFrame, data_dir: Path | None, results: Path) -> pd.DataFrame:
     """The properties of each label set that was trained on."""
     encoder, store = load_encoder("minilm:frozen", 128), StageStore(ResultsFolder(results).stages)
-    first = {(r.key.task, r.key.noise): r for r in records if r.key.method == "plain"}
+    first = cells[cells["method_label"] == "plain"].groupby(["task", "noise"])["record"].first()
     features, rows = {}, []
-    for (task, noise), record in sorted(first.items()):
+    for (task, noise), record in first.items():
         if task not in features:
             features[task] = embed_texts(load_task(task, data_dir=data_dir).train, encoder, store)
-        arrays = read_arrays(record.key.path(results), "train_labels", "train_gold")
+        arrays = read_arrays(results / record, "train_labels", "train_gold")
         labels, gold = arrays["train_labels"].astype(np.int64), arrays["train_gold"].astype(np.int64)
         known = (labels >= 0) & (gold >= 0)
         classes = int(max(gold.max(), labels.max())) + 1
@@ -182,6 +193,33 @@ def draw(slopes: pd.DataFrame, path: Path) -> None:
         axis.axvline(0, color="black", linewidth=0.8)
         axis.set(title=name.replace("_", " ").replace("log classes", "ln classes"), xlabel="points of gain per s.d.")
     axes[0].set_yticks(np.arange(len(methods)), methods)
+    figure.savefig(path, dpi=160)
+
+
+def draw_gains(gains: pd.DataFrame, properties: pd.DataFrame, path: Path) -> None:
+    """Gain over plain by the step chosen on noisy validation labels: label sets down, methods across, means below."""
+    import matplotlib.pyplot as plt
+
+    part = gains[gains["rule"] == "noisy_valid"]
+    table = part.pivot_table(index=["task", "noise"], columns="method", values="gain")
+    means = table.groupby(level="task").mean().mean().sort_values(ascending=False)
+    methods = [name for name in means.index if name not in ("oracle", "plain+ts")] + ["oracle"]
+    rates = properties.set_index(["task", "noise"])["noise_rate"]
+    order = sorted(table.index, key=lambda pair: (pair[0], rates[pair]))
+    shown = np.vstack([table.loc[order, methods].to_numpy(), means[methods].to_numpy()])
+    rows = [f"{task}  {noise.partition('/')[0]}  ({100 * rates[task, noise]:.0f} %)" for task, noise in order]
+    figure, axis = plt.subplots(figsize=(10.5, 0.31 * len(shown) + 1.6), layout="constrained")
+    axis.imshow(shown, cmap="RdBu", vmin=-10, vmax=10, aspect="auto")
+    for (row, column), value in np.ndenumerate(shown):
+        colour = "white" if abs(value) > 7 else "black"
+        axis.text(column, row, f"{value:+.1f}".replace("-", "−"), ha="center", va="center", fontsize=7.5, color=colour)
+    axis.axhline(len(rows) - 0.5, color="black", linewidth=1.5)
+    axis.axvline(len(methods) - 1.5, color="black", linewidth=1.5)
+    axis.xaxis.tick_top()
+    axis.set_xticks(range(len(methods)), methods, rotation=40, ha="left")
+    axis.set_yticks(range(len(shown)), [*rows, "mean over tasks"])
+    axis.tick_params(length=0, labelsize=8.5)
+    axis.spines[:].set_visible(False)
     figure.savefig(path, dpi=160)
 
 

@@ -206,6 +206,10 @@ class Plots:
         """Fit to right and to wrong labels, and test accuracy, over the steps of training."""
         return self._draw("memorisation", task, setup)
 
+    def worth(self, task: str, *, setup: str | None = None, rule: str = "last") -> Figure:
+        """Accuracy after k human labels, and every method's accuracy as a line; needs `gold` with two sizes."""
+        return self._draw("worth", task, setup, rule)
+
     def kinds(self, *, setup: str | None = None, rule: str = "last") -> Figure:
         """Gain over the baseline by kind of noise and by both rules, methods by their mean gain."""
         return self._draw("kinds", "", setup, rule)

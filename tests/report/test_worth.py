@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.isotonic import IsotonicRegression
 
+import bench
 from bench.report import build_report
 from bench.report.frame import load
 from bench.report.tables.blocks import blocks
@@ -132,6 +133,11 @@ def test_other_test_texts_have_no_worth_and_no_curve_has_no_table(folder, tmp_pa
     assert ("tweets", "other") not in yardstick.columns
     assert yardstick.worth("plain", [("tweets", "other")]) is None
     assert yardstick.entry("plain", [("tweets", "other")]).state == "empty"
+
+
+def test_the_figure_from_python_has_a_panel_per_noise_source(folder):
+    titles = [axis.get_title(loc="left") for axis in bench.load_results(folder).plot.worth("tweets").axes]
+    assert titles == ["weak", "sn@0.3"]
 
 
 def test_the_report_has_a_table_a_column_a_figure_and_a_sentence(folder, tmp_path):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from bench.core.seeds import named_generator, named_seed
+from bench.store.intervals import Estimate, wilson
 from llm_labels.labelsets import SplitLabels
 from llm_labels.statistics import cohen_kappa
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from bench.data.task import TaskData
 
 __all__ = [
-    "Interval",
     "anatomy",
     "mean_kappa",
     "on_train",
@@ -35,18 +35,11 @@ LEAST = 2 * FOLDS
 """Wrong and right labels that a cross-fitted estimate needs at least, each."""
 
 
-class Interval(NamedTuple):
-    """An estimate with its 95 % interval; NaN where it cannot be had."""
-
-    value: float
-    low: float
-    high: float
+NOTHING = Estimate(float("nan"), float("nan"), float("nan"))
+"""What cannot be estimated."""
 
 
-NOTHING = Interval(float("nan"), float("nan"), float("nan"))
-
-
-def predictability(features: np.ndarray, gold: np.ndarray, labels: np.ndarray, name: str) -> Interval:
+def predictability(features: np.ndarray, gold: np.ndarray, labels: np.ndarray, name: str) -> Estimate:
     """Cross-fitted AUC of "is this label wrong?" from the text alone.
 
     Parameters
@@ -60,7 +53,7 @@ def predictability(features: np.ndarray, gold: np.ndarray, labels: np.ndarray, n
 
     Returns
     -------
-    Interval
+    Estimate
         0.5: the text says nothing of whether its label is wrong; 1: it says all. Logistic regression on standardised
         features, five folds; the interval is that of Hanley and McNeil (Radiology 1982), clipped to [0, 1].
     """
@@ -82,7 +75,7 @@ def predictability(features: np.ndarray, gold: np.ndarray, labels: np.ndarray, n
     q_bad, q_good = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (bad - 1) * (q_bad - auc**2) + (good - 1) * (q_good - auc**2)
     half = 1.96 * float(np.sqrt(max(variance, 0.0) / (bad * good)))
-    return Interval(auc, max(auc - half, 0.0), min(auc + half, 1.0))
+    return Estimate(auc, max(auc - half, 0.0), min(auc + half, 1.0))
 
 
 def shared_mistakes(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -111,7 +104,7 @@ def shared_mistakes(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> pd.Data
     return pd.DataFrame(rows, columns=["a", "b", "texts", "kappa", "same_wrong"])
 
 
-def unanimous(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> tuple[float, int, Interval]:
+def unanimous(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> tuple[float, int, Estimate]:
     """Where all labellers say the same: the share of texts, their number, and how many of them are wrong.
 
     Parameters
@@ -127,22 +120,18 @@ def unanimous(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> tuple[float, 
         Of the texts that all answered.
     texts : int
         Unanimous ones.
-    wrong : Interval
+    wrong : Estimate
         Share of them that is wrong, with Wilson's interval.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     votes = np.stack(list(sets.values()))
     answered = (votes >= 0).all(axis=0) & (gold >= 0)
     agreed = answered & (votes == votes[0]).all(axis=0)
     count, wrong = int(agreed.sum()), int((votes[0] != gold)[agreed].sum())
-    if not count:
-        return 0.0, 0, NOTHING
-    low, high = proportion_confint(wrong, count, method="wilson")
-    return count / int(answered.sum()), count, Interval(wrong / count, float(low), float(high))
+    found = wilson(wrong, count)
+    return (0.0, 0, NOTHING) if found is None else (count / int(answered.sum()), count, found)
 
 
-def mean_kappa(gold: np.ndarray, sets: Mapping[str, np.ndarray], name: str, draws: int = 200) -> Interval:
+def mean_kappa(gold: np.ndarray, sets: Mapping[str, np.ndarray], name: str, draws: int = 200) -> Estimate:
     """The mean over all pairs of labellers of the κ of `shared_mistakes`.
 
     Parameters
@@ -158,7 +147,7 @@ def mean_kappa(gold: np.ndarray, sets: Mapping[str, np.ndarray], name: str, draw
 
     Returns
     -------
-    Interval
+    Estimate
         With the percentile interval of a bootstrap over texts, the labellers as they are. Pairs without a κ do not
         count.
     """
@@ -184,7 +173,7 @@ def mean_kappa(gold: np.ndarray, sets: Mapping[str, np.ndarray], name: str, draw
     if np.isnan(found).all():
         return NOTHING
     low, high = np.nanpercentile(found, [2.5, 97.5])
-    return Interval(mean(np.ones(len(gold))), float(low), float(high))
+    return Estimate(mean(np.ones(len(gold))), float(low), float(high))
 
 
 def on_train(task: TaskData, sets: Mapping[str, Mapping[str, SplitLabels]]) -> dict[str, np.ndarray]:
@@ -239,5 +228,5 @@ def anatomy(
     return found | {"mistakes": pairs.assign(task=name), "shared": shared}
 
 
-def _columns(name: str, interval: Interval) -> dict[str, float]:
+def _columns(name: str, interval: Estimate) -> dict[str, float]:
     return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -45,7 +45,7 @@ class Corrected(Method):
         self.inner = registry.build(registry.find(named.name), named.parameters)
         if self.inner.sees_gold or self.inner.human_rows() is not None:
             raise UsageError(f"corrected: method={config.method} learns from gold by itself: name one of noisy labels")
-        self.exportable = getattr(self.inner, "exportable", True)  # type: ignore[misc]  # of the class elsewhere
+        self.exportable = self.inner.exportable  # type: ignore[misc]  # of the class elsewhere
 
     def human_rows(self) -> int | Literal["all"]:
         """See `Method.human_rows`."""

@@ -55,13 +55,8 @@ def register(cls: type[Any] | None = None, *, reference: bool = False) -> Any:
             raise TypeError(f"method {cls.__qualname__} has no '{attribute}' (see methods/base.py)")
     if not dataclasses.is_dataclass(cls.Config):
         raise TypeError(f"method {cls.__qualname__}: its Config is not a dataclass; decorate it with @config")
-    for attribute in (
-        "version",
-        "human_rows",
-        "human_scores",
-        "stages",
-        "shared_stages",
-    ):  # a class need not derive from Method
+    # a class need not derive from Method
+    for attribute in ("version", "human_rows", "human_scores", "stages", "shared_stages", "exportable"):
         if not hasattr(cls, attribute):
             setattr(cls, attribute, getattr(Method, attribute))
     if getattr(cls, "sees_gold", False) and not reference:

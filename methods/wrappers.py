@@ -22,7 +22,7 @@ class TemperatureScaling:
         self.config = inner.config
         self.name = f"{inner.name}+{self.suffix}"
         self.sees_gold = inner.sees_gold
-        self.exportable = getattr(inner, "exportable", True)
+        self.exportable = inner.exportable
         self.opened_files: set[str] = getattr(inner, "opened_files", set())
         self.human_rows = inner.human_rows
         self.human_scores = inner.human_scores

@@ -52,8 +52,8 @@ def labels(
     """
     from dataclasses import fields
 
-    from bench.data.load import load_task
     from bench.grid.options import load_options
+    from bench.grid.tasks import load_named
     from bench.noise.label_sets import find_label_sets
     from bench.noise.study import study
     from llm_labels.study import Study
@@ -61,12 +61,10 @@ def labels(
     options = load_options(given)
     if out_dir is not None:
         folder_for(out_dir, "--out")
-    how = {name: getattr(options, name) for name in COLUMNS[1:4]} | {"no_answer": options.no_answer or ()}
-    columns = options.label_columns and [unquoted(column)[0] for column in options.label_columns]
     studies = []
     for name in options.tasks or sorted({ref.task for ref in find_label_sets(options.data_dir)}):
         try:
-            data = load_task(name, label_columns=columns, **how)
+            data = load_named(name, options)
             sets = find_label_sets(options.data_dir, data.info.name)
             if not sets and not data.columns:
                 raise UsageError(

@@ -21,15 +21,20 @@ def reproduce(options: GridOptions, task: str, source: NoiseSource, method: str,
     """A command line that makes this one cell again."""
     named = {"methods": method, "tasks": task}
     if source.kind in ("llm", "column"):
-        name = source.labeller or "all"
-        if source.rule == "single" and source.labeller:  # in quotes where the name could mean something else
-            name = source.id if source.kind == "column" and source.id != name else listed(name)
-        named |= {"llms": name} | ({"prompting": source.prompting} if source.prompting else {})
+        named |= {"llms": llm_selector(source)} | ({"prompting": source.prompting} if source.prompting else {})
     else:
         named["noise"] = source.typed or source.id
     named |= {"encoder": encoder, "seeds": str(seed)}
     own = {"methods", "tasks", "llms", "prompting", "noise", "encoder", "seeds", *RUNNING_OPTIONS}
     return command_line("run", named | changed(options, without=own))
+
+
+def llm_selector(source: NoiseSource) -> str:
+    """What `--llms` takes for the labels of an LLM or a column, in quotes where the name could mean something else."""
+    name = source.labeller or "all"
+    if source.rule != "single" or not source.labeller:
+        return name
+    return source.id if source.kind == "column" and source.id != name else listed(name)
 
 
 def changed(options: GridOptions, without: Any = ()) -> dict[str, Any]:

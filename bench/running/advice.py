@@ -114,7 +114,7 @@ def disagreement_bound(answers: np.ndarray) -> float | None:
 
 def _method(told: Adviser) -> list[str]:
     """Which method to use, and how sure that is."""
-    ranked = told.ranked()
+    ranked = told.ranked
     if told.tested >= FEWEST_TEST:
         kind = told.block.kinds[told.column]
         span = Span(str(kind), told.main.name, [told.column])
@@ -125,7 +125,7 @@ def _method(told: Adviser) -> list[str]:
                 f"{found.best} is plain at its best step on noisy validation labels; models are of the last step."
             )
         return said
-    scores = told.agreements()
+    scores = told.agreements
     if not scores:
         return [f"No validation row has an answer, so nothing tells the methods apart: use {ranked[0]}."]
     said = [
@@ -145,7 +145,7 @@ def _method(told: Adviser) -> list[str]:
 
 def _compared(told: Adviser, ours: str, theirs: str) -> str:
     """Whether noisy validation tells two methods apart, over seeds and over texts."""
-    scores, records = told.agreements(), told.competing()
+    scores, records = told.agreements, told.competing
     seeds = stats.paired_difference(scores[ours], scores[theirs])
     shared = sorted(records[ours].keys() & records[theirs].keys())
     hits = [told.valid_hits(records[ours][seed]) - told.valid_hits(records[theirs][seed]) for seed in shared]
@@ -157,8 +157,8 @@ def _compared(told: Adviser, ours: str, theirs: str) -> str:
 
 def _scores(told: Adviser) -> list[Score]:
     """The table of methods."""
-    agreements, accuracies, made = told.agreements(), told.accuracies(), []
-    for method in (ranked := told.ranked()):
+    agreements, accuracies, made = told.agreements, told.accuracies, []
+    for method in (ranked := told.ranked):
         known = list(accuracies.get(method, {}).values())
         limits = wilson(round(np.mean(known) / 100 * told.tested), told.tested) if known and told.tested else None
         accuracy = f"{np.mean(known):.1f} ({100 * limits.low:.0f} to {100 * limits.high:.0f})" if limits else ""
@@ -170,8 +170,8 @@ def _scores(told: Adviser) -> list[Score]:
 
 def _worth(told: Adviser) -> list[str]:
     """What the chosen method is worth in human labels, or what is needed to say so."""
-    best, column = told.ranked()[0], told.column
-    found = told.yardstick.entry(best, [column]) if told.accuracies() else None
+    best, column = told.ranked[0], told.column
+    found = told.yardstick.entry(best, [column]) if told.accuracies else None
     if found is None or not found.text:
         return [
             "Unknown: that needs gold in more than 10 train rows and in test rows. Label random rows by hand in a "
@@ -225,7 +225,7 @@ def _commands(told: Adviser) -> list[tuple[str, str]]:
     ]
     if found := told.exportable():
         method, record = found
-        best = told.ranked()[0]
+        best = told.ranked[0]
         why = "" if method == best else f" ({best} predicts by more than networks, so its model cannot be taken away)"
         made.append(
             (

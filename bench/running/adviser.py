@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +12,7 @@ from bench.core.selectors import unquoted
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
 from bench.grid.cells import Cell, Plan
+from bench.grid.command import llm_selector
 from bench.report.frame import Results, load, tidy
 from bench.report.tables.blocks import Block, blocks, check_baseline
 from bench.report.tables.yardstick import Yardstick
@@ -84,7 +83,7 @@ class Adviser:
         for name in dict.fromkeys(cell.key.noise for cell in self.plan.cells):
             cells = tuple(cell for cell in self.plan.cells if cell.key.noise == name and cell.key.hash in self.records)
             if cells:
-                made.append(Source(name, _option(cells[0].command, "--llms"), cells, *self._measured(cells[0])))
+                made.append(Source(name, llm_selector(cells[0].source), cells, *self._measured(cells[0])))
         return made
 
     def _measured(self, cell: Cell) -> tuple[Estimate | None, int]:
@@ -104,6 +103,7 @@ class Adviser:
         measured = [source for source in self.sources if source.rate is not None]
         return min(measured, key=lambda each: each.rate.value if each.rate else 1) if measured else self.sources[-1]
 
+    @cached_property
     def competing(self) -> dict[str, dict[int, Record]]:
         """Finished records of the main source by method and seed: those that learn from noisy labels alone."""
         found: dict[str, dict[int, Record]] = {}
@@ -131,33 +131,36 @@ class Adviser:
         """The learning curve from human labels, where there is one."""
         return Yardstick(self.results, self.block, "last")
 
+    @cached_property
     def agreements(self) -> dict[str, dict[int, float]]:
         """Accuracy on the noisy validation labels after the last step, per cent, by method and seed."""
         found = {
             method: {seed: 100 * a for seed, each in by_seed.items() if (a := _agreement(each)) is not None}
-            for method, by_seed in self.competing().items()
+            for method, by_seed in self.competing.items()
         }
         return {method: by_seed for method, by_seed in found.items() if by_seed}
 
+    @cached_property
     def accuracies(self) -> dict[str, dict[int, float]]:
         """Accuracy on test rows with gold after the last step, per cent, by method and seed."""
         return {
             method: found
-            for method in self.competing()
+            for method in self.competing
             if (found := self.block.values(method, self.column, "accuracy_last", 100))
         }
 
+    @cached_property
     def ranked(self) -> list[str]:
         """The competing methods, the best first: by gold where there is enough, else by noisy validation labels."""
-        scores = self.accuracies() if self.tested >= FEWEST_TEST else self.agreements()
-        means = {method: -float(np.mean(list(scores.get(method, {0: -1.0}).values()))) for method in self.competing()}
+        scores = self.accuracies if self.tested >= FEWEST_TEST else self.agreements
+        means = {method: -float(np.mean(list(scores.get(method, {0: -1.0}).values()))) for method in self.competing}
         return sorted(means, key=lambda method: (means[method], method != "plain", method))
 
     def exportable(self) -> tuple[str, Record] | None:
         """The best method whose model can be taken away, with its cell of the first seed."""
-        able = {cell.key.hash for cell in self.main.cells if getattr(cell.method, "exportable", True)}
-        for method in self.ranked():
-            record = next(iter(self.competing()[method].values()))
+        able = {cell.key.hash for cell in self.main.cells if cell.method.exportable}
+        for method in self.ranked:
+            record = next(iter(self.competing[method].values()))
             if record.hash in able:
                 return method, record
         return None
@@ -185,9 +188,3 @@ class Adviser:
 
 def _agreement(record: Record) -> float | None:
     return record.curve[-1].noisy_valid_accuracy if record.curve else None
-
-
-def _option(command: str, name: str) -> str:
-    """The value of an option in a command line."""
-    words: Sequence[str] = shlex.split(command)
-    return words[words.index(name) + 1]

@@ -190,8 +190,8 @@ def _no_gold(method: Any) -> str | None:
     case = make_case()
     with on_disk() as stored:
         human = _opened(method, stored(case), 1, Recipe(epochs=1))[0].human
-        changed = permuted_gold(case, keep=None if human is None else human.rows)
-        first, second = (predict(method, stored(each), seed=1) for each in (case, changed))
+        permuted = permuted_gold(case, keep=None if human is None else human.rows)
+        first, second = (predict(method, stored(each), seed=1) for each in (case, permuted))
     if not same(first, second):
         return "permuting the gold labels, in memory and in the task's files, changed its predictions: it sees gold"
     return None

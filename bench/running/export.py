@@ -61,11 +61,7 @@ def refuse_export(record: Record, out: Path) -> None:
         raise UsageError(f"--out '{out}' is there already: name a new folder")
 
 
-def _silent(phase: str, done: int, total: int) -> None:
-    """Default callback: does nothing."""
-
-
-def export(record: Record, results: Path, out: Path, progress: Progress = _silent) -> Export:
+def export(record: Record, results: Path, out: Path, progress: Progress = lambda phase, done, total: None) -> Export:
     """Write the model of a cell's last step into the folder `out`.
 
     Raises UsageError for a method that does not predict by its networks alone, for data or code that have changed, and
@@ -74,7 +70,7 @@ def export(record: Record, results: Path, out: Path, progress: Progress = _silen
     refuse_export(record, out)
     stored = read_arrays(record.key.path(results), "test_last")["test_last"]
     cell = cell_of(record, results)
-    if not getattr(cell.method, "exportable", True):
+    if not cell.method.exportable:
         raise not_exportable(cell.key.method)
     last, networks, mean = _trained(cell, results, progress)
     if not networks or np.abs(mean - last.test).max(initial=0.0) > ROUNDING:
@@ -94,11 +90,7 @@ def export(record: Record, results: Path, out: Path, progress: Progress = _silen
 
 def not_exportable(method: str) -> UsageError:
     """Why a method's model cannot be taken away, and what can be."""
-    able = [
-        name
-        for name, cls in registry.available().items()
-        if getattr(cls, "exportable", True) and not getattr(cls, "sees_gold", False)
-    ]
+    able = [name for name, cls in registry.available().items() if cls.exportable and not cls.sees_gold]
     return UsageError(
         f"{method} predicts by more than the networks that it trains, so its model cannot be exported: export a cell "
         f"of {', '.join(able)}, or train plain on labels that `bench clean` corrected"

@@ -15,12 +15,12 @@ import numpy as np
 from bench.core.errors import Unavailable, UsageError
 from bench.core.hashes import hash_arrays
 from bench.core.seeds import named_generator
-from bench.core.selectors import listed, unquoted
+from bench.core.selectors import listed
 from bench.core.texts import SPLITS, Texts
-from bench.data.load import load_task
 from bench.data.task import TaskData
 from bench.grid.again import cell_of, options_of
 from bench.grid.options import GridOptions
+from bench.grid.tasks import load_named
 from bench.noise.draw import covered, draw
 from bench.noise.label_sets import find_label_sets, read_labels
 from bench.noise.select import sources_for
@@ -148,12 +148,7 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
     UsageError and Unavailable.
     """
     (name,) = options.tasks or ("",)
-    task = load_task(
-        name, data_dir=options.data_dir, limit=options.limit, text_column=options.text_column,
-        gold_column=options.gold_column, no_answer=options.no_answer or (),
-        label_columns=options.label_columns and [unquoted(column)[0] for column in options.label_columns],
-    )  # fmt: skip
-    source, task = _source(task, options)
+    source, task = _source(load_named(name, options), options)
     given = draw(source, task, 1)
     others = _others(task, source, options.data_dir)
     splits = [split for split in SPLITS if getattr(given, split) is not None]

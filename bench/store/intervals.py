@@ -13,7 +13,7 @@ FEWEST = 20
 
 
 class Estimate(NamedTuple):
-    """A share with its 95 % interval."""
+    """An estimate, a share or another number, with its 95 % interval."""
 
     value: float
     low: float

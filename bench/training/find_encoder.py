@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from bench.core.cache import cache_dir
 from bench.core.errors import EncoderUnavailable, UsageError, shown
+from bench.core.hashes import hash_file
 from bench.core.network import hub_reachable
 
 HUB_ENCODERS = {
@@ -95,17 +96,12 @@ def _pinned(name: str, hub_name: str, commit: str, weights: str) -> tuple[str, s
 
     folder = kept if kept.is_dir() else Path(or_unavailable(name, fetched))
     file = folder / "model.safetensors"
-    if not file.is_file() or _sha256(file) != weights:
+    if not file.is_file() or hash_file(file) != weights:
         raise UsageError(
             f"encoder '{name}': {file} does not hold the weights of {hub_name} at commit {commit[:12]}: remove that "
             f"folder, or name it by its path (--encoder {folder})"
         )
     return str(folder), commit
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @functools.lru_cache(maxsize=32)
@@ -115,7 +111,7 @@ def fingerprint_folder(folder: str) -> str:
     wanted = sorted(path for path in root.iterdir() if path.suffix in {".json", ".safetensors", ".txt", ".model"})
     for path in wanted:
         digest.update(path.name.encode())
-        digest.update(bytes.fromhex(_sha256(path)))
+        digest.update(bytes.fromhex(hash_file(path)))
     return digest.hexdigest()[:16]
 
 

@@ -46,7 +46,7 @@ def test_declared_stages_are_those_that_cells_used_and_are_shared_exactly_as_dec
     embedded, *serving = shared_by(grid.cells)
     assert embedded[:3] == ("embeddings", 1, len(grid.cells))
     serving_several = {row.name for row in serving}
-    assert serving_several == {"plain run", "branches run", "noise rate"}
+    assert serving_several == {"plain run", "branches run", "noise rate", "out of fold"}
     counted = sum(row.computed for row in serving)
     assert counted == len({used for identity, used in by_identity.items() if identity[0] in serving_several})
 

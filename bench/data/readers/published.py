@@ -33,6 +33,8 @@ from bench.data.tasks import Published, TaskInfo
 __all__ = ["PublishedTask", "SplitAnswers", "split_names"]
 
 SPLIT_SEED = 20261126
+AGAIN = "put the published files there again, or remove them, and they are fetched"
+"""The way out of files that do not fit together."""
 LONGEST_FOLDER = 60
 """Characters of "<owner>+<repository>" that name its folder under `published/`."""
 
@@ -222,8 +224,7 @@ def _matches(source: Published, rows: _Rows, columns: Mapping[str, list[str]], w
     if source.key is None:
         if count != everything:
             raise UsageError(
-                f"{where} has {count} rows, the texts have {everything}, and they are joined row by row: "
-                "put the published files there again, or remove them, and they are fetched"
+                f"{where} has {count} rows, the texts have {everything}, and they are joined row by row: {AGAIN}"
             )
         return rows.kept
     ours, theirs = _numbered(rows.columns[source.key]), _numbered(columns[source.key])
@@ -232,17 +233,13 @@ def _matches(source: Published, rows: _Rows, columns: Mapping[str, list[str]], w
     if unknown := [row for row, name in enumerate(theirs) if name not in known]:
         raise UsageError(
             f"{where}, row {unknown[0] + 1}: {source.key} {columns[source.key][unknown[0]][:80]!r} is not among the "
-            f"texts ({len(unknown)} of {count} rows do not join): put the published files there again, or remove "
-            "them, and they are fetched"
+            f"texts ({len(unknown)} of {count} rows do not join): {AGAIN}"
         )
     found = np.array([at.get(ours[row], -1) for row in rows.kept.tolist()])
     if not source.gaps and (found < 0).any():
         missing = int((found < 0).sum())
         first = rows.columns[source.key][rows.kept[np.flatnonzero(found < 0)[0]]]
-        raise UsageError(
-            f"{where} has no row for {missing} texts, the first with {source.key} {first[:80]!r}: put the published "
-            "files there again, or remove them, and they are fetched"
-        )
+        raise UsageError(f"{where} has no row for {missing} texts, the first with {source.key} {first[:80]!r}: {AGAIN}")
     return found
 
 
@@ -255,8 +252,7 @@ def _check_same(
             if other >= 0 and columns[theirs][other] != rows.columns[ours][row]:
                 raise UsageError(
                     f"{where}, row {other + 1}: {theirs} {columns[theirs][other][:60]!r} is joined to "
-                    f"{rows.columns[ours][row][:60]!r}: put the published files there again, or remove them, and they "
-                    "are fetched"
+                    f"{rows.columns[ours][row][:60]!r}: {AGAIN}"
                 )
 
 

@@ -25,6 +25,16 @@ ACROSS = 4
 """Panels side by side before a new row begins."""
 
 
+def apart(wanted: Sequence[float], step: float) -> list[float]:
+    """Ascending places in [0, 1] moved so that neighbours are at least `step` apart, the last at 1 at most."""
+    places = list(wanted)
+    for at in range(1, len(places)):
+        places[at] = max(places[at], places[at - 1] + step)
+    for at in range(len(places) - 1, -1, -1):
+        places[at] = min(places[at], 1.0 - (len(places) - 1 - at) * step)
+    return places
+
+
 def short(text: str, length: int = 26) -> str:
     """`text` cut to `length` characters."""
     text = " ".join(text.split())

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.report.figures.by_task import BLUE, INK, ORANGE, PAPER, new_figure, row_height, short, two_lines
 from bench.report.figures.plan import Plan, make_plan, not_shown
+from bench.report.tables.model import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,8 +61,7 @@ def draw(found: Sequence[Headline], methods: Sequence[str]) -> Figure:
                 [row.gap.seeds.mean for row in rows], [methods.index(row.method) + shift for row in rows],
                 xerr=halves if len(rows) and halves.any() else None, capsize=2, elinewidth=1, markersize=4, **style,
             )  # fmt: skip
-        columns = f"{each.columns} column{'s' * (each.columns != 1)}"
-        axis.set_title(f"{each.title}\n{columns}", loc="left")
+        axis.set_title(f"{each.title}\n{plural(each.columns, 'column')}", loc="left")
         axis.set_xlabel("points")
         axis.grid(axis="y", visible=False)
     means = np.array([0.0, *(row.gap.seeds.mean for each in found for row in each.rows if row.method in methods)])

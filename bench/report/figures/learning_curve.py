@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, ORANGE, panels, short
+from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, ORANGE, apart, panels, short
 from bench.report.figures.plan import Plan, make_plan, not_shown
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, row_kind
@@ -59,11 +59,7 @@ def _names(axis: Axes, scores: dict[str, float], colours: dict[str, str]) -> Non
     low, high = axis.get_ylim()
     ordered = sorted(scores, key=scores.__getitem__)
     step = min(0.07, 1.0 / max(1, len(ordered)))
-    places = [(scores[name] - low) / (high - low) for name in ordered]
-    for at in range(1, len(places)):
-        places[at] = max(places[at], places[at - 1] + step)
-    for at in range(len(places) - 1, -1, -1):
-        places[at] = min(places[at], 1.0 - (len(places) - 1 - at) * step)
+    places = apart([(scores[name] - low) / (high - low) for name in ordered], step)
     for name, place in zip(ordered, places, strict=True):
         axis.annotate(
             f"{short(name, 34)}  {scores[name]:.1f}", (1.0, scores[name]), (1.03, place), va="center", fontsize=7.5,

@@ -20,6 +20,7 @@ from bench.report.figures.by_task import (
     ORANGE,
     PAPER,
     PURPLE,
+    apart,
     lowest,
     new_figure,
     panels,
@@ -173,13 +174,8 @@ def _names_at_the_side(axis: Axes, data: dict, best: list[str]) -> None:
     """Names in a column right of the frame, joined to their points: they never cover each other."""
     low, high = axis.get_ylim()
     ordered = sorted(data, key=lambda name: data[name][1])
-    wanted = np.array([(data[name][1] - low) / (high - low) for name in ordered])
     step = min(0.075, 1.0 / max(1, len(ordered) - 1))
-    places = wanted.copy()
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + step)
-    for i in range(len(places) - 1, -1, -1):
-        places[i] = min(places[i], 1.0 - (len(places) - 1 - i) * step)
+    places = apart([(data[name][1] - low) / (high - low) for name in ordered], step)
     for name, place in zip(ordered, places, strict=True):
         axis.annotate(
             short(name, 34), (data[name][0], data[name][1]), (1.03, place), textcoords="axes fraction", va="center",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.report.tables.blocks import Block, Column, Span, averages, common_columns
-from bench.report.tables.model import Entry, Head, number
+from bench.report.tables.model import Entry, Head, number, plural
 
 GROUP = "averages"
 BySeed = dict[int, float]
@@ -40,7 +40,7 @@ def averages_of(block: Block, columns: list[Column], methods: Iterable[str], nam
         shared, left_out = common_columns(block, span.columns, name)
         by_seed = {each: {} if each in left_out else averages(block, each, shared, name, scale) for each in methods}
         last = span is shown[-1]
-        weights = weights_of(block, shared) if span.kind == "all" else _count(shared)
+        weights = weights_of(block, shared) if span.kind == "all" else plural(len(shared), "column")
         head = Head("average" if last else span.title, GROUP if len(shown) > 1 else "", weights)
         made.append(Average(span, shared, left_out, by_seed, head))
     return made
@@ -50,10 +50,6 @@ def weights_of(block: Block, columns: list[Column]) -> str:
     """Of how many columns of each kind an average consists: `4 LLM, 2 weak`."""
     spans = [span for span in block.spans(columns) if span.kind != "all"]
     return ", ".join(f"{len(span.columns)} {span.title.split()[0]}" for span in spans)
-
-
-def _count(columns: list[Column]) -> str:
-    return f"{len(columns)} column{'s' * (len(columns) != 1)}"
 
 
 def without_a_task(average: Average, mean_over: Callable[[list[Column]], float]) -> tuple[float, float] | None:

@@ -87,7 +87,17 @@ def _value(score: Detection, name: str) -> float:
 
 
 def scores(read: Results, block: Block) -> Mapping[tuple[str, Column], Mapping[int, Detection]]:
-    """The detection of every cell of competing methods that keeps a belief and has gold, by method, column and seed."""
+    """The detection of every cell of competing methods that keeps a belief and has gold, by method, column and seed.
+
+    Read once per set-up, for the table and the figure.
+    """
+    key = ("detection", block.setup, block.early)
+    if key not in read.cache:
+        read.cache[key] = _scores(read, block)
+    return read.cache[key]
+
+
+def _scores(read: Results, block: Block) -> Mapping[tuple[str, Column], Mapping[int, Detection]]:
     found: dict[tuple[str, Column], dict[int, Detection]] = {}
     for (method, column), rows in block.rows.items():
         if method in block.references:

@@ -16,7 +16,7 @@ from bench.report.frame import Results
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, Span, averages, blocks, check_baseline, common_columns
 from bench.report.tables.bootstrap import RULES, Draws, Gap, draws_of, gap
-from bench.report.tables.model import number, width
+from bench.report.tables.model import number, plural, width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ class Headline:
     @property
     def sentence(self) -> str:
         """All of it in words."""
-        over = f"{self.title} ({self.columns} column{'s' * (self.columns != 1)})"
+        over = f"{self.title} ({plural(self.columns, 'column')})"
         if not self.best:
             return f"{over}: no method can be compared yet."
         text = f"{over}: {self.best} has the highest accuracy, {number(self.accuracy, 1)} %"
@@ -261,7 +261,7 @@ class Leader:
             return f"ahead of the runner-up {self.runner_up} in seeds and texts"
         text = f"not shown to differ from the runner-up {self.runner_up}"
         if seeds.n < stats.MIN_SEEDS:
-            return f"{text}: {seeds.n} shared seed{'s' * (seeds.n != 1)}, at least {stats.MIN_SEEDS} are needed"
+            return f"{text}: {plural(seeds.n, 'shared seed')}, at least {stats.MIN_SEEDS} are needed"
         if not seeds.excludes_zero:
             return text
         if self.gap.texts is None:

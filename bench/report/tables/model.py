@@ -80,6 +80,11 @@ def slug(table: Table) -> str:
     return safe_name(table.name)
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 column`, `3 columns`."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def number(value: float, decimals: int, signed: bool = False) -> str:
     """A number with a true minus sign, never `-0.0`; a sign always where `signed`."""
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"

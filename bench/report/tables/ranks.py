@@ -11,7 +11,7 @@ from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, column_means, compared, row_kind
 from bench.report.tables.entries import RULE_TEXT
-from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.model import Entry, Head, Row, Table, plural
 from bench.store.metrics import METRICS
 
 
@@ -74,7 +74,7 @@ def ranks_table(block: Block, rule: str, baseline: str | None) -> Table | None:
         for span in block.spans(columns):
             own = means[:, [columns.index(column) for column in span.columns]].T
             place = dict(zip(methods, stats.average_ranks(own), strict=True))
-            below = f"{len(span.columns)} column{'s' * (len(span.columns) != 1)}"
+            below = plural(len(span.columns), "column")
             parts.append((Head(span.title, "average rank by accuracy", below), place, 2))
         better = (("improvability", "%, 0 is best", improvability), ("win rate", "%, 100 is best", win_rate))
         for title, below, measure in better:
@@ -117,7 +117,7 @@ def _rank_sentences(found: dict[str, tuple[list[str], stats.Ranks]]) -> list[str
 
 def rank_sentence(metric: str, methods: list[str], ranked: stats.Ranks) -> str:
     """What the Friedman and Nemenyi tests say of some ranks, or why there is no test."""
-    over = f"{ranked.blocks} column{'s' * (ranked.blocks != 1)} (task and noise source; seeds averaged first)"
+    over = f"{plural(ranked.blocks, 'column')} (task and noise source; seeds averaged first)"
     if ranked.p_value is None:
         few = f"at least {stats.MIN_BLOCKS} columns" if ranked.blocks < stats.MIN_BLOCKS else "at least 3 methods"
         return f"By {metric}, over {over}: too few for a test of ranks, which needs {few}."

@@ -21,7 +21,7 @@ from bench.report.tables.entries import (
     texts_half,
 )
 from bench.report.tables.headlines import Compared, Leader, compared_in, method_gains
-from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.model import Entry, Head, Row, Table, plural
 from bench.store.metrics import METRICS
 
 RULE_HEADS = {"last": "last step", "noisy_valid": "+es"}
@@ -106,7 +106,7 @@ def _spans(block: Block) -> Iterator[tuple[Span, dict[str, Compared]]]:
 def _below(block: Block, kind: str, found: Compared) -> str:
     if kind == "all":
         return weights_of(block, found.columns)
-    return f"{len(found.columns)} column{'s' * (len(found.columns) != 1)}"
+    return plural(len(found.columns), "column")
 
 
 def _both(

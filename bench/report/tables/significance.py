@@ -13,7 +13,7 @@ from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, averages, column_means, compared, row_kind
 from bench.report.tables.bootstrap import Draws
 from bench.report.tables.entries import RULE_TEXT
-from bench.report.tables.model import Entry, Head, Row, Table, number
+from bench.report.tables.model import Entry, Head, Row, Table, number, plural
 from bench.report.tables.wins import outcomes, score_array
 from bench.store.metrics import METRICS
 
@@ -58,9 +58,9 @@ def significance_table(
         entries = [Entry("value", *gap, cells=ids, signed=True) if gap.n else Entry("text", text="no shared seed")]
         if with_draws:
             entries.append(_bootstrap(block, method, baseline, columns, average, draws, rule))
-        few = f"too few: {gap.n} seed{'s' * (gap.n != 1)}"
+        few = f"too few: {plural(gap.n, 'seed')}"
         entries.append(_p(by_seed[method], ids, few if gap.n < stats.MIN_SEEDS else "no spread"))
-        entries.append(_p(by_column[place], ids, f"too few: {len(columns)} column{'s' * (len(columns) != 1)}"))
+        entries.append(_p(by_column[place], ids, f"too few: {plural(len(columns), 'column')}"))
         entries.append(_record_against(block, method, baseline, columns, name, metric.higher_is_better))
         rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
     heads = [Head("difference", f"vs {baseline}", "± t-interval, seeds")]
@@ -96,8 +96,8 @@ def _caption(tests: int, columns: int, metric, rule: str, baseline: str) -> list
         f"Difference of {over} (task and noise source) to {baseline}, paired by seed, with its 95 % t-interval over "
         f"seeds; {better} is better.",
         f"p, seeds: paired t-test over seeds (at least {stats.MIN_SEEDS}). p, columns: Wilcoxon signed-rank test over "
-        f"columns, seeds averaged first (at least {stats.MIN_BLOCKS}). Both two-sided and corrected for the {tests} "
-        f"comparison{'s' * (tests != 1)} of this table (Holm).",
+        f"columns, seeds averaged first (at least {stats.MIN_BLOCKS}). Both two-sided and corrected for the "
+        f"{plural(tests, 'comparison')} of this table (Holm).",
         "Won or lost: the columns in which the paired 95 % interval over seeds excludes 0; the others are tied.",
         RULE_TEXT[rule],
     ]

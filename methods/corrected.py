@@ -11,7 +11,7 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.selectors import parse
 from bench.store.trust import combined
-from methods import registry, shared
+from methods import registry, shared, words
 from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
 from methods.human import Rows, labels_of, replaced, without_classes
 from methods.registry import register
@@ -22,12 +22,13 @@ class Corrected(Method):
     """A method on noisy labels of which k chosen ones are corrected by a person.
 
     Rows are chosen before any gold is known: by a score of the noisy labels (highest first), or at random. Suspicion is
-    that of `bench trust`, from out-of-fold probabilities and, for an ensemble, its members' answers; disagreement is
-    the entropy of the members' answers; entropy is that of the out-of-fold probabilities. Equal scores stand in the
-    random order.
+    that of `bench trust`, from classifiers on sentence embeddings and on words, out of fold, and, for an ensemble, its
+    members' answers; disagreement is the entropy of the members' answers; entropy is that of the out-of-fold
+    probabilities on sentence embeddings. Equal scores stand in the random order.
     """
 
     name = "corrected"
+    version = 2
 
     @config
     class Config:
@@ -63,7 +64,9 @@ class Corrected(Method):
         if self.config.chosen == "entropy":
             return entropy(believed)
         others = [] if task.answers is None else list(task.answers)
-        return combined(task.train_labels, {"out of fold": [believed]}, others, task.num_classes).suspicion
+        told = words.out_of_fold(task.train.texts, task.train_labels, task.num_classes, tools.generator("words"))
+        opinions = {name: [each] for name, each in {"sentence embeddings": believed, **told}.items()}
+        return combined(task.train_labels, opinions, others, task.num_classes).suspicion
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions of the method that learns from the corrected labels."""

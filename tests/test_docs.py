@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -119,3 +120,28 @@ def test_the_method_that_the_site_shows_is_the_readmes():
     readme = next(code for code in example.findall((ROOT / "README.md").read_text("utf-8")) if "@register" in code)
     page = next(iter(example.findall((ROOT / "docs" / "add-a-method.md").read_text("utf-8"))))
     assert page == readme
+
+
+def test_the_table_of_wrong_labels_found_is_that_of_the_committed_numbers():
+    table = pd.read_csv(ROOT / "results" / "reference" / "detection" / "detection.csv")
+    told = (ROOT / "docs" / "take_away.md").read_text("utf-8")
+    shown = ["most", "auc_trained_on_gold", "trained_on_gold", "cleanlab", "text", "with_labellers"]
+    for task, rows in table.groupby("task"):
+        rates = 100 * rows["noise_rate"]
+        numbers = " | ".join(f"{rows[name].mean():.2f}" for name in shown)
+        reached = (rows["with_labellers"] >= 1.5).sum()
+        assert f"| {task} | {len(rows)} | {rates.min():.0f} to {rates.max():.0f} | {numbers} | {reached} |" in told
+    means = (
+        table.groupby(["chosen_on", "task"])[["cleanlab", "text", "with_labellers"]].mean().groupby("chosen_on").mean()
+    )
+    ours = ["{:.2f}, the text alone {:.2f}, with the other labellers {:.2f}", "{:.2f}, {:.2f} and {:.2f}"]
+    for chosen_on, line in enumerate(ours):
+        assert line.format(*means.loc[bool(chosen_on)]) in " ".join(told.split())
+    assert (
+        f"has {means_of(table, 'with_labellers')} times chance, that of cleanlab {means_of(table, 'cleanlab')}"
+        in " ".join((ROOT / "CHANGELOG.md").read_text("utf-8").split())
+    )
+
+
+def means_of(table: pd.DataFrame, name: str) -> str:
+    return f"{table.groupby('task')[name].mean().mean():.2f}"

@@ -30,7 +30,8 @@ def clean(
 ) -> None:
     """Correct the labels of a table: all its columns, the given and the cleaned label, and why it was changed.
 
-    A label changes where confident learning counts the text to another class; no gold is used.
+    A label changes where confident learning counts the text to another class, and other labellers, if there are any,
+    confirm it; no gold is used.
     """
     from bench.core.files import write_atomically
     from bench.core.spreadsheet import csv_bytes
@@ -58,6 +59,12 @@ def clean(
         f"{found.task}, {found.labeller}: {int((changed & ~filled).sum())} of {len(rows)} labels corrected, "
         f"{int(filled.sum())} missing ones filled in, in {out}"
     )
+    if not found.others:
+        say(
+            "No other labeller confirms these changes. Of 27 sets of LLM labels such changes made 17 better and 10 "
+            "worse (by up to 7.8 points): check some by hand.",
+            dim=True,
+        )
     if found.gold is not None:
         known = (found.gold >= 0) & (found.trust.labels >= 0)
         before, after = ((labels == found.gold)[known].mean() for labels in (found.trust.labels, cleaned))

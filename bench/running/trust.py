@@ -18,6 +18,7 @@ from bench.core.seeds import named_generator
 from bench.core.selectors import listed
 from bench.core.texts import SPLITS, Texts
 from bench.data.task import TaskData
+from bench.data.tasks import Repository
 from bench.grid.again import cell_of, options_of
 from bench.grid.options import GridOptions
 from bench.grid.tasks import load_named
@@ -31,7 +32,7 @@ from bench.store.records import Record, read_arrays
 from bench.store.trust import Detection, Trust, combined, detection, opinion
 from bench.training.encoders import load_encoder
 from bench.training.stages import StageStore
-from methods import confident, shared
+from methods import confident, shared, words
 from methods.stages import OUT_OF_FOLD
 
 Progress = Callable[[str], None]
@@ -143,9 +144,7 @@ def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:
 def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: None) -> Trusted:
     """Beliefs about all labels of a task, a user's own table above all, without a grid having been run.
 
-    Classifiers on sentence embeddings are cross-fitted: no text is predicted by one that saw its own label. One learns
-    from the labels in question (once per seed of the folds), others from the labels of each other labeller. Raises
-    UsageError and Unavailable.
+    The opinions are those of `opinions`, once per seed of the folds. Raises UsageError and Unavailable.
     """
     (name,) = options.tasks or ("",)
     source, task = _source(load_named(name, options), options)
@@ -157,31 +156,25 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
         who: np.concatenate([each.get(split, np.full(len(task.texts(split)), -1)) for split in splits])
         for who, each in others.items()
     }
-    found = load_encoder(f"{encoder}:frozen", options.max_length or task.info.max_length)
+    sentences = load_encoder(f"{encoder}:frozen", options.max_length or task.info.max_length)
     store = StageStore(ResultsFolder(options.results).stages if options.stages else None)
     say(f"embedding {len(labels)} texts with {encoder}")
-    x = np.concatenate([shared.embed_texts(task.texts(split), found, store) for split in splits])
+    x = np.concatenate([shared.embed_texts(task.texts(split), sentences, store) for split in splits])
     classes = len(task.label_names)
-    opinions: dict[str, list[np.ndarray]] = {}
-    for seed in options.seeds:
-        say(f"cross-fitting on {source.id}, seed {seed}")
-        opinions.setdefault("out of fold", []).append(_out_of_fold(x, labels, classes, task.name, seed, store))
-    elsewhere = []
-    for who, each in answers.items():
-        if (each >= 0).any():
-            say(f"cross-fitting on {who}")
-            elsewhere.append(_out_of_fold(x, each, classes, task.name, options.seeds[0], store))
-    if elsewhere:
-        opinions["out of fold on other labellers"] = [np.mean(elsewhere, axis=0)]
-    trust = combined(labels, opinions, list(answers.values()), classes)
     parts = [task.texts(split) for split in splits]
     ids = tuple(chain.from_iterable(part.ids for part in parts))
     texts = Texts(ids, tuple(chain.from_iterable(part.texts for part in parts)))
+    found: dict[str, list[np.ndarray]] = {}
+    for seed in options.seeds:
+        say(f"cross-fitting on {source.id}, seed {seed}")
+        for what, believed in opinions(texts.texts, x, labels, classes, task.name, seed, store).items():
+            found.setdefault(what, []).append(believed)
+    trust = combined(labels, found, list(answers.values()), classes)
     golds = [task.gold.of(split) for split in splits]
     unknown = [np.full(len(task.texts(split)), -1) for split in splits]
     gold = np.concatenate([blank if each is None else each for each, blank in zip(golds, unknown, strict=True)])
     return Trusted(
-        task.name, source.id, task.label_names, texts, trust, tuple(opinions), tuple(others),
+        task.name, source.id, task.label_names, texts, trust, tuple(found), tuple(others),
         gold if (gold >= 0).any() else None,
     )  # fmt: skip
 
@@ -207,7 +200,7 @@ def _others(task: TaskData, source: NoiseSource, data_dir: Path | None) -> Mappi
     found = {name: splits for name, splits in task.columns.items() if name not in own}
     whole = task.whole or task
     for ref in find_label_sets(data_dir, task.info.name):
-        if ref.id in own or not isinstance(ref.place, Path):
+        if ref.id in own or isinstance(ref.place, Repository):  # not here, and not worth fetching
             continue
         try:
             sets = read_labels(ref, whole)
@@ -222,8 +215,14 @@ def _others(task: TaskData, source: NoiseSource, data_dir: Path | None) -> Mappi
     return found
 
 
-def _out_of_fold(x: np.ndarray, y: np.ndarray, classes: int, task: str, seed: int, store: StageStore) -> np.ndarray:
-    """Cross-fitted p(label | text) of all texts, float64[N, C], learned from those with an answer."""
+def opinions(
+    texts: Sequence[str], x: np.ndarray, y: np.ndarray, classes: int, task: str, seed: int, store: StageStore
+) -> dict[str, np.ndarray]:
+    """p(label | text) by classifiers of which none saw the text's own label, float64[N, C] by name.
+
+    They learn from the texts with an answer: logistic regression on sentence embeddings `x` float[N, D], and those of
+    `methods.words`. `y` int64[N], -1 = no answer.
+    """
     key = {"x": hash_arrays(x=x), "y": hash_arrays(y=y), "classes": classes, "seed": seed, "axes": ["trust", task]}
 
     def compute() -> dict[str, np.ndarray]:
@@ -231,4 +230,7 @@ def _out_of_fold(x: np.ndarray, y: np.ndarray, classes: int, task: str, seed: in
         found = confident.out_of_fold_logistic(x, y, classes, generator, keep=y >= 0)
         return {"probabilities": found}
 
-    return OUT_OF_FOLD.get(store, key, compute)["probabilities"]
+    return {
+        "sentence embeddings": OUT_OF_FOLD.get(store, key, compute)["probabilities"],
+        **words.out_of_fold(texts, y, classes, named_generator("trust", "words", task, seed)),
+    }

@@ -32,15 +32,28 @@ class Trust:
     """What is believed of N labels of one labeller, and how far those who were asked agree."""
 
     labels: np.ndarray  # int64[N], as given; -1 = no answer
-    belief: np.ndarray  # float64[N, C], rows sum to 1
+    believed: np.ndarray  # float64[N, C], rows sum to 1: what the methods alone believe
+    belief: np.ndarray  # float64[N, C], rows sum to 1: with the other labellers' votes
     votes: np.ndarray  # float64[N, C]: how many other labellers gave each class
     methods_agree: np.ndarray  # float64[N]: share of the methods whose own best class is the suggested one
     seeds_agree: np.ndarray  # float64[N]: share of a method's seeds with that method's best class, mean over methods
 
     @property
     def suspicion(self) -> np.ndarray:
-        """See `suspicion`."""
-        return suspicion(self.belief, self.labels)
+        """How far a label is to be doubted, float64[N] in [0, 1]: 1 / (1 + lift · (1 + share)).
+
+        The lift is what the methods believe of the label for this text over what they believe of it on average, so that
+        a class which the labeller gives too readily does not vouch for itself. The share is that of the other
+        labellers with this label, the mean over the texts where none answered. 0.5: the text says nothing for or
+        against its label, and no other labeller gave it. Without a label: 1 − the largest belief.
+        """
+        rows, answered = np.arange(len(self.labels)), self.labels >= 0
+        average = self.believed[answered].mean(axis=0) if answered.any() else np.ones(self.believed.shape[1])
+        lift = self.believed[rows, self.labels] / average[self.labels].clip(1e-12)
+        share = self.labellers_agree
+        usual = share[~np.isnan(share)].mean() if (~np.isnan(share)).any() else 0.0
+        doubted = 1 / (1 + lift * (1 + np.where(np.isnan(share), usual, share)))
+        return np.where(answered, doubted, suspicion(self.belief, self.labels))
 
     @property
     def suggested(self) -> np.ndarray:
@@ -56,12 +69,12 @@ class Trust:
 
     @property
     def cleaned(self) -> np.ndarray:
-        """The labels with those corrected on which everybody agrees, int64[N]; -1 = still no answer.
+        """The labels with those corrected that methods and labellers agree on, int64[N]; -1 = still no answer.
 
         θ_j is the mean belief in class j over the texts labelled j. A text counts to the most believed of the classes
         with belief ≥ θ (confident learning, Northcutt et al., JAIR 2021, section 3.1). That class takes the place of
-        the given label where every method prefers it, and where, if other labellers answered, more labellers gave it
-        than gave the given label.
+        the given label where more than half of the methods prefer it. If other labellers answered, more labellers must
+        have given it than gave the given label; one method that prefers it is then enough.
         """
         classes = self.belief.shape[1]
         answered = self.labels >= 0
@@ -73,9 +86,10 @@ class Trust:
         guess = np.where(confident, self.belief, -1.0).argmax(axis=1)
         rows = np.arange(len(self.labels))
         for_given = self.votes[rows, self.labels] + 1
-        outvoted = (self.votes.sum(axis=1) == 0) | (self.votes[rows, guess] > for_given) | ~answered
+        alone = self.votes.sum(axis=1) == 0
+        outvoted = alone | (self.votes[rows, guess] > for_given) | ~answered
         likelier = ~answered | (self.belief[rows, guess] > self.belief[rows, self.labels])
-        agreed = confident.any(axis=1) & (guess == self.suggested) & (self.methods_agree > 1 - 1e-9)
+        agreed = confident.any(axis=1) & (guess == self.suggested) & (self.methods_agree > np.where(alone, 0.5, 0.0))
         agreed &= outvoted & likelier
         return np.where(agreed, guess, self.labels)
 
@@ -105,6 +119,7 @@ def combined(
     same = [seeds.argmax(axis=2) == best[at] for at, seeds in enumerate(by_method.values())]
     return Trust(
         labels,
+        believed,
         belief,
         votes=votes,
         methods_agree=(best == belief.argmax(axis=1)).mean(axis=0),

@@ -66,6 +66,29 @@ def test_without_llms_the_vote_of_all_columns_is_meant_and_gold_is_not_needed(be
     assert len(rows_of("trust.csv")) == 180
 
 
+def test_the_other_labellers_of_a_task_that_comes_with_them_are_asked(bench, tiny_bert):
+    rows = [
+        {
+            "id": str(at),
+            "text": f"rates {word} {at % 7}",
+            "gold": gold,
+            "split": ("train", "valid", "test")[at // 3 % 3],
+        }
+        | {"gpt-4__zero": gold if at % 5 else "neutral", "gpt-3.5-turbo__zero": gold}
+        for at, (word, gold) in enumerate([("rise", "hawkish"), ("fall", "dovish"), ("stay", "neutral")] * 20)
+    ]
+    Path("llm").mkdir()
+    write_csv(Path("llm/fomc.csv"), rows)
+    words = ("--llms", "gpt-4", "--data-dir", ".", "--encoder", tiny_bert, "--seeds", 1, "--out", "trust.csv")
+    told = bench("trust", "fomc", *words)
+    assert told.exit_code == 0, told.stderr
+    assert "asked: sentence embeddings, naive Bayes on words, neighbours in words" in told.stdout
+    assert "other labellers: gpt-3.5-turbo/zero" in told.stdout
+    assert {row["id"]: row["labellers_agree"] for row in rows_of("trust.csv")} == {
+        row["id"]: f"{float(row['gpt-4__zero'] == row['gold']):.4f}" for row in rows
+    }
+
+
 def test_clean_keeps_every_column_and_says_why(bench, table, tiny_bert):
     before = table.read_bytes()
     told = bench("clean", table, "--llms", "bob", "--encoder", tiny_bert, "--out", "cleaned.csv")
@@ -83,9 +106,17 @@ def test_clean_keeps_every_column_and_says_why(bench, table, tiny_bert):
     right = [np.mean([row[name] == row["gold"] for row in found]) for name in ("given_label", "cleaned_label")]
     assert right[1] > right[0] + 0.05
     assert f"{100 * right[0]:.1f} % right before, {100 * right[1]:.1f} % after" in told.stdout
+    assert "No other labeller" not in told.stdout
     words = ("--tasks", "cleaned.csv", "--llms", "cleaned_label", "--encoder", f"{tiny_bert}:frozen", "--epochs", 1)
     assert bench("run", "--methods", "plain", "--seeds", 1, *words).exit_code == 0
     assert "already" in bench("clean", "cleaned.csv", "--llms", "bob", "--out", "again.csv").stderr
+
+
+def test_clean_says_that_a_single_labeller_is_confirmed_by_nobody(bench, table, tiny_bert):
+    words = ("--label-columns", "bob", "--encoder", tiny_bert, "--seeds", 1)
+    told = bench("clean", table, *words, "--out", "cleaned.csv")
+    assert told.exit_code == 0, told.stderr
+    assert "No other labeller confirms these changes" in " ".join(told.stdout.split())
 
 
 def test_what_cannot_be_cleaned_is_refused(bench, table):
@@ -117,7 +148,8 @@ def test_cells_give_what_their_methods_believe(bench, cells):
     believed = [a.get("train_posterior", a["train_mean"]).astype(float) for a in arrays]
     votes = np.eye(2)[[CLASSES.index(row["bob"]) for row in train]]
     given = np.array([CLASSES.index(row["ann"]) for row in train])
-    expected = 1 - (np.mean(believed, axis=0) + votes)[np.arange(len(train)), given] / 2
+    mean, rows = np.mean(believed, axis=0), np.arange(len(train))
+    expected = 1 / (1 + mean[rows, given] / mean.mean(axis=0)[given] * (1 + votes[rows, given]))
     np.testing.assert_allclose([float(found[row["id"]]["suspicion"]) for row in train], expected, atol=2e-3)
 
 

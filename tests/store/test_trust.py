@@ -22,10 +22,33 @@ def test_methods_count_once_whatever_their_seeds_and_other_labellers_as_much_as_
     two = [np.array([[0.4, 0.6], [np.nan, np.nan]])]
     found = combined(np.array([0, 1]), {"one": one, "two": two}, [np.array([1, -1]), np.array([0, -1])], 2)
     np.testing.assert_allclose(found.belief, [[(0.6 + 0.5) / 2, (0.4 + 0.5) / 2], [0.4, 0.6]])
-    np.testing.assert_allclose(found.suspicion, [0.45, 0.4])
+    np.testing.assert_allclose(found.believed, [[0.6, 0.4], [0.4, 0.6]])
+    np.testing.assert_allclose(found.suspicion, [1 / (1 + 0.6 / 0.5 * 1.5), 1 / (1 + 0.6 / 0.5 * (1 + 0.5))])
     np.testing.assert_allclose(found.labellers_agree, [0.5, np.nan])
     assert found.methods_agree[0] == 0.5
     assert found.seeds_agree[0] == 1
+
+
+def test_a_class_that_is_given_too_readily_does_not_vouch_for_itself():
+    """Of 100 texts 80 are labelled 0, and belief in 0 is high everywhere: doubt goes where it is below its average."""
+    labels = np.repeat([0, 1], [80, 20])
+    belief = np.where(labels[:, None] == 0, [0.85, 0.15], [0.4, 0.6])
+    belief[:10] = [0.7, 0.3]
+    trust = combined(labels, {"m": [belief]}, [], 2)
+    average = belief.mean(axis=0)
+    np.testing.assert_allclose(trust.suspicion, 1 / (1 + np.where(labels == 0, *(belief / average).T)))
+    assert trust.suspicion[:10].min() > trust.suspicion[10:].max()
+    assert suspicion(belief, labels)[80:].min() > suspicion(belief, labels)[:10].max()  # 1 - belief says the contrary
+    nothing = np.full((100, 2), 0.5)
+    np.testing.assert_allclose(combined(labels, {"m": [nothing]}, [], 2).suspicion, 0.5)
+
+
+def test_texts_without_another_labeller_count_as_one_with_the_usual_share():
+    labels, belief = np.zeros(4, int), np.full((4, 2), 0.5)
+    trust = combined(labels, {"m": [belief]}, [np.array([0, 0, 1, -1])], 2)
+    np.testing.assert_allclose(trust.suspicion, [1 / 3, 1 / 3, 1 / 2, 1 / (2 + 2 / 3)])
+    unlabelled = combined(np.full(3, -1), {"m": [np.tile([0.8, 0.2], (3, 1))]}, [], 2)
+    np.testing.assert_allclose(unlabelled.suspicion, 0.2)
 
 
 def test_a_label_is_corrected_where_methods_and_labellers_outvote_it_and_nowhere_else():
@@ -36,6 +59,12 @@ def test_a_label_is_corrected_where_methods_and_labellers_outvote_it_and_nowhere
     assert combined(labels, {"m": [sure]}, [agree, agree], 2).cleaned.tolist() == [0, 0, 0, 1, 1, 0]
     assert combined(labels, {"m": [sure]}, [agree], 2).cleaned.tolist() == labels.tolist()  # one against one
     assert combined(labels, {"m": [sure]}, [], 2).cleaned.tolist() == [0, 0, 0, 1, 1, 1]
+    as_given = np.eye(2)[labels] * 0.2 + 0.4
+    of_three = {"a": [sure], "b": [sure], "c": [as_given]}
+    assert combined(labels, of_three, [], 2).cleaned.tolist() == [0, 0, 0, 1, 1, 1]  # two of three methods
+    one, loud = {"a": [sure], "c": [as_given]}, [agree, agree]
+    assert combined(labels, one, [], 2).cleaned.tolist() == labels.tolist()  # one of two is not enough
+    assert combined(labels, one, loud, 2).cleaned.tolist() == [0, 0, 0, 1, 1, 0]  # unless the labellers confirm it
     doubt = np.full((6, 2), 0.5)
     assert combined(labels, {"m": [doubt]}, [], 2).cleaned.tolist() == labels.tolist()
     missing = np.where(np.arange(6) == 4, -1, labels)

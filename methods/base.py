@@ -164,9 +164,9 @@ class Method(abc.ABC):
         Set by `@register(reference=True)`, as for `oracle`: it is given gold training labels and never competes.
     stages : tuple of Stage
         The shared stages that `run` asks for (`methods.stages`), which `--dry-run` then tells of.
-    exportable : bool
+    exportable : bool or "frozen"
         False where something besides the networks of the last `trainer.fit` predicts (their mean does, if True): such a
-        model cannot be exported.
+        model cannot be exported. "frozen": it can on a frozen encoder, with `trainer.correction`.
     """
 
     name: ClassVar[str]
@@ -174,7 +174,7 @@ class Method(abc.ABC):
     version: ClassVar[int] = 1
     sees_gold: ClassVar[bool] = False
     stages: ClassVar[tuple[Stage, ...]] = ()
-    exportable: ClassVar[bool] = True
+    exportable: ClassVar[bool | Literal["frozen"]] = True
     opened_files: ClassVar[set[str]]  # set by `register`
 
     def __init__(self, config: Any) -> None:

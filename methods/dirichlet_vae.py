@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from methods import shared
 from methods.base import Predictions, Tools
+from methods.sidyp.dynamics import Trajectories, side_by_side
 
 _ROWS = 4096  # rows that `correct` takes at once, at most
 _BLOCK_BYTES = 4 * 2**20  # of the transitions of those rows: a few blocks stay in the cache
@@ -180,7 +181,7 @@ def corrected(
     tools: Tools,
     name: str,
     config: Any,
-    features: Mapping[str, Tensor],
+    features: Trajectories,
     observed: np.ndarray,
     prior_class: np.ndarray,
     probabilities: Mapping[str, np.ndarray],
@@ -193,7 +194,7 @@ def corrected(
     tools, name, config
         What `run` was given, the method's name and its Config, with the fields of `Schedule` and `prior_strength`.
     features, probabilities
-        By split: float16/32[M, n, D], and p(ỹ | x) float32[M, n, C].
+        By split: float16/32[M, n, D], standardised, and p(ỹ | x) float32[M, n, C].
     observed
         int64[n], the labels of train that the VAE reads.
     prior_class
@@ -215,7 +216,24 @@ def corrected(
         wanted = shared.SPLITS if epoch == config.epochs else ("valid", "test")
         clean = {split: correct(vae, features[split], probabilities[split]) for split in wanted}
         believed = clean.pop("train", None)
+        if features.shift is not None and features.scale is not None:
+            tools.trainer.correction = Correction(vae, features.shift, features.scale)
         yield Predictions(step=epoch, **clean, posterior=believed, diagnostics={**facts, "vae_loss": value})
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What predicts beside the networks of a cell."""
+
+    vae: DirichletVAE
+    shift: Tensor  # float32[M, E, D]: mean of its features in train
+    scale: Tensor  # float32[M, E, D]: their standard deviation
+
+    def predict(self, features: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """p(y | x) float32[n, C], from features float32[E·M, n, D], epoch by epoch, and p(ỹ | x) float32[M, n, C]."""
+        branches, epochs = self.shift.shape[:2]
+        dynamics = features.astype(np.float16).reshape(epochs, branches, *features.shape[1:]).swapaxes(0, 1)
+        return correct(self.vae, side_by_side(dynamics, self.shift, self.scale, torch.float16), probabilities)
 
 
 @torch.no_grad()

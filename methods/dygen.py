@@ -26,7 +26,7 @@ class DyGen(Method):
     name = "dygen"
     version = 2
     stages = (shared.BRANCHES, shared.NOISE_RATE)
-    exportable = False
+    exportable = "frozen"
 
     @config
     class Config:
@@ -70,7 +70,7 @@ class DyGen(Method):
         probabilities["train"] = np.tile(given, (settings.branches, 1, 1))
         changed = (prior_class.argmax(axis=2) != labels.train).mean()
         facts = {"noise_rate_estimate": rate, "prior_differs_from_label": float(changed)}
-        features = Trajectories(stage1.features, standardise=True).splits
+        features = Trajectories(stage1.features, standardise=True)
         yield from dirichlet_vae.corrected(
             tools, self.name, settings, features, labels.train, prior_class, probabilities, facts
         )

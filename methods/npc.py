@@ -25,7 +25,7 @@ class NPC(Method):
     name = "npc"
     version = 3
     stages = (shared.PLAIN,)
-    exportable = False
+    exportable = "frozen"
 
     @config
     class Config:
@@ -65,7 +65,7 @@ class NPC(Method):
         predicted = probabilities["train"][0].argmax(axis=1)
         prior_class = self._prior_class(classifier.features["train"][0, -1], probabilities["train"][0], tools)
         facts = {"prior_differs_from_prediction": float((prior_class.argmax(axis=1) != predicted).mean())}
-        features = Trajectories(classifier.features, standardise=True).splits
+        features = Trajectories(classifier.features, standardise=True)
         yield from dirichlet_vae.corrected(
             tools, self.name, settings, features, predicted, prior_class[None], probabilities, facts
         )

@@ -49,6 +49,11 @@ class Cell:
         method = key.method if rows is None else f"{key.method}[rows={rows}{chosen}]"
         return f"{self.shown_task or key.task} · {key.noise} · {method} · {key.encoder_selector} · seed {key.seed}"
 
+    @property
+    def exportable(self) -> bool:
+        """Whether its model can be taken away; see `Method.exportable`."""
+        return getattr(self.method, "exportable", True) in (True, self.encoder.mode)
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -158,7 +158,7 @@ class Adviser:
 
     def exportable(self) -> tuple[str, Record] | None:
         """The best method whose model can be taken away, with its cell of the first seed."""
-        able = {cell.key.hash for cell in self.main.cells if cell.method.exportable}
+        able = {cell.key.hash for cell in self.main.cells if cell.exportable}
         for method in self.ranked:
             record = next(iter(self.competing[method].values()))
             if record.hash in able:

@@ -19,13 +19,14 @@ from bench.grid.again import cell_of
 from bench.grid.cells import Cell
 from bench.running.cell import labels_for, tools_for
 from bench.running.contract import opened, run_method
-from bench.running.exported import SCALING, Facts, load_exported, mean_prediction, save_exported
+from bench.running.exported import SCALING, Facts, load_exported, predicted, save_exported
 from bench.store.folder import ResultsFolder
 from bench.store.records import Record, read_arrays
 from bench.training.networks import Classifier
 from bench.training.stages import Arrays, StageStore
 from methods import registry, shared
 from methods.base import Predictions
+from methods.dirichlet_vae import Correction
 
 Progress = Callable[[str, int, int], None]
 ROUNDING = 2e-6
@@ -70,12 +71,12 @@ def export(record: Record, results: Path, out: Path, progress: Progress = lambda
     refuse_export(record, out)
     stored = read_arrays(record.key.path(results), "test_last")["test_last"]
     cell = cell_of(record, results)
-    if not cell.method.exportable:
-        raise not_exportable(cell.key.method)
-    last, networks, mean = _trained(cell, results, progress)
+    if not cell.exportable:
+        raise not_exportable(cell)
+    last, networks, correction, mean = _trained(cell, results, progress)
     if not networks or np.abs(mean - last.test).max(initial=0.0) > ROUNDING:
-        raise not_exportable(cell.key.method)
-    facts = _write(cell, last, networks, out)
+        raise not_exportable(cell)
+    facts = _write(cell, last, networks, correction, out)
     rounded = last.test.astype(np.float16)
     gaps = np.abs(rounded.astype(np.float32) - stored.astype(np.float32))
     return Export(
@@ -88,17 +89,20 @@ def export(record: Record, results: Path, out: Path, progress: Progress = lambda
     )
 
 
-def not_exportable(method: str) -> UsageError:
+def not_exportable(cell: Cell) -> UsageError:
     """Why a method's model cannot be taken away, and what can be."""
-    able = [name for name, cls in registry.available().items() if cls.exportable and not cls.sees_gold]
+    name, mode = cell.key.method, cell.encoder.mode
+    able = [each for each, cls in registry.available().items() if cls.exportable in (True, mode) and not cls.sees_gold]
     return UsageError(
-        f"{method} predicts by more than the networks that it trains, so its model cannot be exported: export a cell "
-        f"of {', '.join(able)}, or train plain on labels that `bench clean` corrected"
+        f"{name} predicts by more than the networks that it trains, so its model cannot be exported from a {mode} "
+        f"encoder: export a cell of {', '.join(able)}, or train plain on labels that `bench clean` corrected"
     )
 
 
-def _trained(cell: Cell, results: Path, progress: Progress) -> tuple[Predictions, list[Classifier], np.ndarray]:
-    """The last step of a cell that is trained again, its networks, and their mean prediction of the test texts."""
+def _trained(
+    cell: Cell, results: Path, progress: Progress
+) -> tuple[Predictions, list[Classifier], Correction | None, np.ndarray]:
+    """The last step of a cell that is trained again, its networks, what corrects them, and their test predictions."""
     if cell.skip:
         raise UsageError(f"{cell.label}: {cell.skip}")
     stages = _WithoutRuns(ResultsFolder(results).stages)
@@ -107,14 +111,19 @@ def _trained(cell: Cell, results: Path, progress: Progress) -> tuple[Predictions
     labels = labels_for(cell, stages)
     view, _ = opened(cell.method, cell.task, labels, tools)
     last = run_method(cell.method, view, tools)[-1]
-    networks = list(dict.fromkeys(tools.trainer.kept))
+    trainer, temperature = tools.trainer, last.diagnostics.get("temperature")
+    networks, correction = list(dict.fromkeys(trainer.kept)), trainer.correction
     if not networks:
-        return last, [], last.test
-    logits, _ = tools.trainer.predict(networks, shared.inputs(view, tools)["test"])
-    return last, networks, mean_prediction(logits, last.diagnostics.get("temperature"))
+        return last, [], None, last.test
+    if correction:
+        networks = trainer.snapshots[-len(networks) * correction.shift.shape[1] :]
+    test = predicted(trainer, networks, shared.inputs(view, tools)["test"], correction, temperature)
+    return last, networks, correction, test
 
 
-def _write(cell: Cell, last: Predictions, networks: list[Classifier], out: Path) -> Facts:
+def _write(
+    cell: Cell, last: Predictions, networks: list[Classifier], correction: Correction | None, out: Path
+) -> Facts:
     """The export, under another name until it has been loaded and has predicted what it should."""
     encoder, frozen = cell.encoder, cell.encoder.mode == "frozen"
     name = str(Path(encoder.name).resolve()) if Path(encoder.name).is_dir() else encoder.name
@@ -127,6 +136,7 @@ def _write(cell: Cell, last: Predictions, networks: list[Classifier], out: Path)
         max_length=encoder.max_length if frozen else encoder.longest,
         scaling=SCALING if frozen else None,
         networks=len(networks),
+        branches=len(correction.shift) if correction else None,
         temperature=last.diagnostics.get("temperature"),
         precision=cell.recipe.precision,
         cell=cell.key.hash,
@@ -135,7 +145,7 @@ def _write(cell: Cell, last: Predictions, networks: list[Classifier], out: Path)
     if out.is_dir():
         out.rmdir()
     with new_folder(out) as draft:
-        save_exported(facts, encoder, networks, draft)
+        save_exported(facts, encoder, networks, draft, correction)
         model = load_exported(draft)
         gap = float(np.abs(model.predict(cell.task.test.texts) - last.test).max(initial=0.0))
         if gap > TOLERANCE:

@@ -18,12 +18,14 @@ from safetensors.torch import load_file, save_file
 from bench.core.errors import UsageError, first_problem
 from bench.core.files import write_atomically
 from bench.training.encoders import Encoder, load_encoder
+from bench.training.inputs import Inputs
 from bench.training.networks import Classifier
 from bench.training.recipe import Recipe
 from bench.training.trainer import Trainer, softmax
 from methods.calibration import apply_temperature
+from methods.dirichlet_vae import Correction, DirichletVAE
 
-FACTS, WEIGHTS, HEADS = "bench.json", "networks.safetensors", "heads.safetensors"
+FACTS, WEIGHTS, HEADS, CORRECTION = "bench.json", "networks.safetensors", "heads.safetensors", "correction.safetensors"
 STOCK = {
     "bert": ("bert.pooler.dense", "classifier"),
     **dict.fromkeys(("roberta", "xlm-roberta", "camembert", "mpnet"), ("classifier.dense", "classifier.out_proj")),
@@ -47,7 +49,8 @@ class Facts(BaseModel):
     pooling: Literal["cls", "mean"]
     max_length: int  # tokens at which texts are cut
     scaling: str | None = None  # of heads: what is done to a sentence embedding
-    networks: int = 1  # their mean predicts
+    networks: int = 1  # their mean predicts; with branches M, those after every epoch, M at a time
+    branches: int | None = None  # of npc and dygen: M networks, corrected by the Dirichlet VAE in `CORRECTION`
     temperature: float | None = None  # of the mean's log-probabilities
     precision: Literal["no", "bf16", "fp16"] = "no"
     cell: str = ""  # hash of the cell
@@ -64,6 +67,7 @@ class Exported:
     facts: Facts
     encoder: Encoder
     networks: Sequence[Classifier]
+    correction: Correction | None = None
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -91,17 +95,33 @@ class Exported:
             return np.zeros((0, len(self.label_names)), np.float32)
         frozen = self.encoder.mode == "frozen"
         arrays = {"embeddings": self.encoder.embed(texts)} if frozen else self.encoder.tokenise(texts)
-        logits, _ = self._trainer.predict(self.networks, self.encoder.inputs(arrays))
-        return mean_prediction(logits, self.facts.temperature)
+        inputs = self.encoder.inputs(arrays)
+        return predicted(self._trainer, self.networks, inputs, self.correction, self.facts.temperature)
 
 
-def mean_prediction(logits: np.ndarray, temperature: float | None) -> np.ndarray:
-    """float32[N, C] from logits float32[M, N, C]: the mean of the networks' probabilities, with a temperature."""
-    mean = softmax(logits).mean(0)
-    return mean if temperature is None else apply_temperature(mean, temperature)
+def predicted(
+    trainer: Trainer,
+    networks: Sequence[Classifier],
+    inputs: Inputs,
+    correction: Correction | None,
+    temperature: float | None,
+) -> np.ndarray:
+    """float32[N, C]: the mean of the networks' probabilities, or the last ones' corrected; with a temperature."""
+    logits, features = trainer.predict(networks, inputs, features=correction is not None)
+    if correction is None or features is None:
+        found = softmax(logits).mean(0)
+    else:
+        found = correction.predict(features, softmax(logits[-len(correction.shift) :]))
+    return found if temperature is None else apply_temperature(found, temperature)
 
 
-def save_exported(facts: Facts, encoder: Encoder, networks: Sequence[Classifier], folder: Path) -> Facts:
+def save_exported(
+    facts: Facts,
+    encoder: Encoder,
+    networks: Sequence[Classifier],
+    folder: Path,
+    correction: Correction | None = None,
+) -> Facts:
     """Write a model into an empty folder; returns the facts as written, whose kind says in which form.
 
     A single network that a stock architecture of transformers can compute becomes one of these. Raises OSError.
@@ -116,6 +136,9 @@ def save_exported(facts: Facts, encoder: Encoder, networks: Sequence[Classifier]
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, folder / name)
         if facts.kind == "networks":
             networks[0].body.model.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
+    if correction is not None:
+        own = {**correction.vae.state_dict(), "shift": correction.shift, "scale": correction.scale}
+        save_file({key: value.detach().cpu().contiguous() for key, value in own.items()}, folder / CORRECTION)
     if facts.kind != "heads":
         encoder.tokenizer.model_max_length = encoder.longest
         encoder.tokenizer.save_pretrained(folder)
@@ -187,7 +210,7 @@ def load_exported(folder: str | Path, encoder: str | None = None) -> Exported:
     else:
         found = Encoder(str(folder), "fine-tuned", str(folder), "", facts.pooling, facts.max_length)
     try:
-        return Exported(facts, found, _networks(folder, facts, found))
+        return Exported(facts, found, _networks(folder, facts, found), _correction(folder, facts))
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
         raise UsageError(f"'{folder}' is damaged: {str(error).strip().partition(chr(10))[0]}: export it anew") from None
 
@@ -228,6 +251,17 @@ def _networks(folder: Path, facts: Facts, encoder: Encoder) -> list[Classifier]:
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         network.load_state_dict(own)
     return networks
+
+
+def _correction(folder: Path, facts: Facts) -> Correction | None:
+    if facts.branches is None:
+        return None
+    own = load_file(folder / CORRECTION)
+    shift, scale = own.pop("shift"), own.pop("scale")
+    width = own["features"].shape[2]
+    vae = DirichletVAE(facts.branches, width, len(facts.label_names), torch.Generator())
+    vae.load_state_dict(own)
+    return Correction(vae, shift, scale)
 
 
 def readme(facts: Facts) -> str:

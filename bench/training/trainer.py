@@ -6,9 +6,11 @@ yields predictions after each epoch. Everything random comes from named axes: ba
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +43,8 @@ class Trainer:
     notes: list[str] = field(default_factory=list)
     keep: bool = False  # whether to hold on to the networks of the last fit, in `kept`
     kept: Sequence[Classifier] = ()
+    snapshots: list[Classifier] = field(default_factory=list)  # with `keep`, frozen: all networks after every epoch
+    correction: Any = None  # what a method predicts by beside its networks: see `methods.dirichlet_vae.Correction`
 
     @property
     def accelerator(self) -> Accelerator:
@@ -108,12 +112,14 @@ class Trainer:
             self, networks, inputs["train"], loss, targets, rows,
             name=name, epochs=epochs, shuffle=shuffle, restarts=restarts,
         )  # fmt: skip
-        self.kept = networks if self.keep else ()
+        self.kept, self.snapshots, self.correction = networks if self.keep else (), [], None
         try:
             for number in range(epochs):
                 started = time.perf_counter()
                 mean, running = run.epoch(number)
                 predicted = {split: self.predict(networks, inputs[split], features=features) for split in evaluate}
+                if self.keep and self.encoder.mode == "frozen":
+                    self.snapshots += copy.deepcopy(list(networks))
                 running = distributed.sum_over_processes(running)
                 running[running.sum(1) == 0] = np.nan
                 yield Epoch(

@@ -59,7 +59,8 @@ class Trajectories:
 
     def __init__(self, dynamics: dict[str, np.ndarray], standardise: bool, dtype: torch.dtype = torch.float16) -> None:
         shift, scale = _moments(dynamics["train"]) if standardise else (None, None)
-        self.splits = {name: _side_by_side(block, shift, scale, dtype) for name, block in dynamics.items()}
+        self.shift, self.scale = shift, scale
+        self.splits = {name: side_by_side(block, shift, scale, dtype) for name, block in dynamics.items()}
 
     def __getitem__(self, split: str) -> Tensor:
         return self.splits[split]
@@ -80,7 +81,8 @@ def _moments(dynamics: np.ndarray) -> tuple[Tensor, Tensor]:
     return mean.float(), scale.masked_fill(tiny, 1.0).float()
 
 
-def _side_by_side(dynamics: np.ndarray, shift: Tensor | None, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
+def side_by_side(dynamics: np.ndarray, shift: Tensor | None, scale: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """[M, n, E*D] of features float16/32[M, E, n, D], standardised by `shift` and `scale` float32[M, E, D] if given."""
     branches, epochs, size, width = dynamics.shape
     out = torch.empty(branches, size, epochs * width, dtype=dtype)
     for rows, block in _blocks(dynamics):

@@ -40,6 +40,9 @@ def predictions() -> list[dict[str, str]]:
         (":frozen", "plain", "auto", "heads", 1),
         (":frozen", "co-teaching", "auto", "heads", 2),
         (":frozen", "plain+ts", "auto", "heads", 1),
+        (":frozen", "npc[epochs=2]", "auto", "heads", 1),
+        (":frozen", "npc[epochs=2]+ts", "auto", "heads", 1),
+        (":frozen", "dygen[epochs=2]", "auto", "heads", 6),
         ("", "selfmix", "cls", "transformers", 1),
         ("", "elr", "cls", "transformers", 1),
         ("", "cr", "mean", "networks", 3),
@@ -94,13 +97,24 @@ def test_python_loads_what_was_exported(bench, reviews, tiny_bert):
 
 
 def test_a_method_that_predicts_otherwise_is_refused_with_what_can_be_exported(bench, reviews, tiny_bert):
-    path, _ = make(bench, f"{tiny_bert}:frozen", methods="npc[epochs=1]", epochs=1)
+    path, _ = make(bench, tiny_bert, methods="npc[epochs=1]", epochs=1)
     told = bench("export", path, "--out", "model")
     assert told.exit_code == 2
     assert "npc predicts by more than the networks" in told.stderr
-    assert "co-teaching, corrected, cr" in told.stderr
+    assert "from a fine-tuned encoder" in told.stderr
+    assert "co-teaching, corrected, cr, elr" in told.stderr
     assert "bench clean" in told.stderr
     assert not Path("model").exists()
+
+
+def test_a_correction_that_is_damaged_or_lost_is_refused(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods="npc[epochs=1]", epochs=1)
+    assert bench("export", path, "--out", "model").exit_code == 0
+    correction = Path("model/correction.safetensors")
+    for content in (Path("model/heads.safetensors").read_bytes(), b"", None):
+        correction.unlink() if content is None else correction.write_bytes(content)
+        told = bench("predict", "model", texts_file(["one"]), "--out", "pred.csv")
+        assert (told.exit_code, "is damaged" in told.stderr) == (2, True), content
 
 
 def test_a_method_without_networks_is_refused(bench, reviews, tiny_bert, instant):

@@ -38,6 +38,19 @@ def test_a_mean_above_the_oracles_interval_is_named_with_its_column(accuracy, na
         assert "% against 91.0 ± 2.5 %" in found[0]
 
 
+def test_where_plain_training_beats_gold_only_what_beats_it_too_is_doubted(tmp_path):
+    write(tmp_path, "oracle", ORACLE)
+    write(tmp_path, "plain", {1: 0.95, 2: 0.96, 3: 0.97})
+    write(tmp_path, "like-plain", dict.fromkeys(ORACLE, 0.97))
+    write(tmp_path, "mine", dict.fromkeys(ORACLE, 1.0))
+    less, warning = doubts(tmp_path)
+    assert less.startswith("Gold teaches less, ")
+    assert (
+        "in trec, weak plain training on the noisy labels scores above the oracle's 95 % interval: 96.0 ± 2.5" in less
+    )
+    assert "mine scores above the oracle's 95 % interval in trec, weak: 100.0 % against 96.0 ± 2.5 %" in warning
+
+
 def test_one_seed_of_the_oracle_has_no_interval_and_gives_no_warning(tmp_path):
     write(tmp_path, "oracle", {1: 0.9})
     write(tmp_path, "mine", {1: 1.0, 2: 1.0})

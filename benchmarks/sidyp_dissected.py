@@ -42,12 +42,13 @@ from methods.sidyp.schedule import simplex
 SHOWN = {
     "plain": "plain training",
     "stage 1": "stage 1 alone (mean of its branches)",
-    "vote, fixed": "neighbours' candidates, fixed",
-    "vote, moved": "neighbours' candidates, after the dynamic prior",
+    "vote, fixed": "vote of the neighbours' fixed candidates",
+    "vote, moved": "vote of the neighbours' dynamic priors in their last state",
     "classifier, fixed": "classifier on fixed candidates",
     "classifier, moved": "classifier on the dynamic prior's last state",
     "diffusion, fixed": "diffusion on fixed candidates",
     "diffusion, moved": "**SiDyP**: diffusion with the dynamic prior",
+    "script rate": "SiDyP, half of the texts marked, as the authors' script has it (`tau=0.5`)",
     "oracle rate": "oracle: SiDyP, true share of marks (`tau=oracle`)",
     "oracle marks, fixed": "oracle: diffusion on fixed candidates, wrong labels marked",
     "oracle marks, moved": "oracle: SiDyP, wrong labels marked",
@@ -64,6 +65,8 @@ STEPS = (
     ("diffusion, moved", "diffusion, fixed"),
     ("diffusion, moved", "classifier, moved"),
     ("diffusion, moved", "stage 1"),
+    ("script rate", "diffusion, moved"),
+    ("oracle rate", "diffusion, moved"),
     ("oracle marks, moved", "diffusion, moved"),
     ("oracle labels, diffusion", "diffusion, moved"),
     ("oracle", "oracle labels, diffusion"),
@@ -164,12 +167,15 @@ def right_labels(trained: Trained, gold: np.ndarray) -> pd.DataFrame:
     return 100 * pd.DataFrame(table, index=pd.Index(KINDS, name="texts"))
 
 
-def dissect(cell: OpenCell, with_rate: OpenCell) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
-    """Test probabilities [N_test, C] of every arm, and the right labels of train; `with_rate`: with tau=oracle."""
+def dissect(cell: OpenCell, half: OpenCell, with_rate: OpenCell) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Test probabilities [N_test, C] of every arm, and the right labels of train.
+
+    `half` is the same cell with tau=0.5, `with_rate` with tau=oracle.
+    """
     gold, stage1 = cell.data.gold.train, cell.method.stage1(cell.task, cell.tools)
     config, classes = cell.method.config, stage1.num_classes
     moved, fixed = diffusion(cell, stage1), diffusion(cell, stage1, moves=False)
-    rate = diffusion(with_rate, with_rate.method.stage1(with_rate.task, with_rate.tools))
+    script, rate = (diffusion(each, each.method.stage1(each.task, each.tools)) for each in (half, with_rate))
     k = moved.problem.facts["neighbours"]
     wrong = torch.from_numpy(stage1.train_labels != gold).expand(config.branches, -1)
     true_marks = retrieve(
@@ -188,6 +194,7 @@ def dissect(cell: OpenCell, with_rate: OpenCell) -> tuple[dict[str, np.ndarray],
         "classifier, moved": classifier(cell, stage1, moved.after),
         "diffusion, fixed": fixed.test,
         "diffusion, moved": moved.test,
+        "script rate": script.test,
         "oracle rate": rate.test,
         "oracle marks, fixed": marks_fixed.test,
         "oracle marks, moved": marks.test,
@@ -197,19 +204,19 @@ def dissect(cell: OpenCell, with_rate: OpenCell) -> tuple[dict[str, np.ndarray],
         "oracle labels, dynamics alone": classifier(cell, stage1, perfect, conditional=False),
         "oracle": shared.plain_run(cell.task, cell.tools, train_labels=gold).final("test")[0],
     }
-    runs = {"estimated rate": moved, "oracle rate": rate, "oracle marks": marks}
+    runs = {"estimated rate": moved, "script rate": script, "oracle rate": rate, "oracle marks": marks}
     return arms, pd.concat({name: right_labels(run, gold) for name, run in runs.items()}, names=["marks"])
 
 
 def measure(folder: Path, **options: object) -> None:
     """Dissect the cells of a grid that are not in `folder` yet; one file per task, labels and seed."""
-    cells = bench.open_cells(methods="sidyp,sidyp[tau=oracle]", **options)
-    for cell, with_rate in zip(cells[::2], cells[1::2], strict=True):
+    cells = bench.open_cells(methods="sidyp,sidyp[tau=0.5],sidyp[tau=oracle]", **options)
+    for cell, half, with_rate in zip(cells[::3], cells[1::3], cells[2::3], strict=True):
         noise, seed = cell.tools.axes[1], cell.tools.seed
         path = folder / f"{slug(f'{cell.task.name}-{noise}')}-{seed}.json"
         if path.exists():
             continue
-        arms, labels = dissect(cell, with_rate)
+        arms, labels = dissect(cell, half, with_rate)
         gold = cell.data.gold.test
         right = {name: (p.argmax(1) == gold)[gold >= 0].astype(int).tolist() for name, p in arms.items()}
         found = {"task": cell.task.name, "noise": noise, "seed": seed, "right": right}

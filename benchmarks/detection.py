@@ -18,6 +18,7 @@ import pandas as pd
 from bench.core.seeds import named_generator
 from bench.data.load import load_task
 from bench.noise.label_sets import find_label_sets, read_labels
+from bench.noise.votes import majority_vote
 from bench.running.trust import opinions
 from bench.store.trust import combined, detection
 from bench.training.encoders import load_encoder
@@ -30,8 +31,8 @@ CHOSEN_ON = ("fomc", "semeval", "cfpb", "scicite")
 DRAWS = 200
 
 
-def rows_of(name: str, data_dir: Path | None, store: StageStore) -> list[dict]:
-    """A row per label set of a task."""
+def rows_of(name: str, data_dir: Path | None, store: StageStore) -> tuple[list[dict], list[dict]]:
+    """A row per label set of a task, and one per vote of up to three of them: the first three, and the last."""
     from cleanlab.rank import get_label_quality_scores
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -79,11 +80,21 @@ def rows_of(name: str, data_dir: Path | None, store: StageStore) -> list[dict]:
             | {"cleaned_text": 100 * (text.cleaned == gold)[known].mean() - right}
             | {"cleaned_with_labellers": 100 * (both.cleaned == gold)[known].mean() - right}
         )
-    return made
+    votes = []
+    for members in dict.fromkeys((CHOSEN[name][:3], CHOSEN[name][-3:])):
+        answers = np.stack([sets[member] for member in members])
+        labels = majority_vote(answers.T, classes, named_generator("detection", name, *members), "drop")
+        if len(members) > 1 and (labels >= 0).all():
+            cleaned = combined(labels, believed(labels), list(answers), classes).cleaned_vote
+            right, after = (100 * (each == gold)[gold >= 0].mean() for each in (labels, cleaned))
+            changed = 100 * (cleaned != labels).mean()
+            votes.append({"task": name, "vote": ", ".join(members), "right": right, "changed": changed})
+            votes[-1]["cleaned"] = after - right
+    return made, votes
 
 
 def main() -> None:
-    """Measure, print and write detection.csv."""
+    """Measure, print and write detection.csv and votes.csv."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--tasks", default=",".join(CHOSEN))
@@ -91,14 +102,16 @@ def main() -> None:
     parser.add_argument("--stages", type=Path, help="folder of shared stages to read and keep")
     asked = parser.parse_args()
     store = StageStore(asked.stages)
-    table = pd.DataFrame([row for name in asked.tasks.split(",") for row in rows_of(name, asked.data_dir, store)])
-    print(table.round(2).to_string())
+    found = [rows_of(name, asked.data_dir, store) for name in asked.tasks.split(",")]
+    table, votes = (pd.DataFrame([row for rows in each for row in rows]) for each in zip(*found, strict=True))
+    print(table.round(2).to_string(), votes.round(2).to_string(), sep="\n")
     by_task = table.drop(columns=["labels"]).groupby("task", sort=False).mean()
     print(by_task.round(2).to_string())
     print(by_task.groupby("chosen_on").mean().round(3).to_string())
     if asked.out:
         asked.out.mkdir(parents=True, exist_ok=True)
         table.round(4).to_csv(asked.out / "detection.csv", index=False)
+        votes.round(4).to_csv(asked.out / "votes.csv", index=False)
 
 
 if __name__ == "__main__":

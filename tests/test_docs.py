@@ -131,6 +131,12 @@ def test_the_table_of_wrong_labels_found_is_that_of_the_committed_numbers():
         numbers = " | ".join(f"{rows[name].mean():.2f}" for name in shown)
         reached = (rows["with_labellers"] >= 1.5).sum()
         assert f"| {task} | {len(rows)} | {rates.min():.0f} to {rates.max():.0f} | {numbers} | {reached} |" in told
+    votes = pd.read_csv(ROOT / "results" / "reference" / "detection" / "votes.csv")
+    for gains in (table["cleaned_text"], votes["cleaned"]):
+        counted = (
+            f"{(gains > 0).sum()} better, by up to {gains.max():.1f} points, and {(gains < 0).sum()} worse, by up to"
+        )
+        assert f"{counted} {-gains.min():.1f} (pidgin" in " ".join(told.split())
     means = (
         table.groupby(["chosen_on", "task"])[["cleanlab", "text", "with_labellers"]].mean().groupby("chosen_on").mean()
     )

@@ -40,7 +40,9 @@ def budget(
     from bench.grid.cells import plan
     from bench.grid.options import load_options
     from bench.report.budget import budget_png, budget_table
+    from bench.running.adviser import FEWEST_TEST
     from bench.running.outcomes import check_results_folder
+    from bench.store.intervals import wilson
     from bench.store.records import Record, read_record
 
     cells = [
@@ -63,6 +65,13 @@ def budget(
     write_atomically(out_dir / "budget.png", budget_png(table, method))
     heads = ("task", "labels", "rows chosen by", "corrected", "changed", "accuracy %", "gain over random")
     out.print(terminal_table(heads, map(_line, table.to_dict("records")), left=3))
+    tested = [each.data.n_scored for each in found if isinstance(each, Record) and each.data and each.data.n_scored]
+    fewest, best = min(tested, default=FEWEST_TEST), table["accuracy"].max()
+    if fewest < FEWEST_TEST and (limits := wilson(round(best / 100 * fewest), fewest)):
+        say(
+            f"Accuracy is of {count(fewest, 'test text')} with gold. {best:.0f} % of them stand for "
+            f"{100 * limits.low:.0f} to {100 * limits.high:.0f} %, so small differences above say nothing."
+        )
     say(
         f"Gold plays the human, and is used of the corrected rows alone. ±: half of the 95 % t-interval over seeds. "
         f"Written: {out_dir}/budget.csv and budget.png"

@@ -16,6 +16,7 @@ from bench.core.errors import UsageError
 if TYPE_CHECKING:
     from bench.running.trust import Trusted
     from bench.store.records import Record
+    from bench.store.trust import Detection
 
 TABLE = (
     "llms", "prompting", "data_dir", "text_column", "gold_column", "label_columns", "no_answer", "limit", "seeds",
@@ -53,15 +54,21 @@ def trust(
     if score is None:
         return
     times, most = score.average_precision / score.chance, 1 / score.chance
+    rows = f"{score.rows}" if score.rows == len(found.texts) else f"{score.rows} (those with gold and an answer)"
+    first = [f"the first {k}: {100 * share:.0f} %" for k, share in _first(score).items()]
     say(
-        f"Against gold: {score.errors} of {score.rows} labels are wrong. Average precision "
+        f"Against gold: {score.errors} of {rows} labels are wrong. Average precision "
         f"{score.average_precision:.3f}, {times:.2f} times chance ({score.chance:.3f}; more than {most:.2f} times is "
-        f"impossible). Wrong among the first 50: {100 * score.first_50:.0f} %, the first 100: "
-        f"{100 * score.first_100:.0f} %, the first "
-        f"{score.errors}: {100 * score.first_errors:.0f} %. The first tenth of the rows holds "
+        f"impossible). Wrong among {', '.join(first)}. The first tenth of these rows holds "
         f"{100 * score.found_in_tenth:.0f} % of the wrong labels. The suggestion is right for "
         f"{100 * score.corrected:.0f} % of the wrong labels."
     )
+
+
+def _first(score: Detection) -> dict[int, float]:
+    """The precision among the first k, at most half of the rows, and among as many as there are errors."""
+    found = {k: share for k, share in ((50, score.first_50), (100, score.first_100)) if 2 * k <= score.rows}
+    return found | {score.errors: score.first_errors}
 
 
 def believed(what: list[str], given: dict[str, Any], encoder: str) -> Trusted:

@@ -152,7 +152,8 @@ def _compared(told: Adviser, ours: str, theirs: str) -> str:
     texts = stats.mean_interval(100 * np.mean(hits, axis=0))
     sure = seeds.n >= stats.MIN_SEEDS and seeds.excludes_zero and texts.excludes_zero and seeds.mean > 0
     words = "ahead of" if sure else "not shown to differ from"
-    return f"It is {words} {theirs}: {points(seeds)} points over {seeds.n} seeds, {points(texts)} over {texts.n} texts."
+    over = "1 seed" if seeds.n == 1 else f"{seeds.n} seeds"
+    return f"It is {words} {theirs}: {points(seeds)} points over {over}, {points(texts)} over {texts.n} texts."
 
 
 def _scores(told: Adviser) -> list[Score]:
@@ -177,10 +178,10 @@ def _worth(told: Adviser) -> list[str]:
             "Unknown: that needs gold in more than 10 train rows and in test rows. Label random rows by hand in a "
             "column 'gold', which may have gaps, and run this command again."
         ]
+    brackets = "In brackets: the 95 % interval over seeds and these rows; " if "(" in found.text else ""
     return [
         f"{best} is worth {found.text} random human labels: so many alone, without any noisy label, give the same "
-        f"accuracy on the {told.tested} test rows with gold. In brackets: the 95 % interval over seeds and these rows; "
-        "< and > mean outside of the learning curve."
+        f"accuracy on the {told.tested} test rows with gold. {brackets}< and > mean outside of the learning curve."
     ]
 
 

@@ -50,6 +50,12 @@ class Trusted:
     methods: tuple[str, ...]  # whose opinions these are
     others: tuple[str, ...]  # the other labellers
     gold: np.ndarray | None  # int64[N], for `scored` alone
+    ensemble: bool = False  # the labels are made from those of the others
+
+    @property
+    def cleaned(self) -> np.ndarray:
+        """The corrected labels, int64[N]; -1 = no answer still. See `Trust`."""
+        return self.trust.cleaned_vote if self.ensemble else self.trust.cleaned
 
     def scored(self) -> Detection | None:
         """How well the ranking finds wrong labels; None without gold, or where all labels are right or all wrong."""
@@ -175,7 +181,7 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
     gold = np.concatenate([blank if each is None else each for each, blank in zip(golds, unknown, strict=True)])
     return Trusted(
         task.name, source.id, task.label_names, texts, trust, tuple(found), tuple(others),
-        gold if (gold >= 0).any() else None,
+        gold if (gold >= 0).any() else None, ensemble=source.rule != "single",
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ Beliefs float[N, C] are probabilities of the true class, rows of NaN where there
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ class Trust:
     believed: np.ndarray  # float64[N, C], rows sum to 1: what the methods alone believe
     belief: np.ndarray  # float64[N, C], rows sum to 1: with the other labellers' votes
     votes: np.ndarray  # float64[N, C]: how many other labellers gave each class
-    methods_agree: np.ndarray  # float64[N]: share of the methods whose own best class is the suggested one
+    best: np.ndarray  # int64[methods, N]: the class that each method believes in most
     seeds_agree: np.ndarray  # float64[N]: share of a method's seeds with that method's best class, mean over methods
 
     @property
@@ -61,11 +62,27 @@ class Trust:
         return self.belief.argmax(axis=1)
 
     @property
+    def methods_agree(self) -> np.ndarray:
+        """float64[N]: the share of the methods whose own best class is the suggested one."""
+        return (self.best == self.suggested).mean(axis=0)
+
+    @property
     def labellers_agree(self) -> np.ndarray:
         """float64[N]: the share of the other labellers that gave the given label; NaN where none answered."""
         rows, count = np.arange(len(self.labels)), self.votes.sum(axis=1)
         known = (self.labels >= 0) & (count > 0)
         return np.where(known, self.votes[rows, self.labels] / count.clip(1), np.nan)
+
+    @property
+    def cleaned_vote(self) -> np.ndarray:
+        """`cleaned` for labels that are made from those of the other labellers, by a vote or the like, int64[N].
+
+        Nobody else can outvote such a label. It changes where it would without any other labeller, and to a class that
+        one of them gave.
+        """
+        alone = dataclasses.replace(self, belief=self.believed, votes=np.zeros_like(self.votes)).cleaned
+        named = self.votes[np.arange(len(alone)), alone] > 0
+        return np.where(named | (self.labels < 0), alone, self.labels)
 
     @property
     def cleaned(self) -> np.ndarray:
@@ -122,7 +139,7 @@ def combined(
         believed,
         belief,
         votes=votes,
-        methods_agree=(best == belief.argmax(axis=1)).mean(axis=0),
+        best=best,
         seeds_agree=np.mean([each.mean(axis=0) for each in same], axis=0),
     )
 

@@ -119,6 +119,25 @@ def test_clean_says_that_a_single_labeller_is_confirmed_by_nobody(bench, table, 
     assert "No other labeller confirms these changes" in " ".join(told.stdout.split())
 
 
+def test_a_vote_can_be_cleaned_and_gold_of_few_rows_is_not_taken_for_more(bench, table, tiny_bert):
+    rows = rows_of(table)
+    for at, row in enumerate(rows):
+        row["gold"] = row["gold"] if at % 3 == 0 else ""
+    write_csv(table, rows)
+    words = ("--llms", "vote(bob,gpt,llama)", "--encoder", tiny_bert, "--seeds", 1)
+    told = bench("clean", table, *words, "--out", "cleaned.csv")
+    assert told.exit_code == 0, told.stderr
+    assert "No labeller outside of the vote confirms" in " ".join(told.stdout.split())
+    changed = [row for row in rows_of("cleaned.csv") if row["why"]]
+    assert changed
+    for row in changed:
+        assert row["cleaned_label"] in {row[name] for name in ("bob", "gpt", "llama", "claude")}
+        assert "% of voters gave the given label" in row["why"]
+    told = " ".join(bench("trust", table, *words, "--out", "trust.csv").stdout.split())
+    assert "of 60 (those with gold and an answer) labels are wrong" in told
+    assert "the first 50:" not in told
+
+
 def test_what_cannot_be_cleaned_is_refused(bench, table):
     told = bench("clean", table, "--llms", "bob", "--out", table)
     assert (told.exit_code, "name another file" in told.stderr) == (2, True)

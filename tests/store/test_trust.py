@@ -71,6 +71,21 @@ def test_a_label_is_corrected_where_methods_and_labellers_outvote_it_and_nowhere
     assert combined(missing, {"m": [sure]}, [], 2).cleaned.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+def test_a_vote_changes_to_what_most_methods_prefer_if_a_voter_said_so():
+    sure = np.tile([0.9, 0.05, 0.05], (6, 1))
+    sure[3:] = [0.05, 0.9, 0.05]
+    voters = [np.array(each) for each in ([0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 0], [0, 0, 0, 1, 1, 0])]
+    labels = voters[0].copy()  # rows 2 and 5 are wrong; of row 5 no voter says so
+    told = combined(labels, {"m": [sure]}, voters, 3)
+    assert told.cleaned.tolist() == labels.tolist()
+    assert told.cleaned_vote.tolist() == [0, 0, 0, 1, 1, 0]
+    split = combined(labels, {"a": [sure], "b": [np.eye(3)[labels] * 0.2 + 0.3]}, voters, 3)
+    assert split.cleaned_vote.tolist() == labels.tolist()  # one method of two is not enough
+    missing = np.where(np.arange(6) == 4, -1, labels)
+    unanswered = [np.where(np.arange(6) == 4, -1, each) for each in voters]
+    assert combined(missing, {"m": [sure]}, unanswered, 3).cleaned_vote.tolist() == [0, 0, 0, 1, 1, 0]
+
+
 def test_detection_counts_what_a_person_finds_who_reads_from_the_top():
     rng = np.random.default_rng(1)
     gold = rng.integers(0, 3, 400)

@@ -40,7 +40,7 @@ def drawn(folder: str, rule: str) -> Figure:
         axis.axhline(100 * labeller, color=GREY, linestyle=":")
         worth = yardstick.worth("plain", [column])
         axis.set_title(f"{column[0]}: {column[1].partition('/')[0]}", loc="left", fontsize=9.5)
-        said = f"plain = {worth.words(curve.sizes)}" if worth else ""
+        said = f"plain: {worth.words(curve.sizes)}" if worth else ""
         axis.text(0.97, 0.04, said, transform=axis.transAxes, ha="right", fontsize=8, color=ORANGE)
         axis.set_xscale("log")
         axis.spines[["top", "right"]].set_visible(False)

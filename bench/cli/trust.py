@@ -91,8 +91,12 @@ def believed(what: list[str], given: dict[str, Any], encoder: str) -> Trusted:
 
 def _records(what: list[str], results: Path) -> list[tuple[Path, Record]]:
     """Results folders and records that words name; none where they do not name cells. Raises UsageError."""
+    from bench.data.tasks import known
     from bench.store.folder import ResultsFolder
     from bench.store.records import Record, read_record
+
+    def is_hash(word: str) -> bool:  # `babe` is a task
+        return HASH.fullmatch(word) is not None and not Path(word).exists() and word not in known()
 
     found: list[tuple[Path, Record]] = []
     for word in what:
@@ -104,9 +108,9 @@ def _records(what: list[str], results: Path) -> list[tuple[Path, Record]]:
             found += [(above.parent, each) for each in read if isinstance(each, Record) and each.status == "done"]
             if not inside:
                 raise UsageError(f"no records in '{word}'")
-        elif above is not None or (HASH.fullmatch(word) and not path.exists()):
+        elif above is not None or is_hash(word):
             at, record = find_record(word, results)
             found.append((next((each.parent for each in at.parents if each.name == "cells"), results), record))
-    if found and not all(HASH.fullmatch(word) or "cells" in Path(word).parts for word in what):
+    if found and not all(is_hash(word) or "cells" in Path(word).parts for word in what):
         raise UsageError("cells and tables cannot be mixed: name cells, or one table")
     return found

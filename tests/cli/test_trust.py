@@ -79,6 +79,8 @@ def test_the_other_labellers_of_a_task_that_comes_with_them_are_asked(bench, tin
     ]
     Path("llm").mkdir()
     write_csv(Path("llm/fomc.csv"), rows)
+    told = bench("trust", "babe", "--llms", "nobody", "--data-dir", ".", "--out", "trust.csv")
+    assert "no record 'babe'" not in told.stderr  # a task, though its letters could begin a hash
     words = ("--llms", "gpt-4", "--data-dir", ".", "--encoder", tiny_bert, "--seeds", 1, "--out", "trust.csv")
     told = bench("trust", "fomc", *words)
     assert told.exit_code == 0, told.stderr

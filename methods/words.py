@@ -15,6 +15,8 @@ from methods.confident import fold_of_rows
 NEIGHBOURS = 30
 """Texts that vote, or all where there are fewer."""
 MOST_TERMS = 20_000
+WORKING_MEMORY = 64
+"""MiB of distances at once: 20,000 texts take 0.6 GB in all, 1.5 GB by the limit of scikit-learn, and no longer."""
 NAMES = ("naive Bayes on words", "neighbours in words")
 
 
@@ -42,6 +44,7 @@ def out_of_fold(
         float64[N, C] by classifier, rows sum to 1: multinomial naive Bayes, and the distance-weighted vote of the
         nearest texts. Nothing where no word occurs in two texts, or no text has a label.
     """
+    from sklearn import config_context
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.naive_bayes import MultinomialNB
     from sklearn.neighbors import KNeighborsClassifier
@@ -53,10 +56,7 @@ def out_of_fold(
     except ValueError:  # no term is left
         return {}
     fold = fold_of_rows(np.where(known, labels, 0), folds, generator)
-    found = {
-        name: np.full((len(labels), num_classes), 1 / num_classes)
-        for name in ("naive Bayes on words", "neighbours in words")
-    }
+    found = {name: np.full((len(labels), num_classes), 1 / num_classes) for name in NAMES}
     for number in range(folds):
         inside, outside = np.flatnonzero(known & (fold != number)), np.flatnonzero(fold == number)
         if not len(inside) or not len(outside):
@@ -68,5 +68,6 @@ def out_of_fold(
         for model, believed in zip(models, found.values(), strict=True):
             model.fit(vectors[inside], labels[inside])
             believed[outside] = 0.0
-            believed[np.ix_(outside, model.classes_)] = model.predict_proba(vectors[outside])
+            with config_context(working_memory=WORKING_MEMORY):
+                believed[np.ix_(outside, model.classes_)] = model.predict_proba(vectors[outside])
     return found if known.any() else {}

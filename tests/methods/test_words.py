@@ -33,6 +33,17 @@ def test_every_text_is_predicted_by_scikit_learn_without_its_fold():
         assert (believed.argmax(axis=1) == labels).mean() > 0.95
 
 
+def test_the_memory_for_distances_changes_no_value(monkeypatch):
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 3, 150)
+    texts = texts_of(labels, draw)
+    found = words.out_of_fold(texts, labels, 3, np.random.default_rng(1))
+    assert tuple(found) == words.NAMES
+    monkeypatch.setattr(words, "WORKING_MEMORY", 1e-3)  # one text at a time
+    for name, believed in words.out_of_fold(texts, labels, 3, np.random.default_rng(1)).items():
+        np.testing.assert_array_equal(believed, found[name])
+
+
 def test_texts_without_an_answer_are_predicted_and_teach_nothing():
     draw = np.random.default_rng(0)
     gold = draw.integers(0, 3, 150)
@@ -41,7 +52,7 @@ def test_texts_without_an_answer_are_predicted_and_teach_nothing():
     for believed in words.out_of_fold(texts, given, 4, np.random.default_rng(1)).values():
         assert (believed.argmax(axis=1) == gold)[given < 0].mean() > 0.9
         assert believed.sum(axis=1) == pytest.approx(1)
-        assert (believed[:, 3] == 0).all()  # a class that nobody was given
+        assert (believed[:, 3] == 0).all()  # a class that no text was given
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -50,7 +50,7 @@ class Facts(BaseModel):
     max_length: int  # tokens at which texts are cut
     scaling: str | None = None  # of heads: what is done to a sentence embedding
     networks: int = 1  # their mean predicts; with branches M, those after every epoch, M at a time
-    branches: int | None = None  # of npc and dygen: M networks, corrected by the Dirichlet VAE in `CORRECTION`
+    branches: int | None = Field(None, ge=1)  # of npc and dygen: M networks, corrected by the VAE in `CORRECTION`
     temperature: float | None = None  # of the mean's log-probabilities
     precision: Literal["no", "bf16", "fp16"] = "no"
     cell: str = ""  # hash of the cell
@@ -258,7 +258,11 @@ def _correction(folder: Path, facts: Facts) -> Correction | None:
         return None
     own = load_file(folder / CORRECTION)
     shift, scale = own.pop("shift"), own.pop("scale")
-    width = own["features"].shape[2]
+    width = own["features"].shape[-1]
+    if shift.shape != scale.shape or shift.shape[:2] != (facts.branches, facts.networks // facts.branches):
+        raise ValueError(f"{CORRECTION} is not of {facts.networks} networks, {facts.branches} at a time")
+    if shift.shape[1:].numel() != width:
+        raise ValueError(f"{CORRECTION} is of {width} features, and standardises {shift.shape[1:].numel()}")
     vae = DirichletVAE(facts.branches, width, len(facts.label_names), torch.Generator())
     vae.load_state_dict(own)
     return Correction(vae, shift, scale)

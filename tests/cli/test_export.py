@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from bench.store.records import read_arrays
 from tests.conftest import records, review_rows, write_csv
@@ -111,6 +113,12 @@ def test_a_correction_that_is_damaged_or_lost_is_refused(bench, reviews, tiny_be
     path, _ = make(bench, f"{tiny_bert}:frozen", methods="npc[epochs=1]", epochs=1)
     assert bench("export", path, "--out", "model").exit_code == 0
     correction = Path("model/correction.safetensors")
+    own = load_file(correction)
+    wrong = ({"features": torch.zeros(3)}, {"shift": torch.zeros(3)}, {"scale": own["scale"].tile(1, 2, 1)})
+    for part in (*wrong, {name: own[name][..., :5].contiguous() for name in ("shift", "scale")}):
+        save_file(own | part, correction)
+        told = bench("predict", "model", texts_file(["one"]), "--out", "pred.csv")
+        assert (told.exit_code, "is damaged" in told.stderr) == (2, True), part
     for content in (Path("model/heads.safetensors").read_bytes(), b"", None):
         correction.unlink() if content is None else correction.write_bytes(content)
         told = bench("predict", "model", texts_file(["one"]), "--out", "pred.csv")

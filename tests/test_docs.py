@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from bench.cli import clean
+
 pytest.importorskip("mkdocs", reason="the extra [dev] installs mkdocs")
 pytest.importorskip("material", reason="the extra [dev] installs mkdocs-material")
 pytest.importorskip("latex2mathml", reason="the extra [dev] installs latex2mathml")
@@ -132,11 +134,13 @@ def test_the_table_of_wrong_labels_found_is_that_of_the_committed_numbers():
         reached = (rows["with_labellers"] >= 1.5).sum()
         assert f"| {task} | {len(rows)} | {rates.min():.0f} to {rates.max():.0f} | {numbers} | {reached} |" in told
     votes = pd.read_csv(ROOT / "results" / "reference" / "detection" / "votes.csv")
-    for gains in (table["cleaned_text"], votes["cleaned"]):
+    for gains, sentence in ((table["cleaned_text"], clean.UNCONFIRMED), (votes["cleaned"], clean.OF_VOTES)):
         counted = (
             f"{(gains > 0).sum()} better, by up to {gains.max():.1f} points, and {(gains < 0).sum()} worse, by up to"
         )
         assert f"{counted} {-gains.min():.1f} (pidgin" in " ".join(told.split())
+        assert f"Of {len(gains)} " in sentence
+        assert f"{counted} {-gains.min():.1f}:" in sentence
     means = (
         table.groupby(["chosen_on", "task"])[["cleanlab", "text", "with_labellers"]].mean().groupby("chosen_on").mean()
     )
@@ -147,6 +151,22 @@ def test_the_table_of_wrong_labels_found_is_that_of_the_committed_numbers():
         f"has {means_of(table, 'with_labellers')} times chance, that of cleanlab {means_of(table, 'cleanlab')}"
         in " ".join((ROOT / "CHANGELOG.md").read_text("utf-8").split())
     )
+
+
+def test_the_table_of_sidyp_taken_apart_is_that_of_the_committed_numbers():
+    def rows(text: str, head: str) -> list[list[str]]:
+        """The cells of the table whose heading begins so."""
+        table = text[text.index(head) :].split("\n\n")[0]
+        return [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+
+    committed = (ROOT / "results" / "reference" / "sidyp-dissected" / "table.md").read_text("utf-8")
+    numbers = {name: cells for name, *cells in rows(committed, "|  | cfpb, gpt-4o/zero (5 seeds) | fomc, gpt-4/zero")}
+    told = rows(
+        (ROOT / "docs" / "findings.md").read_text("utf-8"), "| test accuracy (%), difference from plain | semeval"
+    )
+    assert len(told) == 15
+    for name, semeval, cfpb, fomc in told:
+        assert numbers[name] == [cfpb, fomc, semeval]
 
 
 def means_of(table: pd.DataFrame, name: str) -> str:

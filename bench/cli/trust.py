@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, err, friendly, printable, say
+from bench.cli.shell import app, count, err, friendly, printable, say
 from bench.cli.show import find_record
 from bench.core.errors import UsageError
+from bench.store.intervals import FEWEST
 
 if TYPE_CHECKING:
     from bench.running.trust import Trusted
@@ -48,10 +49,15 @@ def trust(
 
     found = believed(what, given, encoder)
     write_atomically(out, csv_bytes(found.columns()))
-    say(f"{found.task}, {found.labeller}: {len(found.texts)} labels by suspicion in {out}")
+    say(f"{found.task}, {found.labeller}: {len(found.texts)} texts by the suspicion of their labels in {out}")
     say(f"asked: {', '.join(found.methods)}; other labellers: {', '.join(found.others) or 'none'}", dim=True)
+    doubt(found)
     score = found.scored()
     if score is None:
+        return
+    if score.rows < FEWEST:
+        known = count(score.rows, "label")
+        say(f"Gold is known for {known} with an answer: fewer than {FEWEST} do not score a ranking.", dim=True)
         return
     times, most = score.average_precision / score.chance, 1 / score.chance
     rows = f"{score.rows}" if score.rows == len(found.texts) else f"{score.rows} (those with gold and an answer)"
@@ -63,6 +69,16 @@ def trust(
         f"{100 * score.found_in_tenth:.0f} % of the wrong labels. The suggestion is right for "
         f"{100 * score.corrected:.0f} % of the wrong labels."
     )
+
+
+def doubt(found: Trusted) -> None:
+    """Say so where the classifiers foresee the labels no better than the most frequent label would."""
+    hits, usual = found.trust.foreseen
+    if hits <= usual:
+        say(
+            f"Careful: the methods foresee {100 * hits:.0f} % of these labels, and always the most frequent one would "
+            f"be {100 * usual:.0f} %. They learned little from the texts, so their doubts and suggestions mean little."
+        )
 
 
 def _first(score: Detection) -> dict[int, float]:

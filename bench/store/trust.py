@@ -62,6 +62,15 @@ class Trust:
         return self.belief.argmax(axis=1)
 
     @property
+    def foreseen(self) -> tuple[float, float]:
+        """Share of the given labels that the methods believe in most, and of the most frequent one; NaN without any."""
+        labels = self.labels[self.labels >= 0]
+        if not len(labels):
+            return np.nan, np.nan
+        hits = self.believed.argmax(axis=1)[self.labels >= 0] == labels
+        return float(hits.mean()), float(np.bincount(labels).max() / len(labels))
+
+    @property
     def methods_agree(self) -> np.ndarray:
         """float64[N]: the share of the methods whose own best class is the suggested one."""
         return (self.best == self.suggested).mean(axis=0)
@@ -77,8 +86,8 @@ class Trust:
     def cleaned_vote(self) -> np.ndarray:
         """`cleaned` for labels that are made from those of the other labellers, by a vote or the like, int64[N].
 
-        Nobody else can outvote such a label. It changes where it would without any other labeller, and to a class that
-        one of them gave.
+        The voters cannot outvote their own vote. It changes where it would without any other labeller, and to a class
+        that one of them gave.
         """
         alone = dataclasses.replace(self, belief=self.believed, votes=np.zeros_like(self.votes)).cleaned
         named = self.votes[np.arange(len(alone)), alone] > 0

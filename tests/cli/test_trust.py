@@ -129,15 +129,34 @@ def test_a_vote_can_be_cleaned_and_gold_of_few_rows_is_not_taken_for_more(bench,
     words = ("--llms", "vote(bob,gpt,llama)", "--encoder", tiny_bert, "--seeds", 1)
     told = bench("clean", table, *words, "--out", "cleaned.csv")
     assert told.exit_code == 0, told.stderr
-    assert "No labeller outside of the vote confirms" in " ".join(told.stdout.split())
+    assert "For a vote one labeller that gave the new label is enough" in " ".join(told.stdout.split())
     changed = [row for row in rows_of("cleaned.csv") if row["why"]]
     assert changed
     for row in changed:
         assert row["cleaned_label"] in {row[name] for name in ("bob", "gpt", "llama", "claude")}
-        assert "% of voters gave the given label" in row["why"]
+        assert "% of labellers gave the given label" in row["why"]
     told = " ".join(bench("trust", table, *words, "--out", "trust.csv").stdout.split())
     assert "of 60 (those with gold and an answer) labels are wrong" in told
     assert "the first 50:" not in told
+
+
+def test_texts_that_say_nothing_of_their_labels_are_told_of(bench, tiny_bert):
+    words = ("--label-columns", "gpt", "--encoder", tiny_bert, "--seeds", 1)
+    rows = [{"text": "!" * (1 + at % 7), "gpt": "abc"[at % 3], "gold": ""} for at in range(60)]
+    write_csv(Path("bang.csv"), rows)
+    for command in ("trust", "clean"):
+        told = bench(command, "bang.csv", *words, "--out", "out.csv")
+        assert told.exit_code == 0, told.stderr
+        assert "They learned little from the texts" in told.stdout
+    rows = [{"text": f"{word} {at}", "gpt": word, "gold": ""} for at, word in enumerate(["good", "bad", "odd"] * 20)]
+    rows[:3] = [row | {"gpt": "", "gold": row["gpt"]} for row in rows[:3]]
+    write_csv(Path("words.csv"), rows)
+    told = bench("clean", "words.csv", *words, "--out", "out.csv")  # gold, but not of any label that was given
+    assert (told.exit_code, "Against gold" in told.stdout, "learned little" in told.stdout) == (0, False, False)
+    rows[3:6] = [row | {"gold": gold} for row, gold in zip(rows[3:6], ("good", "bad", "good"), strict=True)]
+    write_csv(Path("words.csv"), rows)
+    told = bench("trust", "words.csv", *words, "--out", "out.csv")
+    assert "Gold is known for 3 labels with an answer: fewer than 20" in told.stdout
 
 
 def test_what_cannot_be_cleaned_is_refused(bench, table):

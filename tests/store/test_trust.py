@@ -43,6 +43,13 @@ def test_a_class_that_is_given_too_readily_does_not_vouch_for_itself():
     np.testing.assert_allclose(combined(labels, {"m": [nothing]}, [], 2).suspicion, 0.5)
 
 
+def test_what_is_foreseen_is_compared_with_the_most_frequent_label():
+    belief = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    assert combined(np.array([0, 1, 1, 1]), {"m": [belief]}, [], 2).foreseen == (0.5, 0.75)
+    assert combined(np.array([0, -1, 1, -1]), {"m": [belief]}, [], 2).foreseen == (1.0, 0.5)
+    assert np.isnan(combined(np.full(4, -1), {"m": [belief]}, [], 2).foreseen).all()
+
+
 def test_texts_without_another_labeller_count_as_one_with_the_usual_share():
     labels, belief = np.zeros(4, int), np.full((4, 2), 0.5)
     trust = combined(labels, {"m": [belief]}, [np.array([0, 0, 1, -1])], 2)

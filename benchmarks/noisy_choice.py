@@ -3,7 +3,7 @@
     python -m benchmarks.noisy_choice "second-opinion[weight=1],second-opinion[weight=2]" --out choice.csv \
         --data-dir ../shared/data --results FOLDER
 
-The three label sets and seeds are fixed here. Writes a row per variant: the mean over seeds for each label set, in
+The three label sets are fixed here. Writes a row per variant: the mean over seeds for each label set, in
 percent, and the mean of these, the best first.
 """
 

@@ -154,9 +154,9 @@ def first_line(cls: type) -> str:
 
 
 def prose(text: str) -> str:
-    """Text of a docstring as Markdown: subscripts and angle brackets stay what they are, `code` stays code."""
-    pieces = re.split(r"(`[^`]*`)", text)
-    return "".join(piece if piece.startswith("`") else re.sub(r"([*_<>\[\]])", r"\\\1", piece) for piece in pieces)
+    """Text of a docstring as Markdown: subscripts and brackets stay what they are; code and links are meant as such."""
+    pieces = re.split(r"(`[^`]*`|\[[^\[\]]+\]\([^()\s]+\))", text)
+    return "".join(piece if at % 2 else re.sub(r"([*_<>\[\]])", r"\\\1", piece) for at, piece in enumerate(pieces))
 
 
 def cell(text: str) -> str:

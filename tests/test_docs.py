@@ -49,6 +49,8 @@ def test_every_method_has_a_page_with_its_equation_and_every_parameter(site):
         for field in dataclasses.fields(cls.Config):
             assert field.name in shown, f"{name}.{field.name}"
     assert "softmax" in text_of(site / "methods" / "plus-ts.html")
+    gold = site / "methods" / "gold.html"
+    assert re.search(r"yardstick of\s+<a href=\"\.\./human-labels\.html\">human labels</a>", gold.read_text("utf-8"))
 
 
 def test_every_method_but_the_oracle_cites_a_paper():

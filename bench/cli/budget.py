@@ -52,6 +52,8 @@ def budget(
     tasks = [quoted(task) if there(task) else task]
     options = load_options({"encoder": "minilm:frozen", "tasks": tasks, "methods": [method, *cells], **named})
     made = plan(options)
+    if not any(each.task.gold.test is not None and (each.task.gold.test >= 0).any() for each in made.cells):
+        raise UsageError(f"'{task}' has no score: that needs gold in test rows, and in train rows for the corrections")
     check_results_folder(options.results)
     for note in made.notes:
         say(note, dim=True)
@@ -60,7 +62,7 @@ def budget(
     found = [read_record(cell.key.path(options.results)) for cell in made.cells]
     table = budget_table([each for each in found if isinstance(each, Record)])
     if not len(table):
-        raise UsageError("no cell has a score: that needs gold in test rows, and in train rows for the corrections")
+        raise UsageError("no cell has a score: all failed or were skipped, as their lines say")
     write_atomically(out_dir / "budget.csv", table.to_csv(index=False).encode())
     write_atomically(out_dir / "budget.png", budget_png(table, method))
     heads = ("task", "labels", "rows chosen by", "corrected", "changed", "accuracy %", "gain over random")

@@ -134,3 +134,4 @@ def test_a_task_without_gold_is_told_what_it_needs(bench, tiny_bert):
     done = bench("budget", "mine.csv", "--rows", 5, "--seeds", 1, "--epochs", 1, "--encoder", f"{tiny_bert}:frozen")
     assert done.exit_code == 2
     assert "needs gold in test rows, and in train rows for the corrections" in done.stderr
+    assert not records()  # it was said before anything ran

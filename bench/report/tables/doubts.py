@@ -78,7 +78,7 @@ def _above(block: Block, ceilings: set[str], name: str) -> list[str]:
     for column in block.columns:
         for ceiling in ceilings & set(block.methods):
             most, plain = over_seeds(ceiling), over_seeds(PLAIN)
-            if PLAIN not in block.references and plain.mean > most.mean + most.half:
+            if PLAIN not in block.references and plain.n > 1 and plain.mean > most.mean + most.half:
                 sentences.append(
                     f"Gold teaches less, {block.setup}: in {', '.join(column)} plain training on the noisy labels "
                     f"scores above the oracle's 95 % interval: {_percent(plain)} against {_percent(most)}."
@@ -87,7 +87,7 @@ def _above(block: Block, ceilings: set[str], name: str) -> list[str]:
             for method in block.methods:
                 ours = over_seeds(method)
                 if method not in block.references and ours.mean > most.mean + most.half:  # never of NaN
-                    numbers = f"{_percent(ours)} against {_percent(most)}"
+                    numbers = f"{_percent(ours)} against {_percent(most)}{' of plain training' * (most is plain)}"
                     found.setdefault(method, []).append(f"{', '.join(column)}: {numbers}")
     return sentences + [
         f"Warning, {block.setup}: {method} scores above the oracle's 95 % interval in {_listed(columns, '; ')}. The "

@@ -196,7 +196,12 @@ def _source(task: TaskData, options: GridOptions) -> tuple[NoiseSource, TaskData
         raise UsageError(f"{len(selections)} sources of labels fit task {task.name}: name one with --llms")
     (selection,) = selections
     if isinstance(selection, tuple):
-        raise UsageError(f"{selection[0].id}: {selection[1]}")
+        read = (
+            ""
+            if task.columns
+            else "".join(f"; {note}: --label-columns names what is not gold" for note in task.notes[:1])
+        )
+        raise UsageError(f"{selection[0].id}: {selection[1]}{read}")
     return selection, covered(selection, task)
 
 

@@ -159,6 +159,16 @@ def test_texts_that_say_nothing_of_their_labels_are_told_of(bench, tiny_bert):
     assert "Gold is known for 3 labels with an answer: fewer than 20" in told.stdout
 
 
+def test_a_single_column_that_was_read_as_gold_is_told_of_with_the_way_out(bench, tiny_bert):
+    write_csv(Path("mine.csv"), [{"text": row["text"], "label": row["gold"]} for row in review_rows(60)])
+    told = bench("trust", "mine.csv", "--out", "out.csv")
+    assert told.exit_code == 2
+    assert "gold = label, 2 classes" in told.stderr
+    assert "--label-columns names what is not gold" in told.stderr
+    words = ("--label-columns", "label", "--encoder", tiny_bert, "--seeds", 1, "--out", "out.csv")
+    assert bench("trust", "mine.csv", *words).exit_code == 0
+
+
 def test_what_cannot_be_cleaned_is_refused(bench, table):
     told = bench("clean", table, "--llms", "bob", "--out", table)
     assert (told.exit_code, "name another file" in told.stderr) == (2, True)

@@ -207,12 +207,13 @@ def draw_gains(gains: pd.DataFrame, properties: pd.DataFrame, path: Path) -> Non
     rates = properties.set_index(["task", "noise"])["noise_rate"]
     order = sorted(table.index, key=lambda pair: (pair[0], rates[pair]))
     shown = np.vstack([table.loc[order, methods].to_numpy(), means[methods].to_numpy()])
-    rows = [f"{task}  {noise.partition('/')[0]}  ({100 * rates[task, noise]:.0f} %)" for task, noise in order]
+    rows = [f"{task}  {noise.removesuffix('/zero')}  ({100 * rates[task, noise]:.0f} %)" for task, noise in order]
     figure, axis = plt.subplots(figsize=(10.5, 0.31 * len(shown) + 1.6), layout="constrained")
     axis.imshow(shown, cmap="RdBu", vmin=-10, vmax=10, aspect="auto")
     for (row, column), value in np.ndenumerate(shown):
         colour = "white" if abs(value) > 7 else "black"
-        axis.text(column, row, f"{value:+.1f}".replace("-", "−"), ha="center", va="center", fontsize=7.5, color=colour)
+        shown_as = f"{value:+.1f}".replace("-", "−") if abs(value) >= 0.05 else "0.0"
+        axis.text(column, row, shown_as, ha="center", va="center", fontsize=7.5, color=colour)
     axis.axhline(len(rows) - 0.5, color="black", linewidth=1.5)
     axis.axvline(len(methods) - 1.5, color="black", linewidth=1.5)
     axis.xaxis.tick_top()

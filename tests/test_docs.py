@@ -155,6 +155,20 @@ def test_the_table_of_wrong_labels_found_is_that_of_the_committed_numbers():
     )
 
 
+def test_the_gains_on_labels_of_real_llms_are_the_committed_numbers():
+    told = (ROOT / "docs" / "which_method.md").read_text("utf-8").replace("**", "").replace("−", "-")
+    folder = ROOT / "results" / "reference" / "llm-axis-properties"
+    tables = [
+        pd.read_csv(folder / encoder / "averages.csv").set_index(["rule", "method"]) for encoder in ("mpnet", "minilm")
+    ]
+    shown = [table.loc[rule] for table in tables for rule in ("last", "noisy_valid")]
+    for method in set(shown[0].index) - {"plain+ts"}:
+        row = next(line for line in told.splitlines() if line.startswith(f"| {method} | ") and "±" in line)
+        cells = [tuple(map(float, cell.split(" ± "))) for cell in row.strip("| ").split(" | ")[1:]]
+        expected = [(table.loc[method, "mean"], table.loc[method, "half"]) for table in shown]
+        assert cells == [pytest.approx(pair, abs=0.051) for pair in expected], method
+
+
 def test_the_table_of_sidyp_taken_apart_is_that_of_the_committed_numbers():
     def rows(text: str, head: str) -> list[list[str]]:
         """The cells of the table whose heading begins so."""

@@ -19,6 +19,7 @@ SHOWS = {  # figures, and texts that only a run that worked shows
     "04_your_own_method.ipynb": (2, ["passed · gold permutation", "bootstrap[trust=0.8]", "vs plain"]),
     "05_bring_your_own_csv.ipynb": (1, ["labeller itself (test)", "unlabelled", "plain+ts"]),
     "06_advice.ipynb": (0, ["measured on 50 rows with gold", "labels corrected", "cannot be known", "contradict"]),
+    "07_which_noise_which_method.ipynb": (1, ["predictability", "±", "second-opinion", "labeller itself (test)"]),
 }
 """The number of figures, and words of the output, of each notebook."""
 
@@ -27,7 +28,7 @@ def read(name):
     return nbformat.read(NOTEBOOKS / name, as_version=4)
 
 
-def test_there_are_six_notebooks_and_all_are_tested():
+def test_there_are_seven_notebooks_and_all_are_tested():
     assert sorted(SHOWS) == NAMES
 
 

@@ -103,7 +103,7 @@ def test_reports_of_the_committed_results_are_part_of_the_site_and_linked(site):
 def test_every_notebook_is_a_page_and_is_listed(site):
     listed = (site / "notebooks.html").read_text("utf-8")
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-    assert len(names) == 6
+    assert len(names) == 7
     for name in names:
         assert f'href="notebooks/{name}.html"' in listed
         assert "import bench" in text_of(site / "notebooks" / f"{name}.html"), name

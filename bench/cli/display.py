@@ -170,18 +170,17 @@ def status_table(statuses: Iterable[tuple[Cell, str, str]]) -> tuple[Table, list
 def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[Table, list[str]]:
     """(key, shown parameters, status, reason) as one row per task, noise, encoder and method, with seeds by status.
 
-    Also the reasons, each once, with the number of cells that it holds for.
+    Also the reasons, each once per noise source, with the method or how many there are, and the number of cells.
     """
     rows: dict[tuple[str, ...], dict[str, list[int]]] = {}
-    reasons: dict[str, int] = {}
+    reasons: dict[tuple[str, ...], list[str]] = {}
     for key, parameters, status, reason in statuses:
         name, plus, wrappers = key.method.partition("+")
         method = f"{name}{parameters}{plus}{wrappers}"  # as it is named on the command line
         row = rows.setdefault((key.task, key.noise, key.encoder_selector, method), {})
         row.setdefault(status, []).append(key.seed)
         if reason:
-            line = f"{status}: {key.task} · {key.noise} · {key.method}: {reason}"
-            reasons[line] = reasons.get(line, 0) + 1
+            reasons.setdefault((status, key.task, key.noise, reason), []).append(key.method)
     by_seed = {
         names: " · ".join(
             f"[{STYLES.get(status, 'dim')}]{status}[/] ({', '.join(map(str, sorted(seeds)))})"
@@ -191,7 +190,14 @@ def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[
     }
     heads = ("task", "noise", "encoder", "method", "status (seeds)")
     shown = table(heads, [(*names, Styled.from_markup(text)) for names, text in by_seed.items()])
-    return shown, [line if count == 1 else f"{line} ({count} cells)" for line, count in reasons.items()]
+    return shown, [_reason(*why, methods) for why, methods in reasons.items()]
+
+
+def _reason(status: str, task: str, noise: str, reason: str, methods: list[str]) -> str:
+    different = len(set(methods))
+    named = methods[0] if different == 1 else f"{different} methods"
+    cells = f" ({len(methods)} cells)" if len(methods) > 1 else ""
+    return f"{status}: {task} · {noise} · {named}: {reason}{cells}"
 
 
 def _parameters(cell: Cell) -> str:

@@ -43,7 +43,7 @@ def test_every_arm_is_measured_once_and_told_in_tables(options, folder, tmp_path
     for arm, name in sidyp_dissected.SHOWN.items():
         assert f"| {name} | {100 * accuracy.loc[arm].mean():.1f}" in text
 
-    labels = pd.read_csv(tmp_path / "out" / "labels.csv").set_index(["seed", "marks", "texts"])
+    labels = pd.read_csv(tmp_path / "out" / "labels.csv").set_index(["seed", "marks", "texts"]).sort_index()
     whole = labels.loc[1, "estimated rate"].loc["all"]
     assert whole["share of texts"] == 100
     assert whole["noisy label right"] == pytest.approx(100 * (1 - cell.wrong.mean()), abs=0.01)

@@ -173,7 +173,7 @@ def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[
     Also the reasons, each once per noise source, with the method or how many there are, and the number of cells.
     """
     rows: dict[tuple[str, ...], dict[str, list[int]]] = {}
-    reasons: dict[tuple[str, ...], list[str]] = {}
+    reasons: dict[tuple[str, str, str, str], list[str]] = {}  # of status, task, noise and reason
     for key, parameters, status, reason in statuses:
         name, plus, wrappers = key.method.partition("+")
         method = f"{name}{parameters}{plus}{wrappers}"  # as it is named on the command line

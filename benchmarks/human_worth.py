@@ -9,9 +9,7 @@ first; the same command again goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
-
-from benchmarks.llm_axis import METHODS, run_chosen
+from benchmarks.llm_axis import METHODS, parser_of, run_chosen
 
 CHOSEN = {
     "fomc": ("gpt-4/zero",),
@@ -28,13 +26,7 @@ HUMAN = ",human,noisy-then-gold[rows=100],mixed[rows=100]"
 
 def main() -> None:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir")
-    parser.add_argument("--results", default="results/human")
-    parser.add_argument("--encoder", default="minilm:frozen")
-    parser.add_argument("--seeds", default="1,2,3,4,5")
-    parser.add_argument("--methods", default=METHODS + HUMAN)
-    run_chosen(CHOSEN, **vars(parser.parse_args()))
+    run_chosen(CHOSEN, **vars(parser_of(__doc__, "results/human", "1,2,3,4,5", METHODS + HUMAN).parse_args()))
 
 
 if __name__ == "__main__":

@@ -53,15 +53,21 @@ def run_chosen(chosen: dict[str, tuple[str, ...]], **options) -> None:
                 print(f"{task} {prompting}: {', '.join(llms)} done", flush=True)
 
 
+def parser_of(described: str | None, results: str, seeds: str, methods: str) -> argparse.ArgumentParser:
+    """The options of a run over label sets, with its defaults."""
+    parser = argparse.ArgumentParser(description=described, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir")
+    parser.add_argument("--results", default=results)
+    parser.add_argument("--encoder", default="minilm:frozen")
+    parser.add_argument("--seeds", default=seeds)
+    parser.add_argument("--methods", default=methods)
+    return parser
+
+
 def main() -> None:
     """Run what is left of the grid."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir")
-    parser.add_argument("--results", default="results/llm-axis")
-    parser.add_argument("--encoder", default="minilm:frozen")
-    parser.add_argument("--seeds", default="1,2,3")
+    parser = parser_of(__doc__, "results/llm-axis", "1,2,3", METHODS)
     parser.add_argument("--tasks", default=",".join(CHOSEN), help="tasks of the choice, in their order")
-    parser.add_argument("--methods", default=METHODS)
     asked = vars(parser.parse_args())
     run_chosen({task: CHOSEN[task] for task in asked.pop("tasks").split(",")}, **asked)
 

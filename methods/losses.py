@@ -7,6 +7,8 @@ float32[B, C]; labels are int64[B] in 0..C-1; "soft targets" are float32[B, C] w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,6 +99,17 @@ def co_regularised_cross_entropy(logits: Tensor, labels: Tensor, strength: float
     flat = cross_entropy(logits.reshape(branches * rows, classes), targets)
     loss = flat.view(branches, rows).mean(dim=0)
     return loss + strength * co_regularisation(logits) if strength else loss
+
+
+def co_regularised_loss(alpha: float, warmup: float) -> Callable[[Any, Any], Tensor]:
+    """The loss of CR for `Trainer.fit`: `co_regularised_cross_entropy`, without α in the first `warmup` of training."""
+
+    def loss(outputs: Any, batch: Any) -> Tensor:
+        strength = ramped_strength(alpha, batch.progress, warmup)
+        logits = torch.stack([output.logits for output in outputs])
+        return co_regularised_cross_entropy(logits, batch.targets["label"], strength)
+
+    return loss
 
 
 def ramped_strength(strength: float, progress: float, warmup: float) -> float:

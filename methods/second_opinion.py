@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-import torch
 from scipy.special import log_softmax, softmax
 
 from methods import confident, losses, shared, training
-from methods.base import Batch, Field, Method, NoisyTask, Predictions, Tools, config
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
 from methods.neighbours import checked_k, vote
 from methods.registry import register
 
@@ -63,16 +62,10 @@ class SecondOpinion(Method):
             "labels_changed": float((believed.argmax(axis=1) != labels).mean()),
         }
         habits = shared.BRANCHES.defaults
-
-        def loss(outputs, batch: Batch) -> torch.Tensor:
-            strength = losses.ramped_strength(habits["alpha"], batch.progress, habits["warmup"])
-            logits = torch.stack([output.logits for output in outputs])
-            return losses.co_regularised_cross_entropy(logits, batch.targets["label"], strength)
-
         for step in training.train(
             task,
             tools,
-            loss,
+            losses.co_regularised_loss(habits["alpha"], habits["warmup"]),
             targets={"label": believed},
             networks=self.config.branches,
             name="branches" if self.config.branches > 1 else "plain",  # the draws of cr, or of plain

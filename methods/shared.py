@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from bench.core.errors import Skip
 from bench.core.hashes import hash_arrays
@@ -15,7 +14,6 @@ from bench.core.texts import SPLITS, Texts
 from bench.training.encoders import Encoder
 from bench.training.inputs import Inputs
 from bench.training.stages import Arrays, StageStore
-from bench.training.trainer import Batch
 from methods import confident, losses
 from methods import noise_rate as estimators
 from methods.base import NoisyTask, Tools
@@ -163,18 +161,12 @@ def branch_run(task: NoisyTask, tools: Tools, **settings: Any) -> Run:
     """
     settings = {**BRANCHES.defaults, **settings}
     habits = {name: value for name, value in settings.items() if name not in BRANCHES.defaults}
-
-    def loss(outputs, batch: Batch):
-        strength = losses.ramped_strength(settings["alpha"], batch.progress, settings["warmup"])
-        logits = torch.stack([output.logits for output in outputs])
-        return losses.co_regularised_cross_entropy(logits, batch.targets["label"], strength)
-
     return run_of(
         BRANCHES,
         task,
         tools,
         labels(task, tools).train,
-        loss,
+        losses.co_regularised_loss(settings["alpha"], settings["warmup"]),
         lambda: inputs(task, tools),
         settings=settings,
         networks=settings["branches"],

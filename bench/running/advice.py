@@ -15,6 +15,7 @@ from bench.report.tables import stats
 from bench.report.tables.blocks import EARLY, Span
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.headlines import headline, points
+from bench.report.tables.model import plural
 from bench.running.adviser import FEWEST_TEST, Adviser
 from bench.running.trust import Trusted, trust_task
 from bench.store.folder import CELL_DIGITS
@@ -152,7 +153,7 @@ def _compared(told: Adviser, ours: str, theirs: str) -> str:
     texts = stats.mean_interval(100 * np.mean(hits, axis=0))
     sure = seeds.n >= stats.MIN_SEEDS and seeds.excludes_zero and texts.excludes_zero and seeds.mean > 0
     words = "ahead of" if sure else "not shown to differ from"
-    over = "1 seed" if seeds.n == 1 else f"{seeds.n} seeds"
+    over = plural(seeds.n, "seed")
     return f"It is {words} {theirs}: {points(seeds)} points over {over}, {points(texts)} over {texts.n} texts."
 
 

@@ -196,11 +196,7 @@ def _source(task: TaskData, options: GridOptions) -> tuple[NoiseSource, TaskData
         raise UsageError(f"{len(selections)} sources of labels fit task {task.name}: name one with --llms")
     (selection,) = selections
     if isinstance(selection, tuple):
-        read = (
-            ""
-            if task.columns
-            else "".join(f"; {note}: --label-columns names what is not gold" for note in task.notes[:1])
-        )
+        read = f"; {task.notes[0]}: --label-columns names what is not gold" if task.notes and not task.columns else ""
         raise UsageError(f"{selection[0].id}: {selection[1]}{read}")
     return selection, covered(selection, task)
 

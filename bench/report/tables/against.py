@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, averages
-from bench.report.tables.model import Entry, Head, Row, Table, number, width
+from bench.report.tables.model import Entry, Head, Row, Table, number, plural, width
 from bench.report.tables.published_numbers import Gain, Published, Score
 from bench.store.metrics import METRICS
 
@@ -50,7 +50,7 @@ def against_sentences(read: Results, blocks: Sequence[Block], published: Publish
                 if found is not None:
                     sentences.append(
                         f"Published ({gain.source}): {_what(gain)} {number(gain.value, 2, signed=True)} %. Here "
-                        f"({block.setup}, {_plural(len(found.columns), 'column')}): {method} over {baseline} "
+                        f"({block.setup}, {plural(len(found.columns), 'column')}): {method} over {baseline} "
                         f"{_shown(found.points)} points, {_shown(found.relative)} % of {baseline}."
                     )
     return sentences
@@ -229,7 +229,3 @@ def _shown(interval: stats.Interval) -> str:
 
 def _once(sentences) -> list[str]:
     return list(dict.fromkeys(sentences))
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

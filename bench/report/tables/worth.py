@@ -9,7 +9,7 @@ from typing import ClassVar
 from bench.report.tables.base import Context, ReportTable, register
 from bench.report.tables.blocks import Block, common_columns, row_kind
 from bench.report.tables.entries import RULE_TEXT, column_head
-from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.model import Entry, Head, Row, Table, plural
 from bench.report.tables.yardstick import LABELLER, Yardstick
 
 MOST_SAID = 4
@@ -70,8 +70,7 @@ def _caption(yardstick: Yardstick) -> list[str]:
     said.append(f"Sizes of the curve: {'; '.join(ends)}.")
     few = min(len(values) for curve in yardstick.curves.values() for values in curve.by_seed)
     if few < FEW_SEEDS:
-        seeds = "1 seed" if few == 1 else f"{few} seeds"
-        said.append(f"The curve has {seeds} at some sizes: the intervals are too narrow.")
+        said.append(f"The curve has {plural(few, 'seed')} at some sizes: the intervals are too narrow.")
     return said
 
 

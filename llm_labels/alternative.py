@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["EPSILONS", "FEWEST", "AltTest", "alt_test"]
-
 EPSILONS = {"crowd": 0.1, "skilled": 0.15, "expert": 0.2}
 """ε of the paper, by who the annotators are: the dearer they are, the more a labeller may fall short of them."""
 FEWEST = 30

@@ -21,15 +21,6 @@ from llm_labels.statistics import cohen_kappa
 if TYPE_CHECKING:
     from bench.data.task import TaskData
 
-__all__ = [
-    "anatomy",
-    "mean_kappa",
-    "on_train",
-    "predictability",
-    "shared_mistakes",
-    "unanimous",
-]
-
 FOLDS = 5
 LEAST = 2 * FOLDS
 """Wrong and right labels that a cross-fitted estimate needs at least, each."""

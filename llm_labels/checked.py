@@ -15,8 +15,6 @@ from llm_labels.labelsets import SplitLabels
 if TYPE_CHECKING:
     from bench.data.task import TaskData
 
-__all__ = ["class_rows", "gold_of", "has_gaps", "rates", "replacement_rows", "whole_size"]
-
 
 def gold_of(task: TaskData, split: str, part: SplitLabels) -> np.ndarray:
     """Gold of the rows of a set, int64[n], -1 = unknown."""

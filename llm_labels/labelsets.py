@@ -33,19 +33,6 @@ from bench.core.texts import SPLITS, Prompting, Texts
 from bench.data.readers.tables import read_table
 from llm_labels.cache import shortened
 
-__all__ = [
-    "SETS",
-    "SPLITS",
-    "Card",
-    "OtherTexts",
-    "SplitCounts",
-    "SplitLabels",
-    "read_authors_files",
-    "read_card",
-    "read_label_set",
-    "write_label_set",
-]
-
 SETS = Path(__file__).parent / "sets"
 """The label sets that come with this project."""
 

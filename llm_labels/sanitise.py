@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["MAX_KEPT", "printable"]
-
 MAX_KEPT = 500
 """Characters of an answer that a label set keeps: the label stands at the beginning."""
 _FORMULA = ("=", "+", "-", "@")

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import xlogy
 
-__all__ = ["Departure", "cohen_kappa", "confusion", "fleiss_kappa", "instance_dependence", "symmetric_departure"]
-
 
 @dataclass(frozen=True)
 class Departure:

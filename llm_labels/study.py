@@ -24,8 +24,6 @@ from llm_labels.statistics import cohen_kappa, confusion, fleiss_kappa, instance
 if TYPE_CHECKING:
     from bench.data.task import TaskData
 
-__all__ = ["Study", "estimate_noise_rate", "study_labels", "text_features"]
-
 AT_MOST = 5_000
 """Texts that the tests look at; more would take minutes and change no conclusion."""
 MANY = 100

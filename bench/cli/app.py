@@ -1,28 +1,12 @@
-"""The command line as a whole: every command registers itself when its module is imported."""
+"""The command line as a whole: every module of this folder registers its command when it is imported."""
 
 from __future__ import annotations
 
-from bench.cli import (  # noqa: F401
-    advise,
-    budget,
-    check,
-    clean,
-    doctor,
-    export,
-    label,
-    labels,
-    list,
-    pack,
-    predict,
-    prune,
-    report,
-    run,
-    show,
-    trust,
-)
-from bench.cli.shell import app
+import importlib
+import pkgutil
 
-__all__ = ["app", "main"]
+from bench import cli
+from bench.cli.shell import app
 
 PANELS = {
     **dict.fromkeys(("advise", "run", "status", "report", "show"), "Grids"),
@@ -32,6 +16,8 @@ PANELS = {
 }
 """The commands in the order in which the help shows them, under these headings; others follow."""
 
+for module in pkgutil.iter_modules(cli.__path__):
+    importlib.import_module(f"{cli.__name__}.{module.name}")
 for each in app.registered_commands:
     each.name = each.name or each.callback.__name__  # type: ignore[union-attr]
     each.rich_help_panel = PANELS.get(each.name, "Results folders")

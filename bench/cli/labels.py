@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from bench.data.task import TaskData
 
-__all__ = ["tables"]
-
 ABSENT = "–"
 CLASSES, PAIRS = 10, 3
 """How many classes of a set are shown, and pairs that agree most and least; the CSV files have all."""

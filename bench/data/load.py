@@ -20,16 +20,15 @@ from bench.core.errors import Unavailable, UsageError, resolve, unknown
 from bench.core.selectors import there, unquoted
 from bench.core.texts import Texts
 from bench.data.readers import raw as raw_data
+from bench.data.readers.columns import Columns
 from bench.data.readers.fetch import read_source
 from bench.data.readers.folder import mark_entities, read_folder, refuse_nested
 from bench.data.readers.published import PublishedTask
 from bench.data.readers.raw import RawTask, read_label_names
 from bench.data.readers.tables import FORMATS, ending, read_table
-from bench.data.readers.tabular import Columns, from_single_table
-from bench.data.task import SPLITS, Gold, TaskData, limit_task, restrict, sample
+from bench.data.readers.tabular import from_single_table
+from bench.data.task import SPLITS, Gold, TaskData, limit_task
 from bench.data.tasks import Published, TaskInfo, known
-
-__all__ = ["SPLITS", "Gold", "TaskData", "limit_task", "load_task", "restrict", "sample"]
 
 
 def load_task(

@@ -12,8 +12,6 @@ from bench.core.selectors import split_list, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.noise.label_sets import LabelSetRef
 
-__all__ = ["ENSEMBLE", "family", "is_family", "labeller_named", "tasks_labelled", "without_prompting"]
-
 ENSEMBLE = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 SHORT = {"mixtral": "mixtral-8x22b"}
 """Short names that keep their meaning although several labellers begin so."""

@@ -25,8 +25,6 @@ from bench.noise.llm_names import ENSEMBLE, family, is_family, labeller_named, n
 from bench.noise.source import RULES, NoiseSource, Rule, Selection, is_noise, parse_noise, why_not
 from llm_labels.labelsets import OtherTexts
 
-__all__ = ["names_twice", "sources_for"]
-
 MAX_SHOWN = 1000  # characters of a list of columns
 
 

@@ -11,8 +11,6 @@ from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef
 from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
 
-__all__ = ["RULES", "NoiseSource", "Rule", "Selection", "is_noise", "parse_noise", "why_not"]
-
 Rule = Literal["single", "vote", "dawid-skene", "crowdlab"]
 RULES: tuple[Rule, ...] = ("vote", "dawid-skene", "crowdlab")
 

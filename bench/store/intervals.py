@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["FEWEST", "Estimate", "prediction_powered", "wilson"]
-
 FEWEST = 20
 """Fewer rows with gold are too few for the normal approximation of `prediction_powered`."""
 

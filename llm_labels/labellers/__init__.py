@@ -14,8 +14,6 @@ import numpy as np
 from llm_labels.cache import Answer
 from llm_labels.prompts import Prompt, Shown
 
-__all__ = ["Answer", "Decoded", "Labeller", "Question", "Usage", "open_labeller"]
-
 
 @dataclass(frozen=True)
 class Question:

@@ -26,8 +26,6 @@ from llm_labels.prompts import Prompt, completion_body, completion_prefix
 if TYPE_CHECKING:
     from llm_labels.labellers.scoring import ContinuationScorer, Prefix
 
-__all__ = ["CONTENT_FREE", "Calibration", "LocalLabeller", "calibrate", "choose_calibration"]
-
 Calibration = Literal["auto", "none", "contextual", "batch"]
 CALIBRATIONS = ("auto", "none", "contextual", "batch")
 CONTENT_FREE = ("N/A", "", "[MASK]")

@@ -21,9 +21,6 @@ from bench.core.hashes import hash_file
 if TYPE_CHECKING:
     from llm_labels.labellers.scoring import ContinuationScorer
 
-__all__ = ["KNOWN", "ModelFiles", "choose_precision", "find_model", "load_model"]
-
-
 KEPT_FROM_BYTES = 500_000_000
 """A GGUF of this size or more is kept unpacked: smaller ones are read in seconds."""
 

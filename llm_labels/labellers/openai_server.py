@@ -30,8 +30,6 @@ from llm_labels.sanitise import printable
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["OpenAILabeller", "Prices"]
-
 KEY_VARIABLE = "OPENAI_API_KEY"
 ADDRESS_VARIABLE = "OPENAI_BASE_URL"
 LONGEST_PAUSE = 60.0

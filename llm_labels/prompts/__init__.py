@@ -22,8 +22,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bench.core.errors import UsageError, first_problem, listed
 from bench.core.plain_yaml import NOT_YAML, load_words
 
-__all__ = ["Example", "Prompt", "Shown", "completion_body", "completion_prefix", "find_prompt", "message", "shown"]
-
 FOLDER = Path(__file__).parent
 TEMPLATE_VERSION = 1
 """Bump when a rendering below changes: answers to the old one are then requested again."""

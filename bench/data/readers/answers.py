@@ -8,8 +8,6 @@ from collections.abc import Mapping
 
 from bench.data.readers.label_values import key
 
-__all__ = ["RULES"]
-
 GREETINGS = re.compile(r"\s*(i apologi|hello|i'm happy to help! however)")
 
 

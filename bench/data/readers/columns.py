@@ -18,19 +18,6 @@ from bench.core.errors import UsageError
 from bench.data.readers.label_values import quoted
 from bench.data.readers.tables import Table
 
-__all__ = [
-    "ROW_NUMBERS",
-    "SPLIT_NAMES",
-    "Columns",
-    "Roles",
-    "cleaned",
-    "is_labellers_header",
-    "is_metadata_header",
-    "is_persons_header",
-    "roles",
-    "texts_of",
-]
-
 TEXT_COLUMNS = ("text", "sentence", "original_sent", "content")
 GOLD_COLUMNS = ("gold", "gold_label", "true_label", "label")
 SPLIT_NAMES = {

@@ -16,10 +16,11 @@ from bench.core.cache import cache_dir
 from bench.core.errors import Unavailable
 from bench.core.files import write_atomically
 from bench.core.network import closed, hub_reachable, offline
+from bench.data.readers.columns import Columns
 from bench.data.readers.folder import read_folder, read_wrench
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid
 from bench.data.readers.tables import read_table
-from bench.data.readers.tabular import Columns, from_tables
+from bench.data.readers.tabular import from_tables
 from bench.data.tasks import Hub, PackageFiles, Plain, Repository, Shipped, TaskInfo
 
 TIMEOUT_SECONDS = 30

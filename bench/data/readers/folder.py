@@ -17,11 +17,11 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.core.texts import SPLITS
-from bench.data.readers.columns import GOLD_COLUMNS, SPLIT_NAMES, TEXT_COLUMNS
+from bench.data.readers.columns import GOLD_COLUMNS, SPLIT_NAMES, TEXT_COLUMNS, Columns
 from bench.data.readers.objects import as_string
 from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid, read_label_names
 from bench.data.readers.tables import FORMATS, Table, decode, ending, load_json, read_table
-from bench.data.readers.tabular import Columns, from_tables
+from bench.data.readers.tabular import from_tables
 
 
 def read_folder(folder: Path, label_names: tuple[str, ...] | None, columns: Columns) -> RawTask:

@@ -19,19 +19,6 @@ from dataclasses import dataclass, field
 
 from bench.core.errors import UsageError
 
-__all__ = [
-    "MISSING",
-    "LabelSet",
-    "Reading",
-    "complaint",
-    "inferred",
-    "is_decimal",
-    "is_number",
-    "key",
-    "quoted",
-    "read",
-]
-
 MISSING = frozenset(
     ("", "NaN", "nan", "NAN", "-NaN", "-nan", "NaT", "NA", "<NA>", "N/A", "n/a", "#N/A", "null", "NULL", "Null", "None")
 )

@@ -33,8 +33,6 @@ from bench.data.readers.label_values import (
     silent,
 )
 
-__all__ = ["Found", "chosen", "chosen_without_gold"]
-
 GENERIC = frozenset(("yes", "no", "y", "n", "true", "false", "t", "f", "on", "off"))
 """Words that are values of flags as often as classes; numbers are, too."""
 MANY = 50

@@ -10,8 +10,6 @@ from bench.data.readers.label_values import SILENT_WORDS, LabelSet, is_number, k
 from bench.data.readers.labellers import Found
 from bench.data.readers.tables import Table
 
-__all__ = ["more_classes", "sparse_labellers"]
-
 
 def sparse_labellers(tables: Mapping[str, Table], labellers: Found, settled: bool) -> list[str]:
     """The labellers that leave more than half of their texts without an answer, with the share.

@@ -30,8 +30,6 @@ from bench.data.readers.raw import RawSplit, RawTask, encode
 from bench.data.readers.tables import Table, read_table
 from bench.data.tasks import Published, TaskInfo
 
-__all__ = ["PublishedTask", "SplitAnswers", "split_names"]
-
 SPLIT_SEED = 20261126
 AGAIN = "put the published files there again, or remove them, and they are fetched"
 """The way out of files that do not fit together."""

@@ -41,8 +41,6 @@ from bench.data.readers.splits import split_together
 from bench.data.readers.tables import Table
 from bench.data.readers.understood import sentence
 
-__all__ = ["Columns", "from_single_table", "from_tables"]
-
 
 def from_single_table(table: Table, label_names: tuple[str, ...] | None, columns: Columns) -> RawTask:
     """A task from one table with all splits in it. Raises UsageError."""

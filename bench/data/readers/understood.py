@@ -9,8 +9,6 @@ from bench.data.readers.label_values import SILENT_WORDS, LabelSet, Reading, key
 from bench.data.readers.labellers import Found, mapping
 from bench.data.readers.tables import Table
 
-__all__ = ["sentence"]
-
 SHOWN_COLUMNS = 20
 
 

@@ -18,19 +18,6 @@ from typing import Literal
 
 from bench.core.registry import from_packages
 
-__all__ = [
-    "Answers",
-    "Hub",
-    "PackageFiles",
-    "Plain",
-    "Published",
-    "Repository",
-    "Shipped",
-    "Source",
-    "TaskInfo",
-    "known",
-]
-
 log = logging.getLogger("bench.tasks")
 GITHUB_RAW = "https://raw.githubusercontent.com"
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from bench.data.readers.fetch import download
+from bench.data.readers.fetch import downloads
 from bench.data.readers.published import PublishedTask
 from bench.data.task import TaskData
 from bench.data.tasks import Published, Repository, known
@@ -24,19 +24,11 @@ PUBLISHED = {
     ("mixtral-8x22b", "few", "semeval"): Repository(
         repo="liqinye/SiDyP",
         commit="7ab4318f08e680a7a31734a9daa5a2a12cc710be",
+        folder="datasets/llm/fewshot/mixtral822/",
         files={
-            "train": (
-                "datasets/llm/fewshot/mixtral822/semeval_train.csv",
-                "d6c32d42bbab3c3ee85389b5a60310cff3a74c77a6ea4f1cc8a9b582fcdfc2b2",
-            ),
-            "valid": (
-                "datasets/llm/fewshot/mixtral822/semeval_valid.csv",
-                "5e849c1f28b822794b9fd41e0e80a2c19bc368fca468eb56cae7e2afbc2b4dbb",
-            ),
-            "test": (
-                "datasets/llm/fewshot/mixtral822/semeval_test.csv",
-                "bdbb487580d937b4fa91639f963fb62a4918821bd92aaa466313b24f92d3333d",
-            ),
+            "train": ("semeval_train.csv", "d6c32d42bbab3c3ee85389b5a60310cff3a74c77a6ea4f1cc8a9b582fcdfc2b2"),
+            "valid": ("semeval_valid.csv", "5e849c1f28b822794b9fd41e0e80a2c19bc368fca468eb56cae7e2afbc2b4dbb"),
+            "test": ("semeval_test.csv", "bdbb487580d937b4fa91639f963fb62a4918821bd92aaa466313b24f92d3333d"),
         },
     )
 }
@@ -100,7 +92,7 @@ def read_labels(ref: LabelSetRef, task: TaskData) -> Mapping[str, SplitLabels]:
         return _published(ref, ref.place, task)
     prints = tuple(sorted(task.full_fingerprint.items()))
     if isinstance(ref.place, Repository):
-        files = {split: download(ref.place.url(split), sha256) for split, (_, sha256) in ref.place.files.items()}
+        files = downloads(ref.place)
         return _read_once(tuple(sorted(files.items())), _state(files.values()), task.label_names, prints)
     return _read_once(ref.place, _state(sorted(ref.place.glob("*"))), task.label_names, prints)
 

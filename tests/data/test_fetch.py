@@ -84,7 +84,7 @@ def test_numclaim_is_fetched_as_the_authors_published_it(tmp_path, monkeypatch, 
     here = data_dir / "published" / "liqinye+SiDyP"
     if not here.is_dir():
         pytest.skip("no published/ in the test data")
-    monkeypatch.setattr(Repository, "url", lambda self, split: (here / self.files[split][0]).as_uri())
+    monkeypatch.setattr(Repository, "url", lambda self, split: (here / self.path(split)).as_uri())
     fetched, own = load_task("numclaim"), load_task("numclaim", data_dir=data_dir)
     assert fetched.origin == "liqinye/SiDyP@7ab4318"
     assert fetched.fingerprint == own.fingerprint, "label sets of the one fit the other"

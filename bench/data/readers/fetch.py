@@ -35,7 +35,7 @@ def read_source(info: TaskInfo, source: Plain) -> RawTask:
         case PackageFiles():
             return _from_package(info, source)
         case Repository():
-            files = {split: download(source.url(split), sha256) for split, (_, sha256) in source.files.items()}
+            files = downloads(source)
             origin = f"{source.repo}@{source.commit[:7]}"
             if all(path.suffix == ".xlsx" for path in files.values()):
                 tables = {split: read_table(path) for split, path in files.items()}
@@ -62,6 +62,11 @@ def download(url: str, sha256: str) -> Path:
         raise Unavailable(f"{url} has changed: SHA-256 {found[:12]}..., expected {sha256[:12]}...; it is not used")
     write_atomically(path, content)
     return path
+
+
+def downloads(repository: Repository) -> dict[str, Path]:
+    """The local copies of all its files by name. Raises Unavailable."""
+    return {name: download(repository.url(name), sha256) for name, (_, sha256) in repository.files.items()}
 
 
 def _from_package(info: TaskInfo, source: PackageFiles) -> RawTask:

@@ -80,8 +80,8 @@ class PublishedTask:
     def _place(self, name: str) -> _Place:
         """A file of the repository: in the data folder, else the local copy of what was fetched."""
         repository = self.source.repository
-        inside, sha256 = repository.files[name]
-        local = Path("published") / repository.repo.replace("/", "+")[:LONGEST_FOLDER] / inside
+        sha256 = repository.files[name][1]
+        local = Path("published") / repository.repo.replace("/", "+")[:LONGEST_FOLDER] / repository.path(name)
         path = Path(self.data_dir or ".") / local
         if self.data_dir is None or not path.is_file():
             try:

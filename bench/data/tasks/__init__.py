@@ -64,10 +64,15 @@ class Repository:
     repo: str
     commit: str  # full commit hash
     files: Mapping[str, tuple[str, str]]  # split (in `Published`: any short name) -> (path, SHA-256)
+    folder: str = ""  # which all paths are below: "src/data/"
+
+    def path(self, name: str) -> str:
+        """Where a file lies within the repository."""
+        return self.folder + self.files[name][0]
 
     def url(self, name: str) -> str:
         """Where the raw bytes of a file lie."""
-        return f"{GITHUB_RAW}/{self.repo}/{self.commit}/{urllib.parse.quote(self.files[name][0])}"
+        return f"{GITHUB_RAW}/{self.repo}/{self.commit}/{urllib.parse.quote(self.path(name))}"
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,11 @@
 
 from bench.data.tasks import Answers, Published, Repository, TaskInfo
 
-ZERO = {
-    "falcon-7b": "falcon_7b_label",
-    "flan-t5-base": "flan_t5_base_label",
-    "flan-t5-large": "flan_t5_large_label",
-    "flan-t5-xl": "flan_t5_xl_label",
-    "flan-ul2": "flan_ul2_label",
-    "gpt-3-5": "gpt_3_5_label",
-    "gpt-4": "gpt_4_label",
-    "llama-7b": "llama_7b_label",
-    "llama-13b": "llama_13b_label",
-    "mistral-7b": "mistral_7b_label",
-    "mixtral-8x7b": "mixtral_8x7b_label",
-    "openchat": "openchat_label",
-    "zephyr": "zephyr_label",
-}
-FEW = {name: column for name, column in ZERO.items() if name != "falcon-7b"}  # it answered 38 % of the texts
+LLMS = (
+    "falcon-7b", "flan-t5-base", "flan-t5-large", "flan-t5-xl", "flan-ul2", "gpt-3-5", "gpt-4", "llama-7b", "llama-13b",
+    "mistral-7b", "mixtral-8x7b", "openchat", "zephyr",
+)  # fmt: skip
+LEFT_OUT = ("falcon-7b", "few")  # it answered 38 % of the texts
 
 INFO = TaskInfo(
     name="babe",
@@ -52,8 +41,10 @@ INFO = TaskInfo(
             classes={"0": "not biased", "1": "biased"},
             silent=("?",),
             labellers={
-                **{f"{name}/zero": Answers(column, ("zero",), same={"text": "text"}) for name, column in ZERO.items()},
-                **{f"{name}/few": Answers(column, ("few",), same={"text": "text"}) for name, column in FEW.items()},
+                f"{llm}/{shots}": Answers(f"{llm.replace('-', '_')}_label", (shots,), same={"text": "text"})
+                for shots in ("zero", "few")
+                for llm in LLMS
+                if (llm, shots) != LEFT_OUT
             },
         ),
     ),

@@ -2,28 +2,15 @@
 
 from bench.data.tasks import Answers, Published, Repository, TaskInfo
 
-FILES = {
-    "deepseek-r1-7b": (
-        "results/round5-other-models/results_deepseek-r1_7b_banking_0_13082.json",
-        "1f8130ed3765da3475f09be7f4437234752c7d79fa45b637a0e480bf8877ce4c",
-    ),
-    "gemma3-4b-it-qat": (
-        "results/round5-other-models/results_gemma3_4b-it-qat_banking_0_13082.json",
-        "4449d1c0bdb5c519ba75b895a763d2e245a39b772aea30de4f0d49c80c2770fb",
-    ),
-    "mistral-7b": (
-        "results/round5-other-models/results_mistral_7b_banking_0_13082.json",
-        "1a888c6ecbcb6a64935a729f6606401aef54188501327eeaa6147b05e87a6714",
-    ),
-    "qwen3-8b": (
-        "results/round5-other-models/results_qwen3_8b_banking_0_13082.json",
-        "570ce7eaf3d87e1258af6b02a6e7920a1ea6113bfe2750023fd22c7cce404a82",
-    ),
-    "tulu3-8b": (
-        "results/round5-other-models/results_tulu3_8b_banking_0_13082.json",
-        "ebc8dcbccdf4e580e0f4119772bf83dc83edc85ad6858a6a4cc35d9fbd98e655",
-    ),
+MODELS = {
+    "deepseek-r1-7b": ("deepseek-r1_7b", "1f8130ed3765da3475f09be7f4437234752c7d79fa45b637a0e480bf8877ce4c"),
+    "gemma3-4b-it-qat": ("gemma3_4b-it-qat", "4449d1c0bdb5c519ba75b895a763d2e245a39b772aea30de4f0d49c80c2770fb"),
+    "mistral-7b": ("mistral_7b", "1a888c6ecbcb6a64935a729f6606401aef54188501327eeaa6147b05e87a6714"),
+    "qwen3-8b": ("qwen3_8b", "570ce7eaf3d87e1258af6b02a6e7920a1ea6113bfe2750023fd22c7cce404a82"),
+    "tulu3-8b": ("tulu3_8b", "ebc8dcbccdf4e580e0f4119772bf83dc83edc85ad6858a6a4cc35d9fbd98e655"),
 }
+"""Labeller -> its name in the file's name, SHA-256 of the file."""
+FILES = {name: (f"results_{spelt}_banking_0_13082.json", sha256) for name, (spelt, sha256) in MODELS.items()}
 
 INFO = TaskInfo(
     name="banking58",
@@ -95,7 +82,10 @@ INFO = TaskInfo(
     sources=(
         Published(
             repository=Repository(
-                repo="KaiquanMah/llm-trust-lens", commit="d182a9b03e76cd8b3684782f37d109b01f068eca", files=FILES
+                repo="KaiquanMah/llm-trust-lens",
+                commit="d182a9b03e76cd8b3684782f37d109b01f068eca",
+                folder="results/round5-other-models/",
+                files=FILES,
             ),
             texts=("deepseek-r1-7b",),
             text="text",

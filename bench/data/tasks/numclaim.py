@@ -13,15 +13,10 @@ INFO = TaskInfo(
         Repository(
             repo="liqinye/SiDyP",
             commit="7ab4318f08e680a7a31734a9daa5a2a12cc710be",
+            folder="src/llm/datasets/numclaim/",
             files={
-                "train": (
-                    "src/llm/datasets/numclaim/numclaim-train.xlsx",
-                    "a1b5de7b9fd6d81d9aa4e338c6b2fa28b09e9ad9ce0f055b0ab6ee51eb377667",
-                ),
-                "test": (
-                    "src/llm/datasets/numclaim/numclaim-test.xlsx",
-                    "7f8bb8c44548306cf9b57fe3b0f41b4fa626fc6c42f2b2fc2526d6b3e980bf16",
-                ),
+                "train": ("numclaim-train.xlsx", "a1b5de7b9fd6d81d9aa4e338c6b2fa28b09e9ad9ce0f055b0ab6ee51eb377667"),
+                "test": ("numclaim-test.xlsx", "7f8bb8c44548306cf9b57fe3b0f41b4fa626fc6c42f2b2fc2526d6b3e980bf16"),
             },
         ),
     ),

@@ -30,20 +30,12 @@ FEW = {
     "qwen2.5_14b": "ce7e78f8df8913eefeb160ff64d43b4dd0893058127c28f36f417b5b641da065",
 }
 FILES = {
-    **{
-        f"{name}/zero": (
-            f"{FOLDER}/zero-shot/outputs/SP1/QT1/T0.0/{name.upper()}_scicite_zero-shot_SP1_QT1_T0.0_Q8.csv",
-            sha,
-        )
-        for name, sha in ZERO.items()
-    },
-    **{
-        f"{name}/few": (
-            f"{FOLDER}/few-shot/outputs/SP1/QT1/EM1/T0.0/{name.upper()}_scicite_few-shot_SP1_QT1_EM1_T0.0_Q8.csv",
-            sha,
-        )
-        for name, sha in FEW.items()
-    },
+    f"{name}/{shots}": (
+        f"{FOLDER}/{shots}-shot/outputs/{run}/{name.upper()}_scicite_{shots}-shot_{run.replace('/', '_')}_Q8.csv",
+        sha256,
+    )
+    for shots, run, files in (("zero", "SP1/QT1/T0.0", ZERO), ("few", "SP1/QT1/EM1/T0.0", FEW))
+    for name, sha256 in files.items()
 }
 
 INFO = TaskInfo(

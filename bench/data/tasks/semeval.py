@@ -23,19 +23,11 @@ INFO = TaskInfo(
         Repository(
             repo="liqinye/SiDyP",
             commit="7ab4318f08e680a7a31734a9daa5a2a12cc710be",
+            folder="src/llm/datasets/semeval/",
             files={
-                "train": (
-                    "src/llm/datasets/semeval/train.json",
-                    "d547783e4a592d450c22518fec5f67dccf782b21bfbceca49e0b3d85b2c1a9c5",
-                ),
-                "valid": (
-                    "src/llm/datasets/semeval/valid.json",
-                    "ef62816a53928196cb64e109c73f998bb87aec3293a7a9a81b5358408fc09f13",
-                ),
-                "test": (
-                    "src/llm/datasets/semeval/test.json",
-                    "5994aeb4f8ed93f0776ecf14ffd5da06f42b57c97ee544a112ed3b6dde4849f8",
-                ),
+                "train": ("train.json", "d547783e4a592d450c22518fec5f67dccf782b21bfbceca49e0b3d85b2c1a9c5"),
+                "valid": ("valid.json", "ef62816a53928196cb64e109c73f998bb87aec3293a7a9a81b5358408fc09f13"),
+                "test": ("test.json", "5994aeb4f8ed93f0776ecf14ffd5da06f42b57c97ee544a112ed3b6dde4849f8"),
             },
         ),
     ),

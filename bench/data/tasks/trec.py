@@ -13,19 +13,11 @@ INFO = TaskInfo(
         Repository(
             repo="liqinye/SiDyP",
             commit="7ab4318f08e680a7a31734a9daa5a2a12cc710be",
+            folder="src/llm/datasets/trec/",
             files={
-                "train": (
-                    "src/llm/datasets/trec/train.json",
-                    "92a1cfc914222003512efd69ee55bd89150bf42f35400c1325f861bfe2a0e350",
-                ),
-                "valid": (
-                    "src/llm/datasets/trec/valid.json",
-                    "56b27e6796ecb4fe63d60060306bdb65dec6f8e5f345cdce068eb50a5f90b5c9",
-                ),
-                "test": (
-                    "src/llm/datasets/trec/test.json",
-                    "95b1a8fbefbeda9b75b96416814dd46794872809a2295832761b2a0b7bc5de3d",
-                ),
+                "train": ("train.json", "92a1cfc914222003512efd69ee55bd89150bf42f35400c1325f861bfe2a0e350"),
+                "valid": ("valid.json", "56b27e6796ecb4fe63d60060306bdb65dec6f8e5f345cdce068eb50a5f90b5c9"),
+                "test": ("test.json", "95b1a8fbefbeda9b75b96416814dd46794872809a2295832761b2a0b7bc5de3d"),
             },
         ),
     ),

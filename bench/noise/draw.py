@@ -35,9 +35,7 @@ def covered(source: NoiseSource, task: TaskData) -> TaskData:
     """
     whole = task.whole or task
     rows: dict[str, np.ndarray] = {}
-    for ref in source.members:
-        if isinstance(ref, str):
-            continue
+    for ref in source.label_sets:
         for split, part in read_labels(ref, whole).items():
             rows[split] = np.intersect1d(rows[split], part.rows) if split in rows else part.rows
     partial = {split: listed for split, listed in rows.items() if not np.isin(whole.rows[split], listed).all()}
@@ -89,7 +87,7 @@ def draw(
         labels = {s: majority_vote(votes, num_classes, rng(s), "drop") for s, votes in answers.items()}
     else:
         labels = {split: votes[:, 0] for split, votes in answers.items()}
-    cost = labelling_cost([ref for ref in source.members if not isinstance(ref, str)])
+    cost = labelling_cost(source.label_sets)
     facts = {"labelling": cost} if cost else {}
     return NoisyLabels(labels["train"], labels["valid"], labels.get("test"), source, facts)
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from bench.core.files import signature
 from bench.data.readers.fetch import downloads
 from bench.data.readers.published import PublishedTask
 from bench.data.task import TaskData
@@ -93,8 +94,8 @@ def read_labels(ref: LabelSetRef, task: TaskData) -> Mapping[str, SplitLabels]:
     prints = tuple(sorted(task.full_fingerprint.items()))
     if isinstance(ref.place, Repository):
         files = downloads(ref.place)
-        return _read_once(tuple(sorted(files.items())), _state(files.values()), task.label_names, prints)
-    return _read_once(ref.place, _state(sorted(ref.place.glob("*"))), task.label_names, prints)
+        return _read_once(tuple(sorted(files.items())), _versions(files.values()), task.label_names, prints)
+    return _read_once(ref.place, _versions(sorted(ref.place.glob("*"))), task.label_names, prints)
 
 
 def _published(ref: LabelSetRef, place: PublishedTask, task: TaskData) -> Mapping[str, SplitLabels]:
@@ -110,17 +111,15 @@ def _published(ref: LabelSetRef, place: PublishedTask, task: TaskData) -> Mappin
     return {split: SplitLabels(np.arange(len(part.labels)), part.labels) for split, part in answers.items()}
 
 
-def _state(paths: Iterable[Path]) -> tuple:
-    """What changes when a file is written again."""
-    found = [(path.name, path.stat()) for path in paths]
-    return tuple((name, facts.st_mtime_ns, facts.st_size, facts.st_ino) for name, facts in found)
+def _versions(paths: Iterable[Path]) -> tuple:
+    return tuple((path.name, signature(path)) for path in paths)
 
 
 @functools.lru_cache(maxsize=256)
 def _read_once(
-    place: Path | tuple[tuple[str, Path], ...], state: tuple, label_names: tuple[str, ...], prints: tuple
+    place: Path | tuple[tuple[str, Path], ...], versions: tuple, label_names: tuple[str, ...], prints: tuple
 ) -> Mapping[str, SplitLabels]:
-    """The labels in a folder, or in the authors' files by split, as they are in this `state`; never to be changed."""
+    """The labels in a folder, or in the authors' files by split, in these versions of them; never to be changed."""
     if isinstance(place, Path):
         parts = read_label_set(place, label_names, dict(prints))
     else:

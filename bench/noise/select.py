@@ -11,6 +11,7 @@ alone. A source of a column has the quotes in its id where the plain name is tha
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from bench.noise.source import RULES, NoiseSource, Rule, Selection, is_noise, pa
 from llm_labels.labelsets import OtherTexts
 
 MAX_SHOWN = 1000  # characters of a list of columns
+_Member = tuple[str, str | None, bool]  # name, prompting if it is named, whether a column
 
 
 def sources_for(
@@ -52,17 +54,11 @@ def sources_for(
             llms = []
     finder = _Finder(task, find_label_sets(data_dir), tuple(prompting or ()), tuple(also_known))
     found: dict[str, Selection] = {}
-    for name in llms or ():
-        for selection in finder.llm(name):
-            found.setdefault(_source(selection).id, selection)
-    for text in noise or ():
-        selection = finder.noise(text)
-        found.setdefault(_source(selection).id, selection)
+    named = [selection for name in llms or () for selection in finder.llm(name)]
+    for selection in [*named, *map(finder.noise, noise or ())]:
+        source = selection[0] if isinstance(selection, tuple) else selection
+        found.setdefault(source.id, selection)
     return list(found.values())
-
-
-def _source(selection: Selection) -> NoiseSource:
-    return selection[0] if isinstance(selection, tuple) else selection
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,21 @@ class _Finder:
     prompting: tuple[str, ...]  # empty: any
     also_known: tuple[str, ...]
 
+    @functools.cached_property
+    def here(self) -> dict[str, LabelSetRef]:
+        """The label sets of this task by id."""
+        return {ref.id: ref for ref in self.sets if ref.task == self.task.info.name}
+
+    @functools.cached_property
+    def labellers(self) -> set[str]:
+        """Of all tasks."""
+        return {ref.labeller for ref in self.sets}
+
+    @functools.cached_property
+    def known(self) -> set[str]:
+        """Every name of a labeller or a column."""
+        return self.labellers.union(self.task.columns, self.also_known)
+
     def noise(self, text: str) -> Selection:
         name, exact = unquoted(text)
         if not exact and is_noise(text):
@@ -81,7 +92,7 @@ class _Finder:
         if name in self.task.columns or (exact and name not in self.also_known):
             return self.column(name)
         if name in self.also_known:
-            return _column(name), f"task {self.task.name} has no column '{name}'"
+            return self.elsewhere(name)
         return self.checked(parse_noise(text))
 
     def llm(self, text: str) -> list[Selection]:
@@ -103,19 +114,19 @@ class _Finder:
         full, wanted, _ = self.full_name(text)
         if wanted is None and full in self.task.columns and not self.means_llm(full):
             return [self.column(full)]
-        if wanted and not self.is_llm(full):
+        if wanted and full not in self.labellers:
             raise UsageError(f"'{name}': {full} is a column of labels, which has no prompting: write {listed(full)}")
-        if full in self.also_known and not self.is_llm(full):
-            return [(_column(full), f"task {self.task.name} has no column '{full}'")]
+        if full in self.also_known and full not in self.labellers:
+            return [self.elsewhere(full)]
         return [self.single(full, prompting) for prompting in ((wanted,) if wanted else self.promptings([full]))]
 
     def means_llm(self, name: str) -> bool:
         """Whether the prompting that was asked for says that a column's name is meant as that of an LLM."""
-        return bool(self.prompting) and any(self.get(name, prompting) for prompting in self.prompting)
+        return any(self.get(name, prompting) for prompting in self.prompting)
 
     def other_reading(self, name: str) -> tuple[str, str] | None:
         """What else a column's name could mean for this task, and what to write for that; None: nothing."""
-        for ref in filter(self.of, self.sets):
+        for ref in self.here.values():
             if name in (ref.id, ref.labeller):
                 return f"the labels of the LLM {ref.labeller}", f"{ref.labeller} with --prompting {ref.prompting}"
         ensemble = ENSEMBLE.fullmatch(name)
@@ -126,23 +137,22 @@ class _Finder:
                 return "an ensemble", f"{ensemble[1]}({','.join(reversed(names))})"
         return None
 
-    def is_llm(self, name: str) -> bool:
-        return any(ref.labeller == name for ref in self.sets)
-
     def column(self, name: str) -> Selection:
         """A column of this task; its id is in quotes where the plain name is that of another source."""
         if name not in self.task.columns:
             raise unknown(f"column of labels of task {self.task.name}", name, self.task.columns)
-        return self.checked(NoiseSource(self.column_id(name), "column", labeller=name, members=(name,)))
-
-    def column_id(self, name: str) -> str:
         ensemble = ENSEMBLE.fullmatch(name)
-        taken = any(self.of(ref) and ref.id == name for ref in self.sets) or (ensemble and ensemble[1] in RULES)
-        return quoted(name) if taken or is_noise(name) or name == "all" or name.startswith('"') else name
+        taken = name in self.here or (ensemble and ensemble[1] in RULES)
+        plain = not (taken or is_noise(name) or name == "all" or name.startswith('"'))
+        return self.checked(NoiseSource(name if plain else quoted(name), "column", labeller=name, members=(name,)))
+
+    def elsewhere(self, name: str) -> tuple[NoiseSource, str]:
+        """A column that other tasks of the run have."""
+        source = NoiseSource(name, "column", labeller=name, members=(name,))
+        return source, f"task {self.task.name} has no column '{name}'"
 
     def everything(self) -> list[Selection]:
-        here = [ref for ref in self.sets if ref.task == self.task.info.name and self.wanted(ref.prompting)]
-        found = [self.single(ref.labeller, ref.prompting) for ref in here]
+        found = [self.single(ref.labeller, ref.prompting) for ref in self.here.values() if self.wanted(ref.prompting)]
         found += [self.column(name) for name in self.task.columns]
         if found:
             return found
@@ -160,32 +170,27 @@ class _Finder:
         """Every labeller and column of the task whose name is of a form like `gpt-*`."""
         pattern, wanted = without_prompting(text)
         asked = [wanted] if wanted else [shots for shots in PROMPTINGS if self.wanted(shots)]
-        found = [self.single(name, shots) for name in self.members(pattern) for shots in asked if self.get(name, shots)]
+        names = family(pattern, (ref.labeller for ref in self.here.values()))
+        found = [self.single(name, shots) for name in names for shots in asked if self.get(name, shots)]
         found += [self.column(name) for name in (() if wanted else family(pattern, self.task.columns))]
-        known = {ref.labeller for ref in self.sets}.union(self.task.columns, self.also_known)
-        if not family(pattern, known):
-            raise no_such_family(pattern, known)
+        if not family(pattern, self.known):
+            raise no_such_family(pattern, self.known)
         return found or [(NoiseSource(text, "llm"), f"task {self.task.name} has no labels of an LLM like '{text}'")]
 
-    def members(self, pattern: str) -> list[str]:
-        """The labellers of the task that a pattern matches."""
-        return family(pattern, (ref.labeller for ref in self.sets if self.of(ref)))
-
-    def full_name(self, text: str) -> tuple[str, str | None, bool]:
+    def full_name(self, text: str) -> _Member:
         """A labeller's or column's full name, the prompting if `text` ends in /zero or /few, and if it is a column."""
         name, exact = unquoted(text.strip())
-        known = {ref.labeller for ref in self.sets}.union(self.task.columns, self.also_known)
-        if exact or name in known:
-            if name not in known:
-                raise unknown("column or llm", name, known)
+        if exact or name in self.known:
+            if name not in self.known:
+                raise unknown("column or llm", name, self.known)
             return name, None, name in self.task.columns
         base, wanted = without_prompting(name)
-        if base not in known and (why := dict(self.task.ignored).get(base)):
+        if base not in self.known and (why := dict(self.task.ignored).get(base)):
             raise UsageError(
                 f"column '{base}' of task {self.task.name} is not taken for a labeller's: {why}; "
                 "name it with --label-columns if it is one"
             )
-        full = labeller_named(base, known)
+        full = labeller_named(base, self.known)
         return full, wanted, wanted is None and full in self.task.columns
 
     def wanted(self, prompting: str) -> bool:
@@ -195,22 +200,17 @@ class _Finder:
         """Those asked for; else those for which all labellers have labels of this task, or any of them of any task."""
         if self.prompting:
             return self.prompting
-        sets = [{ref.prompting for ref in self.sets if ref.labeller == name and self.of(ref)} for name in labellers]
+        sets = [{ref.prompting for ref in self.here.values() if ref.labeller == name} for name in labellers]
         both = set.intersection(*sets) or {ref.prompting for ref in self.sets if ref.labeller in labellers}
         return tuple(prompting for prompting in PROMPTINGS if prompting in both)
 
-    def of(self, ref: LabelSetRef) -> bool:
-        return ref.task == self.task.info.name
-
     def get(self, labeller: str, prompting: str) -> LabelSetRef | None:
-        return next((r for r in self.sets if (r.labeller, r.prompting) == (labeller, prompting) and self.of(r)), None)
+        return self.here.get(f"{labeller}/{prompting}")
 
     def single(self, labeller: str, prompting: str) -> Selection:
-        source = NoiseSource(f"{labeller}/{prompting}", "llm", labeller, prompting)
         ref = self.get(labeller, prompting)
-        if ref is None:
-            return source, self.missing(labeller, prompting)
-        return self.checked(NoiseSource(source.id, "llm", labeller, prompting, members=(ref,)))
+        source = NoiseSource(f"{labeller}/{prompting}", "llm", labeller, prompting, members=(ref,) if ref else ())
+        return self.checked(source) if ref else (source, self.missing(labeller, prompting))
 
     def missing(self, labeller: str, prompting: str) -> str:
         name = self.task.info.name
@@ -226,13 +226,13 @@ class _Finder:
             raise unknown("ensemble", name, RULES)
         if any(is_family(each) and not unquoted(each)[1] for each in names):
             return self.ensemble_of_families(rule, names)
-        members = sorted({self.full_name(name) for name in names}, key=lambda member: (member[0], member[1] or ""))
+        members = {self.full_name(name) for name in names}
         if len(members) < 2:
             raise UsageError(f"{rule}({','.join(names)}): name at least two different labellers")
-        elsewhere = [name for name, _, column in members if not column and not self.is_llm(name)]
-        if elsewhere:
+        absent = sorted(name for name, _, column in members if not column and name not in self.labellers)
+        if absent:
             source = NoiseSource(f"{rule}({','.join(names)})", "column", f"{rule}({','.join(names)})", rule=rule)
-            return [(source, f"task {self.task.name} has no column '{elsewhere[0]}'")]
+            return [(source, self.elsewhere(absent[0])[1])]
         plain = [name for name, wanted, column in members if wanted is None and not column]
         if not plain:
             return [self.combined(rule, members, None)]
@@ -242,48 +242,38 @@ class _Finder:
         """An ensemble per prompting of all labellers of the task that are meant, where there are two at least."""
         found: list[Selection] = []
         for shots in self.prompting or PROMPTINGS:
-            members: set[tuple[str, str | None, bool]] = set()
+            members: set[_Member] = set()
             for text in names:
                 if not is_family(text) or unquoted(text)[1]:
                     members.add(self.full_name(text))
                     continue
                 pattern, wanted = without_prompting(text)
-                meant = [name for name in self.members(pattern) if self.get(name, wanted or shots)]
-                members |= {(name, wanted, False) for name in meant}
+                has = (ref.labeller for ref in self.here.values() if ref.prompting == (wanted or shots))
+                members |= {(name, wanted, False) for name in family(pattern, has)}
             members -= {(name, None, False) for name, wanted, _ in members if wanted == shots}  # meant twice
             if len(members) > 1:
                 plain = any(wanted is None and not column for _, wanted, column in members)
-                order = sorted(members, key=lambda member: (member[0], member[1] or ""))
-                found.append(self.combined(rule, order, shots if plain else None))
+                found.append(self.combined(rule, members, shots if plain else None))
         usable: list[Selection] = [each for each in found if isinstance(each, NoiseSource)]
-        text = f"{rule}({','.join(names)})"
-        none: Selection = (
-            NoiseSource(text, "llm", rule=rule),
-            f"fewer than two labellers of task {self.task.name} are named so",
-        )
-        return usable or found[:1] or [none]
+        none = NoiseSource(f"{rule}({','.join(names)})", "llm", rule=rule)
+        return usable or found[:1] or [(none, f"fewer than two labellers of task {self.task.name} are named so")]
 
-    def combined(self, rule: Rule, members: list[tuple[str, str | None, bool]], prompting: str | None) -> Selection:
-        shown = ",".join(self.member_id(*member) for member in members)
-        refs: list[LabelSetRef | str] = []
-        reason = None
-        for name, wanted, column in members:
-            shots = wanted or prompting
-            if column or shots is None:  # only columns have none
-                refs.append(name)
-            elif ref := self.get(name, shots):
-                refs.append(ref)
-            else:
-                reason = reason or self.missing(name, shots)
+    def combined(self, rule: Rule, members: set[_Member], prompting: str | None) -> Selection:
+        ordered = sorted(members, key=lambda member: (member[0], member[1] or ""))
+        shown = ",".join(self.member_id(*member) for member in ordered)
+        asked = [(name, None if column else wanted or prompting) for name, wanted, column in ordered]
+        found = [self.get(name, shots) if shots else name for name, shots in asked]  # only columns have none
+        refs = tuple(ref for ref in found if ref is not None)
         source = NoiseSource(
             id=f"{rule}({shown})" + (f"/{prompting}" if prompting else ""),
             kind="column" if refs and all(isinstance(ref, str) for ref in refs) else "llm",
             labeller=f"{rule}({shown})",
             prompting=prompting,
-            members=tuple(refs),
+            members=refs,
             rule=rule,
         )
-        return (source, reason) if reason else self.checked(source)
+        absent = [(name, shots) for (name, shots), ref in zip(asked, found, strict=True) if shots and not ref]
+        return (source, self.missing(*absent[0])) if absent else self.checked(source)
 
     def member_id(self, name: str, wanted: str | None, column: bool) -> str:
         if column:
@@ -294,9 +284,7 @@ class _Finder:
         """The source, or why it cannot be used: label sets are read, so that a run does not find out hours later."""
         if reason := why_not(source, self.task):
             return source, reason
-        for ref in source.members:
-            if isinstance(ref, str):
-                continue
+        for ref in source.label_sets:
             try:
                 splits = read_labels(ref, self.task)
             except Unavailable as error:
@@ -316,7 +304,3 @@ def names_twice(task: TaskData, noise: Sequence[str]) -> list[str]:
         for text in noise
         if text in task.columns and is_noise(text)
     ]
-
-
-def _column(name: str) -> NoiseSource:
-    return NoiseSource(name, "column", labeller=name, members=(name,))

@@ -30,6 +30,11 @@ class NoiseSource:
     rule: Rule = "single"  # how the members become one label
 
     @property
+    def label_sets(self) -> list[LabelSetRef]:
+        """The members that are label sets."""
+        return [member for member in self.members if not isinstance(member, str)]
+
+    @property
     def needs_embeddings(self) -> bool:
         """Whether the labels depend on sentence embeddings of the texts."""
         return self.rule == "crowdlab" or (self.noise is not None and self.noise.needs_embeddings)

@@ -32,22 +32,18 @@ def dawid_skene(answers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     import pandas
     from crowdkit.aggregation import DawidSkene
 
-    n_train = len(answers["train"])
-    fits = {"both": np.concatenate([answers["train"], answers["valid"]])}
-    if "test" in answers:
-        fits["test"] = answers["test"]
-    labels = {}
-    for name, votes in fits.items():
+    def fitted(votes: np.ndarray) -> np.ndarray:
         rows, members = np.nonzero(votes >= 0)
-        labels[name] = np.full(len(votes), -1, dtype=np.int64)
+        labels = np.full(len(votes), -1, dtype=np.int64)
         if len(rows):
             table = pandas.DataFrame({"task": rows, "worker": members, "label": votes[rows, members]})
             with warnings.catch_warnings():  # of pandas about crowd-kit's own code, nothing a user could act on
                 warnings.simplefilter("ignore")
-                fitted = DawidSkene(n_iter=100).fit_predict(table)
-            labels[name][fitted.index.to_numpy()] = fitted.to_numpy()
-    both = labels.pop("both")
-    return {"train": both[:n_train], "valid": both[n_train:], **labels}
+                found = DawidSkene(n_iter=100).fit_predict(table)
+            labels[found.index.to_numpy()] = found.to_numpy()
+        return labels
+
+    return _apart({split: fitted(votes) for split, votes in _together(answers).items()}, len(answers["train"]))
 
 
 def crowdlab(
@@ -62,14 +58,20 @@ def crowdlab(
     probabilities are weighed against the answers int64[n, M] by how trustworthy each proves to be. Train and valid are
     taken together, test by itself, so that no test answer can reach a train label. No gold label is used.
     """
-    n_train = len(answers["train"])
-    both = {"train": np.concatenate([answers["train"], answers["valid"]])}
-    vectors = {"train": np.concatenate([embeddings["train"], embeddings["valid"]])}
-    if "test" in answers:
-        both["test"], vectors["test"] = answers["test"], embeddings["test"]
-    found = {split: _consensus(votes, vectors[split], num_classes, rng(split)) for split, votes in both.items()}
-    together = found.pop("train")
-    return {"train": together[:n_train], "valid": together[n_train:], **found}
+    votes, vectors = _together(answers), _together(embeddings)
+    found = {split: _consensus(votes[split], vectors[split], num_classes, rng(split)) for split in votes}
+    return _apart(found, len(answers["train"]))
+
+
+def _together(parts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Train and valid as one, under "train"; test, if it is there, by itself."""
+    both = np.concatenate([parts["train"], parts["valid"]])
+    return {"train": both} | ({"test": parts["test"]} if "test" in parts else {})
+
+
+def _apart(parts: Mapping[str, np.ndarray], n_train: int) -> dict[str, np.ndarray]:
+    """The splits again after `_together`."""
+    return {**parts, "train": parts["train"][:n_train], "valid": parts["train"][n_train:]}
 
 
 def _consensus(

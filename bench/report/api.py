@@ -100,7 +100,7 @@ class Loaded:
         metric = pick("metric", metric, METRICS)
         block = self.block(setup).by(pick("rule", rule, RULE_TEXT))
         noise = pick("noise source", noise, block.noises()) if noise else ""
-        table = result_table(block, task, metric, rule, self.baseline, noise=noise)
+        table = result_table(block, task, metric, rule, noise=noise)
         grouped = len({head.group for head in table.heads if head.group}) > 1
         names = [(head.group, head.name) if grouped else head.name for head in table.heads]
         columns = pd.MultiIndex.from_tuples(names) if grouped else names

@@ -28,7 +28,7 @@ from bench.report.places import portable
 from bench.report.tables.against import against_sentences, against_tables
 from bench.report.tables.base import Context, ReportTable, problem, report_tables
 from bench.report.tables.blocks import Block, blocks, check_baseline
-from bench.report.tables.bootstrap import MOST_CELLS, draws_of
+from bench.report.tables.bootstrap import MOST_CELLS, draws_of, too_many
 from bench.report.tables.doubts import doubt_sentences
 from bench.report.tables.headlines import headlines
 from bench.report.tables.model import Table, pick, slug
@@ -108,7 +108,7 @@ def _build(
     named = check_baseline(read.cells, baseline)
     parts = blocks(read.cells, named)
     notes = list(read.notes)
-    if _too_many(read, full) and FIGURE_FILES.keys() & set(formats):
+    if too_many(read, full) and FIGURE_FILES.keys() & set(formats):
         notes.append(
             f"From {MOST_CELLS:,} cells on only the figures over all columns are drawn, and the bootstrap is "
             "left out: `bench report --full` makes everything."
@@ -118,7 +118,7 @@ def _build(
             f"No method named '{baseline}' is among the results: so tables show no differences from a baseline."
         )
     read = dataclasses.replace(read, notes=notes)
-    tables = all_tables(read, parts, rule, named, full=full)
+    tables = all_tables(read, parts, rule, full=full)
     if published is not None:
         tables += against_tables(read, parts, published, rule)
     gaps = find_gaps(read.cells, parts)
@@ -176,7 +176,7 @@ def check_rule(rule: str) -> None:
     pick("selection rule", rule, ("last", "noisy_valid"))
 
 
-def all_tables(read: Results, parts: Sequence[Block], rule: str, baseline: str | None, *, full: bool) -> list[Table]:
+def all_tables(read: Results, parts: Sequence[Block], rule: str, *, full: bool) -> list[Table]:
     """Every table of a report, by set-up: those of all registered classes in their order.
 
     One of another package that fails, or that a report cannot show, is left out with a note in `read`.
@@ -186,7 +186,7 @@ def all_tables(read: Results, parts: Sequence[Block], rule: str, baseline: str |
         if not block.columns:
             continue
         draws = functools.partial(draws_of, read, block, full)
-        context = Context(read, block.by(rule), rule, baseline, full, draws)
+        context = Context(read, block.by(rule), rule, full, draws)
         for cls in report_tables():
             if cls.__module__.startswith("bench."):
                 made += [table for table in cls().make(context) if table is not None]
@@ -213,10 +213,6 @@ def _of_others(cls: type[ReportTable], context: Context, names: set[str]) -> lis
 
 FIGURE_FILES = {"html": ("svg",), "md": ("png",), "figures": ("png", "svg", "pdf")}
 """Which files of a figure a report format needs."""
-
-
-def _too_many(read: Results, full: bool) -> bool:
-    return len(read.cells) >= MOST_CELLS and not full
 
 
 def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> list[Drawn]:

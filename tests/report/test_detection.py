@@ -11,12 +11,12 @@ from sklearn.metrics import average_precision_score
 from bench.report import frame
 from bench.report.figures.detection import detection_plans
 from bench.report.tables.blocks import blocks
-from bench.report.tables.detection import detection_table
-from bench.report.tables.together import together_table
+from bench.report.tables.detection import DetectionTables
+from bench.report.tables.together import TogetherTable
 from bench.store.opinions import kept
 from bench.store.records import write_record
 from tests.factories import cell_key, done_record, write_done
-from tests.report.test_tables import entries
+from tests.report.test_tables import context, entries
 
 METHODS = {"plain": 0.6, "cleanlab": 1.2, "npc": 2.0}
 SEEDS = (1, 2, 3)
@@ -62,7 +62,8 @@ def read(simulated):
 
 
 def test_methods_are_scored_by_what_their_beliefs_find(simulated, read):
-    found = entries(detection_table(*read, "plain"))
+    (table,) = DetectionTables().make(context(read[1], read[0]))
+    found = entries(table)
     for method in METHODS:
         expected = []
         for seed in SEEDS:
@@ -78,7 +79,7 @@ def test_methods_are_scored_by_what_their_beliefs_find(simulated, read):
 
 
 def test_ways_to_use_all_methods_are_scored_and_only_the_oracle_looks_at_test(simulated, read):
-    table = together_table(*read)
+    (table,) = TogetherTable().make(context(read[1], read[0]))
     found = entries(table)
     made = simulated[1]
 
@@ -119,6 +120,6 @@ def test_the_figure_has_a_panel_per_column_and_names_every_method(read):
 
 def test_records_without_beliefs_give_neither_table_nor_figure(results):
     for block in blocks(results.cells, "plain"):
-        assert detection_table(results, block, "plain") is None
-        assert together_table(results, block) is None
+        assert not list(DetectionTables().make(context(block, results)))
+        assert not list(TogetherTable().make(context(block, results)))
         assert detection_plans(results, block) == []

@@ -101,7 +101,7 @@ def test_one_cell_that_opened_data_keeps_its_method_out_of_the_comparison(tmp_pa
     assert cells["opened_files"].dropna().tolist() == ["trec/test.json; trec/train.json"]
     assert not cells["sees_gold"].any()
     (block,) = blocks(cells, "plain")
-    table = result_table(block, "trec", "accuracy", "last", "plain")
+    table = result_table(block, "trec", "accuracy", "last")
     row = next(row for row in table.rows if row.label == "mine")
     assert row.kind == "reference"
     assert not any(entry.best for entry in row.entries)

@@ -11,13 +11,13 @@ from bench.report.tables.gains import gain_table
 from bench.report.tables.rules import rule_gains_table, rules_table
 from bench.report.tables.stats import DRAWS
 from tests.factories import cell_key, write_done
-from tests.report.test_tables import by_seed, entries
+from tests.report.test_tables import by_seed, context, entries
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "ece"])
 def test_every_column_is_a_paired_difference(results, metric):
     block = next(block for block in blocks(results.cells, "plain") if block.setup == "minilm:fine-tuned")
-    table = gain_table(block, metric, "last", "plain")
+    table = gain_table(context(block), metric)
     assert [row.label for row in table.rows] == [method for method in block.methods if method != "plain"]
     position = [(head.task, head.noise) for head in table.heads].index(("trec", "sn@0.3"))
     found = next(row for row in table.rows if row.label == "co-teaching").entries[position]
@@ -53,10 +53,10 @@ def test_bold_is_what_seeds_and_texts_support(tmp_path):
         })
         for texts in (5, 15)
     )  # fmt: skip
-    table = gain_table(block, "accuracy", "last", "plain", sure)
+    table = gain_table(context(block, draws=sure), "accuracy")
     found = entries(table)
     assert found["npc", "sn@0.2"].best
-    assert not entries(gain_table(block, "accuracy", "last", "plain", unsure))["npc", "sn@0.2"].best
+    assert not entries(gain_table(context(block, draws=unsure), "accuracy"))["npc", "sn@0.2"].best
     assert not found["npc", "sn@0.4"].best
     assert not found["oracle", "sn@0.2"].best, "a reference does not compete"
     assert not found["elr", "sn@0.2"].best, "two seeds support nothing"
@@ -67,12 +67,12 @@ def test_bold_is_what_seeds_and_texts_support(tmp_path):
 
 def test_without_a_baseline_there_is_none(results):
     block = blocks(results.cells, None)[0]
-    assert gain_table(block, "accuracy", "last", None) is None
+    assert gain_table(context(block), "accuracy") is None
 
 
 def test_the_main_tables_have_both_rules_side_by_side(results):
     block = next(block for block in blocks(results.cells, "plain") if block.setup == "minilm:frozen")
-    means, gains = rules_table(block, "plain", None), rule_gains_table(block, "plain", None, "nothing was drawn")
+    means, gains = rules_table(block, None), rule_gains_table(block, None, "nothing was drawn")
     kinds = ["LLM labels", "weak labels", "synthetic noise", "all"]
     for table in (means, gains):
         assert [(head.group, head.name) for head in table.heads] == [

@@ -12,9 +12,10 @@ from bench.report.figures.overview import improvement_data
 from bench.report.places import ages, portable
 from bench.report.tables.blocks import blocks, compared
 from bench.report.tables.result import result_table
-from bench.report.tables.wins import wins_table
+from bench.report.tables.wins import WinsTable
 from bench.store.records import DataFacts
 from tests.factories import cell_key, write_done
+from tests.report.test_tables import context
 
 SEEDS = (1, 2, 3)
 NEW, OLD, OLDEST = "2026-03-0{}T00:00:00Z", "2026-02-0{}T00:00:00Z", "2026-01-0{}T00:00:00Z"
@@ -58,10 +59,10 @@ def test_averages_tests_wins_and_headline_are_those_of_a_folder_without_the_olde
     both, alone = block_of(mixed / "mixed"), block_of(mixed / "newest")
     assert [noise for _, noise in both.columns] == ["gpt", "gpt (older data)", "gpt (older data 2)", "sn@0.3"]
     assert compared(both, "accuracy_last") == compared(alone, "accuracy_last")
-    assert wins_table(both, "last", "plain") == wins_table(alone, "last", "plain")
+    assert list(WinsTable().make(context(both))) == list(WinsTable().make(context(alone)))
     ours, theirs = (improvement_data(block, "last", "plain") for block in (both, alone))
     np.testing.assert_array_equal(ours["gce"], theirs["gce"])
-    tables = [result_table(block, "reviews", "accuracy", "last", "plain") for block in (both, alone)]
+    tables = [result_table(block, "reviews", "accuracy", "last") for block in (both, alone)]
     for row, expected in zip(*(table.rows for table in tables), strict=True):
         assert row.entries[:2] == expected.entries[:2], "average and difference"
     summaries = [
@@ -76,7 +77,7 @@ def test_averages_tests_wins_and_headline_are_those_of_a_folder_without_the_olde
 def test_with_one_column_left_there_is_no_average(tmp_path):
     write(tmp_path, "old", OLD)
     write(tmp_path, "new", NEW)
-    table = result_table(block_of(tmp_path), "reviews", "accuracy", "last", "plain")
+    table = result_table(block_of(tmp_path), "reviews", "accuracy", "last")
     assert [head.name for head in table.heads] == ["vs plain", "gpt", "gpt (older data)"]
     assert any("Superseded" in sentence and "gpt (older data) of reviews" in sentence for sentence in table.caption)
 
@@ -120,7 +121,7 @@ def test_two_files_of_one_name_are_two_tasks(tmp_path):
             write_done(tmp_path, key, data=facts(key.data, f"../{place}/x.csv"))
     cells = frame.load(tmp_path).cells
     assert set(zip(cells["task"], cells["age"], strict=True)) == {("a/x", 0), ("b/x", 0)}
-    heads = result_table(block_of(tmp_path), "", "accuracy", "last", "plain").heads
+    heads = result_table(block_of(tmp_path), "", "accuracy", "last").heads
     assert {head.group for head in heads if head.task} == {"a/x", "b/x"}
     assert [
         plan.task for plan in plans(frame.load(tmp_path), blocks(cells, "plain"), "last", "plain") if plan.kind == "ece"
@@ -151,7 +152,7 @@ def test_texts_in_two_splits_and_valid_without_answers_are_notes_and_no_numbers(
     assert any("trec: 7 of 200 test texts are also in train" in note for note in results.notes)
     assert "trec, gpt: no valid text has an answer, so no step can be chosen there." in results.notes
     assert results.cells["accuracy_noisy_valid"].isna().all()
-    table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "noisy_valid", "plain")
+    table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "noisy_valid")
     assert table.rows[0].entries[0].state == "empty"
     build_report(tmp_path, tmp_path / "report", formats=["csv"])
     [path] = (tmp_path / "report" / "tables").glob("selection*.csv")

@@ -65,7 +65,7 @@ def test_latex_leaves_no_special_character_bare():
 
 
 def test_latex_rows_have_as_many_cells_as_columns(results):
-    table = result_table(blocks(results.cells, "plain")[0], "", "accuracy", "last", "plain")
+    table = result_table(blocks(results.cells, "plain")[0], "", "accuracy", "last")
     text = render.latex_table(table)
     columns = len(re.search(r"\\begin\{tabular\}\{(\w+)\}", text).group(1))
     for line in text.splitlines():
@@ -76,7 +76,7 @@ def test_latex_rows_have_as_many_cells_as_columns(results):
 
 @pytest.mark.skipif(not (shutil.which("pdflatex") or shutil.which("tectonic")), reason="no LaTeX engine is installed")
 def test_the_latex_document_compiles(results, tmp_path):
-    tables = [result_table(blocks(results.cells, "plain")[0], "", "accuracy", "last", "plain"), hostile_table()]
+    tables = [result_table(blocks(results.cells, "plain")[0], "", "accuracy", "last"), hostile_table()]
     text = render.latex_document(HOSTILE, [HOSTILE], tables, [(HOSTILE, [HOSTILE])])
     (tmp_path / "report.tex").write_text(text, "utf-8")
     engine = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape"]
@@ -87,7 +87,7 @@ def test_the_latex_document_compiles(results, tmp_path):
 
 
 def test_csv_holds_every_entry_in_full_precision(results):
-    table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "last", "plain")
+    table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "last")
     rows = list(csv.DictReader(io.StringIO(render.csv_table(table))))
     assert len(rows) == len(table.rows) * len(table.heads)
     flat = [entry for row in table.rows for entry in row.entries]

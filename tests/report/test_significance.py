@@ -7,12 +7,12 @@ from scipy import stats as scipy_stats
 from bench.report import frame
 from bench.report.tables import bootstrap, stats
 from bench.report.tables.blocks import blocks, compared
-from bench.report.tables.ranks import improvability, ranks, ranks_table, win_rate
+from bench.report.tables.ranks import RanksTable, improvability, ranks, win_rate
 from bench.report.tables.significance import significance_table
-from bench.report.tables.wins import outcomes, score_array, wins_table
+from bench.report.tables.wins import WinsTable, outcomes, score_array
 from bench.store.records import read_arrays
 from tests.factories import cell_key, write_done, write_grid
-from tests.report.test_tables import entries
+from tests.report.test_tables import context, entries
 
 NOISES = {"mixtral-8x22b/few": 0.25, "weak": 0.35, "sn@0.1": 0.1, "sn@0.3": 0.3, "asn@0.3": 0.3}
 METHODS = ("plain", "co-teaching", "elr", "oracle")
@@ -38,7 +38,7 @@ def draws(wide, block):
 
 @pytest.fixture(scope="module")
 def table(block, draws):
-    return significance_table(block, "accuracy", "last", "plain", draws)
+    return significance_table(context(block, draws=draws), "accuracy")
 
 
 def scores(results, method, name="accuracy_last"):
@@ -57,7 +57,7 @@ def test_the_paired_t_test_is_that_of_scipy_corrected_for_the_methods_compared(w
 
 
 def test_the_test_over_columns_averages_seeds_first(wide, block):
-    table = entries(significance_table(block, "ece", "last", "plain", None))
+    table = entries(significance_table(context(block), "ece"))
     gaps = [scores(wide, m, "ece_last").mean(1) - scores(wide, "plain", "ece_last").mean(1) for m in METHODS[1:3]]
     expected = stats.holm([scipy_stats.wilcoxon(gap).pvalue for gap in gaps])
     assert [table[method, "p, columns"].mean for method in METHODS[1:3]] == pytest.approx(expected.tolist())
@@ -90,7 +90,7 @@ def test_a_cell_without_arrays_has_no_bootstrap(tmp_path):
     results = frame.load(tmp_path)
     block = blocks(results.cells, "plain")[0]
     draws = bootstrap.draw(results, block)
-    table = entries(significance_table(block, "accuracy", "last", "plain", draws))
+    table = entries(significance_table(context(block, draws=draws), "accuracy"))
     assert table["elr", "bootstrap"].text == "no arrays"
     assert table["elr", "p, seeds"].state == "value"
 
@@ -122,7 +122,8 @@ def test_ranks_are_those_of_the_column_means(wide, block):
     means = np.array([scores(wide, method).mean(1) for method in methods])
     assert ranked.mean == pytest.approx(scipy_stats.rankdata(-means, axis=0).mean(1))
     assert ranked.blocks == 5
-    assert "Friedman test" in ranks_table(block, "last", "plain").caption[0]
+    (table,) = RanksTable().make(context(block))
+    assert "Friedman test" in table.caption[0]
     by_error = ranks(block, "ece", "last")[1]
     errors = np.array([scores(wide, method, "ece_last").mean(1) for method in methods])
     assert by_error.mean == pytest.approx(scipy_stats.rankdata(errors, axis=0).mean(1))
@@ -131,16 +132,17 @@ def test_ranks_are_those_of_the_column_means(wide, block):
 def test_few_columns_and_few_seeds_are_said_instead_of_numbers(tmp_path):
     write_grid(tmp_path, ["trec"], {"weak": 0.35}, ("plain", "co-teaching"), seeds=(1, 2))
     block = blocks(frame.load(tmp_path).cells, "plain")[0]
-    table = entries(significance_table(block, "accuracy", "last", "plain", None, "nothing was drawn"))
+    table = entries(significance_table(context(block, why="nothing was drawn"), "accuracy"))
     assert table["co-teaching", "p, seeds"].text == "too few: 2 seeds"
     assert table["co-teaching", "p, columns"].text == "too few: 1 column"
     assert table["co-teaching", "won / tied / lost"].text == "too few seeds"
-    assert wins_table(block, "last", "plain") is None
-    assert "too few for a test" in ranks_table(block, "last", "plain").caption[0]
+    assert list(WinsTable().make(context(block))) == []
+    (table,) = RanksTable().make(context(block))
+    assert "too few for a test" in table.caption[0]
 
 
-def test_without_a_baseline_nothing_is_compared_with_it(block):
-    assert significance_table(block, "accuracy", "last", None, None) is None
+def test_without_a_baseline_nothing_is_compared_with_it(wide):
+    assert significance_table(context(blocks(wide.cells, None)[0]), "accuracy") is None
 
 
 def test_improvability_is_the_share_of_the_error_that_the_best_method_of_a_column_spares():
@@ -155,7 +157,7 @@ def test_the_win_rate_counts_pairs_of_a_column_and_another_method():
 
 
 def test_ranks_go_by_kind_of_noise(wide, block):
-    table = ranks_table(block, "last", "plain")
+    (table,) = RanksTable().make(context(block))
     assert [head.name for head in table.heads] == [
         "LLM labels", "weak labels", "synthetic noise", "all", "improvability", "win rate", "all",
     ]  # fmt: skip

@@ -5,18 +5,18 @@ import pytest
 from bench.report import frame, words
 from bench.report.gaps import find_gaps, gap_sentences
 from bench.report.tables.blocks import blocks
-from bench.report.tables.cost import labelling_table
+from bench.report.tables.cost import LabellingTable
 from bench.report.tables.headlines import headlines, points
-from bench.report.tables.summaries import summary_tables
+from bench.report.tables.summaries import SummaryTables
 from tests.factories import cell_key, write_done
-from tests.report.test_tables import entries
+from tests.report.test_tables import context, entries
 
 
 @pytest.fixture(scope="module")
 def frozen(results):
     block = blocks(results.cells, "plain")[1]
     assert block.setup == "minilm:frozen"
-    return {table.kind: entries(table) for table in summary_tables(block, "last", "plain")}
+    return {table.kind: entries(table) for table in SummaryTables().make(context(block))}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_cost_of_labelling_is_that_of_the_record(tmp_path):
     write_done(tmp_path, cell_key(noise="smollm2/few"), diagnostics={"labelling": cost})
     write_done(tmp_path, cell_key(noise="mixtral-8x22b/few"), diagnostics={"labelling": "free"})
     write_done(tmp_path, cell_key(noise="sn@0.3"))
-    table = labelling_table(blocks(frame.load(tmp_path).cells, "plain")[0])
+    (table,) = LabellingTable().make(context(blocks(frame.load(tmp_path).cells, "plain")[0]))
     assert [row.label for row in table.rows] == ["mixtral-8x22b/few, trec", "smollm2/few, trec"]
     found = entries(table)
     assert [found["smollm2/few, trec", head].mean for head in ("texts", "tokens", "seconds", "price")] == [

@@ -7,6 +7,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from bench.core.errors import UsageError
 from bench.report import frame
+from bench.report.tables.base import Context
 from bench.report.tables.blocks import blocks, check_baseline
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.entries import wilson
@@ -28,6 +29,11 @@ def entries(table):
     }
 
 
+def context(block, results=None, draws=None, why="", rule="last"):
+    """What report tables are made from; `draws` is the bootstrap, `why` there is none."""
+    return Context(results, block, rule, full=False, draws=lambda: (draws, why))
+
+
 def by_seed(results, method, noise, name="accuracy_last", task="trec", setup="minilm:fine-tuned"):
     cells = results.cells
     keep = (cells["method_label"] == method) & (cells["noise"] == noise) & (cells["task"] == task)
@@ -37,7 +43,7 @@ def by_seed(results, method, noise, name="accuracy_last", task="trec", setup="mi
 @pytest.fixture(scope="module")
 def table(results):
     block = block_of(results)
-    return result_table(block, "trec", "accuracy", "last", "plain", draws=draws_of(results, block)[0])
+    return result_table(block, "trec", "accuracy", "last", draws=draws_of(results, block)[0])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -53,7 +59,7 @@ def test_an_entry_is_the_mean_and_t_interval_over_seeds(results, table, method, 
 
 
 def test_the_average_and_its_difference_are_paired_by_seed(results):
-    table = result_table(block_of(results, "minilm:frozen"), "trec", "accuracy", "last", "plain")
+    table = result_table(block_of(results, "minilm:frozen"), "trec", "accuracy", "last")
     noises = ["mixtral-8x22b/few", "weak", "sn@0.3"]
     average = {
         method: np.mean([by_seed(results, method, noise, setup="minilm:frozen") for noise in noises], axis=0)
@@ -71,7 +77,7 @@ def test_the_average_and_its_difference_are_paired_by_seed(results):
 
 def test_the_oracle_and_the_labeller_never_compete_for_best(results):
     block = block_of(results)
-    table = result_table(block, "trec", "accuracy", "noisy_valid", "plain", draws=draws_of(results, block)[0])
+    table = result_table(block, "trec", "accuracy", "noisy_valid", draws=draws_of(results, block)[0])
     best = {key for key, entry in entries(table).items() if entry.best}
     assert best == {("co-teaching", "mixtral-8x22b/few")}
     assert entries(table)["oracle", "mixtral-8x22b/few"].mean > entries(table)["co-teaching", "mixtral-8x22b/few"].mean
@@ -79,7 +85,7 @@ def test_the_oracle_and_the_labeller_never_compete_for_best(results):
 
 
 def test_lower_is_better_for_calibration(results):
-    table = result_table(block_of(results, "minilm:frozen"), "trec", "ece", "last", "plain")
+    table = result_table(block_of(results, "minilm:frozen"), "trec", "ece", "last")
     assert not any(entry.best for entry in entries(table).values()), "its test texts are not drawn anew"
     assert "lower is better" in table.caption[0]
 
@@ -100,17 +106,17 @@ def test_the_labeller_itself_is_a_reference_row(table):
 
 def test_failed_skipped_and_missing_cells_are_visible(results):
     block = block_of(results)
-    trec = entries(result_table(block, "trec", "accuracy", "last", "plain"))
+    trec = entries(result_table(block, "trec", "accuracy", "last"))
     assert (trec["co-teaching", "weak"].n, trec["co-teaching", "weak"].note) == (2, "1 failed")
     assert trec["co-teaching[forget_rate=0.3]", "weak"].state == "not run"
-    tweets = entries(result_table(block, "tweets", "accuracy", "last", "plain"))
+    tweets = entries(result_table(block, "tweets", "accuracy", "last"))
     assert tweets["co-teaching", "asn@0.3"].state == "skipped"
     assert "at least 3 classes" in tweets["co-teaching", "asn@0.3"].note
     assert tweets["oracle", "asn@0.3"].state == "not run"
 
 
 def test_averages_are_over_the_columns_that_every_compared_method_has(results):
-    table = result_table(block_of(results), "tweets", "accuracy", "last", "plain")
+    table = result_table(block_of(results), "tweets", "accuracy", "last")
     shared = ["mixtral-8x22b/few", "weak", "sn@0.3"]
     expected = np.mean([by_seed(results, "plain", noise, task="tweets").mean() for noise in shared])
     assert entries(table)["plain", "average"].mean == pytest.approx(expected)
@@ -134,14 +140,14 @@ def test_setups_are_never_mixed(results):
 
 def test_the_table_of_all_tasks_has_every_scored_column(results):
     block = block_of(results)
-    table = result_table(block, "", "accuracy", "last", "plain")
+    table = result_table(block, "", "accuracy", "last")
     groups = [head.group for head in table.heads if head.task]
     assert groups == ["trec"] * 3 + ["tweets"] * 4
     assert set(block.tasks()) == set(TASKS)  # the task without gold has no column
 
 
 def test_the_layout_of_the_paper_keeps_the_labels_of_llms_only(results):
-    table = result_table(block_of(results), "", "accuracy", "last", "plain", kind="llm")
+    table = result_table(block_of(results), "", "accuracy", "last", kind="llm")
     assert [head.name for head in table.heads if not head.task] == ["average", "one task less", "vs plain"]
     assert [(head.group, head.name) for head in table.heads if head.task] == [
         ("trec", "mixtral-8x22b/few"),
@@ -152,7 +158,7 @@ def test_the_layout_of_the_paper_keeps_the_labels_of_llms_only(results):
 
 
 def test_a_noise_source_has_a_table_over_tasks(results):
-    table = result_table(block_of(results, "minilm:frozen"), "", "ece", "last", "plain", noise="sn@0.3")
+    table = result_table(block_of(results, "minilm:frozen"), "", "ece", "last", noise="sn@0.3")
     assert [head.name for head in table.heads] == ["average", "one task less", "vs plain", "trec", "tweets"]
     expected = by_seed(results, "oracle", "sn@0.3", "ece_last", "tweets", "minilm:frozen").mean()
     assert entries(table)["oracle", "tweets"].mean == pytest.approx(expected)
@@ -160,18 +166,18 @@ def test_a_noise_source_has_a_table_over_tasks(results):
 
 
 def test_the_labeller_is_averaged_and_compared_where_every_column_has_one(results):
-    table = result_table(block_of(results), "", "accuracy", "last", "plain", kind="llm")
+    table = result_table(block_of(results), "", "accuracy", "last", kind="llm")
     plain = entries(table)["plain", "average"].mean
     labeller = entries(table)["labeller itself (test)", "average"]
     assert labeller.mean == pytest.approx(75)
     assert np.isnan(labeller.half)  # one set of answers: no interval
     assert entries(table)["labeller itself (test)", "vs plain"].mean == pytest.approx(75 - plain)
-    mixed = result_table(block_of(results), "trec", "accuracy", "last", "plain")
+    mixed = result_table(block_of(results), "trec", "accuracy", "last")
     assert entries(mixed)["labeller itself (test)", "average"].state == "empty"
 
 
 def test_a_calibration_table_says_why_the_labeller_has_none(results):
-    table = result_table(block_of(results), "trec", "ece", "last", "plain")
+    table = result_table(block_of(results), "trec", "ece", "last")
     assert any("labels without probabilities" in text for text in table.caption)
 
 
@@ -179,7 +185,7 @@ def test_one_seed_has_an_interval_over_test_texts_and_no_best(tmp_path):
     write_grid(tmp_path, tasks=["trec"], seeds=[1])
     results = frame.load(tmp_path)
     block = block_of(results)
-    table = result_table(block, "trec", "accuracy", "last", "plain", draws=draws_of(results, block)[0])
+    table = result_table(block, "trec", "accuracy", "last", draws=draws_of(results, block)[0])
     numbers = {key: entry for key, entry in entries(table).items() if entry.state == "value"}
     assert all(entry.over_texts and not entry.best for entry in numbers.values())
     share = by_seed(results, "plain", "weak").iloc[0] / 100
@@ -192,7 +198,7 @@ def test_one_seed_has_an_interval_over_test_texts_and_no_best(tmp_path):
 def test_scores_that_are_the_same_with_every_seed_are_no_certainty(results, tmp_path):
     cells = results.cells.copy()
     cells["accuracy_last"] = 0.9
-    table = result_table(blocks(cells, "plain")[0], "", "accuracy", "last", "plain")
+    table = result_table(blocks(cells, "plain")[0], "", "accuracy", "last")
     found = entries(table)
     low, high = proportion_confint(180, 200, method="wilson")
     half = 50 * (high - low)
@@ -209,7 +215,7 @@ def test_a_small_interval_is_not_rounded_to_none():
 
 def test_averages_go_by_kind_of_noise_with_llm_labels_first(results):
     block = block_of(results, "minilm:frozen")
-    table = result_table(block, "", "accuracy", "last", "plain")
+    table = result_table(block, "", "accuracy", "last")
     heads = [head for head in table.heads if not head.task]
     assert [head.name for head in heads] == [
         "LLM labels", "one task less", "weak labels", "one task less", "synthetic noise", "one task less", "average",
@@ -228,7 +234,7 @@ def test_a_small_test_set_is_named_with_wilson_s_interval(tmp_path):
         for method in ("plain", "co-teaching"):
             write_done(tmp_path, cell_key(method=method, seed=seed), n_test=60)
     results = frame.load(tmp_path)
-    table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "last", "plain")
+    table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "last")
     share = max(results.cells.groupby("method")["accuracy_last"].mean())
     low, high = proportion_confint(round(share * 60), 60, method="wilson")
     expected = f"{100 * share:.1f} % of co-teaching with weak, stands for {100 * low:.0f} to {100 * high:.0f} %"
@@ -238,14 +244,14 @@ def test_a_small_test_set_is_named_with_wilson_s_interval(tmp_path):
 
 def test_two_seeds_give_an_interval_but_support_nothing(tmp_path):
     write_grid(tmp_path, tasks=["trec"], seeds=[1, 2])
-    table = result_table(block_of(frame.load(tmp_path)), "trec", "accuracy", "last", "plain")
+    table = result_table(block_of(frame.load(tmp_path)), "trec", "accuracy", "last")
     assert not any(entry.best for entry in entries(table).values())
     assert "over 2 seeds" in table.caption[0]
 
 
 def test_the_noisy_valid_rule_reads_other_scores(results):
     last, chosen = (
-        entries(result_table(block_of(results), "trec", "accuracy", rule, "plain")) for rule in ("last", "noisy_valid")
+        entries(result_table(block_of(results), "trec", "accuracy", rule)) for rule in ("last", "noisy_valid")
     )
     values = by_seed(results, "plain", "weak", "accuracy_noisy_valid")
     assert chosen["plain", "weak"].mean == pytest.approx(values.mean())
@@ -258,7 +264,7 @@ def test_without_the_baseline_there_is_no_difference_column(tmp_path):
     cells = frame.load(tmp_path).cells
     assert check_baseline(cells, "plain") is None
     block = blocks(cells, None)[0]
-    table = result_table(block, "trec", "accuracy", "last", None)
+    table = result_table(block, "trec", "accuracy", "last")
     assert [head.name for head in table.heads] == ["weak"]
 
 

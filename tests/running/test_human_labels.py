@@ -136,7 +136,7 @@ def test_records_count_them_and_tables_keep_them_apart(options):
     results = load(Path(options["results"]))
     assert set(results.cells["human_labels"].dropna()) == {8, 20, 9999}
     (block,) = blocks(results.cells, "plain")
-    table = result_table(block, "reviews", "accuracy", "last", "plain")
+    table = result_table(block, "reviews", "accuracy", "last")
     assert [(row.label, row.kind) for row in table.rows] == [
         ("plain", "baseline"),
         ("gold[rows=8]", "human"),

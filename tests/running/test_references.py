@@ -184,7 +184,7 @@ def test_a_reference_competes_in_no_table(with_reference):
     (block,) = blocks(results.cells, "plain")
     assert block.references == {"mine"}
     assert "mine" not in compared(block, "accuracy_last")[0]
-    table = result_table(block, "trec", "accuracy", "last", "plain")
+    table = result_table(block, "trec", "accuracy", "last")
     rows = {row.label: row for row in table.rows}
     assert rows["mine"].kind == "reference"
     assert not any(entry.best for entry in rows["mine"].entries)

@@ -40,8 +40,8 @@ def main_table(
     pieces = []
     for block in blocks(results.cells, named):
         draws, _ = draws_of(results, block)
-        both = rules_table(block, named, draws, metric)
-        single = [result_table(block.by(rule), task, metric, rule, named, draws=draws) for task in block.tasks()]
+        both = rules_table(block, draws, metric)
+        single = [result_table(block.by(rule), task, metric, rule, draws=draws) for task in block.tasks()]
         for table in [*([_grouped(both)] if both else []), *single]:
             pieces += [rich_table(part) for part in in_parts(table, width)]
             pieces += [Text(" ".join(table.caption), style="dim"), Text("")]

@@ -12,7 +12,7 @@ from bench.report.output.cards import anchor
 from bench.report.output.page import TITLE, environment
 from bench.report.places import portable
 from bench.report.tables.blocks import Block, Column
-from bench.report.tables.bootstrap import MOST_CELLS
+from bench.report.tables.bootstrap import too_many
 from bench.report.texts import Sources, confused, frame_of_texts, telling
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def text_page(
 ) -> tuple[str, dict[tuple[str, str, str], str]]:
     """The page, and by set-up, task and noise source the link to its texts; no page where none can be read."""
     sources, sections = Sources(results, data_dir), []
-    if len(results.cells) < MOST_CELLS:
+    if not too_many(results):
         sections = [_section(sources, block, column, rule, baseline) for block in blocks for column in block.current()]
     if not any(section.groups for section in sections):
         why = list(dict.fromkeys(reason for section in sections for reason in section.missing))

@@ -90,20 +90,22 @@ def gains_table(
             found = measure(block, sources, gain, method, baseline, rule)
             label = f"{method} over {baseline}, {_labels(gain)}"
             theirs = Entry("value", gain.value, decimals=2, signed=True, note=f"{gain.source}. {gain.note}")
-            if found is None:
-                rows.append(Row(label, "method", (theirs, Entry("not run"), Entry("not run"), Entry("empty"))))
-                continue
-            used += [column for column in found.columns if column not in used]
-            ids = block.ids(method, found.columns) + block.ids(baseline, found.columns)
-            ours = [Entry("value", *each, cells=ids, signed=True) for each in (found.points, found.relative)]
-            rows.append(Row(label, "method", (theirs, *ours, Entry("text", text=str(len(found.columns))))))
+            ours = (Entry("not run"), Entry("not run"), Entry("empty"))
+            if found is not None:
+                used += found.columns
+                ids = block.ids(method, found.columns) + block.ids(baseline, found.columns)
+                points, relative = (
+                    Entry("value", *each, cells=ids, signed=True) for each in (found.points, found.relative)
+                )
+                ours = (points, relative, Entry("text", text=str(len(found.columns))))
+            rows.append(Row(label, "method", (theirs, *ours)))
     heads = (
         Head("published", published.name, "%, as printed"),
         Head("points", "here", "difference"),
         Head("relative", "here", "% of the baseline"),
         Head("columns", "here", "tasks and LLMs"),
     )
-    listed = ", ".join(f"{task} {noise}" for task, noise in used) or "none"
+    listed = ", ".join(f"{task} {noise}" for task, noise in dict.fromkeys(used)) or "none"
     caption = (
         *_sources_of(published.gains),
         f"Columns used here: {listed}.",
@@ -111,10 +113,7 @@ def gains_table(
         "Here: mean ± 95 % t-interval over seeds, paired by seed.",
     )
     title = f"Gains beside {published.name}: {block.setup}"
-    seeds = max((entry.n for row in rows for entry in row.entries), default=0)
-    return Table(
-        f"against-gains-{block.setup}", title, "against", block.setup, "", heads, tuple(rows), 1, caption, seeds
-    )
+    return block.table("against", title, heads, rows, caption, name="against-gains")
 
 
 def scores_table(block: Block, published: Published, rule: str, differs: list[str]) -> Table | None:
@@ -150,11 +149,9 @@ def scores_table(block: Block, published: Published, rule: str, differs: list[st
         for column, metric in places
         for who in ("here", "published")
     ]
-    caption = (*_once(cited), *differs, "Here: mean ± 95 % t-interval over seeds.")
+    caption = (*dict.fromkeys(cited), *differs, "Here: mean ± 95 % t-interval over seeds.")
     title = f"Scores beside {published.name}: {block.setup}"
-    return Table(
-        f"against-scores-{block.setup}", title, "against", block.setup, "", tuple(heads), tuple(rows), 1, caption
-    )
+    return block.table("against", title, heads, rows, caption, name="against-scores", seeds=0)
 
 
 def differences(read: Results, block: Block, published: Published) -> list[str]:
@@ -209,7 +206,7 @@ def _sources_of(gains: Sequence[Gain]) -> list[str]:
     sentences = []
     for source, found in by_source.items():
         values = ", ".join(f"{_labels(each)} {number(each.value, 2, signed=True)} %" for each in found)
-        notes = "; ".join(_once(each.note for each in found if each.note))
+        notes = "; ".join(dict.fromkeys(each.note for each in found if each.note))
         sentences.append(f"{source}: {values}{f' ({notes})' if notes else ''}.")
     return sentences
 
@@ -225,7 +222,3 @@ def _what(gain: Gain) -> str:
 def _shown(interval: stats.Interval) -> str:
     half = f" ± {width(interval.half, 1)}" if interval.half > stats.NO_SPREAD else ""
     return f"{number(interval.mean, 1, signed=True)}{half}"
-
-
-def _once(sentences) -> list[str]:
-    return list(dict.fromkeys(sentences))

@@ -47,8 +47,6 @@ class Context:
         The cells of the set-up.
     rule : str
         The step whose scores count: last or noisy_valid.
-    baseline : str or None
-        The method that differences are taken to; None where it was not run.
     full : bool
         Whether to make what takes long for very many cells.
     draws : Callable[[], (Draws or None, str)]
@@ -58,9 +56,13 @@ class Context:
     read: Results
     block: Block
     rule: str
-    baseline: str | None
     full: bool
     draws: Callable[[], tuple[Draws | None, str]]
+
+    @property
+    def baseline(self) -> str | None:
+        """The method that differences are taken to; None where it was not run."""
+        return self.block.baseline
 
     @functools.cached_property
     def yardstick(self) -> Yardstick:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bench.core.errors import UsageError
 from bench.report.names import natural
-from bench.report.tables.model import Kind, pick
-from bench.store.metrics import METRICS
+from bench.report.tables.model import Entry, Head, Kind, Row, Table, pick
+from bench.store.metrics.base import Metric
 from bench.store.noise_words import NOISE_KINDS
 
 if TYPE_CHECKING:
@@ -114,6 +115,32 @@ class Block:
         """Tasks in order of their names."""
         return list(dict.fromkeys(task for task, _ in self.columns))
 
+    def row(self, method: str, entries: Iterable[Entry]) -> Row:
+        """The line of a method in a table."""
+        return Row(method, row_kind(self, method, self.baseline), tuple(entries))
+
+    def table(
+        self,
+        kind: str,
+        title: str,
+        heads: Iterable[Head],
+        rows: Iterable[Row],
+        caption: Iterable[str] = (),
+        metric: Metric | None = None,
+        **more: Any,
+    ) -> Table:
+        """A table of this set-up over all tasks, named by its kind, unless `more` has other fields of `Table`.
+
+        Entries with fewer seeds than the fullest one are marked; empty sentences of the caption are left out. `metric`
+        says how many decimals there are and which way is up.
+        """
+        rows, said = tuple(rows), tuple(filter(None, caption))
+        name = f"{more.pop('name', kind)}-{self.setup}"
+        known = {"task": "", "seeds": max((entry.n for row in rows for entry in row.entries), default=0)}
+        if metric is not None:
+            known |= {"decimals": metric.decimals, "higher_is_better": metric.higher_is_better}
+        return Table(name, title, kind, self.setup, heads=tuple(heads), rows=rows, caption=said, **(known | more))
+
 
 def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
     """The method label that differences are taken to; None when the default `plain` was not run.
@@ -135,17 +162,9 @@ def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:
 
 def blocks(cells: pd.DataFrame, baseline: str | None) -> list[Block]:
     """One block per set-up, the largest first. Columns that could not be scored for want of gold are left out."""
-    names = ["cell", "status", "reason", "task", "noise", "method_label", "sees_gold", "setup", "seed", "has_gold"]
-    names += ["n_scored", "opened_files", "human_labels", "age", "labeller_test_accuracy", "labeller_test_no_answer"]
-    names += ["no_answer_train"]
-    names += ["noise_rate_trained", "noise_rate_expected", "noise_kind", "seconds_marginal", "seconds_unit"]
-    names += [f"seconds_stand_alone{end}" for end in ("", "_low", "_high")]
-    names += ["peak_memory_mb", "parameters", "device", *(name for name in cells.columns if "labelling_" in name)]
-    names += [name for name in cells.columns if name.rsplit("_", 1)[0] in METRICS or "_noisy_valid" in name]
-    names += [name for name in cells.columns if name.endswith("_oracle_best")]
-    wanted = cells[list(dict.fromkeys(names))].sort_values("seed", kind="stable")
+    wanted = cells.sort_values("seed", kind="stable").astype(object)
     by_setup: dict[str, list[dict]] = defaultdict(list)
-    for row in wanted.astype(object).where(wanted.notna(), None).to_dict("records"):
+    for row in wanted.where(wanted.notna(), None).to_dict("records"):
         by_setup[row["setup"]].append(row)
     made = [_block(setup, rows, baseline) for setup, rows in by_setup.items()]
     return sorted(made, key=lambda block: (-sum(map(len, block.rows.values())), block.setup))

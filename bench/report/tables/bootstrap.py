@@ -78,9 +78,14 @@ def gap(block: Block, draws: Draws | None, ours: str, theirs: str, columns: list
     return Gap(stats.paired_difference(one, two), texts)
 
 
+def too_many(results: Results, full: bool = False) -> bool:
+    """Whether there are too many cells for what reads the arrays of each of them, which was not asked for."""
+    return len(results.cells) >= MOST_CELLS and not full
+
+
 def draws_of(results: Results, block: Block, full: bool = False) -> tuple[Draws | None, str]:
     """The bootstrap of a set-up's accuracies by both rules, computed once; or None and why there is none."""
-    if len(results.cells) >= MOST_CELLS and not full:
+    if too_many(results, full):
         return None, f"it is left out from {MOST_CELLS:,} cells on; `bench report --full` makes it"
     key = ("draws", block.setup)
     if key not in results.cache:

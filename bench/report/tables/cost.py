@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from bench.report.tables.base import Context, ReportTable, register
-from bench.report.tables.blocks import Block, Column, common_columns, row_kind
+from bench.report.tables.blocks import Block, Column, common_columns
 from bench.report.tables.model import Entry, Head, Row, Table, number
 
 MOST_SPREAD = 2.0
@@ -20,12 +20,28 @@ class LabellingTable(ReportTable):
     name, order = "labelling", 70
     kinds: ClassVar = {"cost": "cost"}
 
-    def make(self, context: Context) -> Iterable[Table | None]:
-        """One table, where labels are from LLMs."""
-        return [labelling_table(context.block)]
+    def make(self, context: Context) -> Iterable[Table]:
+        """One table, a row per label set, where labels are from LLMs."""
+        block = context.block
+        rows = [_labelling_row(block, column) for column in block.columns if block.kinds[column] == "llm"]
+        if not rows:
+            return
+        heads = (
+            Head("texts", "label set", "asked"),
+            Head("tokens", "label set", "thousands"),
+            Head("seconds", "label set"),
+            Head("price", "label set", "US dollars"),
+        )
+        caption = (
+            "One-off cost of making the label set, from its card; not included in any cell. Seconds are those of the "
+            "machine that made it; a model that runs locally has no price. Not published: the set has no card with its "
+            "cost, or the record is older than this table.",
+        )
+        title = f"Cost of labelling: {block.setup}"
+        yield block.table("cost", title, heads, rows, caption, name="labelling", decimals=0)
 
 
-def cost_table(block: Block, methods: list[str], shared: list[Column], baseline: str | None) -> Table:
+def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
     """Seconds per cell (alone, and as run with stages shared), peak memory, trainable parameters, device."""
     rows = []
     for method in methods:
@@ -42,7 +58,7 @@ def cost_table(block: Block, methods: list[str], shared: list[Column], baseline:
         ]
         devices = ", ".join(dict.fromkeys(str(row["device"]) for row in cells if row["device"]))
         entries.append(Entry("text", text=devices) if devices else Entry("empty"))
-        rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
+        rows.append(block.row(method, entries))
     units = (row["seconds_unit"] for method in methods for row in _cells(block, method, shared))
     unit = next(filter(None, units), "wall")
     heads = (
@@ -61,10 +77,7 @@ def cost_table(block: Block, methods: list[str], shared: list[Column], baseline:
         "Marginal: wall time as run, shared stages taken from the store.",
         cost_doubt(block, shared),
     )
-    title = f"Cost: {block.setup}"
-    name = f"cost-{block.setup}"
-    said = tuple(filter(None, caption))
-    return Table(name, title, "cost", block.setup, "", heads, tuple(rows), 1, said, higher_is_better=False)
+    return block.table("cost", f"Cost: {block.setup}", heads, rows, caption, higher_is_better=False)
 
 
 def cost_doubt(block: Block, shared: list[Column] | None = None) -> str:
@@ -102,36 +115,17 @@ LABELLING = (("texts", 1, 0), ("tokens", 1e-3, 0), ("seconds", 1, 0), ("usd", 1,
 """Parts of a labelling cost, with the scale and the decimals in which they are shown."""
 
 
-def labelling_table(block: Block) -> Table | None:
-    """What making each label set cost; None without labels from LLMs."""
-    rows = []
-    for task, noise in block.columns:
-        if block.kinds[task, noise] != "llm":
-            continue
-        cells = block.cells((task, noise))
-        known = next((row for row in cells if row["labelling_texts"] is not None), None)
-        entries = [
-            Entry("value", scale * known[f"labelling_{name}"], cells=(known["cell"],), decimals=decimals)
-            if known and known[f"labelling_{name}"] is not None
-            else Entry("text", text="not published")
-            for name, scale, decimals in LABELLING
-        ]
-        rows.append(Row(f"{noise}, {task}", "method", tuple(entries)))
-    if not rows:
-        return None
-    heads = (
-        Head("texts", "label set", "asked"),
-        Head("tokens", "label set", "thousands"),
-        Head("seconds", "label set"),
-        Head("price", "label set", "US dollars"),
+def _labelling_row(block: Block, column: Column) -> Row:
+    """What making one label set cost, by the first record that says so."""
+    known = next((row for row in block.cells(column) if row["labelling_texts"] is not None), {})
+    costs = ((known.get(f"labelling_{name}"), scale, decimals) for name, scale, decimals in LABELLING)
+    entries = tuple(
+        Entry("text", text="not published")
+        if cost is None
+        else Entry("value", scale * cost, cells=(known["cell"],), decimals=decimals)
+        for cost, scale, decimals in costs
     )
-    caption = (
-        "One-off cost of making the label set, from its card; not included in any cell. Seconds are those of the "
-        "machine that made it; a model that runs locally has no price. Not published: the set has no card with its "
-        "cost, or the record is older than this table.",
-    )
-    title = f"Cost of labelling: {block.setup}"
-    return Table(f"labelling-{block.setup}", title, "cost", block.setup, "", heads, tuple(rows), 0, caption)
+    return Row(f"{column[1]}, {column[0]}", "method", entries)
 
 
 def _mean(cells: list[dict], name: str, scale: float, decimals: int, ids: tuple[str, ...]) -> Entry:

@@ -8,9 +8,10 @@ from typing import ClassVar
 from bench.report.frame import Results
 from bench.report.tables import stats
 from bench.report.tables.base import Context, ReportTable, register
-from bench.report.tables.blocks import Block, Column, row_kind
-from bench.report.tables.bootstrap import MOST_CELLS
-from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.blocks import Block, Column
+from bench.report.tables.bootstrap import too_many
+from bench.report.tables.entries import interval_entry
+from bench.report.tables.model import Head, Table
 from bench.store.opinions import OPINIONS
 from bench.store.trust import Detection, detection, opinion, suspicion
 
@@ -34,50 +35,34 @@ class DetectionTables(ReportTable):
     name, order = "detection", 65
     kinds: ClassVar = {"detection": "wrong labels found"}
 
-    def make(self, context: Context) -> Iterable[Table | None]:
-        """One table, averaged over the columns that all methods with a belief have."""
-        if len(context.read.cells) >= MOST_CELLS and not context.full:
-            return []
-        return [detection_table(context.read, context.block, context.baseline)]
-
-
-def detection_table(read: Results, block: Block, baseline: str | None) -> Table | None:
-    """Methods x measures; None where no cell keeps a belief about labels whose gold is known."""
-    found = scores(read, block)
-    columns = [column for column in block.current() if any((method, column) in found for method in block.methods)]
-    methods = [method for method in block.methods if any((method, column) in found for column in columns)]
-    shared = [column for column in columns if all((method, column) in found for method in methods)]
-    if not methods or not shared:
-        return None
-    rows = []
-    for method in methods:
-        seeds = set.intersection(*(set(found[method, column]) for column in shared))
-        entries = []
-        for name in MEASURES:
-            by_seed = {
-                seed: sum(_value(found[method, column][seed], name) for column in shared) / len(shared)
-                for seed in sorted(seeds)
-            }
-            entries.append(summary(by_seed, block.ids(method, shared)))
-        rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
-    over = ", ".join(f"{task} {noise}" for task, noise in shared)
-    caption = (
-        f"Averages over {over}; mean ± 95 % t-interval over seeds. The answered training labels are ranked by 1 − the "
-        "belief in them: the method's posterior, or its running predictions averaged over the steps. Gold scores the "
-        "ranking and has no other part in it.",
-        "cleanlab is the ranking by self-confidence of the library of that name (out-of-fold probabilities): the "
-        "baseline to beat. A random ranking has 1 times chance, and none can have more than 1 / the error rate.",
-    )
-    title = f"Wrong labels found: {block.setup}"
-    heads = tuple(MEASURES.values())
-    most = max((entry.n for row in rows for entry in row.entries), default=0)
-    return Table(f"detection-{block.setup}", title, "detection", block.setup, "", heads, tuple(rows), 1, caption, most)
-
-
-def summary(by_seed: Mapping[int, float], ids: tuple[str, ...]) -> Entry:
-    """Mean and 95 % interval over seeds; empty without a value."""
-    interval = stats.mean_interval(list(by_seed.values()))
-    return Entry("value", *interval, cells=ids) if interval.n else Entry("empty")
+    def make(self, context: Context) -> Iterable[Table]:
+        """One table, averaged over the columns that all methods with a belief have; none without gold to score it."""
+        if too_many(context.read, context.full):
+            return
+        block, found = context.block, scores(context.read, context.block)
+        columns = [column for column in block.current() if any((method, column) in found for method in block.methods)]
+        methods = [method for method in block.methods if any((method, column) in found for column in columns)]
+        shared = [column for column in columns if all((method, column) in found for method in methods)]
+        if not methods or not shared:
+            return
+        rows = []
+        for method in methods:
+            seeds = sorted(set.intersection(*(set(found[method, column]) for column in shared)))
+            entries = []
+            for name in MEASURES:
+                sums = [sum(_value(found[method, column][seed], name) for column in shared) for seed in seeds]
+                interval = stats.mean_interval([each / len(shared) for each in sums])
+                entries.append(interval_entry(interval, block.ids(method, shared)))
+            rows.append(block.row(method, entries))
+        over = ", ".join(f"{task} {noise}" for task, noise in shared)
+        caption = (
+            f"Averages over {over}; mean ± 95 % t-interval over seeds. The answered training labels are ranked by 1 − "
+            "the belief in them: the method's posterior, or its running predictions averaged over the steps. Gold "
+            "scores the ranking and has no other part in it.",
+            "cleanlab is the ranking by self-confidence of the library of that name (out-of-fold probabilities): the "
+            "baseline to beat. A random ranking has 1 times chance, and none can have more than 1 / the error rate.",
+        )
+        yield block.table("detection", f"Wrong labels found: {block.setup}", MEASURES.values(), rows, caption)
 
 
 def _value(score: Detection, name: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +29,7 @@ def entry(block: Block, method: str, column: Column, name: str, metric: Metric) 
     ids = tuple(row["cell"] for row in rows)
     lost = [f"{count} {status}" for status in ("failed", "skipped") if (count := _count(rows, status))]
     if values:
-        return mean_entry(values, ids, lambda: texts_half(block, method, [column], name), ", ".join(lost))
+        return mean_entry(block, method, [column], name, values, ", ".join(lost))
     if not rows:
         return Entry("not run")
     if any(row["status"] == "done" and row["has_gold"] is not False for row in rows):
@@ -65,21 +66,35 @@ def mark_best(entries: dict[str, Entry], leader: Leader) -> dict[str, Entry]:
 
 
 def mean_entry(
-    by_seed: dict[int, float], ids: tuple[str, ...], over_texts: Callable[[], float], note: str = ""
+    block: Block, method: str, columns: list[Column], name: str, by_seed: dict[int, float], lost: str = ""
 ) -> Entry:
-    """Mean and 95 % interval over seeds; empty without a score.
-
-    Where one seed, or scores that are the same with every seed, give no interval over seeds, the one over test texts
-    stands there, marked: `over_texts` is its half-width, NaN where there is none.
-    """
+    """Mean over seeds of scores `name`, averaged over `columns`, with its 95 % interval; empty without a score."""
     interval = stats.mean_interval(list(by_seed.values()))
-    if not interval.n:
-        return Entry("empty")
-    if interval.half > stats.NO_SPREAD:
-        return Entry("value", *interval, cells=ids, note=note)
-    half, why = over_texts(), "one seed" if interval.n == 1 else "the same with every seed"
-    note = "; ".join(filter(None, [note, why + (": interval over test texts" if half == half else "")]))
-    return Entry("value", interval.mean, half, interval.n, cells=ids, note=note, over_texts=True)
+    ids, half = block.ids(method, columns), functools.partial(texts_half, block, method, columns, name)
+    return seeds_or_texts(interval, ids, half, lost)
+
+
+def seeds_or_texts(
+    interval: stats.Interval,
+    ids: tuple[str, ...],
+    over_texts: Callable[[], float] | None = None,
+    note: str = "",
+    signed: bool = False,
+) -> Entry:
+    """A mean with its interval over seeds; where one seed or equal scores give none, with that over test texts, marked.
+
+    `over_texts` gives the half-width of the latter, NaN where there is none. Empty without a mean.
+    """
+    if not interval.n or interval.half > stats.NO_SPREAD:
+        return dataclasses.replace(interval_entry(interval, ids, signed), note=note)
+    half, why = over_texts() if over_texts else math.nan, "one seed" if interval.n == 1 else "the same with every seed"
+    said = "; ".join(filter(None, [note, why + (": interval over test texts" if half == half else "")]))
+    return Entry("value", interval.mean, half, interval.n, cells=ids, note=said, signed=signed, over_texts=True)
+
+
+def interval_entry(interval: stats.Interval, ids: tuple[str, ...] = (), signed: bool = False) -> Entry:
+    """A mean with its interval over seeds; empty without one."""
+    return Entry("value", *interval, cells=ids, signed=signed) if interval.n else Entry("empty")
 
 
 def texts_half(block: Block, method: str, columns: list[Column], name: str) -> float:
@@ -142,26 +157,22 @@ def small_test_sentences(block: Block, columns: list[Column], rule: str) -> list
 
 
 def difference(
-    block: Block, draws: Draws | None, method: str, baseline: str, columns: list[Column], rule: str, scores: BySeeds
+    block: Block, draws: Draws | None, method: str, columns: list[Column], rule: str, scores: BySeeds
 ) -> Entry:
     """Difference of a method from the baseline, paired by seed, with its 95 % interval.
 
     `scores` has both by seed; the bootstrap of the accuracy gives the interval where seeds give none.
     """
-    if method == baseline:
+    if (baseline := block.baseline) is None or method == baseline:
         return Entry("empty")
+
+    def over_texts() -> float:
+        seeds = sorted(scores[method].keys() & scores[baseline].keys())
+        limits = draws.interval(block, method, baseline, columns, seeds, rule) if draws else None
+        return (limits[1] - limits[0]) / 2 if limits and limits[1] > limits[0] else math.nan
+
     interval = stats.paired_difference(scores[method], scores[baseline])
-    if not interval.n:
-        return Entry("empty")
-    ids = block.ids(method, columns)
-    if interval.half > stats.NO_SPREAD:
-        return Entry("value", *interval, cells=ids, signed=True)
-    seeds = sorted(scores[method].keys() & scores[baseline].keys())
-    limits = draws.interval(block, method, baseline, columns, seeds, rule) if draws else None
-    half = (limits[1] - limits[0]) / 2 if limits and limits[1] > limits[0] else math.nan
-    why = "one seed" if interval.n == 1 else "the same with every seed"
-    note = why + (": interval over test texts" if half == half else "")
-    return Entry("value", interval.mean, half, interval.n, cells=ids, note=note, signed=True, over_texts=True)
+    return seeds_or_texts(interval, block.ids(method, columns), over_texts, signed=True)
 
 
 def column_head(block: Block, column: Column, by_task: bool = True) -> Head:

@@ -172,7 +172,7 @@ def headline(block: Block, span: Span, rule: str, draws: Draws | None, why_not: 
     base = block.baseline
     by_rule = {each: compared_in(block, span, each) for each in RULES}
     best = {each: Leader.of(found.block, found.methods, found.columns, each, draws) for each, found in by_rule.items()}
-    rows = [row for each, found in by_rule.items() for row in method_gains(found, base, each, draws)]
+    rows = [row for each, found in by_rule.items() for row in method_gains(found, each, draws)]
     gains = {(row.method, row.rule): row for row in rows}
     leader = best[rule]
     name = leader.name or ""
@@ -215,8 +215,9 @@ def compared_in(block: Block, span: Span, rule: str) -> Compared:
     return Compared(block, columns, [method for method in scores if method not in block.references], scores)
 
 
-def method_gains(found: Compared, baseline: str | None, rule: str, draws: Draws | None) -> list[MethodGain]:
+def method_gains(found: Compared, rule: str, draws: Draws | None) -> list[MethodGain]:
     """What every method but the baseline gains over it by a rule."""
+    baseline = found.block.baseline
     if baseline not in found.methods:
         return []
     others = [method for method in found.methods if method != baseline]

@@ -9,9 +9,9 @@ import numpy as np
 
 from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import Block, column_means, compared, row_kind
+from bench.report.tables.blocks import Block, column_means, compared
 from bench.report.tables.entries import RULE_TEXT
-from bench.report.tables.model import Entry, Head, Row, Table, plural
+from bench.report.tables.model import Entry, Head, Table, plural
 from bench.store.metrics import METRICS
 
 
@@ -22,9 +22,44 @@ class RanksTable(ReportTable):
     name, order = "ranks", 40
     kinds: ClassVar = {"ranks": "average ranks"}
 
-    def make(self, context: Context) -> Iterable[Table | None]:
-        """One table by all shown metrics."""
-        return [ranks_table(context.block, context.rule, context.baseline)]
+    def make(self, context: Context) -> Iterable[Table]:
+        """One table: average ranks by kind of noise and over all, improvability and win rate; the test is over all."""
+        block, rule = context.block, context.rule
+        found = {metric: made for metric in SHOWN if (made := ranks(block, metric, rule))}
+        if not found:
+            return
+        name = f"accuracy_{rule}"
+        methods, columns = compared(block, name)
+        parts: list[tuple[Head, dict[str, float], int]] = []
+        if "accuracy" in found:
+            means = np.array([column_means(block, method, columns, name) for method in methods])
+            for span in block.spans(columns):
+                own = means[:, [columns.index(column) for column in span.columns]].T
+                head = Head(span.title, "average rank by accuracy", plural(len(span.columns), "column"))
+                parts.append((head, dict(zip(methods, stats.average_ranks(own), strict=True)), 2))
+            better = (("improvability", "%, 0 is best", improvability), ("win rate", "%, 100 is best", win_rate))
+            for title, below, measure in better:
+                parts.append((Head(title, "by accuracy", below), dict(zip(methods, measure(means), strict=True)), 1))
+        if "ece" in found:
+            place = dict(zip(found["ece"][0], found["ece"][1].mean, strict=True))
+            parts.append((Head("all", "average rank by ECE"), place, 2))
+        first, rows = parts[0][1], []
+        for method in sorted(first, key=lambda method: float(first[method])):
+            ids = block.ids(method, columns)
+            known = ((values.get(method), decimals) for _, values, decimals in parts)
+            rows.append(block.row(method, [
+                Entry("empty") if value is None else Entry("value", float(value), cells=ids, decimals=decimals)
+                for value, decimals in known
+            ]))  # fmt: skip
+        caption = (
+            *_rank_sentences(found),
+            "Improvability: by how many per cent the best method of a column has fewer errors, averaged over columns. "
+            "Win rate: the share of all pairs of a column and another method in which the method is above. Neither is "
+            "a test.",
+            RULE_TEXT[rule],
+        )
+        heads, title = (head for head, _, _ in parts), f"Average ranks: {block.setup}"
+        yield block.table("ranks", title, heads, rows, caption, decimals=2, higher_is_better=False)
 
 
 def ranks(block: Block, metric_name: str, rule: str) -> tuple[list[str], stats.Ranks] | None:
@@ -59,54 +94,6 @@ def win_rate(accuracies: np.ndarray) -> np.ndarray:
     equal = accuracies[:, None] == accuracies[None]
     points = (above + 0.5 * equal).mean(axis=2)
     return 100 * (points.sum(axis=1) - 0.5) / (len(accuracies) - 1)  # without the tie with itself
-
-
-def ranks_table(block: Block, rule: str, baseline: str | None) -> Table | None:
-    """Average ranks by kind of noise and over all, improvability and win rate; the Friedman test is of all columns."""
-    found = {metric: made for metric in SHOWN if (made := ranks(block, metric, rule))}
-    if not found:
-        return None
-    name = f"accuracy_{rule}"
-    methods, columns = compared(block, name)
-    parts: list[tuple[Head, dict[str, float], int]] = []
-    if "accuracy" in found:
-        means = np.array([column_means(block, method, columns, name) for method in methods])
-        for span in block.spans(columns):
-            own = means[:, [columns.index(column) for column in span.columns]].T
-            place = dict(zip(methods, stats.average_ranks(own), strict=True))
-            below = plural(len(span.columns), "column")
-            parts.append((Head(span.title, "average rank by accuracy", below), place, 2))
-        better = (("improvability", "%, 0 is best", improvability), ("win rate", "%, 100 is best", win_rate))
-        for title, below, measure in better:
-            parts.append((Head(title, "by accuracy", below), dict(zip(methods, measure(means), strict=True)), 1))
-    if "ece" in found:
-        place = dict(zip(found["ece"][0], found["ece"][1].mean, strict=True))
-        parts.append((Head("all", "average rank by ECE"), place, 2))
-    first = parts[0][1]
-    rows = [
-        Row(
-            method,
-            row_kind(block, method, baseline),
-            tuple(
-                Entry("value", float(values[method]), cells=block.ids(method, columns), decimals=decimals)
-                if method in values
-                else Entry("empty")
-                for _, values, decimals in parts
-            ),
-        )
-        for method in sorted(first, key=lambda method: float(first[method]))
-    ]
-    caption = (
-        *_rank_sentences(found),
-        "Improvability: by how many per cent the best method of a column has fewer errors, averaged over columns. Win "
-        "rate: the share of all pairs of a column and another method in which the method is above. Neither is a test.",
-        RULE_TEXT[rule],
-    )
-    title = f"Average ranks: {block.setup}"
-    heads = tuple(head for head, _, _ in parts)
-    return Table(
-        f"ranks-{block.setup}", title, "ranks", block.setup, "", heads, tuple(rows), 2, caption, higher_is_better=False
-    )
 
 
 def _rank_sentences(found: dict[str, tuple[list[str], stats.Ranks]]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from bench.report.tables.averages import RANGE_HEAD, Average, averages_of, range_entry
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import Block, Column, averages, common_columns, row_kind
+from bench.report.tables.blocks import Block, Column, averages, common_columns
 from bench.report.tables.bootstrap import Draws
 from bench.report.tables.entries import (
     BOLD_TEXT,
@@ -27,7 +27,6 @@ from bench.report.tables.entries import (
     mean_entry,
     reference_sentences,
     small_test_sentences,
-    texts_half,
     wilson,
 )
 from bench.report.tables.headlines import Leader
@@ -50,15 +49,8 @@ class ResultTables(ReportTable):
         draws, _ = context.draws()
         for where in layouts(context.block):
             for metric in SHOWN:
-                table = result_table(
-                    context.block,
-                    metric_name=metric,
-                    rule=context.rule,
-                    baseline=context.baseline,
-                    draws=draws,
-                    **where,
-                )
-                table = with_few(table, context)
+                made = result_table(context.block, metric_name=metric, rule=context.rule, draws=draws, **where)
+                table = with_few(made, context)
                 yield with_worth(table, context.yardstick) if metric == "accuracy" else table
 
 
@@ -83,7 +75,6 @@ def result_table(
     task: str,
     metric_name: str,
     rule: str,
-    baseline: str | None,
     *,
     noise: str = "",
     kind: str = "",
@@ -94,7 +85,7 @@ def result_table(
     Of one task or of one noise source (`""`: of all); `kind="llm"` keeps the labels of LLMs only: the layout of the
     paper. Without the bootstrap `draws` nothing is bold.
     """
-    metric, name = METRICS[metric_name], f"{metric_name}_{rule}"
+    metric, name, baseline = METRICS[metric_name], f"{metric_name}_{rule}", block.baseline
     columns = [
         column
         for column in block.columns
@@ -111,7 +102,7 @@ def result_table(
         parts.append((head, entries))
 
     for each in made:
-        found = {m: _average_entry(block, each, m, name) for m in methods}
+        found = {m: mean_entry(block, m, each.columns, name, each.by_seed[m]) for m in methods}
         add(each.head, found, each.columns, [m for m in competing if m not in each.left_out])
         if len({column[0] for column in each.span.columns}) > 1:
             ranges = {m: range_entry(block, each, m, name, metric.scale, metric.decimals) for m in methods}
@@ -119,13 +110,13 @@ def result_table(
     over = made[-1].columns if made else common_columns(block, columns, name)[0]
     whole = made[-1].by_seed if made else {m: averages(block, m, over, name, metric.scale) for m in methods}
     if baseline in methods:
-        against = {m: difference(block, draws, m, baseline, over, rule, whole) for m in methods}
+        against = {m: difference(block, draws, m, over, rule, whole) for m in methods}
         parts.append((Head(f"vs {baseline}", made[-1].head.group if made else ""), against))
     for column in columns:
         found = {m: entry(block, m, column, name, metric) for m in methods}
         add(column_head(block, column, by_task=not noise), found, [column], competing)
     heads = [head for head, _ in parts]
-    rows = [Row(m, row_kind(block, m, baseline), tuple(entries[m] for _, entries in parts)) for m in methods]
+    rows = [block.row(m, (entries[m] for _, entries in parts)) for m in methods]
     sentences = [
         _seed_sentence(block, columns, name, metric),
         RULE_TEXT[rule],
@@ -146,26 +137,9 @@ def result_table(
             sentences.append("The labeller itself gives labels without probabilities: it has no such score.")
         rows.append(labeller)
     where = task or {"llm": "LLM labels, "}.get(kind, "") + (f"{noise}, " if noise else "") + "all tasks"
-    return Table(
-        name=f"{metric_name}-{where}-{block.setup}",
-        title=f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}: {where}, {block.setup}",
-        kind=metric_name,
-        setup=block.setup,
-        task=task,
-        heads=tuple(heads),
-        rows=tuple(rows),
-        decimals=metric.decimals,
-        caption=tuple(sentences),
-        seeds=max((each.n for row in rows for each in row.entries), default=0),
-        higher_is_better=metric.higher_is_better,
-        noise=noise,
-    )
-
-
-def _average_entry(block: Block, average: Average, method: str, name: str) -> Entry:
-    """A method's average with its interval over seeds; empty where it has too few of the columns."""
-    ids = block.ids(method, average.columns)
-    return mean_entry(average.by_seed[method], ids, lambda: texts_half(block, method, average.columns, name))
+    title = f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}: {where}, {block.setup}"
+    name = f"{metric_name}-{where}"
+    return block.table(metric_name, title, heads, rows, sentences, metric, name=name, task=task, noise=noise)
 
 
 def _labeller_row(

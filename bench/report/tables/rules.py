@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from bench.report.tables.averages import weights_of
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import Block, Span, averages, row_kind
+from bench.report.tables.blocks import Block, averages
 from bench.report.tables.bootstrap import RULES, Draws
 from bench.report.tables.entries import (
     BOLD_TEXT,
@@ -18,11 +17,10 @@ from bench.report.tables.entries import (
     mean_entry,
     reference_sentences,
     small_test_sentences,
-    texts_half,
 )
 from bench.report.tables.headlines import Compared, Leader, compared_in, method_gains
-from bench.report.tables.model import Entry, Head, Row, Table, plural
-from bench.store.metrics import METRICS
+from bench.report.tables.model import Entry, Head, Table, plural
+from bench.store.metrics import METRICS, Metric
 
 RULE_HEADS = {"last": "last step", "noisy_valid": "+es"}
 BOTH_RULES = (
@@ -42,53 +40,46 @@ class RulesTables(ReportTable):
         """The two tables."""
         draws, why_not = context.draws()
         for metric in SHOWN:
-            yield rules_table(context.block, context.baseline, draws, metric)
-        yield rule_gains_table(context.block, context.baseline, draws, why_not)
+            yield rules_table(context.block, draws, metric)
+        yield rule_gains_table(context.block, draws, why_not)
 
 
-def rules_table(block: Block, baseline: str | None, draws: Draws | None, metric_name: str = "accuracy") -> Table | None:
+def rules_table(block: Block, draws: Draws | None, metric_name: str = "accuracy") -> Table | None:
     """Methods x kinds of noise: a score by the last step and by early stopping, side by side; None without scores."""
     metric = METRICS[metric_name]
     parts: list[tuple[Head, dict[str, Entry]]] = []
-    for span, found in _spans(block):
-        for rule, each in found.items():
-            name = f"{metric_name}_{rule}"
-            entries = {}
-            for method in each.scores:
-                by_seed = averages(each.block, method, each.columns, name, metric.scale)
-                half = functools.partial(texts_half, each.block, method, each.columns, name)
-                entries[method] = mean_entry(by_seed, each.block.ids(method, each.columns), half)
-            if metric_name == "accuracy":
-                entries = mark_best(entries, Leader.of(each.block, each.methods, each.columns, rule, draws))
-            parts.append((Head(RULE_HEADS[rule], span.title, _below(block, span.kind, each)), entries))
+    for head, rule, each in _columns(block):
+        name, entries = f"{metric_name}_{rule}", {}
+        for method in each.scores:
+            by_seed = averages(each.block, method, each.columns, name, metric.scale)
+            entries[method] = mean_entry(each.block, method, each.columns, name, by_seed)
+        if metric_name == "accuracy":
+            entries = mark_best(entries, Leader.of(each.block, each.methods, each.columns, rule, draws))
+        parts.append((head, entries))
     unit = f" ({metric.unit})" if metric.unit else ""
-    made = _both(block, baseline, parts, metric_name, f"{metric.title}{unit}, both rules: {block.setup}", (
+    return _both(block, parts, metric, metric_name, f"{metric.title}{unit}, both rules: {block.setup}", (
         "Averages over the columns (task and noise source) of each kind of noise that every compared method has: mean "
         "± 95 % t-interval over seeds.",
         BOLD_TEXT,
         *(small_test_sentences(block, block.current(), "last") if metric_name == "accuracy" else ()),
     ))  # fmt: skip
-    if made is None:
-        return None
-    return dataclasses.replace(made, decimals=metric.decimals, higher_is_better=metric.higher_is_better)
 
 
-def rule_gains_table(block: Block, baseline: str | None, draws: Draws | None, why_no_draws: str) -> Table | None:
+def rule_gains_table(block: Block, draws: Draws | None, why_no_draws: str) -> Table | None:
     """Methods x kinds of noise: what they gain over the baseline by the same rule; None without a baseline."""
+    baseline = block.baseline
     parts: list[tuple[Head, dict[str, Entry]]] = []
-    for span, found in _spans(block):
-        for rule, each in found.items():
-            entries = {}
-            for gain in method_gains(each, baseline, rule, draws):
-                scores = each.scores
-                filled = difference(each.block, draws, gain.method, str(baseline), each.columns, rule, scores)
-                limits = "" if gain.gap.texts is None else "{:+.1f} to {:+.1f}".format(*gain.gap.texts)
-                note = "; ".join(filter(None, [filled.note, limits and f"over seeds and test texts: {limits}"]))
-                sure = gain.sure and gain.gap.seeds.mean > 0
-                entries[gain.method] = dataclasses.replace(filled, best=sure, note=note.replace("-", "−"))
-            parts.append((Head(RULE_HEADS[rule], span.title, _below(block, span.kind, each)), entries))
+    for head, rule, each in _columns(block):
+        entries = {}
+        for gain in method_gains(each, rule, draws):
+            filled = difference(each.block, draws, gain.method, each.columns, rule, each.scores)
+            limits = "" if gain.gap.texts is None else "{:+.1f} to {:+.1f}".format(*gain.gap.texts)
+            note = "; ".join(filter(None, [filled.note, limits and f"over seeds and test texts: {limits}"]))
+            sure = gain.sure and gain.gap.seeds.mean > 0
+            entries[gain.method] = dataclasses.replace(filled, best=sure, note=note.replace("-", "−"))
+        parts.append((head, entries))
     title = f"Accuracy: difference from {baseline} (points), both rules: {block.setup}"
-    return _both(block, baseline, parts, "gain", title, (
+    return _both(block, parts, METRICS["accuracy"], "gain", title, (
         f"Differences of the averages from {baseline} by the same rule, paired by seed: mean ± 95 % t-interval over "
         "seeds.",
         "Bold: a gain that the interval over seeds (p < 0.05 corrected for the number of methods, Holm) and the "
@@ -97,43 +88,32 @@ def rule_gains_table(block: Block, baseline: str | None, draws: Draws | None, wh
     ))  # fmt: skip
 
 
-def _spans(block: Block) -> Iterator[tuple[Span, dict[str, Compared]]]:
-    """The spans of the block's columns, with what is compared in each by both rules."""
+def _columns(block: Block) -> Iterator[tuple[Head, str, Compared]]:
+    """The columns of such a table: each kind of noise by both rules, and what is compared there."""
     for span in block.spans(block.current()):
-        yield span, {rule: compared_in(block, span, rule) for rule in RULES}
-
-
-def _below(block: Block, kind: str, found: Compared) -> str:
-    if kind == "all":
-        return weights_of(block, found.columns)
-    return plural(len(found.columns), "column")
+        for rule in RULES:
+            found = compared_in(block, span, rule)
+            below = weights_of(block, found.columns) if span.kind == "all" else plural(len(found.columns), "column")
+            yield Head(RULE_HEADS[rule], span.title, below), rule, found
 
 
 def _both(
     block: Block,
-    baseline: str | None,
     parts: list[tuple[Head, dict[str, Entry]]],
+    metric: Metric,
     kind: str,
     title: str,
-    caption: tuple[str, ...],
+    caption: Sequence[str],
 ) -> Table | None:
     """A table of both rules from its columns, the rows of the last step's methods; None without a number."""
     shown = block.by("last")
     methods = [method for method in shown.methods if any(method in entries for _, entries in parts)]
     if not methods or not parts:
         return None
-    filled = {method: tuple(entries.get(method, Entry("empty")) for _, entries in parts) for method in methods}
-    rows = [Row(method, row_kind(shown, method, baseline), filled[method]) for method in methods]
-    early = f"{shown.early}: {baseline} stopped early, what early stopping gives by itself." if shown.early else ""
-    sentences = (BOTH_RULES, *caption, early, *reference_sentences(shown, methods))
-    return Table(
-        name=f"{kind}-both rules-{block.setup}",
-        title=title,
-        kind=kind,
-        setup=block.setup,
-        task="",
-        heads=tuple(head for head, _ in parts),
-        rows=tuple(rows),
-        caption=tuple(filter(None, sentences)),
-        seeds=max((each.n for row in rows for each in row.entries), default=0),
+    heads = (head for head, _ in parts)
+    rows = [shown.row(each, (entries.get(each, Entry("empty")) for _, entries in parts)) for each in methods]
+    early = (
+        f"{shown.early}: {block.baseline} stopped early, what early stopping gives by itself." if shown.early else ""
     )
+    said = (BOTH_RULES, *caption, early, *reference_sentences(shown, methods))
+    return block.table(kind, title, heads, rows, said, metric, name=f"{kind}-both rules")

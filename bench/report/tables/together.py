@@ -9,10 +9,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from bench.report.frame import Results
+from bench.report.tables import stats
 from bench.report.tables.base import Context, ReportTable, register
 from bench.report.tables.blocks import Block, Column
-from bench.report.tables.bootstrap import MOST_CELLS
-from bench.report.tables.detection import summary
+from bench.report.tables.bootstrap import too_many
+from bench.report.tables.entries import interval_entry
 from bench.report.tables.model import Head, Row, Table
 from bench.store.metrics.base import simplex
 from bench.store.metrics.calibration import expected_calibration_error
@@ -20,6 +21,11 @@ from bench.store.metrics.calibration import expected_calibration_error
 ARRAYS = ("test_last", "gold", "valid_last", "valid_labels")
 MIN_METHODS = 3
 """With fewer there is one pair, and nothing to choose from."""
+MEASURES = {
+    "accuracy": Head("accuracy", "", "%"),
+    "ece": Head("ECE", "", "%, lower is better"),
+    "regret": Head("regret", "", "points"),
+}
 ORACLE = "best single method on test (oracle)"
 
 
@@ -45,42 +51,34 @@ class TogetherTable(ReportTable):
     name, order = "together", 66
     kinds: ClassVar = {"together": "methods together"}
 
-    def make(self, context: Context) -> Iterable[Table | None]:
-        """One table per set-up with at least three methods that keep their probabilities."""
-        if len(context.read.cells) >= MOST_CELLS and not context.full:
-            return []
-        return [together_table(context.read, context.block)]
-
-
-def together_table(read: Results, block: Block) -> Table | None:
-    """Ways to use all methods x accuracy, ECE and regret; None where too few cells keep probabilities of valid."""
-    by_seed: dict[int, dict[Column, dict[str, Score]]] = {}
-    for column in block.current():
-        for seed, kept, labels, gold in _draws(read, block, column):
-            by_seed.setdefault(seed, {})[column] = ways(kept, labels, gold)
-    columns = [column for column in block.current() if any(column in found for found in by_seed.values())]
-    seeds = {seed: found for seed, found in by_seed.items() if all(column in found for column in columns)}
-    if not columns or not seeds:
-        return None
-    rows = []
-    for way in next(iter(next(iter(seeds.values())).values())):
-        entries = [
-            summary({seed: _mean(found, columns, way, name) for seed, found in seeds.items()}, ())
-            for name in ("accuracy", "ece", "regret")
-        ]
-        rows.append(Row(way, "reference" if way == ORACLE else "method", tuple(entries)))
-    over = ", ".join(f"{task} {noise}" for task, noise in columns)
-    caption = (
-        f"Simulated from the stored probabilities of the last step, without training, over {over}; mean ± 95 % "
-        "t-interval over seeds. Methods that do not compete have no part in it.",
-        "Chosen: for each column and seed the method, or of all pairs the average, that is most accurate on the noisy "
-        "labels of valid. Nothing is chosen on test but the line that says oracle: it shows what choosing could win at "
-        "most, and regret is the distance to it.",
-    )
-    title = f"Averages of methods, and choosing one without gold: {block.setup}"
-    heads = (Head("accuracy", "", "%"), Head("ECE", "", "%, lower is better"), Head("regret", "", "points"))
-    name, kind = f"together-{block.setup}", "together"
-    return Table(name, title, kind, block.setup, "", heads, tuple(rows), 1, caption, len(seeds))
+    def make(self, context: Context) -> Iterable[Table]:
+        """One table of the ways to use all methods; none where fewer than three keep their probabilities of valid."""
+        if too_many(context.read, context.full):
+            return
+        block = context.block
+        by_seed: dict[int, dict[Column, dict[str, Score]]] = {}
+        for column in block.current():
+            for seed, kept, labels, gold in _draws(context.read, block, column):
+                by_seed.setdefault(seed, {})[column] = ways(kept, labels, gold)
+        columns = [column for column in block.current() if any(column in found for found in by_seed.values())]
+        seeds = [found for found in by_seed.values() if all(column in found for column in columns)]
+        if not columns or not seeds:
+            return
+        rows = []
+        for way in seeds[0][columns[0]]:
+            values = [[_mean(found, columns, way, name) for found in seeds] for name in MEASURES]
+            entries = tuple(interval_entry(stats.mean_interval(each)) for each in values)
+            rows.append(Row(way, "reference" if way == ORACLE else "method", entries))
+        over = ", ".join(f"{task} {noise}" for task, noise in columns)
+        caption = (
+            f"Simulated from the stored probabilities of the last step, without training, over {over}; mean ± 95 % "
+            "t-interval over seeds. Methods that do not compete have no part in it.",
+            "Chosen: for each column and seed the method, or of all pairs the average, that is most accurate on the "
+            "noisy labels of valid. Nothing is chosen on test but the line that says oracle: it shows what choosing "
+            "could win at most, and regret is the distance to it.",
+        )
+        title = f"Averages of methods, and choosing one without gold: {block.setup}"
+        yield block.table("together", title, MEASURES.values(), rows, caption)
 
 
 def _mean(found: Mapping[Column, Mapping[str, Score]], columns: list[Column], way: str, name: str) -> float:

@@ -10,9 +10,9 @@ import numpy as np
 
 from bench.report.tables import stats
 from bench.report.tables.base import Context, ReportTable, register
-from bench.report.tables.blocks import Block, Column, row_kind
+from bench.report.tables.blocks import Block, Column
 from bench.report.tables.entries import RULE_TEXT
-from bench.report.tables.model import Entry, Head, Row, Table
+from bench.report.tables.model import Entry, Head, Table
 
 
 @register
@@ -22,9 +22,32 @@ class WinsTable(ReportTable):
     name, order = "wins", 50
     kinds: ClassVar = {"wins": "won / tied / lost"}
 
-    def make(self, context: Context) -> Iterable[Table | None]:
-        """One table, by accuracy."""
-        return [wins_table(context.block, context.rule, context.baseline)]
+    def make(self, context: Context) -> Iterable[Table]:
+        """One table: how often the method of a row wins against, ties with and loses to that of a column head."""
+        block, name = context.block, f"accuracy_{context.rule}"
+        current = block.current()
+        methods = [m for m in block.methods if m not in block.references]
+        methods = [m for m in methods if any(block.values(m, column, name) for column in current)]
+        counted = outcomes(score_array(block, methods, current, name))
+        if len(methods) < 2 or not counted.sum():
+            return
+
+        def entry(i: int, j: int) -> Entry:
+            won, tied, lost = counted[:, i, j]
+            if i == j or won + tied + lost == 0:
+                return Entry("empty")
+            ids = block.ids(methods[i], current)
+            return Entry("value", float(won - lost), cells=ids, text=f"{won}/{tied}/{lost}")
+
+        places = range(len(methods))
+        rows = [block.row(methods[i], [entry(i, j) for j in places]) for i in places]
+        caption = (
+            "Columns (task and noise source) that the method of the row won / tied / lost in accuracy against the "
+            "method of the head. Won or lost: the paired 95 % t-interval over seeds excludes 0 (not corrected for the "
+            f"number of pairs); columns with fewer than {stats.MIN_SEEDS} shared seeds are not counted.",
+            RULE_TEXT[context.rule],
+        )
+        yield block.table("wins", f"Won / tied / lost: {block.setup}", map(Head, methods), rows, caption, decimals=0)
 
 
 def score_array(block: Block, methods: list[str], columns: list[Column], name: str) -> np.ndarray:
@@ -55,35 +78,3 @@ def outcomes(scores: np.ndarray, higher_is_better: bool = True) -> np.ndarray:
     clear = enough & (np.abs(mean) > half) & (half > stats.NO_SPREAD)
     won, lost = clear & (sign * mean > 0), clear & (sign * mean < 0)
     return np.stack([won.sum(-1), (enough & ~clear).sum(-1), lost.sum(-1)])
-
-
-def wins_table(block: Block, rule: str, baseline: str | None) -> Table | None:
-    """In how many columns the method of a row wins against, ties with and loses to that of a column head."""
-    name = f"accuracy_{rule}"
-    methods = [m for m in block.methods if m not in block.references]
-    current = block.current()
-    methods = [m for m in methods if any(block.values(m, column, name) for column in current)]
-    if len(methods) < 2:
-        return None
-    counted = outcomes(score_array(block, methods, current, name))
-    if not counted.sum():
-        return None
-    rows = []
-    for i, method in enumerate(methods):
-        entries, ids = [], block.ids(method, current)
-        for j in range(len(methods)):
-            won, tied, lost = counted[:, i, j]
-            if i == j or won + tied + lost == 0:
-                entries.append(Entry("empty"))
-            else:
-                entries.append(Entry("value", float(won - lost), cells=ids, text=f"{won}/{tied}/{lost}"))
-        rows.append(Row(method, row_kind(block, method, baseline), tuple(entries)))
-    caption = (
-        "Columns (task and noise source) that the method of the row won / tied / lost in accuracy against the method "
-        "of the head. Won or lost: the paired 95 % t-interval over seeds excludes 0 (not corrected for the number of "
-        f"pairs); columns with fewer than {stats.MIN_SEEDS} shared seeds are not counted.",
-        RULE_TEXT[rule],
-    )
-    heads = tuple(Head(method) for method in methods)
-    title = f"Won / tied / lost: {block.setup}"
-    return Table(f"wins-{block.setup}", title, "wins", block.setup, "", heads, tuple(rows), 0, caption)

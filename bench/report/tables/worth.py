@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from bench.report.tables.base import Context, ReportTable, register
-from bench.report.tables.blocks import Block, common_columns, row_kind
+from bench.report.tables.blocks import Block, common_columns
 from bench.report.tables.entries import RULE_TEXT, column_head
 from bench.report.tables.model import Entry, Head, Row, Table, plural
 from bench.report.tables.yardstick import LABELLER, Yardstick
@@ -25,32 +25,21 @@ class WorthTable(ReportTable):
     name, order = "worth", 15
     kinds: ClassVar[Mapping[str, str]] = {"worth": "worth in human labels"}
 
-    def make(self, context: Context) -> Iterable[Table | None]:
+    def make(self, context: Context) -> Iterable[Table]:
         """One table, where there is a learning curve."""
-        return [worth_table(context.yardstick, context.baseline)]
-
-
-def worth_table(yardstick: Yardstick, baseline: str | None) -> Table | None:
-    """Methods x columns: worth in human labels. None without a learning curve."""
-    block, columns, methods = yardstick.block, yardstick.columns, yardstick.measured
-    if not columns or not methods:
-        return None
-    kinds = {method: row_kind(block, method, baseline) for method in methods}
-    rows = [Row(each, kinds[each], tuple(yardstick.entry(each, [c]) for c in columns)) for each in methods]
-    labeller = tuple(yardstick.entry(LABELLER, [column]) for column in columns)
-    if any(entry.state != "empty" for entry in labeller):
-        rows.append(Row(LABELLER, "reference", labeller))
-    return Table(
-        f"worth-{block.setup}",
-        f"Worth in human labels: {block.setup}",
-        "worth",
-        block.setup,
-        "",
-        tuple(column_head(block, column) for column in columns),
-        tuple(rows),
-        0,
-        tuple(_caption(yardstick)),
-    )
+        block, yardstick = context.block, context.yardstick
+        columns = yardstick.columns
+        if not columns or not yardstick.measured:
+            return
+        entries = {
+            method: tuple(yardstick.entry(method, [column]) for column in columns)
+            for method in (*yardstick.measured, LABELLER)
+        }
+        rows = [block.row(method, entries[method]) for method in yardstick.measured]
+        if any(entry.state != "empty" for entry in entries[LABELLER]):
+            rows.append(Row(LABELLER, "reference", entries[LABELLER]))
+        heads, title = (column_head(block, column) for column in columns), f"Worth in human labels: {block.setup}"
+        yield block.table("worth", title, heads, rows, _caption(yardstick), decimals=0)
 
 
 def _caption(yardstick: Yardstick) -> list[str]:

@@ -169,10 +169,7 @@ def mean_kappa(gold: np.ndarray, sets: Mapping[str, np.ndarray], name: str, draw
 
 def on_train(task: TaskData, sets: Mapping[str, Mapping[str, SplitLabels]]) -> dict[str, np.ndarray]:
     """By set, the labels of all train texts of a task, int64[N_train]; -1 also for texts that were not asked."""
-    whole = {name: np.full(len(task.train), -1, dtype=np.int64) for name, parts in sets.items() if "train" in parts}
-    for name, labels in whole.items():
-        labels[sets[name]["train"].rows] = sets[name]["train"].labels
-    return whole
+    return {name: parts["train"].spread(len(task.train)) for name, parts in sets.items() if "train" in parts}
 
 
 def anatomy(

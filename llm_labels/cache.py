@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -49,7 +49,7 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most * 3 // 4]} […] {text[-(most // 4) :]}"
 
 
-class AnswerCache:
+class AnswerCache(Mapping[str, Answer]):
     """An append-only JSON-lines file of answers by key; one writer at a time.
 
     Use as a context manager. `damaged` counts lines that could not be read (a torn last line after a kill);
@@ -71,9 +71,12 @@ class AnswerCache:
             raise UsageError(f"{self.path} is in use: another `bench label` is making this label set") from None
         try:
             raw = self.path.read_bytes() if self.path.exists() else b""
-            for line in raw.split(b"\n"):
-                if line:
-                    self._read(line)
+            for line in filter(None, raw.split(b"\n")):
+                try:
+                    entry = json.loads(line)
+                    self._answers[entry["key"]] = Answer.read(entry)
+                except (ValueError, TypeError, KeyError):
+                    self.damaged += 1
             self._file = open(self.path, "ab")
             if raw and not raw.endswith(b"\n"):
                 self._file.write(b"\n")
@@ -91,15 +94,11 @@ class AnswerCache:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._answers
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._answers)
 
     def __getitem__(self, key: str) -> Answer:
         return self._answers[key]
-
-    def get(self, key: str) -> Answer | None:
-        """The answer, or None while it is missing."""
-        return self._answers.get(key)
 
     def put(self, key: str, answer: Answer) -> None:
         """Keep an answer: in memory and, before this returns, in the file."""
@@ -117,10 +116,3 @@ class AnswerCache:
         assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
-
-    def _read(self, line: bytes) -> None:
-        try:
-            entry = json.loads(line)
-            self._answers[entry["key"]] = Answer.read(entry)
-        except (ValueError, TypeError, KeyError):
-            self.damaged += 1

@@ -79,14 +79,10 @@ def replacement_rows(
     """The alternative-annotator test of every labeller against the persons."""
     if len(persons) < 2:
         return []
-    ends = np.cumsum([0, *(len(task.texts(split)) for split in SPLITS)])
+    nothing = SplitLabels(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def whole(name: str) -> np.ndarray:
-        found = np.full(ends[-1], -1, dtype=np.int64)
-        for start, split in zip(ends, SPLITS, strict=False):
-            if split in sets[name]:
-                found[start + sets[name][split].rows] = sets[name][split].labels
-        return found
+        return np.concatenate([sets[name].get(split, nothing).spread(len(task.texts(split))) for split in SPLITS])
 
     people = {name: whole(name) for name in persons}
     rows = []

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem, listed
 from bench.core.files import write_atomically
@@ -42,17 +42,13 @@ MAX_ANSWER = 10_000
 WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 """What fits 64 bits, in ASCII: Python's own rule takes "1_0" and digits of other scripts too."""
 
-AUTHORS_COLUMNS = ("true_label", "original_sent", "noisy_label")
-
 
 class OtherTexts(UsageError):
     """A label set was made for other texts than those at hand."""
 
 
-class SplitCounts(BaseModel):
+class SplitCounts(BaseModel, extra="forbid"):
     """What a label set covers of one split."""
-
-    model_config = ConfigDict(extra="forbid")
 
     total: int = Field(ge=1, description="texts in the split")
     asked: int = Field(ge=0, description="texts that the labeller was asked; rows of the CSV")
@@ -60,10 +56,8 @@ class SplitCounts(BaseModel):
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$", description="Texts.fingerprint over the whole split's raw texts")
 
 
-class Card(BaseModel):
+class Card(BaseModel, extra="forbid"):
     """The origin of a label set; enough to make it again, and to refuse it for other texts."""
-
-    model_config = ConfigDict(extra="forbid")
 
     schema_version: Literal[1] = 1
     labeller: str = Field(min_length=1, description="short name, e.g. 'smollm2'")
@@ -91,6 +85,12 @@ class SplitLabels:
     rows: np.ndarray  # int64[K]: row numbers in the split, ascending
     labels: np.ndarray  # int64[K]: class ids, -1 = no answer
     answers: tuple[str, ...] = ()  # K answers as written; empty when they are not needed
+
+    def spread(self, count: int) -> np.ndarray:
+        """int64[count]: the labels of all texts of the split; -1 also for those that were not asked."""
+        labels = np.full(count, -1, dtype=np.int64)
+        labels[self.rows] = self.labels
+        return labels
 
 
 def write_label_set(folder: Path, card: Card, splits: Mapping[str, SplitLabels]) -> None:
@@ -159,7 +159,7 @@ def _read_own(folder: Path, label_names: tuple[str, ...], fingerprints: Mapping[
     if set(card.label_names) != set(label_names):
         theirs, ours = listed(card.label_names), listed(label_names)
         raise UsageError(f"label set {folder} has the classes {theirs}; the task has {ours}")
-    ids = {name: position for position, name in enumerate(label_names)}
+    ids = {"": -1} | {name: position for position, name in enumerate(label_names)}
     parts = {}
     for split, counts in card.splits.items():
         path = folder / f"{split}.csv"
@@ -169,12 +169,13 @@ def _read_own(folder: Path, label_names: tuple[str, ...], fingerprints: Mapping[
                 "make it again with `bench label`, or use the data that it was made for"
             )
         table = read_table(path, allow_empty=True)
-        rows = _integers(table.column("id"), path, "id")
-        labels = np.array([_class_id(value, ids, path, at) for at, value in enumerate(table.column("label"))], np.int64)
-        kept = tuple(table.column("answer")) if answers else ()
+        rows, names = _integers(table.column("id"), path, "id"), table.column("label")
+        if wrong := [(row, name) for row, name in enumerate(names, 1) if name not in ids]:
+            row, name = wrong[0]
+            raise UsageError(f"{path}, row {row}: unknown label {name[:80]!r}; the classes are {listed(label_names)}")
         order = np.argsort(rows, kind="stable")
-        kept = tuple(kept[at] for at in order) if kept else ()
-        part = SplitLabels(rows[order], labels[order], kept)
+        labels = np.array([ids[names[at]] for at in order], np.int64)
+        part = SplitLabels(rows[order], labels, tuple(table.column("answer")[at] for at in order) if answers else ())
         _check_part(str(path), counts, part, len(label_names))
         parts[split] = part
     return parts
@@ -219,14 +220,6 @@ def _integers(values: list[str], path: Path, column: str) -> np.ndarray:
             shown = repr(value) if len(value) <= 80 else f"{value[:80]!r}..."
             raise UsageError(f"{path}, row {row}: column {column} holds {shown}, not a whole number of usual size")
     return np.array([int(value) for value in values], np.int64)
-
-
-def _class_id(value: str, ids: Mapping[str, int], path: Path, at: int) -> int:
-    if value == "":
-        return -1
-    if value not in ids:
-        raise UsageError(f"{path}, row {at + 1}: unknown label {value[:80]!r}; the classes are {listed(ids)}")
-    return ids[value]
 
 
 def _storable(answer: str) -> str:

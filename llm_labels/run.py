@@ -7,7 +7,6 @@ decoder costs nothing.
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,8 +19,9 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.files import slug, write_atomically
 from bench.core.hashes import hash_json
-from bench.core.seeds import named_generator
 from bench.core.texts import PROMPTINGS, SPLITS
+from bench.data.task import sample
+from bench.store.provenance import utc_now
 from bench.store.records import array_bytes
 from llm_labels.cache import Answer, AnswerCache
 from llm_labels.decode import UNFINISHED
@@ -86,7 +86,6 @@ def label_task(
     prompt_file: Path | None = None,
     budget: float | None = None,
     progress: Callable[[Progress], None] | None = None,
-    licence: str = "",
     note: str = "",
 ) -> Labelling:
     """Label the texts of a task and write the set to `out/<labeller>/<prompting>/<task>/`.
@@ -125,7 +124,7 @@ def label_task(
     with AnswerCache(Path(cache_dir) / name) as cache:
         before = _ask_all(labeller, prompt, questions, cache, budget, progress)
         answers = {split: [cache.get(q.key) for q in qs] for split, qs in questions.items()}
-        notes = tuple(labeller.usage.notes)
+        notes: tuple[str, ...] = ()
         if cache.damaged:
             notes += (f"{cache.damaged} damaged lines in {cache.path.name}: their questions were asked again",)
 
@@ -133,7 +132,7 @@ def label_task(
     references = [answer for answer in answers.pop("calibration") if answer is not None]
     labels, probabilities, calibration, readings = _decode(labeller, prompt, rows, answers, references)
     cost = _cost(labeller, paid.values())
-    card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost, licence, note)
+    card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost, note)
     if unfinished := readings.get(UNFINISHED, 0):
         notes += (f"{unfinished} answers ended within the thought: allow more tokens (--max-tokens)",)
     folder = Path(out) / slug(labeller.name) / prompting / slug(task.info.name)
@@ -151,10 +150,8 @@ def rows_to_label(task: str, split: str, count: int, limit: int | Mapping[str, i
     most = limit.get(split) if isinstance(limit, Mapping) else limit
     if most is not None and most < 1:
         raise UsageError(f"limit {most} is too small: label at least one text per split")
-    if most is None or most >= count:
-        return np.arange(count)
-    keys = named_generator("limit", task, split).random(count)
-    return np.sort(np.argsort(keys, kind="stable")[:most])
+    rows = np.arange(count)
+    return rows if most is None or most >= count else sample(task, split, rows, most)
 
 
 def _questions(
@@ -230,7 +227,7 @@ def _decode(labeller, prompt, rows, answers, references):
     return labels, probabilities, calibration, dict(readings.most_common())
 
 
-def _card(task, labeller, prompting, settings, labels, calibration, readings, cost, licence, note) -> Card:
+def _card(task, labeller, prompting, settings, labels, calibration, readings, cost, note) -> Card:
     counts = {
         split: SplitCounts(
             total=len(task.texts(split)),
@@ -249,11 +246,11 @@ def _card(task, labeller, prompting, settings, labels, calibration, readings, co
         prompt_hash=settings["prompt"],
         decoding={**labeller.settings(), **getattr(labeller, "decoding", {})},
         calibration=calibration,
-        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        date=utc_now(),
         splits=counts,
         readings=readings,
         cost=cost,
-        licence=licence or getattr(getattr(labeller, "files", None), "licence", ""),
+        licence=getattr(getattr(labeller, "files", None), "licence", ""),
         note=note,
     )
 

@@ -106,14 +106,13 @@ def cohen_kappa(a: np.ndarray, b: np.ndarray) -> float:
 
 def fleiss_kappa(votes: np.ndarray, num_classes: int) -> float:
     """Fleiss' κ of votes int64[n, m] (m >= 2) over the texts that all answered; NaN as above. Fleiss 1971, eq. 3-7."""
+    from statsmodels.stats import inter_rater
+
     votes = votes[(votes >= 0).all(axis=1)]
-    n, m = votes.shape
-    if n == 0 or m < 2:
+    if votes.shape[0] == 0 or votes.shape[1] < 2 or (votes == votes[0, 0]).all():
         return float("nan")
     counts = (votes[:, :, None] == np.arange(num_classes)).sum(axis=1)
-    agreement = ((counts**2).sum(axis=1) - m) / (m * (m - 1))
-    chance = float(((counts.sum(axis=0) / (n * m)) ** 2).sum())
-    return float("nan") if chance >= 1 else float((agreement.mean() - chance) / (1 - chance))
+    return float(inter_rater.fleiss_kappa(counts))
 
 
 def _symmetric_g(rows: Iterable[np.ndarray], totals: np.ndarray) -> np.ndarray:

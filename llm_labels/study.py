@@ -126,16 +126,14 @@ def text_features(texts: Sequence[str], seed: int, dimensions: int = 100) -> np.
     return TruncatedSVD(most, random_state=seed % 2**32).fit_transform(counts)
 
 
-def estimate_noise_rate(labels: np.ndarray, features: np.ndarray, num_classes: int, seed: int) -> float:
+def estimate_noise_rate(
+    labels: np.ndarray, features: np.ndarray, num_classes: int, seed: int
+) -> tuple[float, np.ndarray]:
     """τ̂ by confident learning that is repeated on what it keeps (`methods.noise_rate.refined`); sees no gold.
 
-    `labels` int64[n] without -1. Rough: noise that is predictable from the text looks like signal to it.
+    Also bool[n]: which labels it takes for wrong. `labels` int64[n] without -1. Rough: noise that is predictable from
+    the text looks like signal to it.
     """
-    return _estimate(labels, features, num_classes, seed)[0]
-
-
-def _estimate(labels: np.ndarray, features: np.ndarray, num_classes: int, seed: int) -> tuple[float, np.ndarray]:
-    """τ̂, and bool[n]: which labels it takes for wrong."""
     from methods import noise_rate
 
     if len(np.unique(labels)) < 2:
@@ -191,7 +189,7 @@ def _kind(
     if len(use) < 20:
         return found, None
     some = np.sort(named_generator("study-estimate", task.info.name).permutation(len(use))[:ESTIMATED])
-    estimate, suspect = _estimate(labels[some], features[rows[some]], num_classes, seed)
+    estimate, suspect = estimate_noise_rate(labels[some], features[rows[some]], num_classes, seed)
     found["noise_rate_estimate"] = estimate
     counts = np.bincount(labels[some], minlength=num_classes)
     with np.errstate(invalid="ignore"):

@@ -136,13 +136,15 @@ def quiet_loading() -> Iterator[None]:
     """Without the bars and reports that transformers prints while it reads weights; errors are still told."""
     from transformers.utils import logging
 
-    verbosity = logging.get_verbosity()
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def local_only() -> dict[str, bool]:

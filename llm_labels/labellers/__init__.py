@@ -5,14 +5,21 @@ Nothing heavy is imported here; `local` needs torch and transformers, `openai_se
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from bench.core.errors import UsageError, resolve
 from llm_labels.cache import Answer
+from llm_labels.labellers.models import KNOWN
 from llm_labels.prompts import Prompt, Shown
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,6 @@ class Usage:
     tokens_in: int = 0
     tokens_out: int = 0
     usd: float | None = None  # None: prices are unknown
-    notes: list[str] = field(default_factory=list)  # things a person should know, each once
 
 
 class Labeller(Protocol):
@@ -85,6 +91,19 @@ class Labeller(Protocol):
         ...
 
 
+def in_packs(items: Sequence[Item], sizes: Sequence[int], room: int) -> list[list[Item]]:
+    """Consecutive items in packs of sizes that add up to at most `room`; a larger item goes alone."""
+    packs: list[list[Item]] = [[]]
+    used = 0
+    for item, size in zip(items, sizes, strict=True):
+        if packs[-1] and used + size > room:
+            packs.append([])
+            used = 0
+        packs[-1].append(item)
+        used += size
+    return packs
+
+
 def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) -> Labeller:
     """The labeller that `model` stands for.
 
@@ -93,13 +112,6 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
     local unless `server` says so. `options` are those of `LocalLabeller` or `OpenAILabeller`; one that the chosen
     labeller does not have raises UsageError; None means its default.
     """
-    import inspect
-    import os
-    from pathlib import Path
-
-    from bench.core.errors import UsageError, resolve
-    from llm_labels.labellers.models import KNOWN
-
     if server is None:
         local = (
             any(known.startswith(model) for known in KNOWN)

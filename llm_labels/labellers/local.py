@@ -16,10 +16,11 @@ from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.special import softmax
 
 from bench.core.errors import UsageError
 from llm_labels.cache import Answer
-from llm_labels.labellers import Decoded, Question, Usage
+from llm_labels.labellers import Decoded, Question, Usage, in_packs
 from llm_labels.labellers.models import ModelFiles, choose_precision, find_model, load_model
 from llm_labels.prompts import Prompt, completion_body, completion_prefix
 
@@ -39,6 +40,8 @@ VERSION = 2
 BLOCK = 256
 """Questions that are packed together. Blocks depend on the questions alone, not on what is already answered,
 so a resumed labelling gives the same bits as an uninterrupted one."""
+STORED_TOKENS = 512
+"""After about so many tokens answers are stored (and Ctrl-C is heard): every second or so."""
 
 
 class LocalLabeller:
@@ -108,7 +111,7 @@ class LocalLabeller:
                 if all(group[at].key in known for at in block):
                     continue
                 prefix = prefix or self.scorer.prefix(self._opening(prefix_text))
-                for pack in self._packs(block, bodies):
+                for pack in in_packs(block, [len(bodies[at]) for at in block], STORED_TOKENS):
                     if stop():
                         return
                     started = time.perf_counter()
@@ -158,15 +161,6 @@ class LocalLabeller:
         uses_bos = tokenizer.bos_token_id is not None and plain and plain[0] == tokenizer.bos_token_id
         return [tokenizer.bos_token_id, *ids] if uses_bos else ids
 
-    def _packs(self, block: list[int], bodies: list[list[int]]) -> list[list[int]]:
-        """Small runs of a block, so that answers are stored (and Ctrl-C is heard) every second or so."""
-        packs: list[list[int]] = [[]]
-        for at in block:
-            if packs[-1] and sum(len(bodies[other]) for other in packs[-1]) + len(bodies[at]) > 512:
-                packs.append([])
-            packs[-1].append(at)
-        return packs
-
 
 def calibrate(scores: np.ndarray, reference: np.ndarray, kind: Calibration) -> np.ndarray:
     """float64[N, C] label probabilities from scores float64[N, C] (nats) and reference scores float64[R, C].
@@ -175,13 +169,13 @@ def calibrate(scores: np.ndarray, reference: np.ndarray, kind: Calibration) -> n
     batch: softmax(s - mean of the reference rows' s); none: softmax(s).
     """
     if kind == "none":
-        return _softmax(scores)
+        return softmax(scores, axis=1)
     if not len(reference):
         raise UsageError(f"{kind} calibration needs reference scores, and there are none: use calibration none")
     if kind == "batch":
-        return _softmax(scores - reference.mean(axis=0))
-    content_free = _softmax(reference).mean(axis=0)
-    return _softmax(scores - np.log(np.maximum(content_free, 1e-12)))
+        return softmax(scores - reference.mean(axis=0), axis=1)
+    content_free = softmax(reference, axis=1).mean(axis=0)
+    return softmax(scores - np.log(np.maximum(content_free, 1e-12)), axis=1)
 
 
 def choose_calibration(reference: np.ndarray) -> tuple[Calibration, np.ndarray]:
@@ -192,11 +186,6 @@ def choose_calibration(reference: np.ndarray) -> tuple[Calibration, np.ndarray]:
     shares = np.bincount(labels, minlength=num_classes) / max(1, len(labels))
     entropy = -(shares[shares > 0] * np.log(shares[shares > 0])).sum() / np.log(num_classes)
     return ("contextual", content_free) if entropy >= LEAST_ENTROPY else ("batch", sample)
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
 
 
 def _by_prefix(prompt: Prompt, questions: Sequence[Question]) -> dict[str, list[Question]]:

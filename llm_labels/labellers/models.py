@@ -8,7 +8,6 @@ import hashlib
 import importlib
 import importlib.util
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from bench.core.cache import cache_dir
 from bench.core.errors import Unavailable, UsageError
 from bench.core.files import new_folder
 from bench.core.hashes import hash_file
+from bench.training.find_encoder import quiet_loading
 
 if TYPE_CHECKING:
     from llm_labels.labellers.scoring import ContinuationScorer
@@ -111,7 +111,7 @@ def load_model(files: ModelFiles, device: str, precision: str) -> tuple[Continua
     from llm_labels.labellers.scoring import PACK_TOKENS, ContinuationScorer
 
     try:
-        with _quiet():
+        with quiet_loading(), contextlib.redirect_stderr(io.StringIO()):  # the GGUF reader's bar has no switch
             model, tokenizer = _read(files, getattr(torch, precision))
     except Exception as error:
         raise Unavailable(
@@ -198,20 +198,3 @@ def _folder_hash(folder: Path) -> str:
         if path.suffix in (".json", ".safetensors", ".model", ".txt"):
             digest.update(f"{path.name}\0{hash_file(path)}\n".encode())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the loader's progress bars and advice; the settings are put back."""
-    from transformers.utils import logging
-
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # the GGUF reader's bar has no switch
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

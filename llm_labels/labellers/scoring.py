@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
+from llm_labels.labellers import in_packs
 
 PACK_TOKENS = 384
 """Tokens fed at once on a CPU: enough to fill the matrix units, few enough that masked attention stays cheap."""
@@ -49,26 +50,13 @@ class _Tree:
 
     @classmethod
     def of(cls, continuations: Sequence[TokenIds]) -> _Tree:
-        tokens: list[int] = []
-        label: list[int] = []
-        depth: list[int] = []
-        reads: list[int] = []
-        target: list[int] = []
-        owner: list[int] = []
-        weight: list[float] = []
-        for c, ids in enumerate(continuations):
-            for t, token in enumerate(ids):
-                reads.append(0 if t == 0 else len(tokens))
-                target.append(token)
-                owner.append(c)
-                weight.append(1.0 / len(ids))
-                if t < len(ids) - 1:
-                    tokens.append(token)
-                    label.append(c)
-                    depth.append(t)
-        lists = (tokens, label, depth, reads, target, owner)
-        fed, labels, depths, at, targets, owners = (np.asarray(values, dtype=np.int64) for values in lists)
-        return cls(fed, labels, depths, at, targets, owners, np.asarray(weight))
+        lengths = np.array([len(ids) for ids in continuations])
+        owner = np.repeat(np.arange(len(lengths)), lengths)
+        target = np.concatenate([np.asarray(ids, dtype=np.int64) for ids in continuations])
+        depth = np.concatenate([np.arange(length) for length in lengths])
+        fed = depth < lengths[owner] - 1
+        reads = np.where(depth == 0, 0, np.cumsum(fed) - fed)
+        return cls(target[fed], owner[fed], depth[fed], reads, target, owner, 1 / lengths[owner])
 
 
 @dataclass
@@ -135,8 +123,8 @@ class ContinuationScorer:
             return np.stack([self.score_plain(prefix.ids, body, continuations) for body in bodies])
         tree = _Tree.of(continuations)
         room = max(1, self.pack_tokens)
-        scores = [self._score_pack(prefix, pack, tree) for pack in _packs(bodies, len(tree.tokens), room)]
-        return np.concatenate(scores)
+        sizes = [len(body) + len(tree.tokens) for body in bodies]
+        return np.concatenate([self._score_pack(prefix, pack, tree) for pack in in_packs(bodies, sizes, room)])
 
     @torch.inference_mode()
     def score_plain(self, prefix: TokenIds, body: TokenIds, continuations: Sequence[TokenIds]) -> np.ndarray:
@@ -212,19 +200,6 @@ class ContinuationScorer:
             return False
         plain = self.score_plain(prefix.ids, body, few)
         return bool(np.abs(packed - plain).max() <= PARITY_TOLERANCE.get(self.dtype, 0.25))
-
-
-def _packs(bodies: Sequence[TokenIds], fed: int, room: int) -> list[list[TokenIds]]:
-    """Consecutive bodies in groups of at most `room` fed tokens (a longer body goes alone)."""
-    packs: list[list[TokenIds]] = [[]]
-    used = 0
-    for body in bodies:
-        if packs[-1] and used + len(body) + fed > room:
-            packs.append([])
-            used = 0
-        packs[-1].append(body)
-        used += len(body) + fed
-    return packs
 
 
 def _float32_head(model: Any) -> None:

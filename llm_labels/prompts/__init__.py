@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from bench.core.errors import UsageError, first_problem, listed
 from bench.core.plain_yaml import NOT_YAML, load_words
@@ -27,11 +27,7 @@ TEMPLATE_VERSION = 1
 """Bump when a rendering below changes: answers to the old one are then requested again."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Label(_Strict):
+class Label(BaseModel, extra="forbid", frozen=True):
     """How one class is named to a labeller."""
 
     name: str = Field(min_length=1, description="the class name of the task")
@@ -46,7 +42,7 @@ class Label(_Strict):
         return self.code or self.name
 
 
-class Example(_Strict):
+class Example(BaseModel, extra="forbid", frozen=True):
     """A labelled text of the train split, by row."""
 
     row: int = Field(ge=0)
@@ -54,7 +50,7 @@ class Example(_Strict):
     text_hash: str = Field(pattern="^[0-9a-f]{12}$", description="first digits of the text's SHA-256")
 
 
-class Prompt(_Strict):
+class Prompt(BaseModel, extra="forbid", frozen=True):
     """All that is said to a labeller about a task."""
 
     task: str

@@ -242,7 +242,7 @@ class Plots:
         loaded = self._loaded
         task = pick("task", task, loaded.tasks) if task else ""
         block = loaded.block(setup)
-        made = figures.plans(loaded.results, [block], pick("rule", rule, RULE_TEXT), loaded.baseline)
+        made = figures.plans(loaded.results, [block], pick("rule", rule, RULE_TEXT))
         for plan in made:
             if (plan.kind, plan.task) == (kind, task):
                 with figures.style():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.report.figures.by_task import BLUE, GREEN, GREY, ORANGE, panels, short
+from bench.report.figures.by_task import BLUE, GREEN, GREY, ORANGE, panels
 from bench.report.figures.collect import render_and_count
-from bench.report.figures.plan import make_plan
+from bench.report.figures.plan import make_plan, short
 from bench.report.tables import stats
 from bench.store.records import Record
 
@@ -83,7 +83,5 @@ def budget_figure(table: pd.DataFrame, method: str) -> Figure:
 
 def budget_png(table: pd.DataFrame, method: str) -> bytes:
     """The figure as a PNG file."""
-    made, _ = render_and_count(
-        make_plan("budget", "", "", "", "", functools.partial(budget_figure, table, method)), ["png"]
-    )
+    made, _ = render_and_count(make_plan("budget", "", "", functools.partial(budget_figure, table, method)), ["png"])
     return made["png"]

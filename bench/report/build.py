@@ -133,7 +133,7 @@ def _build(
     if published is not None:
         more += against_sentences(read, parts, published, rule)
     lead = [words.count_sentence(read), *chain.from_iterable(said.values()), *more]
-    drawn = _draw(read, parts, rule, named, formats, full)
+    drawn = _draw(read, parts, rule, formats, full)
     texts, links = "", dict[tuple[str, str, str], str]()
     if {"html", "texts"} <= set(formats):
         texts, links = text_page(read, parts, rule, named, data_dir)
@@ -215,7 +215,7 @@ FIGURE_FILES = {"html": ("svg",), "md": ("png",), "figures": ("png", "svg", "pdf
 """Which files of a figure a report format needs."""
 
 
-def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> list[Drawn]:
+def _draw(read, parts, rule, formats: Collection[str], full: bool) -> list[Drawn]:
     """Every figure in the file formats that are needed, the most telling kinds first, as far as is quick.
 
     Notes in `read` what is left out.
@@ -224,7 +224,7 @@ def _draw(read, parts, rule, baseline, formats: Collection[str], full: bool) -> 
     if not suffixes:
         return []
     left = MOST_PANELS - len(read.cells) * MOST_PANELS // MOST_CELLS
-    made = figure_plans.plans(read, parts, rule, baseline, overview=left <= 0 and not full, full=full)
+    made = figure_plans.plans(read, parts, rule, overview=left <= 0 and not full, full=full)
     if (left > 0 or full) and all(plan.kind != "embedding" for plan in made):
         read.notes.append(HOW_TO)
     drawn, missing = {}, defaultdict(list)

@@ -44,7 +44,7 @@ def test_every_figure_of_the_report_can_be_drawn(loaded, kind):
 
 
 def test_the_method_plot_covers_every_kind_of_plan(loaded):
-    made = figures.plans(loaded.results, [loaded.block()], "last", "plain")
+    made = figures.plans(loaded.results, [loaded.block()], "last")
     assert {plan.kind for plan in made} <= set(dir(loaded.plot))
 
 

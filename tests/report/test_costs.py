@@ -60,7 +60,7 @@ def test_what_varies_by_more_than_twice_is_not_compared(shared):
     assert (low.min(), high.max()) == pytest.approx((30 + 2 + 0.5, 90 + 10 + 0.5))
     assert "not consistent" in cost_doubt(block)
     assert "costs 32.5 or 100.5 seconds" in cost_doubt(block)
-    assert "pareto" not in {plan.kind for plan in overview_plans(block, "last", "plain")}
+    assert "pareto" not in {plan.kind for plan in overview_plans(block, "last")}
 
 
 @pytest.mark.parametrize(("device", "unit", "price"), [("cpu", "processor", 10), ("cuda", "wall", 20)])
@@ -75,7 +75,7 @@ def test_processor_seconds_count_where_every_cell_has_them_and_no_accelerator(tm
     assert costs(tmp_path) == {method: pytest.approx([price + own[method]] * 3) for method in own}
     block = blocks(read.cells, "plain")[0]
     assert cost_doubt(block) == ""
-    assert "pareto" in {plan.kind for plan in overview_plans(block, "last", "plain")}
+    assert "pareto" in {plan.kind for plan in overview_plans(block, "last")}
 
 
 def test_one_record_without_processor_seconds_makes_all_of_its_set_up_wall_seconds(tmp_path):
@@ -101,4 +101,4 @@ def test_in_the_reference_a_method_that_contains_another_never_costs_less(refere
 def test_the_reference_says_that_its_costs_are_not_consistent(reference):
     block = blocks(reference.cells, "plain")[0]
     assert "So do not rank methods by them" in cost_doubt(block)
-    assert "pareto" not in {plan.kind for plan in overview_plans(block, "last", "plain")}
+    assert "pareto" not in {plan.kind for plan in overview_plans(block, "last")}

@@ -21,7 +21,7 @@ def block(results):
 
 
 def test_every_task_and_setup_has_its_figures(results):
-    made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
+    made = figures.plans(results, blocks(results.cells, "plain"), "last")
     kinds = Counter(plan.kind for plan in made)
     expected = dict.fromkeys(("accuracy", "ece", "reliability", "memorisation", "ranks"), 4)
     assert kinds == expected | {"confusion": 2, "improvement": 2, "pareto": 2, "kinds": 2}
@@ -75,7 +75,7 @@ def test_confusion_counts_each_set_of_labels_once(results):
     "kind", ["accuracy", "ece", "reliability", "memorisation", "confusion", "improvement", "pareto"]
 )
 def test_a_figure_is_png_svg_and_pdf(results, block, kind):
-    plan = next(plan for plan in figures.plans(results, [block], "last", "plain") if plan.kind == kind)
+    plan = next(plan for plan in figures.plans(results, [block], "last") if plan.kind == kind)
     made, panels = figures.render_and_count(plan, ["png", "svg", "pdf"])
     assert panels > 0
     assert made["png"].startswith(b"\x89PNG")
@@ -86,7 +86,7 @@ def test_a_figure_is_png_svg_and_pdf(results, block, kind):
 
 def test_intervals_are_drawn_where_the_table_says(results, block):
     with figures.style():
-        figure = plots.scores(block, "trec", [("trec", "sn@0.3")], "accuracy", "last", "plain")
+        figure = plots.scores(block, [("trec", "sn@0.3")], "accuracy", "last")
     values = block.values("plain", ("trec", "sn@0.3"), "accuracy_last", 100)
     axis = figure.axes[0]
     points = np.concatenate([line.get_xdata() for line in axis.lines])
@@ -99,7 +99,7 @@ def test_any_label_name_can_be_drawn(tmp_path, name):
     for seed in (1, 2):
         write_done(tmp_path, cell_key(task="mine", seed=seed), label_names=[name, "other"])
     results = frame.load(tmp_path)
-    made = figures.plans(results, blocks(results.cells, "plain"), "last", "plain")
+    made = figures.plans(results, blocks(results.cells, "plain"), "last")
     plan = next(plan for plan in made if plan.kind == "confusion")
     made = figures.render_and_count(plan, ["png", "svg"])[0]
     assert len(made["png"]) > 1000
@@ -110,7 +110,7 @@ def test_a_crowded_figure_says_what_it_leaves_out(tmp_path):
     for index in range(figures.MAX_METHODS + 2):
         write_done(tmp_path, cell_key(method=f"method-{index:02}"))
     results = frame.load(tmp_path)
-    made = {plan.kind: plan for plan in figures.plans(results, blocks(results.cells, None), "last", None)}
+    made = {plan.kind: plan for plan in figures.plans(results, blocks(results.cells, None), "last")}
     plan = made["reliability"]
     assert "Not shown for lack of room" in plan.caption
     assert plan.caption.count("method-") == 2
@@ -120,5 +120,5 @@ def test_missing_arrays_are_no_data_not_an_error(tmp_path):
     for seed in (1, 2):
         write_done(tmp_path, cell_key(seed=seed)).with_suffix(".npz").unlink()
     results = frame.load(tmp_path)
-    for plan in figures.plans(results, blocks(results.cells, "plain"), "last", "plain"):
+    for plan in figures.plans(results, blocks(results.cells, "plain"), "last"):
         assert figures.render_and_count(plan, ["png"])[0]["png"].startswith(b"\x89PNG")

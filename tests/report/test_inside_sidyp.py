@@ -31,7 +31,7 @@ def test_the_figure_shows_means_over_seeds_and_the_first_seeds_paths(tmp_path):
     assert {noise: len(told) for noise, told in found.items()} == {"weak": 2}
     names = inside_sidyp.label_names(results, block, "sidyp", "trec", "weak")
     with figures.style():
-        figure = inside_sidyp.draw(found, names, "sidyp", "trec", block.setup)
+        figure = inside_sidyp.draw(found, names)
     bars, prior, triangle = figure.axes[:3]
     assert [bar.get_height() for bar in bars.patches][:3] == pytest.approx([0.7, 0.2, 0.1])
     thick = next(line for line in prior.lines if line.get_label().startswith("weight of the best"))

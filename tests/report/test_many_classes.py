@@ -90,7 +90,7 @@ def test_a_report_needs_little_memory_and_says_what_it_leaves_out(folder, tmp_pa
 
 def test_the_heat_map_shows_sixty_classes_and_rates_over_all(folder):
     read = frame.load(folder)
-    [plan] = [p for p in figures.plans(read, blocks(read.cells, "plain"), "last", "plain") if p.kind == "confusion"]
+    [plan] = [p for p in figures.plans(read, blocks(read.cells, "plain"), "last") if p.kind == "confusion"]
     with figures.style():
         figure = plan.draw()
     panels = [axis for axis in figure.axes if axis.get_title(loc="left")]

@@ -27,7 +27,7 @@ def block(wide):
 
 def test_a_gain_is_against_the_baseline_of_the_same_seed(wide, block):
     cells = wide.cells.set_index(["method_label", "noise", "seed"])
-    data = overview.improvement_data(block, "last", "plain")
+    data = overview.improvement_data(block, "last")
     assert set(data) == {"co-teaching", "elr"}
     found = data["elr"]
     assert len(found) == 15
@@ -40,9 +40,9 @@ def test_a_gain_is_against_the_baseline_of_the_same_seed(wide, block):
 
 
 def test_every_kind_of_noise_has_a_mark_of_its_own_and_a_line_from_three_columns_on(block):
-    data = overview.improvement_data(block, "last", "plain")
+    data = overview.improvement_data(block, "last")
     with figures.style():
-        figure = overview.improvement(data, block, "plain")
+        figure = overview.improvement(data, block)
     axis = next(axis for axis in figure.axes if axis.get_title(loc="left") == "elr")
     drawn = {line.get_marker(): line for line in axis.lines if line.get_linestyle() == "None"}
     fits = {line.get_color() for line in axis.lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 2}
@@ -57,7 +57,7 @@ def test_every_kind_of_noise_has_a_mark_of_its_own_and_a_line_from_three_columns
 def test_no_line_runs_through_a_rank(wide, block):
     methods, ranked = overview.ranked_by(block, "accuracy", "last")
     with figures.style():
-        figure = overview.critical_difference(methods, ranked, "accuracy", block)
+        figure = overview.critical_difference(methods, ranked)
         figure.draw_without_rendering()
     axis = figure.axes[0]
     ends = [line.get_transform().transform(line.get_xydata()) for line in axis.lines if len(line.get_xdata()) == 3]
@@ -67,8 +67,8 @@ def test_no_line_runs_through_a_rank(wide, block):
         assert not any(extent.contains(*end[0]) for end in ends), box.get_text()
 
 
-def test_without_a_baseline_there_is_no_gain(block):
-    assert overview.improvement_data(block, "last", None) == {}
+def test_without_a_baseline_there_is_no_gain(wide):
+    assert overview.improvement_data(blocks(wide.cells, None)[0], "last") == {}
 
 
 def test_the_front_holds_what_no_method_beats_at_less_cost():
@@ -84,7 +84,7 @@ def test_the_front_holds_what_no_method_beats_at_less_cost():
 
 
 def test_cost_and_accuracy_are_means_over_the_shared_columns(wide, block):
-    seconds, accuracy, kind = overview.pareto_data(block, "last", "plain")["co-teaching"]
+    seconds, accuracy, kind = overview.pareto_data(block, "last")["co-teaching"]
     cells = wide.cells[wide.cells["method_label"] == "co-teaching"]
     assert seconds == pytest.approx(cells["seconds_stand_alone"].mean())
     assert accuracy == pytest.approx(100 * cells["accuracy_last"].mean())
@@ -94,7 +94,7 @@ def test_cost_and_accuracy_are_means_over_the_shared_columns(wide, block):
 def test_the_critical_difference_is_drawn_to_scale_for_names_of_any_kind(wide, block):
     _, ranked = overview.ranked_by(block, "accuracy", "last")
     with figures.style():
-        figure = overview.critical_difference(["{0}", "same", "same"], ranked, "accuracy", block)
+        figure = overview.critical_difference(["{0}", "same", "same"], ranked)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert any("{0}" in text for text in texts)
     assert sum("same" in text for text in texts) == 2
@@ -107,6 +107,6 @@ def test_too_few_columns_have_no_diagram(tmp_path):
     for method in METHODS:
         write_done(tmp_path, cell_key(method=method))
     results = frame.load(tmp_path)
-    kinds = Counter(plan.kind for plan in figures.plans(results, blocks(results.cells, "plain"), "last", "plain"))
+    kinds = Counter(plan.kind for plan in figures.plans(results, blocks(results.cells, "plain"), "last"))
     assert "ranks" not in kinds
     assert "pareto" in kinds

@@ -60,7 +60,7 @@ def test_averages_tests_wins_and_headline_are_those_of_a_folder_without_the_olde
     assert [noise for _, noise in both.columns] == ["gpt", "gpt (older data)", "gpt (older data 2)", "sn@0.3"]
     assert compared(both, "accuracy_last") == compared(alone, "accuracy_last")
     assert list(WinsTable().make(context(both))) == list(WinsTable().make(context(alone)))
-    ours, theirs = (improvement_data(block, "last", "plain") for block in (both, alone))
+    ours, theirs = (improvement_data(block, "last") for block in (both, alone))
     np.testing.assert_array_equal(ours["gce"], theirs["gce"])
     tables = [result_table(block, "reviews", "accuracy", "last") for block in (both, alone)]
     for row, expected in zip(*(table.rows for table in tables), strict=True):
@@ -124,7 +124,7 @@ def test_two_files_of_one_name_are_two_tasks(tmp_path):
     heads = result_table(block_of(tmp_path), "", "accuracy", "last").heads
     assert {head.group for head in heads if head.task} == {"a/x", "b/x"}
     assert [
-        plan.task for plan in plans(frame.load(tmp_path), blocks(cells, "plain"), "last", "plain") if plan.kind == "ece"
+        plan.task for plan in plans(frame.load(tmp_path), blocks(cells, "plain"), "last") if plan.kind == "ece"
     ] == ["a/x", "b/x"]
 
 

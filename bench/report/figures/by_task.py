@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from bench.report.figures.plan import short
 from bench.report.many_classes import most_confused
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, row_kind
@@ -25,20 +26,20 @@ ACROSS = 4
 """Panels side by side before a new row begins."""
 
 
-def apart(wanted: Sequence[float], step: float) -> list[float]:
-    """Ascending places in [0, 1] moved so that neighbours are at least `step` apart, the last at 1 at most."""
-    places = list(wanted)
+def beside(axis: Axes, heights: Mapping[str, float], step: float) -> dict[str, float]:
+    """Where names right of the frame cover no other, as shares of its height: in the order of their `heights`.
+
+    Neighbours are `step` apart or more, or as far as there is room.
+    """
+    low, high = axis.get_ylim()
+    names = sorted(heights, key=heights.__getitem__)
+    step = min(step, 1.0 / max(1, len(names) - 1))
+    places = [(heights[name] - low) / (high - low) for name in names]
     for at in range(1, len(places)):
         places[at] = max(places[at], places[at - 1] + step)
     for at in range(len(places) - 1, -1, -1):
         places[at] = min(places[at], 1.0 - (len(places) - 1 - at) * step)
-    return places
-
-
-def short(text: str, length: int = 26) -> str:
-    """`text` cut to `length` characters."""
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return dict(zip(names, places, strict=True))
 
 
 def two_lines(method: str) -> str:
@@ -65,24 +66,26 @@ def panels(count: int, width: float, height: float, across: int = ACROSS, **shar
     return figure, axes[:count]
 
 
-def lowest(axes: Sequence[Axes]) -> list[Axes]:
-    """The panels with none below them: those that show the shared horizontal axis."""
+def below(axes: Sequence[Axes], label: str) -> None:
+    """Label the shared horizontal axis at the panels with none below them."""
     places = [(spec.rowspan.start, spec.colspan.start) for axis in axes if (spec := axis.get_subplotspec())]
-    return [axis for axis, (row, column) in zip(axes, places, strict=True) if (row + 1, column) not in places]
+    for axis, (row, column) in zip(axes, places, strict=True):
+        if (row + 1, column) not in places:
+            axis.set_xlabel(label)
+            axis.tick_params(labelbottom=True)
 
 
 def new_figure(width: float, height: float) -> Figure:
     """A figure of `width` x `height` inches, or what its title needs, that makes room for its labels."""
-    figure = Figure(figsize=(max(width, 4.8), max(height, 1.7)), layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05))
-    return figure
+    return Figure(figsize=(max(width, 4.8), max(height, 1.7)), layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05))
 
 
-def scores(block: Block, task: str, columns: list[Column], metric_name: str, rule: str, baseline: str | None) -> Figure:
+def scores(block: Block, columns: list[Column], metric_name: str, rule: str) -> Figure:
     """Mean and 95 % interval by method, one panel per noise source; faint points are single seeds."""
     metric = METRICS[metric_name]
     methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
     figure, axes = panels(len(columns), 2.9, 0.55 + row_height(methods) * len(methods), sharex=True, sharey=True)
-    name = f"{metric_name}_{rule}"
+    name, every = f"{metric_name}_{rule}", []
     for axis, column in zip(axes, columns, strict=True):
         found = {
             place: np.array(list(values.values()))
@@ -90,7 +93,7 @@ def scores(block: Block, task: str, columns: list[Column], metric_name: str, rul
             if (values := block.values(method, column, name, metric.scale))
         }
         for kind, (marker, colour, face) in KINDS.items():
-            chosen = {p: v for p, v in found.items() if row_kind(block, methods[p], baseline) == kind}
+            chosen = {p: v for p, v in found.items() if row_kind(block, methods[p], block.baseline) == kind}
             if chosen:
                 _points_with_intervals(axis, chosen, marker, colour, face)
             if chosen and kind == "baseline":
@@ -98,12 +101,12 @@ def scores(block: Block, task: str, columns: list[Column], metric_name: str, rul
         for place in set(range(len(methods))) - set(found):
             _say_why_not(axis, place, block.rows.get((methods[place], column), []))
         axis.set_title(short(column[1], 34), loc="left")
-        _method_axis(axis, methods)
-    _percent_limits(axes, metric_name, [_shown(block, methods, columns, metric_name, rule, metric.scale)])
-    for axis in lowest(axes):
-        axis.set_xlabel(f"{metric.short}{f' ({metric.unit})' if metric.unit else ''}")
-        axis.tick_params(labelbottom=True)
-    figure.suptitle(f"{metric.title}: {short(task)}, {short(block.setup, 60)}", x=0.01, ha="left")
+        method_axis(axis, methods)
+        every += found.values()
+    values = np.concatenate(every or [np.zeros(1)])
+    pad = max(0.12 * np.ptp(values), 2.0)  # wide intervals are cut, not the points
+    axes[0].set_xlim(max(0.0, values.min() - pad), min(100.5, values.max() + pad))
+    below(axes, f"{metric.short}{f' ({metric.unit})' if metric.unit else ''}")
     return figure
 
 
@@ -128,24 +131,6 @@ def _points_with_intervals(axis: Axes, found: dict[int, np.ndarray], marker: str
     axis.errorbar([interval.mean for interval in intervals], places, xerr=halves if halves.any() else None, **style)
 
 
-def _shown(block, methods, columns, metric_name, rule, scale) -> np.ndarray:
-    found = [
-        value
-        for method in methods
-        for column in columns
-        for value in block.values(method, column, f"{metric_name}_{rule}", scale).values()
-    ]
-    return np.array(found or [0.0])
-
-
-def _percent_limits(axes: Sequence[Axes], metric_name: str, found: list[np.ndarray]) -> None:
-    """Limits that show the points and stay within what the metric can be: wide intervals are cut, not the points."""
-    values = np.concatenate(found)
-    low, high = values.min(), values.max()
-    pad = max(0.12 * (high - low), 2.0)
-    axes[0].set_xlim(max(0.0, low - pad), min(100.0 + 0.5, high + pad))
-
-
 def _say_why_not(axis: Axes, place: int, rows: list[dict]) -> None:
     """Write `failed`, `skipped` or `not run` where a method has no point."""
     states = {row["status"] for row in rows}
@@ -153,37 +138,47 @@ def _say_why_not(axis: Axes, place: int, rows: list[dict]) -> None:
     axis.text(0.02, place, text, transform=axis.get_yaxis_transform(), va="center", color=GREY, fontsize=7)
 
 
-def _method_axis(axis: Axes, methods: list[str]) -> None:
+def method_axis(axis: Axes, methods: Sequence[str]) -> None:
+    """The vertical axis of a panel with a row per method, the first on top."""
     axis.set_yticks(range(len(methods)), [two_lines(method) for method in methods])
     axis.set_ylim(len(methods) - 0.5, -0.5)
     axis.grid(axis="y", visible=False)
 
 
-def reliability(grid: Mapping[tuple[str, str], dict[str, np.ndarray] | None], task: str, setup: str) -> Figure:
-    """Reliability diagrams, noise sources down, methods across.
+Grid = Mapping[tuple[str, str], dict[str, np.ndarray] | None]
+"""What each panel of small multiples shows, by noise source and method."""
+
+
+def _multiples(grid: Grid, size: tuple[float, float, float], labels: tuple[str, str], draw: Callable, **share: Any):
+    """A figure and its panels: noise sources down, methods across, each as `draw(axis, data)` has it.
+
+    `size` in inches is the width and height of a panel and the height of all else; `labels` are those of the axes.
+    """
+    noises, methods = (list(dict.fromkeys(names)) for names in zip(*grid, strict=True))
+    figure = new_figure(0.7 + size[0] * len(methods), size[2] + size[1] * len(noises))
+    axes = figure.subplots(len(noises), len(methods), squeeze=False, sharey=True, **share)
+    for row, noise in zip(axes, noises, strict=True):
+        row[0].set_ylabel(f"{short(noise, 24)}\n{labels[1]}")
+        for axis, method in zip(row, methods, strict=True):
+            if (data := grid[noise, method]) is not None:
+                draw(axis, data)
+            else:
+                axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY, transform=axis.transAxes)
+    for axis, method in zip(axes[0], methods, strict=True):
+        axis.set_title(two_lines(method))
+    for axis in axes[-1]:
+        axis.set_xlabel(labels[0])
+    return figure, axes
+
+
+def reliability(grid: Grid) -> Figure:
+    """Reliability diagrams.
 
     `grid[noise, method]` holds `count`, `accuracy`, `confidence` float[15], pooled over seeds, and `ece`, a
     fraction. Bars: accuracy of each confidence bin; hatched: the gap to the confidence; strip below: counts.
     """
-    noises, methods = _axes_of(grid)
-    figure = new_figure(0.7 + 1.75 * len(methods), 0.85 + 1.95 * len(noises))
-    axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex=True, sharey=True)
-    for row, noise in enumerate(noises):
-        for place, method in enumerate(methods):
-            axis = axes[row][place]
-            bins = grid.get((noise, method))
-            if bins is None:
-                axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY)
-            else:
-                _reliability_panel(axis, bins)
-            if row == 0:
-                axis.set_title(two_lines(method))
-            if place == 0:
-                axis.set_ylabel(f"{short(noise, 24)}\naccuracy")
-            if row == len(noises) - 1:
-                axis.set_xlabel("confidence")
+    figure, axes = _multiples(grid, (1.75, 1.95, 0.85), ("confidence", "accuracy"), _reliability_panel, sharex=True)
     axes[0][0].set(xlim=(0, 1), ylim=(-0.14, 1.02), yticks=[0, 0.5, 1], xticks=[0, 0.5, 1])
-    figure.suptitle(f"Reliability: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
     return figure
 
 
@@ -207,53 +202,39 @@ def _bars(axis: Axes, left: np.ndarray, width: float, bottom, top: np.ndarray, *
     axis.add_collection(PolyCollection(list(np.moveaxis(np.array(corners), 2, 0)), **style), autolim=False)
 
 
-def memorisation(grid: Mapping[tuple[str, str], dict[str, np.ndarray] | None], task: str, setup: str) -> Figure:
+CURVES = {
+    "fit_correct": ("fit to correct labels", GREEN, "-", "o"),
+    "fit_wrong": ("fit to wrong labels (memorised noise)", ORANGE, "--", "s"),
+    "test_accuracy": ("test accuracy", BLUE, ":", "^"),
+}
+"""Name, colour, line and marker of what is followed over the steps of training."""
+
+
+def memorisation(grid: Grid) -> Figure:
     """How far right and wrong training labels are fitted, and test accuracy, over the steps of training.
 
-    `grid[noise, method]` maps `step`, `fit_correct`, `fit_wrong`, `test_accuracy` to float arrays
-    [seeds, steps]. Thick: mean over seeds; thin: single seeds.
+    `grid[noise, method]` maps `step` and the names of `CURVES` to float arrays [seeds, steps]. Thick: mean over
+    seeds; thin: single seeds.
     """
-    noises, methods = _axes_of(grid)
-    figure = new_figure(0.7 + 1.85 * len(methods), 1.05 + 1.6 * len(noises))
-    axes = figure.subplots(len(noises), len(methods), squeeze=False, sharex="col", sharey=True)
-    styles = {
-        "fit_correct": ("fit to correct labels", GREEN, "-", "o"),
-        "fit_wrong": ("fit to wrong labels (memorised noise)", ORANGE, "--", "s"),
-        "test_accuracy": ("test accuracy", BLUE, ":", "^"),
-    }
-    for row, noise in enumerate(noises):
-        for place, method in enumerate(methods):
-            axis = axes[row][place]
-            curves = grid.get((noise, method))
-            for name, (_, colour, dashes, marker) in styles.items():
-                if curves is None or np.isnan(values := curves[name]).all():
-                    continue
-                step = curves["step"]
-                axis.plot(step, values.T, color=colour, linewidth=0.6, alpha=0.4)
-                mean = values.mean(axis=0)
-                every = max(1, len(step) // 8)
-                axis.plot(step, mean, color=colour, linestyle=dashes, marker=marker, markersize=3, markevery=every)
-            if curves is None:
-                axis.text(0.5, 0.5, "no data", ha="center", va="center", color=GREY, transform=axis.transAxes)
-            if row == 0:
-                axis.set_title(two_lines(method))
-            if place == 0:
-                axis.set_ylabel(f"{short(noise, 24)}\nshare")
-            if row == len(noises) - 1:
-                axis.set_xlabel("step")
-                axis.xaxis.get_major_locator().set_params(integer=True)
+    figure, axes = _multiples(grid, (1.85, 1.6, 1.05), ("step", "share"), _memorisation_panel, sharex="col")
+    for axis in axes[-1]:
+        axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0][0].set(ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])
     handles = [
         axes[0][0].plot([], [], color=colour, linestyle=dashes, marker=marker, markersize=3, label=label)[0]
-        for label, colour, dashes, marker in styles.values()
+        for label, colour, dashes, marker in CURVES.values()
     ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=min(3, 1 + len(methods)))
-    figure.suptitle(f"Memorisation of noise: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(3, 1 + axes.shape[1]))
     return figure
 
 
-def _axes_of(grid: Mapping[tuple[str, str], object]) -> tuple[list[str], list[str]]:
-    return list(dict.fromkeys(noise for noise, _ in grid)), list(dict.fromkeys(method for _, method in grid))
+def _memorisation_panel(axis: Axes, curves: dict[str, np.ndarray]) -> None:
+    step = curves["step"]
+    for name, (_, colour, dashes, marker) in CURVES.items():
+        if not np.isnan(values := curves[name]).all():
+            axis.plot(step, values.T, color=colour, linewidth=0.6, alpha=0.4)
+            style = {"linestyle": dashes, "marker": marker, "markevery": max(1, len(step) // 8)}
+            axis.plot(step, values.mean(axis=0), color=colour, markersize=3, **style)
 
 
 def confusion(matrices: dict[str, np.ndarray], label_names: Sequence[str], task: str) -> Figure:

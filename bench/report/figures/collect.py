@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import io
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,14 +19,17 @@ from bench.report.tables.blocks import Block, Column
 from bench.store.metrics import METRICS
 from bench.store.noise_words import NOISE_KINDS
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from bench.report.figures.by_task import Grid
+
 STYLE = Path(__file__).with_name("report.mplstyle")
 
 MAX_METHODS, MAX_NOISES = 7, 5
 """A small-multiples figure beyond this is no longer readable; what is left out is said in its caption."""
 
 PNG_DPI = 200
-
-CURVES = ("fit_correct", "fit_wrong", "test_accuracy")
 
 
 @contextmanager
@@ -69,7 +73,6 @@ def plans(
     results: Results,
     blocks: list[Block],
     rule: str,
-    baseline: str | None,
     *,
     overview: bool = False,
     full: bool = False,
@@ -87,67 +90,50 @@ def plans(
     made = []
     for block in blocks:
         made += kinds_plans(headlines(results, block, rule, full=full), block.setup, rule) if block.columns else []
-        made += overview_plans(block, rule, baseline)
+        made += overview_plans(block, rule)
         made += [] if overview else detection_plans(results, block)
         for task in () if overview else block.tasks():
             columns = [column for column in block.columns if column[0] == task]
             scored = [c for c in columns if any(block.values(m, c, f"accuracy_{rule}") for m in block.methods)]
             if scored:
-                made += worth_plans(block, task, rule, baseline)
-                made += _task_plans(results, block, task, scored, rule, baseline)
+                made += worth_plans(block, task, rule)
+                made += _task_plans(results, block, task, scored, rule)
     return made if overview else made + _confusion_plans(results)
 
 
-def _task_plans(results: Results, block: Block, task: str, columns: list[Column], rule: str, baseline) -> list[Plan]:
+def _task_plans(results: Results, block: Block, task: str, columns: list[Column], rule: str) -> list[Plan]:
     from bench.report.figures import by_task as plots
     from bench.report.figures.inside_sidyp import sidyp_plans
     from bench.report.figures.text_map import text_map_plans
 
-    where = f"{task}, {block.setup}"
-    interval = "Points: means over seeds with 95 % t-intervals (cut at the frame); small points: single seeds. "
-    marks = (
-        "Square and dashed line: the baseline. Hollow: references and methods with human labels, which do not compete."
+    made = []
+
+    def add(kind: str, what: str, caption: str, draw: Callable[[], Figure]) -> None:
+        made.append(make_plan(kind, what, caption, draw, task, block.setup))
+
+    for metric in ("accuracy", "ece"):
+        caption = (
+            "Points: means over seeds with 95 % t-intervals (cut at the frame); small points: single seeds. Square and "
+            "dashed line: the baseline. Hollow: references and methods with human labels, which do not compete."
+        )
+        add(metric, METRICS[metric].title, caption, functools.partial(plots.scores, block, columns, metric, rule))
+    noises, methods, left_out = _fitting(block, columns)
+    caption = (
+        "Bars: accuracy of the test texts in each of 15 confidence bins, last step, seeds pooled; hatched: the gap to "
+        "the confidence; grey strip: how many texts. ECE: mean over seeds."
     )
-    made = [
-        make_plan(
-            metric,
-            task,
-            block.setup,
-            f"{METRICS[metric].title}: {where}",
-            interval + marks,
-            functools.partial(plots.scores, block, task, columns, metric, rule, baseline),
+    binned = functools.partial(reliability_data, results, block, task, noises, methods)
+    add("reliability", "Reliability", caption + left_out, lambda: plots.reliability(binned()))
+    if curves := memorisation_data(results, block, task, noises, methods):
+        caption = (
+            "Share of the correctly and of the wrongly labelled train texts that are predicted as labelled, and test "
+            "accuracy, after each step. Thick: mean over seeds; thin: single seeds."
         )
-        for metric in ("accuracy", "ece")
-    ]
-    noises, methods, left_out = _fitting(block, columns, baseline)
-    made.append(
-        make_plan(
-            "reliability",
-            task,
-            block.setup,
-            f"Reliability: {where}",
-            "Bars: accuracy of the test texts in each of 15 confidence bins, last step, seeds pooled; hatched: the gap "
-            f"to the confidence; grey strip: how many texts. ECE: mean over seeds.{left_out}",
-            lambda: plots.reliability(reliability_data(results, block, task, noises, methods), task, block.setup),
-        )
-    )
-    curves = memorisation_data(results, block, task, noises, methods)
-    if curves:
-        made.append(
-            make_plan(
-                "memorisation",
-                task,
-                block.setup,
-                f"Memorisation of noise: {where}",
-                "Share of the correctly and of the wrongly labelled train texts that are predicted as labelled, and "
-                f"test accuracy, after each step. Thick: mean over seeds; thin: single seeds.{left_out}",
-                lambda: plots.memorisation(curves, task, block.setup),
-            )
-        )
+        add("memorisation", "Memorisation of noise", caption + left_out, lambda: plots.memorisation(curves))
     return made + sidyp_plans(results, block, task) + text_map_plans(results, block, task)
 
 
-def _fitting(block: Block, columns: list[Column], baseline: str | None) -> tuple[list[str], list[str], str]:
+def _fitting(block: Block, columns: list[Column]) -> tuple[list[str], list[str], str]:
     """The noise sources and the most accurate methods that fit into small multiples, and what does not, in words."""
     noises = [noise for _, noise in sorted(columns, key=lambda column: column in block.superseded)]
     scored = [m for m in block.methods if any(block.values(m, c, "accuracy_last") for c in columns)]
@@ -155,62 +141,53 @@ def _fitting(block: Block, columns: list[Column], baseline: str | None) -> tuple
     def mean(method: str) -> float:
         return float(np.mean([v for c in columns for v in block.values(method, c, "accuracy_last").values()]))
 
-    first = [method for method in scored if method == baseline]
-    rest = sorted((m for m in scored if m not in first), key=lambda m: (m in block.references, -mean(m)))
-    chosen = set((first + rest)[:MAX_METHODS])
+    ranked = sorted(scored, key=lambda m: (m != block.baseline, m in block.references, -mean(m)))
+    chosen = set(ranked[:MAX_METHODS])
     methods = [method for method in scored if method in chosen]
     cut = [*noises[MAX_NOISES:], *(method for method in scored if method not in chosen)]
     return noises[:MAX_NOISES], methods, not_shown(cut)
 
 
-def reliability_data(
-    results: Results, block: Block, task: str, noises: list[str], methods: list[str]
-) -> dict[tuple[str, str], dict[str, np.ndarray] | None]:
+def reliability_data(results: Results, block: Block, task: str, noises: list[str], methods: list[str]) -> Grid:
     """Reliability bins pooled over seeds, by (noise, method): `count`, `accuracy`, `confidence` float64[15], `ece`."""
-    grid: dict[tuple[str, str], dict[str, np.ndarray] | None] = {}
-    for noise in noises:
-        for method in methods:
-            rows = block.rows.get((method, (task, noise)), [])
-            found = [bins for row in rows if (bins := results.bins(row["cell"])) is not None]
-            eces = list(block.values(method, (task, noise), "ece_last").values())
-            grid[noise, method] = _pooled(found) | {"ece": np.asarray(np.mean(eces))} if found and eces else None
-    return grid
+
+    def pooled(method: str, column: Column) -> dict[str, np.ndarray] | None:
+        rows = block.rows.get((method, column), [])
+        found = [bins for row in rows if (bins := results.bins(row["cell"])) is not None]
+        eces = list(block.values(method, column, "ece_last").values())
+        if not found or not eces:
+            return None
+        counts = np.array([bins["count"] for bins in found], dtype=np.float64)
+        made = {"count": counts.sum(axis=0), "ece": np.asarray(np.mean(eces))}
+        for name in ("accuracy", "confidence"):
+            sums = (counts * np.nan_to_num(np.array([bins[name] for bins in found], dtype=np.float64))).sum(axis=0)
+            nothing = np.full(len(sums), np.nan)
+            made[name] = np.divide(sums, made["count"], out=nothing, where=made["count"] > 0)
+        return made
+
+    return {(noise, method): pooled(method, (task, noise)) for noise in noises for method in methods}
 
 
-def _pooled(found: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    counts = np.array([bins["count"] for bins in found], dtype=np.float64)
-    total = counts.sum(axis=0)
-    pooled = {"count": total}
-    for name in ("accuracy", "confidence"):
-        sums = (counts * np.nan_to_num(np.array([bins[name] for bins in found], dtype=np.float64))).sum(axis=0)
-        pooled[name] = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
-    return pooled
-
-
-def memorisation_data(
-    results: Results, block: Block, task: str, noises: list[str], methods: list[str]
-) -> dict[tuple[str, str], dict[str, np.ndarray] | None]:
-    """Curves by (noise, method): `step` float[steps], the `CURVES` float[seeds, steps]; empty without any fit curve.
+def memorisation_data(results: Results, block: Block, task: str, noises: list[str], methods: list[str]) -> Grid:
+    """Curves by (noise, method): `step` float[steps], the others float[seeds, steps]; empty without any fit curve.
 
     Seeds may have stopped at different steps: the curve ends where the first of them ends.
     """
-    grid: dict[tuple[str, str], dict[str, np.ndarray] | None] = {}
-    for noise in noises:
-        for method in methods:
-            rows = block.rows.get((method, (task, noise)), [])
-            curves = [curve for row in rows if (curve := results.by_cell[row["cell"]].curve)]
-            grid[noise, method] = _stacked(curves) if curves else None
-    has_fit = any(c is not None and not np.isnan(c["fit_wrong"]).all() for c in grid.values())
-    return grid if has_fit else {}
 
+    def stacked(method: str, column: Column) -> dict[str, np.ndarray] | None:
+        rows = block.rows.get((method, column), [])
+        curves = [curve for row in rows if (curve := results.by_cell[row["cell"]].curve)]
+        if not curves:
+            return None
+        points = [curve[: min(map(len, curves))] for curve in curves]
+        made = {
+            name: np.array([[getattr(point, name) for point in curve] for curve in points], dtype=np.float64)
+            for name in ("fit_correct", "fit_wrong", "test_accuracy")
+        }
+        return made | {"step": np.array([point.step for point in points[0]], dtype=np.float64)}
 
-def _stacked(curves: list) -> dict[str, np.ndarray]:
-    length = min(map(len, curves))
-    stacked = {"step": np.array([point.step for point in curves[0][:length]], dtype=np.float64)}
-    for name in CURVES:
-        values = [[getattr(point, name) for point in curve[:length]] for curve in curves]
-        stacked[name] = np.array(values, dtype=np.float64)
-    return stacked
+    grid = {(noise, method): stacked(method, (task, noise)) for noise in noises for method in methods}
+    return grid if any(c is not None and not np.isnan(c["fit_wrong"]).all() for c in grid.values()) else {}
 
 
 def confusion_data(results: Results, task: str) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -247,15 +224,10 @@ def _confusion_plans(results: Results) -> list[Plan]:
             if len(names) > MOST_CLASSES:  # each panel is large then
                 cut += not_shown(list(matrices)[MAX_NOISES:])
                 matrices = dict(list(matrices.items())[:MAX_NOISES])
-            made.append(
-                make_plan(
-                    "confusion",
-                    task,
-                    "",
-                    f"Noisy labels: {task}",
-                    "Of the train texts of each gold class (rows): the share that was given each label (columns), "
-                    f"answered texts only, seeds pooled. Per cent in the cells.{cut}",
-                    functools.partial(plots.confusion, matrices, names, task),
-                )
+            caption = (
+                "Of the train texts of each gold class (rows): the share that was given each label (columns), answered "
+                f"texts only, seeds pooled. Per cent in the cells.{cut}"
             )
+            draw = functools.partial(plots.confusion, matrices, names, task)
+            made.append(make_plan("confusion", "Noisy labels", caption, draw, task))
     return made

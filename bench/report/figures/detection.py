@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.report.figures.by_task import BLUE, GREY, INK, ORANGE, panels, short, two_lines
-from bench.report.figures.plan import Plan, make_plan, not_shown
+from bench.report.figures.by_task import BLUE, GREY, INK, ORANGE, panels, two_lines
+from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.frame import Results
 from bench.report.tables.blocks import Block, Column
 from bench.report.tables.detection import scores
@@ -33,13 +33,11 @@ def detection_plans(results: Results, block: Block) -> list[Plan]:
         "dotted: the most that is possible. cleanlab is the baseline to beat."
     )
     caption += not_shown([f"{task}, {noise}" for task, noise in columns[MOST_COLUMNS:]])
-    draw = functools.partial(detection_figure, found, block, columns[:MOST_COLUMNS])
-    return [make_plan("detection", "", block.setup, f"Wrong labels found: {block.setup}", caption, draw)]
+    draw = functools.partial(detection_figure, found, columns[:MOST_COLUMNS])
+    return [make_plan("detection", "Wrong labels found", caption, draw, setup=block.setup)]
 
 
-def detection_figure(
-    found: Mapping[tuple[str, Column], Mapping[int, Detection]], block: Block, columns: list[Column]
-) -> Figure:
+def detection_figure(found: Mapping[tuple[str, Column], Mapping[int, Detection]], columns: list[Column]) -> Figure:
     """One panel per column, methods from the best on average down."""
     times = {
         key: np.array([score.average_precision / score.chance for score in seeds.values()])
@@ -68,5 +66,4 @@ def detection_figure(
     axes[0].set_yticks(range(len(methods)), [two_lines(method) for method in methods])
     for axis in axes[-min(3, len(axes)) :]:
         axis.set_xlabel("times chance")
-    figure.suptitle(f"Wrong labels found: {short(block.setup, 60)}", x=0.01, ha="left")
     return figure

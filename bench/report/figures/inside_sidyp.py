@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, LINE, ORANGE, PAPER, new_figure, short
-from bench.report.figures.plan import Plan, make_plan
+from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, LINE, ORANGE, PAPER, new_figure
+from bench.report.figures.plan import Plan, make_plan, short
 from bench.report.frame import Results
 from bench.report.tables.blocks import Block
 
@@ -79,7 +79,7 @@ def label_names(results: Results, block: Block, method: str, task: str, noise: s
     return data.label_names if data else []
 
 
-def draw(found: dict[str, list[Story]], names: list[str], method: str, task: str, setup: str) -> Figure:
+def draw(found: dict[str, list[Story]], names: list[str]) -> Figure:
     """One row per noise source: numbers of candidates, weights by epoch, and up to three texts' paths."""
     paths = {noise: [p for p in told[0].paths[:PATHS] if max(p.classes) < len(names)] for noise, told in found.items()}
     most = max(map(len, paths.values()))  # none of two classes, which have no triangle
@@ -96,7 +96,6 @@ def draw(found: dict[str, list[Story]], names: list[str], method: str, task: str
                 axis.set_axis_off()
     handles, labels = axes[0][1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=3 if most else 2)
-    figure.suptitle(f"Inside {short(method)}: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
     return figure
 
 
@@ -156,15 +155,7 @@ def sidyp_plans(results: Results, block: Block, task: str) -> list[Plan]:
             continue
         if found := stories(results, block, method, task):
             names = label_names(results, block, method, task, next(iter(found)))
-            made.append(
-                make_plan(
-                    "sidyp",
-                    task,
-                    block.setup,
-                    f"Inside {method}: {task}, {block.setup}",
-                    CAPTION,
-                    functools.partial(draw, found, names, method, task, block.setup),
-                    suffix="" if method == "sidyp" else method,
-                )
-            )
+            suffix = "" if method == "sidyp" else method
+            drawn = functools.partial(draw, found, names)
+            made.append(make_plan("sidyp", f"Inside {method}", CAPTION, drawn, task, block.setup, suffix))
     return made

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.report.figures.by_task import BLUE, INK, ORANGE, PAPER, new_figure, row_height, short, two_lines
-from bench.report.figures.plan import Plan, make_plan, not_shown
+from bench.report.figures.by_task import BLUE, INK, ORANGE, PAPER, method_axis, new_figure, row_height
+from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.tables.model import plural
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def kinds_plans(found: Sequence[Headline], setup: str, rule: str) -> list[Plan]:
         "Points of accuracy over the baseline by the same rule, paired by seed, with 95 % t-intervals over seeds; one "
         f"panel per kind of noise, methods by their mean over the panels.{not_shown(methods[MOST_METHODS:])}"
     )
-    title = f"Gain over {shown[0].baseline} by kind of noise: {setup}"
-    return [make_plan("kinds", "", setup, title, caption, lambda: draw(shown, methods[:MOST_METHODS]))]
+    title = f"Gain over {shown[0].baseline} by kind of noise"
+    return [make_plan("kinds", title, caption, lambda: draw(shown, methods[:MOST_METHODS]), setup=setup)]
 
 
 def ordered(found: Sequence[Headline], rule: str) -> list[str]:
@@ -63,12 +63,10 @@ def draw(found: Sequence[Headline], methods: Sequence[str]) -> Figure:
             )  # fmt: skip
         axis.set_title(f"{each.title}\n{plural(each.columns, 'column')}", loc="left")
         axis.set_xlabel("points")
-        axis.grid(axis="y", visible=False)
+        method_axis(axis, methods)
     means = np.array([0.0, *(row.gap.seeds.mean for each in found for row in each.rows if row.method in methods)])
     pad = max(0.15 * np.ptp(means), 0.5)  # wide intervals of few seeds are cut, not the points
     axes[0].set_xlim(means.min() - pad, means.max() + pad)
-    axes[0].set_yticks(range(len(methods)), [two_lines(method) for method in methods])
-    axes[0].set_ylim(len(methods) - 0.5, -0.5)
     handles = [axes[0].errorbar([], [], label=label, **style) for label, style in RULES.values()]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
     figure.suptitle(f"Gain in accuracy over {short(found[0].baseline)}", x=0.01, ha="left")

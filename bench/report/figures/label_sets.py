@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections import Counter
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import Normalize
 
-from bench.report.figures.by_task import GREY, INK, PAPER, new_figure, short
-from bench.report.figures.plan import Plan, make_plan
+from bench.report.figures.by_task import GREY, INK, PAPER, new_figure
+from bench.report.figures.plan import Plan, make_plan, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +28,8 @@ LARGE: dict[Any, Any] = {
     "lines.markersize": 8,
 }
 TICKS, SMALL = 13, 10
-LOOKS = list(
-    zip(
-        ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK, "#5e3c99"),
-        "osD^vPX*",
-        strict=True,
-    )
-)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK, "#5e3c99")
+LOOKS = list(zip(COLOURS, "osD^vPX*", strict=True))
 """Colour and marker of the first families or tasks."""
 OTHER = (GREY, "o")
 MOST_CLASSES = 10
@@ -55,20 +51,6 @@ def families(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     return dict(zip(common, LOOKS, strict=False))
 
 
-def large(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Decorator: drawn in large type."""
-
-    @functools.wraps(draw)
-    def drawn(*args: Any) -> Figure:
-        import matplotlib as mpl
-
-        with mpl.rc_context(LARGE):
-            return draw(*args)
-
-    return drawn
-
-
-@large
 def noise(sets: pd.DataFrame) -> Figure:
     """Noise rate of every set with its interval, a column per task; hollow: few-shot."""
     tasks = list(sets.groupby("task")["noise_rate"].median().sort_values().index)
@@ -79,50 +61,46 @@ def noise(sets: pd.DataFrame) -> Figure:
         rows = sets[sets["task"] == task].sort_values("noise_rate")
         at = place + (np.linspace(-0.36, 0.36, len(rows)) if len(rows) > 1 else np.zeros(1))
         for x, row in zip(at, rows.to_dict("records"), strict=True):
-            _point(axis, x, row, *looks.get(family(row["labels"]), OTHER))
+            rate, low, high, style = _look(row, looks)
+            axis.errorbar(x, rate, [[max(rate - low, 0)], [max(high - rate, 0)]], markersize=7, elinewidth=1.4, **style)
     axis.set_xticks(range(len(tasks)), [short(task, 14) for task in tasks])
     axis.set(xlim=(-0.6, len(tasks) - 0.4), ylim=(0, min(100, axis.get_ylim()[1])), ylabel="wrong labels (%)")
     axis.tick_params(labelsize=TICKS)
     axis.grid(visible=False, axis="x")
-    _legend(figure, axis, looks, len(set(map(family, sets["labels"]))) > len(looks))
-    figure.suptitle("How often LLMs are wrong", x=0.01, ha="left")
-    return figure
-
-
-def _point(axis: Axes, x: float, row: Mapping[str, Any], colour: str, marker: str) -> None:
-    rate, low, high = (100 * row[name] for name in ("noise_rate", "noise_low", "noise_high"))
-    face = PAPER if str(row["labels"]).endswith("/few") else colour
-    spread = [[max(rate - low, 0)], [max(high - rate, 0)]]
-    axis.errorbar(x, rate, spread, fmt=marker, color=colour, markerfacecolor=face, markersize=7, elinewidth=1.4)
-
-
-def _legend(figure: Figure, axis: Axes, looks: Mapping[str, tuple[str, str]], others: bool) -> None:
-    shown = dict(looks) | ({"other": OTHER} if others else {})
+    shown = looks | ({"other": OTHER} if len(set(map(family, sets["labels"]))) > len(looks) else {})
     handles = [axis.plot([], [], marker, color=colour)[0] for colour, marker in shown.values()]
     figure.legend(handles, [short(name, 16) for name in shown], loc="outside right center")
-
-
-@large
-def by_name(rows: pd.DataFrame, looks: Mapping[str, tuple[str, str]], task: str) -> Figure:
-    """Noise rate of every set of a task by name, the least wrong first."""
-    rows = rows.sort_values("noise_rate", ascending=False)
-    figure = new_figure(8.5, 1.3 + 0.33 * len(rows))
-    axis = figure.subplots()
-    for y, row in enumerate(rows.to_dict("records")):
-        colour, marker = looks.get(family(row["labels"]), OTHER)
-        rate, low, high = (100 * row[name] for name in ("noise_rate", "noise_low", "noise_high"))
-        axis.hlines(y, low, high, color=colour, linewidth=1.8)
-        face = PAPER if row["labels"].endswith("/few") else colour
-        axis.plot(rate, y, marker, color=colour, markerfacecolor=face, markersize=8)
-    axis.set_yticks(range(len(rows)), [short(name, 30) for name in rows["labels"]])
-    axis.set(xlim=(0, None), ylim=(-0.7, len(rows) - 0.3), xlabel="wrong labels (%)")
-    axis.tick_params(labelsize=TICKS)
-    axis.grid(visible=False, axis="y")
-    figure.suptitle(f"How often LLMs are wrong: {short(task)}", x=0.01, ha="left")
     return figure
 
 
-@large
+def _look(row: Mapping[str, Any], looks: Mapping[str, tuple[str, str]]) -> tuple[float, float, float, dict[str, Any]]:
+    """The noise rate of a set with its interval, in per cent, and its marker: hollow for few-shot."""
+    rate, low, high = (100 * row[name] for name in ("noise_rate", "noise_low", "noise_high"))
+    colour, marker = looks.get(family(row["labels"]), OTHER)
+    return rate, low, high, {"fmt": marker, "color": colour, "mfc": PAPER if row["labels"].endswith("/few") else colour}
+
+
+def by_name(rows: pd.DataFrame, looks: Mapping[str, tuple[str, str]]) -> Figure:
+    """Noise rate of every set of a task by name, the least wrong first."""
+    rows = rows.sort_values("noise_rate", ascending=False)
+    figure, axis = _named_rows(8.5, 1.3 + 0.33 * len(rows), [short(name, 30) for name in rows["labels"]])
+    for y, row in enumerate(rows.to_dict("records")):
+        rate, low, high, style = _look(row, looks)
+        axis.hlines(y, low, high, color=style["color"], linewidth=1.8)
+        axis.errorbar(rate, y, markersize=8, **style)
+    axis.set(xlim=(0, None), ylim=(-0.7, len(rows) - 0.3), xlabel="wrong labels (%)")
+    return figure
+
+
+def _named_rows(width: float, height: float, names: list[str]) -> tuple[Figure, Axes]:
+    figure = new_figure(width, height)
+    axis = figure.subplots()
+    axis.set_yticks(range(len(names)), names)
+    axis.tick_params(labelsize=TICKS)
+    axis.grid(visible=False, axis="y")
+    return figure, axis
+
+
 def predictable(sets: pd.DataFrame) -> Figure:
     """AUC of "is this label wrong?" from the text against the noise rate, a colour per task."""
     figure = new_figure(9.5, 5.6)
@@ -137,50 +115,31 @@ def predictable(sets: pd.DataFrame) -> Figure:
     axis.set(xlabel="wrong labels (%)", ylabel="AUC: is it wrong?")
     axis.tick_params(labelsize=TICKS)
     figure.legend(loc="outside right center")
-    figure.suptitle("Can the text foretell the mistakes?", x=0.01, ha="left")
     return figure
 
 
-@large
-def shared(pairs: pd.DataFrame, order: list[str], task: str) -> Figure:
+def shared(pairs: pd.DataFrame, order: list[str]) -> Figure:
     """Heat map of the κ of errors between the sets of a task, the least wrong first."""
     place = {name: at for at, name in enumerate(order)}
     kappa = np.full((len(order), len(order)), np.nan)
     a, b = pairs["a"].map(place), pairs["b"].map(place)
     kappa[a, b] = kappa[b, a] = pairs["kappa"]
-    few = len(order) <= CROWDED
-    return _heat_map(
-        kappa,
-        [short(name, 30) for name in order],
-        [short(name, 30) for name in order],
-        (0.62 if few else 0.36) * len(order),
-        ("RdBu", Normalize(-1, 1), "κ of errors", "{:.2f}" if few else ""),
-        f"Do LLMs make the same mistakes? {short(task)}",
-    )
+    few, names = len(order) <= CROWDED, [short(name, 30) for name in order]
+    look = ("RdBu", Normalize(-1, 1), "κ of errors", "{:.2f}" if few else "")
+    return _heat_map(kappa, names, names, (0.62 if few else 0.36) * len(order), look)
 
 
-@large
-def precision(rows: pd.DataFrame, order: list[str], task: str) -> Figure:
+def precision(rows: pd.DataFrame, order: list[str]) -> Figure:
     """Heat map of the precision of each assigned class, a row per set."""
     classes = list(dict.fromkeys(rows["class"]))
     table = rows.pivot(index="labels", columns="class", values="precision").reindex(index=order, columns=classes)
-    return _heat_map(
-        100 * table.to_numpy(),
-        [short(name, 30) for name in order],
-        [short(name, 18) for name in classes],
-        0.8 * len(classes),
-        ("Blues", Normalize(0, 100), "right (%)", "{:.0f}"),
-        f"How far to trust each label: {short(task)}",
-    )
+    names, columns = [short(name, 30) for name in order], [short(name, 18) for name in classes]
+    look = ("Blues", Normalize(0, 100), "right (%)", "{:.0f}")
+    return _heat_map(100 * table.to_numpy(), names, columns, 0.8 * len(classes), look)
 
 
 def _heat_map(
-    values: np.ndarray,
-    rows: list[str],
-    columns: list[str],
-    width: float,
-    look: tuple[str, Normalize, str, str],
-    title: str,
+    values: np.ndarray, rows: list[str], columns: list[str], width: float, look: tuple[str, Normalize, str, str]
 ) -> Figure:
     """A heat map with names; `look` is colour map, scale, its name, and how numbers are written."""
     colours, norm, name, form = look
@@ -200,29 +159,20 @@ def _heat_map(
             text = form.format(values[y, x]).replace("-", "−") if known else "–"
             axis.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=colour, fontsize=12)
     figure.colorbar(mesh, ax=axis, label=name, shrink=0.8 if len(rows) > CROWDED else 1).ax.tick_params(labelsize=SMALL)
-    figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 
-@large
 def unanimous(rows: pd.DataFrame) -> Figure:
     """Of the texts of a task on which all labellers agree: how many are wrong, with the interval."""
     rows = rows.sort_values("unanimous_wrong", ascending=False)
-    figure = new_figure(9.5, 1.6 + 0.5 * len(rows))
-    axis = figure.subplots()
+    names = [f"{short(task, 16)}, {sets} sets" for task, sets in zip(rows["task"], rows["sets"], strict=True)]
+    figure, axis = _named_rows(9.5, 1.6 + 0.5 * len(rows), names)
     for y, row in enumerate(rows.to_dict("records")):
         rate, low, high = (100 * row[f"unanimous_wrong{end}"] for end in ("", "_low", "_high"))
         axis.barh(y, rate, color=LOOKS[0][0], height=0.6)
         axis.hlines(y, low, high, color=INK, linewidth=2)
         axis.text(high + 0.8, y, f"of {row['unanimous']:,} texts ({100 * row['unanimous_share']:.0f} %)", va="center")
-    axis.set_yticks(
-        range(len(rows)),
-        [f"{short(task, 16)}, {sets} sets" for task, sets in zip(rows["task"], rows["sets"], strict=True)],
-    )
     axis.set(xlim=(0, 1.45 * 100 * rows["unanimous_wrong_high"].max()), xlabel="wrong though all LLMs agree (%)")
-    axis.tick_params(labelsize=TICKS)
-    axis.grid(visible=False, axis="y")
-    figure.suptitle("All agree, and all are wrong", x=0.01, ha="left")
     return figure
 
 
@@ -232,41 +182,31 @@ def label_set_plans(frames: Mapping[str, pd.DataFrame]) -> list[Plan]:
     sets = sizes[(sizes["split"] == "train") & sizes["noise_rate"].notna()] if len(sizes) else sizes
     if not len(sets):
         return []
-    made = [
-        _plan(
-            "noise",
-            "",
-            "How often LLMs are wrong",
-            f"Train texts with an answer and gold. {NOISE_CAPTION}",
-            noise,
-            sets,
-        )
-    ]
+    caption = f"Train texts with an answer and gold. {NOISE_CAPTION}"
+    made = [_plan("noise", "How often LLMs are wrong", caption, "", noise, sets)]
     if len(told := told.dropna(subset="auc") if len(told) else told):
         told = told.merge(sets[["task", "labels", "noise_rate"]], on=["task", "labels"])
         source = ", ".join(sorted(set(told["features"])))
         caption = (
             f"Cross-fitted from {source}. Faint lines: 95 % intervals. 0.5: the text says nothing; 1: it says all."
         )
-        made.append(_plan("predictable", "", "Can the text foretell the mistakes?", caption, predictable, told))
+        made.append(_plan("predictable", "Can the text foretell the mistakes?", caption, "", predictable, told))
     if len(together := together[together["unanimous"] > 0] if len(together) else together):
         caption = "Lines: 95 % Wilson intervals. In brackets: the share of the texts that all of them answered."
-        made.append(_plan("unanimous", "", "All agree, and all are wrong", caption, unanimous, together))
+        made.append(_plan("unanimous", "All agree, and all are wrong", caption, "", unanimous, together))
     looks = families(sets["labels"])
     for task, rows in sets.groupby("task", sort=False):
         order = list(rows.sort_values("noise_rate")["labels"])
-        made.append(_plan("names", task, "How often LLMs are wrong", NOISE_CAPTION, by_name, rows, looks, task))
+        made.append(_plan("names", "How often LLMs are wrong", NOISE_CAPTION, task, by_name, rows, looks))
         pairs, classes = (_of(frames[name], task) for name in ("mistakes", "classes"))
         if len(order) > 2 and len(pairs):
             caption = "Cohen's κ of being wrong. 0: independent mistakes; 1: on the same texts. The least wrong first."
-            made.append(_plan("kappa", task, "Do LLMs make the same mistakes?", caption, shared, pairs, order, task))
+            made.append(_plan("kappa", "Do LLMs make the same mistakes?", caption, task, shared, pairs, order))
         if 0 < len(set(classes["class"])) <= MOST_CLASSES:
             caption = (
                 "Of the texts given a label, all splits: how many are right. –: never given. The least wrong first."
             )
-            made.append(
-                _plan("precision", task, "How far to trust each label", caption, precision, classes, order, task)
-            )
+            made.append(_plan("precision", "How far to trust each label", caption, task, precision, classes, order))
     return made
 
 
@@ -274,6 +214,14 @@ def _of(frame: pd.DataFrame, task: Any) -> pd.DataFrame:
     return frame[frame["task"] == task] if len(frame) else frame
 
 
-def _plan(kind: str, task: Any, title: str, caption: str, draw: Callable[..., Figure], *args: Any) -> Plan:
-    title = f"{title}: {task}" if task else title
-    return make_plan(kind, task, "", title, caption, functools.partial(draw, *args))
+def _plan(kind: str, what: str, caption: str, task: Any, draw: Callable[..., Figure], *args: Any) -> Plan:
+    """The plan of a figure that is drawn in large type."""
+    plan = make_plan(kind, what, caption, functools.partial(draw, *args), task)
+
+    def large() -> Figure:
+        import matplotlib as mpl
+
+        with mpl.rc_context(LARGE):
+            return plan.draw()
+
+    return dataclasses.replace(plan, draw=large)

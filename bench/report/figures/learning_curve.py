@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, ORANGE, apart, panels, short
-from bench.report.figures.plan import Plan, make_plan, not_shown
+from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, ORANGE, beside, panels
+from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, row_kind
 from bench.report.tables.yardstick import CURVE, Curve, labels_for, learning_curve
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_PANELS = 3
@@ -23,7 +22,7 @@ STYLES = {"method": (BLUE, "-"), "baseline": (ORANGE, "-"), "human": (GREEN, "--
 """Colour and line of each kind of row."""
 
 
-def figure(block: Block, curve: Curve, columns: list[Column], rule: str, baseline: str | None) -> Figure:
+def figure(block: Block, curve: Curve, columns: list[Column], rule: str) -> Figure:
     """One panel per noise source: accuracy after k human labels, and the methods' accuracies as lines."""
     made, axes = panels(len(columns), 7.6, 3.6, across=1, sharex=True)
     for axis, column in zip(axes, columns, strict=True):
@@ -36,13 +35,20 @@ def figure(block: Block, curve: Curve, columns: list[Column], rule: str, baselin
             for method in block.methods
             if not method.startswith(CURVE) and (values := block.values(method, column, f"accuracy_{rule}", 100))
         }
+        looks = {method: STYLES[row_kind(block, method, block.baseline)] for method in scores}
         for method, accuracy in scores.items():
-            colour, line = STYLES[row_kind(block, method, baseline)]
+            colour, line = looks[method]
             axis.axhline(accuracy, color=colour, linestyle=line, linewidth=0.8, alpha=0.7)
             (worth,) = labels_for(np.array([accuracy]), curve.means[None], np.array(curve.sizes))
             if 0 < worth < np.inf:
                 axis.plot(worth, accuracy, "o", color=colour, markersize=4, zorder=4)
-        _names(axis, scores, {method: STYLES[row_kind(block, method, baseline)][0] for method in scores})
+        for name, place in beside(axis, scores, 0.07).items():
+            axis.annotate(
+                f"{short(name, 34)}  {scores[name]:.1f}", (1.0, scores[name]), (1.03, place), va="center",
+                xycoords=axis.get_yaxis_transform(), textcoords="axes fraction", color=looks[name][0], fontsize=7.5,
+                arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "relpos": (0, 0.5)},
+                annotation_clip=False,
+            )  # fmt: skip
         axis.set_xscale("log")
         axis.xaxis.set_major_locator(FixedLocator(list(curve.sizes)))
         axis.xaxis.set_minor_locator(NullLocator())
@@ -50,25 +56,10 @@ def figure(block: Block, curve: Curve, columns: list[Column], rule: str, baselin
         axis.set_title(short(column[1], 50), loc="left")
         axis.set_ylabel("accuracy (%)")
     axes[-1].set_xlabel("random human labels (log scale)")
-    made.suptitle(f"Worth in human labels: {short(curve.column[0])}, {short(block.setup, 60)}", x=0.01, ha="left")
     return made
 
 
-def _names(axis: Axes, scores: dict[str, float], colours: dict[str, str]) -> None:
-    """Names right of the frame in the order of their lines, moved apart where they would cover each other."""
-    low, high = axis.get_ylim()
-    ordered = sorted(scores, key=scores.__getitem__)
-    step = min(0.07, 1.0 / max(1, len(ordered)))
-    places = apart([(scores[name] - low) / (high - low) for name in ordered], step)
-    for name, place in zip(ordered, places, strict=True):
-        axis.annotate(
-            f"{short(name, 34)}  {scores[name]:.1f}", (1.0, scores[name]), (1.03, place), va="center", fontsize=7.5,
-            xycoords=axis.get_yaxis_transform(), textcoords="axes fraction", color=colours[name], annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "relpos": (0, 0.5)},
-        )  # fmt: skip
-
-
-def worth_plans(block: Block, task: str, rule: str, baseline: str | None) -> list[Plan]:
+def worth_plans(block: Block, task: str, rule: str) -> list[Plan]:
     """The figure of a task; none without a learning curve."""
     curve = learning_curve(block, task, rule)
     if curve is None:
@@ -80,5 +71,5 @@ def worth_plans(block: Block, task: str, rule: str, baseline: str | None) -> lis
         "labels they are worth. Dashed: references and methods with human labels."
     )
     cut = not_shown([noise for _, noise in columns[MOST_PANELS:]])
-    draw = functools.partial(figure, block, curve, columns[:MOST_PANELS], rule, baseline)
-    return [make_plan("worth", task, block.setup, f"Worth in human labels: {task}, {block.setup}", caption + cut, draw)]
+    draw = functools.partial(figure, block, curve, columns[:MOST_PANELS], rule)
+    return [make_plan("worth", "Worth in human labels", caption + cut, draw, task, block.setup)]

@@ -20,14 +20,13 @@ from bench.report.figures.by_task import (
     ORANGE,
     PAPER,
     PURPLE,
-    apart,
-    lowest,
+    below,
+    beside,
     new_figure,
     panels,
-    short,
     two_lines,
 )
-from bench.report.figures.plan import Plan, make_plan, not_shown
+from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, averages, common_columns, compared, row_kind
 from bench.report.tables.cost import cost_doubt
@@ -47,16 +46,17 @@ MIN_RATES = 3
 """Fewer columns carry no line."""
 
 
-def improvement_data(block: Block, rule: str, baseline: str | None) -> dict[str, np.ndarray]:
+def improvement_data(block: Block, rule: str) -> dict[str, np.ndarray]:
     """By method: float64[cells, 3] of noise rate, gain over the baseline with the same seed (both percent), column."""
-    found = {}
+    found, baseline = {}, block.baseline
+    if baseline is None:
+        return {}
     for method in block.methods:
         if method == baseline or method in block.references:
             continue
         points = []
         for place, column in enumerate(block.current()):
-            ours = block.values(method, column, f"accuracy_{rule}", 100)
-            theirs = block.values(baseline, column, f"accuracy_{rule}", 100) if baseline else {}
+            ours, theirs = (block.values(each, column, f"accuracy_{rule}", 100) for each in (method, baseline))
             rates = block.values(method, column, "noise_rate_trained", 100)
             points += [
                 (rates[s], ours[s] - theirs[s], place) for s in sorted(ours.keys() & theirs.keys() & rates.keys())
@@ -72,7 +72,7 @@ KIND_STYLES = {
 """Marker and colour of each kind of noise; of others that of a user's own column."""
 
 
-def improvement(data: dict[str, np.ndarray], block: Block, baseline: str) -> Figure:
+def improvement(data: dict[str, np.ndarray], block: Block) -> Figure:
     """Gain over the baseline by noise rate, one panel per method, after one with all; a colour per kind of noise."""
     kinds = [str(block.kinds[column]) for column in block.current()]
     present = sorted(set(kinds), key=[*NOISE_KINDS, *kinds].index)
@@ -96,15 +96,12 @@ def improvement(data: dict[str, np.ndarray], block: Block, baseline: str) -> Fig
     axes[0].set_ylim(low - pad, high + pad)
     for axis in axes[:: min(4, len(axes))]:
         axis.set_ylabel("points")
-    for axis in lowest(axes):
-        axis.set_xlabel("noise rate (%)")
-        axis.tick_params(labelbottom=True)
+    below(axes, "noise rate (%)")
     handles = []
     for kind in present:
         marker, colour = KIND_STYLES.get(kind, KIND_STYLES["column"])
         handles += axes[0].plot([], [], marker, color=colour, label=NOISE_KINDS.get(kind, "other noise"))
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles))
-    figure.suptitle(f"Accuracy over {short(baseline)}, by noise rate: {short(block.setup, 60)}", x=0.01, ha="left")
     return figure
 
 
@@ -118,7 +115,7 @@ def _fit(axis: Axes, points: np.ndarray, colour: str) -> None:
     )  # fmt: skip
 
 
-def pareto_data(block: Block, rule: str, baseline: str | None) -> dict[str, tuple[float, float, str]]:
+def pareto_data(block: Block, rule: str) -> dict[str, tuple[float, float, str]]:
     """By method: mean stand-alone seconds per cell, mean accuracy over the shared columns (percent), kind of row."""
     shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
     found: dict[str, tuple[float, float, str]] = {}
@@ -129,7 +126,7 @@ def pareto_data(block: Block, rule: str, baseline: str | None) -> dict[str, tupl
         seconds = [s for c in shared for s in block.values(method, c, "seconds_stand_alone").values() if s > 0]
         if by_seed and seconds:
             accuracy = float(np.mean(list(by_seed.values())))
-            found[method] = (float(np.mean(seconds)), accuracy, row_kind(block, method, baseline))
+            found[method] = (float(np.mean(seconds)), accuracy, row_kind(block, method, block.baseline))
     return found
 
 
@@ -144,7 +141,7 @@ def front(data: dict[str, tuple[float, float, str]]) -> list[str]:
     return chosen
 
 
-def pareto(data: dict[str, tuple[float, float, str]], block: Block) -> Figure:
+def pareto(data: dict[str, tuple[float, float, str]]) -> Figure:
     """Accuracy against stand-alone seconds per cell (log scale); the line joins the methods that none dominates."""
     figure = new_figure(7.2, max(2.8, 0.9 + 0.2 * len(data)))
     axis = figure.subplots()
@@ -164,28 +161,18 @@ def pareto(data: dict[str, tuple[float, float, str]], block: Block) -> Figure:
     accuracies = [a for _, a, _ in data.values()]
     pad = 0.06 * (max(accuracies) - min(accuracies)) + 0.3
     axis.set_ylim(min(accuracies) - pad, max(accuracies) + pad)
-    _names_at_the_side(axis, data, best)
-    axis.set(xlabel="seconds per cell, stand-alone (log scale)", ylabel="accuracy (%)")
-    figure.suptitle(f"Accuracy against cost: {short(block.setup, 60)}", x=0.01, ha="left")
-    return figure
-
-
-def _names_at_the_side(axis: Axes, data: dict, best: list[str]) -> None:
-    """Names in a column right of the frame, joined to their points: they never cover each other."""
-    low, high = axis.get_ylim()
-    ordered = sorted(data, key=lambda name: data[name][1])
-    step = min(0.075, 1.0 / max(1, len(ordered) - 1))
-    places = apart([(data[name][1] - low) / (high - low) for name in ordered], step)
-    for name, place in zip(ordered, places, strict=True):
+    for name, place in beside(axis, {name: accuracy for name, (_, accuracy, _) in data.items()}, 0.075).items():
         axis.annotate(
-            short(name, 34), (data[name][0], data[name][1]), (1.03, place), textcoords="axes fraction", va="center",
-            fontsize=8, fontweight="bold" if name in best else "normal", annotation_clip=False,
+            short(name, 34), data[name][:2], (1.03, place), textcoords="axes fraction", va="center", fontsize=8,
+            fontweight="bold" if name in best else "normal", annotation_clip=False,
             color=GREY if data[name][2] in APART else INK,
             arrowprops={"arrowstyle": "-", "color": LINE, "linewidth": 0.7, "shrinkB": 3, "relpos": (0, 0.5)},
         )  # fmt: skip
+    axis.set(xlabel="seconds per cell, stand-alone (log scale)", ylabel="accuracy (%)")
+    return figure
 
 
-def critical_difference(methods: list[str], ranked: stats.Ranks, metric: str, block: Block) -> Figure:
+def critical_difference(methods: list[str], ranked: stats.Ranks) -> Figure:
     """Average ranks on an axis; bars join methods that Nemenyi's test does not tell apart (Demsar 2006)."""
     import pandas as pd
     from scikit_posthocs import critical_difference_diagram
@@ -210,7 +197,6 @@ def critical_difference(methods: list[str], ranked: stats.Ranks, metric: str, bl
     low, critical = ranked.mean.min(), ranked.critical_difference
     axis.plot([low, low + critical], [3, 3], color=ORANGE, linewidth=2.4, marker="|", markersize=7, markeredgewidth=1.4)
     axis.text(low + critical, 3, f"   critical difference {critical:.2f}", va="center", fontsize=8, color=INK)
-    figure.suptitle(f"Average ranks by {metric}: {short(block.setup, 60)}", x=0.01, ha="left")
     return figure
 
 
@@ -220,58 +206,35 @@ def ranked_by(block: Block, metric_name: str, rule: str) -> tuple[list[str], sta
     return made if made and made[1].pairwise is not None else None
 
 
-def column_count(block: Block, rule: str) -> int:
-    """How many columns the overview figures average over."""
-    return len(compared(block, f"accuracy_{rule}")[1])
-
-
-def overview_plans(block: Block, rule: str, baseline: str | None) -> list[Plan]:
+def overview_plans(block: Block, rule: str) -> list[Plan]:
     """The figures over all columns of a set-up that its cells have data for."""
     made = []
     block = block.by(rule)
-    columns = column_count(block, rule)
+    columns = len(compared(block, f"accuracy_{rule}")[1])
     for metric in ("accuracy", "ece"):
         if ranked := ranked_by(block, metric, rule):
             name = METRICS[metric].short
-            made.append(
-                make_plan(
-                    "ranks",
-                    "",
-                    block.setup,
-                    f"Average ranks by {name}: {block.setup}",
-                    f"Ranks by {name} over {columns} columns (task and noise source), seeds averaged first; 1 is best. "
-                    "Bars join methods that Nemenyi's test does not tell apart (5 %).",
-                    functools.partial(critical_difference, *ranked, name, block),
-                    suffix=metric,
-                )
+            caption = (
+                f"Ranks by {name} over {columns} columns (task and noise source), seeds averaged first; 1 is best. "
+                "Bars join methods that Nemenyi's test does not tell apart (5 %)."
             )
-    if baseline is not None and columns > 1 and (gains := improvement_data(block, rule, baseline)):
+            draw = functools.partial(critical_difference, *ranked)
+            made.append(make_plan("ranks", f"Average ranks by {name}", caption, draw, setup=block.setup, suffix=metric))
+    if columns > 1 and (gains := improvement_data(block, rule)):
         gains = dict(sorted(gains.items(), key=lambda item: -item[1][:, 1].mean()))
-        left_out = list(gains)[MOST_PANELS - 1 :]
-        made.append(
-            make_plan(
-                "improvement",
-                "",
-                block.setup,
-                f"Accuracy over {baseline}, by noise rate: {block.setup}",
-                f"Each point is a cell against {baseline} with the same seed. Noise rate: wrong ones among the labels "
-                "trained on. Lines: least squares within a kind of noise; band: its 95 % "
-                "interval by a bootstrap over columns (task and noise source), from "
-                f"{MIN_RATES} columns on. Largest mean gain first.{not_shown(left_out)}",
-                lambda: improvement(gains, block, baseline),
-            )
+        caption = (
+            f"Each point is a cell against {block.baseline} with the same seed. Noise rate: wrong ones among the "
+            "labels trained on. Lines: least squares within a kind of noise; band: its 95 % interval by a bootstrap "
+            f"over columns (task and noise source), from {MIN_RATES} columns on. Largest mean gain first."
         )
-    if not cost_doubt(block) and len(costs := pareto_data(block, rule, baseline)) > 1:
-        made.append(
-            make_plan(
-                "pareto",
-                "",
-                block.setup,
-                f"Accuracy against cost: {block.setup}",
-                f"Means over {columns} columns. The line and the bold names: methods that no other one beats at "
-                "equal or less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references and "
-                "methods with human labels, which do not compete.",
-                lambda: pareto(costs, block),
-            )
+        caption += not_shown(list(gains)[MOST_PANELS - 1 :])
+        what = f"Accuracy over {block.baseline}, by noise rate"
+        made.append(make_plan("improvement", what, caption, lambda: improvement(gains, block), setup=block.setup))
+    if not cost_doubt(block) and len(costs := pareto_data(block, rule)) > 1:
+        caption = (
+            f"Means over {columns} columns. The line and the bold names: methods that no other one beats at equal or "
+            "less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references and methods with human "
+            "labels, which do not compete."
         )
+        made.append(make_plan("pareto", "Accuracy against cost", caption, lambda: pareto(costs), setup=block.setup))
     return made

@@ -26,11 +26,30 @@ class Plan:
 
 
 def make_plan(
-    kind: str, task: str, setup: str, title: str, caption: str, draw: Callable[[], Figure], suffix: str = ""
+    kind: str, what: str, caption: str, draw: Callable[[], Figure], task: str = "", setup: str = "", suffix: str = ""
 ) -> Plan:
-    """A plan named by its kind, suffix, task and set-up."""
-    name = slug("-".join(part for part in (kind, suffix, task, setup) if part))
-    return Plan(name, kind, task, setup, title, caption, draw)
+    """A plan named by its kind, suffix, task and set-up; its title, which a figure without one gets, says `what`."""
+
+    def titled() -> Figure:
+        figure = draw()
+        if not figure.get_suptitle():
+            title = _title(short(what, 60), short(task), short(setup, 60))
+            figure.suptitle(title, x=0.01, ha="left")
+        return figure
+
+    name = slug("-".join(filter(None, (kind, suffix, task, setup))))
+    return Plan(name, kind, task, setup, _title(what, task, setup), caption, titled)
+
+
+def _title(what: str, task: str, setup: str) -> str:
+    where = ", ".join(filter(None, (task, setup)))
+    return f"{what}{' ' if what.endswith('?') else ': '}{where}" if where else what
+
+
+def short(text: str, length: int = 26) -> str:
+    """`text` cut to `length` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def not_shown(names: list[str]) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bench.core.seeds import named_generator
-from bench.report.figures.by_task import GREY, INK, ORANGE, PAPER, panels, short
-from bench.report.figures.plan import Plan, make_plan
+from bench.report.figures.by_task import GREY, INK, ORANGE, PAPER, panels
+from bench.report.figures.plan import Plan, make_plan, short
 from bench.report.frame import Results
 from bench.report.many_classes import MOST_NAMES
 from bench.report.tables.blocks import Block
@@ -32,8 +32,7 @@ HOW_TO = (
 )
 
 
-@dataclass(frozen=True)
-class Labelled:
+class Labelled(NamedTuple):
     """One noise source on the texts of a map."""
 
     noisy: np.ndarray  # int16[N_train], -1 = no answer
@@ -60,20 +59,15 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
     if not found:
         return []
     path, labelled = max(found.items(), key=lambda item: len(item[1]))
-    title = f"Map of the train texts: {task}, {block.setup}"
     caption = (
         f"t-SNE of the sentence embeddings (cosine; at most {MOST_TEXTS} texts, drawn at random). Grey points: "
         "correctly labelled; orange crosses: wrongly labelled; rings: no answer. Names stand at or near the middle of "
         "their gold class, where there is room. Distances between far groups mean nothing in t-SNE."
     )
-    caption += (
-        f" Of {len(names):,} classes the {MOST_NAMES} most frequent are named." if len(names) > MOST_NAMES else ""
-    )
-    return [
-        make_plan(
-            "embedding", task, block.setup, title, caption, lambda: draw(path, labelled, names, task, block.setup)
-        )
-    ]
+    if len(names) > MOST_NAMES:
+        caption += f" Of {len(names):,} classes the {MOST_NAMES} most frequent are named."
+    drawn = functools.partial(draw, path, labelled, names, task)
+    return [make_plan("embedding", "Map of the train texts", caption, drawn, task, block.setup)]
 
 
 def _embeddings(results: Results, cell: str, rows: int) -> Path | None:
@@ -126,7 +120,7 @@ def apart(names: Sequence[str], places: np.ndarray, size: np.ndarray) -> list[tu
     return found
 
 
-def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str, setup: str) -> Figure:
+def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str) -> Figure:
     """One panel per noise source; the texts lie at the same places in all of them."""
     from safetensors.numpy import load_file
 
@@ -156,5 +150,4 @@ def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str,
         axis.grid(visible=False)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    figure.suptitle(f"Map of the train texts: {short(task)}, {short(setup, 60)}", x=0.01, ha="left")
     return figure

@@ -20,6 +20,7 @@ from bench.store.folder import CELL_DIGITS
 from bench.store.metrics import METRICS
 from bench.store.metrics.base import simplex
 from bench.store.noise_words import noise_kind, repeats_sentence
+from bench.store.parts import CurvePoint
 from bench.store.records import CellKey, Damaged, Record, read_arrays, read_records
 
 if TYPE_CHECKING:
@@ -90,18 +91,10 @@ COLUMNS = {
 """Every column of `cells.parquet` and `cells.csv`, and what it holds. Metrics are fractions, not percent."""
 
 
-INTEGERS: tuple[str, ...] = (
-    "limit",
-    "human_labels",
-    "until_settled",
-    "n_train",
-    "n_valid",
-    "n_test",
-    "n_scored",
-    "classes",
-    "parameters",
-)
-INTEGERS = (*INTEGERS, *(f"step_{rule}" for rule in RULES))
+INTEGERS = (
+    "limit", "human_labels", "until_settled", "n_train", "n_valid", "n_test", "n_scored", "classes", "parameters",
+    *(f"step_{rule}" for rule in RULES),
+)  # fmt: skip
 """Columns of whole numbers that may be empty."""
 
 
@@ -154,17 +147,11 @@ class Results:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """One row per (cell, step): the fields of `bench.store.records.CurvePoint`."""
+        """One row per (cell, step): the fields of `bench.store.parts.CurvePoint`."""
         import pandas as pd
 
         rows = [{"cell": cell} | dict(point) for cell, record in self.by_cell.items() for point in record.curve]
-        return pd.DataFrame(rows, columns=["cell", *_curve_fields()])
-
-
-def _curve_fields() -> list[str]:
-    from bench.store.parts import CurvePoint
-
-    return list(CurvePoint.model_fields)
+        return pd.DataFrame(rows, columns=["cell", *CurvePoint.model_fields])
 
 
 def load(folder: Path) -> Results:
@@ -182,9 +169,8 @@ def load(folder: Path) -> Results:
             copies += entry.hash in records
             records[entry.hash] = entry
     if not records:
-        many = f"{len(damaged)} files there are not readable records"
-        what = "1 file there is not a readable record" if len(damaged) == 1 else many
-        found = f" ({what})" if damaged else ""
+        what = "file there is not a readable record" if len(damaged) == 1 else "files there are not readable records"
+        found = f" ({len(damaged)} {what})" if damaged else ""
         raise UsageError(
             f"results folder '{folder}' holds no results below 'cells'{found}: "
             "run `bench run` first, or name another folder with --results"
@@ -192,8 +178,8 @@ def load(folder: Path) -> Results:
     ordered = list(records.values())
     cells, notes = tidy(ordered, folder)
     if copies:
-        what = "1 record is a copy" if copies == 1 else f"{copies} records are copies"
-        notes.append(f"{what} of another record and counted once.")
+        what = "record is a copy" if copies == 1 else "records are copies"
+        notes.append(f"{copies} {what} of another record and counted once.")
     return Results(folder, ordered, cells, damaged, notes)
 
 
@@ -220,50 +206,38 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
     return cells.astype(dict.fromkeys(INTEGERS, "Int64") | flags), notes
 
 
+OF_KEY = ("task", "method", "method_version", "encoder_mode", "sentence_encoder", "limit", "seed", "data")
+OF_RECORD = (
+    "status", "human_labels", "until_settled", "peak_memory_mb", "parameters", "code_version", "created", "command",
+)  # fmt: skip
+OF_DATA = ("n_train", "n_valid", "n_test", "has_gold")
+OF_NOISE = ("labeller", "prompting", "labeller_test_accuracy", "labeller_test_no_answer")
+"""Columns that are called like the field they hold, by what has it."""
+
+
 def _row(record: Record, folder: Path) -> dict:
     key, data, noise = record.key, record.data, record.noise
     row = {
         "cell": record.hash[:CELL_DIGITS],
         "record": key.path(folder).relative_to(folder).as_posix(),
-        "status": record.status,
         "reason": record.reason or (record.error.message if record.error else None),
-        "task": key.task,
-        "method": key.method,
-        "method_version": key.method_version,
         "sees_gold": record.is_reference,
-        "human_labels": record.human_labels,
         "opened_files": "; ".join(record.opened_files) or None,
         "encoder": labels.encoder_label(key),
-        "encoder_mode": key.encoder_mode,
-        "sentence_encoder": key.sentence_encoder,
-        "limit": key.limit,
-        "seed": key.seed,
-        "until_settled": record.until_settled,
-        "data": key.data,
         "seconds_marginal": record.seconds.get("total"),
         "seconds_processor": record.seconds.get("processor"),
-        "peak_memory_mb": record.peak_memory_mb,
-        "parameters": record.parameters,
         "device": record.device.get("name"),
         "precision": record.device.get("precision"),
-        "code_version": record.code_version,
-        "created": record.created,
-        "command": record.command,
     }
+    row |= {name: getattr(record, name) for name in OF_RECORD} | {name: getattr(key, name) for name in OF_KEY}
     if data is not None:
-        row |= {"n_train": data.n_train, "n_valid": data.n_valid, "n_test": data.n_test}
+        row |= {name: getattr(data, name) for name in OF_DATA} | {"classes": len(data.label_names)}
         row |= {"n_scored": (data.n_test if data.has_gold else 0) if data.n_scored is None else data.n_scored}
-        row |= {"classes": len(data.label_names), "has_gold": data.has_gold}
     if noise is not None and (trained := record.trained_noise) is not None:
-        row |= {
-            "noise_kind": noise_kind(noise.kind, noise.labeller),
-            "labeller": noise.labeller,
-            "prompting": noise.prompting,
-        }
+        row |= {name: getattr(noise, name) for name in OF_NOISE}
+        row |= {"noise_kind": noise_kind(noise.kind, noise.labeller)}
         row |= {"noise_rate_train": noise.rate_train, "no_answer_train": noise.no_answer_train}
         row |= {"noise_rate_trained": trained.rate, "noise_rate_expected": trained.expected}
-        row |= {"labeller_test_accuracy": noise.labeller_test_accuracy}
-        row |= {"labeller_test_no_answer": noise.labeller_test_no_answer}
     row |= _labelling(record)
     if record.scores is not None:
         for rule in RULES:

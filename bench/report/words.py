@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.report.tables.blocks import Block
-from bench.report.tables.headlines import Headline, points
-from bench.report.tables.model import number
+from bench.report.tables.headlines import Headline
+from bench.report.tables.model import number, plural
 
 if TYPE_CHECKING:
     from bench.report.frame import Results
@@ -35,27 +35,26 @@ def count_sentence(results: Results) -> str:
     found = counts(results)
     listed = ", ".join(f"{found[name]:,} {name}" for name in ("done", "failed", "skipped") if found[name])
     listed = "all done" if found["done"] == len(results.cells) else listed
-    text = f"{_plural(len(results.cells), 'cell')} read: {listed}."
+    text = f"{plural(len(results.cells), 'cell')} read: {listed}."
     if found["damaged"]:
         verb = "is not a readable record and was" if found["damaged"] == 1 else "are not readable records and were"
-        text += f" {_plural(found['damaged'], 'file')} {verb} left out."
+        text += f" {plural(found['damaged'], 'file')} {verb} left out."
     return text
 
 
 def answer(found: Headline) -> Answer:
     """A headline for the page."""
-    title = f"{found.title[:1].upper()}{found.title[1:]}, {_plural(found.columns, 'column')}"
+    title = f"{found.title[:1].upper()}{found.title[1:]}, {plural(found.columns, 'column')}"
     if not found.best:
         return Answer(title, "no method can be compared yet", [], "")
-    gains = [
-        ("by the last step", found.gain_last, found.gain_sure),
-        ("by early stopping", found.gain_es, found.gain_es_sure),
+    names = {"last": "by the last step", "noisy_valid": "by early stopping"}
+    told = [
+        (f"over {found.baseline} {names[rule]}", gain.points, "" if gain.sure else found.unsure)
+        for rule, gain in found.gains.items()
     ]
-    told = [(name, points(gain), "" if sure else found.unsure) for name, gain, sure in gains if gain is not None]
-    told = [(f"over {found.baseline} {name}", value, note) for name, value, note in told]
     sentences = [found.sure]
     if found.es_alone is not None:
-        sentences.append(f"early stopping alone gives {found.baseline} {points(found.es_alone)}")
+        sentences.append(f"early stopping alone gives {found.baseline} {found.es_alone.points}")
     if found.sure_es and found.best_es != found.best:
         sentences.append(f"by early stopping {found.best_es} is highest, {found.sure_es}")
     text = " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences if each)
@@ -81,7 +80,3 @@ def unscored_sentence(results: Results) -> str | None:
     if len(without) == len(cells):
         return f"Nothing can be scored, because the test texts have no gold labels: {tasks}. {saved}"
     return f"Without scores, because the test texts have no gold labels: {tasks}. {saved}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

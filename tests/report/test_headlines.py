@@ -7,7 +7,7 @@ from scipy import stats as scipy_stats
 from bench.report import frame
 from bench.report.tables import bootstrap, stats
 from bench.report.tables.blocks import blocks
-from bench.report.tables.headlines import Leader, gains_by_kind, headlines
+from bench.report.tables.headlines import Leader, headlines
 from bench.store.noise_words import NOISE_KINDS, noise_kind
 from bench.store.records import write_record
 from tests.factories import cell_key, done_record, write_done, write_grid
@@ -47,12 +47,13 @@ def test_there_is_one_headline_per_kind_with_llm_labels_first(grid):
 def test_gains_by_both_rules_are_paired_by_seed(grid, kind):
     found = next(each for each in headlines(grid) if each.kind == kind)
     assert found.best == "co-teaching"  # never the oracle, which is higher
-    for gain, rule in ((found.gain_last, "last"), (found.gain_es, "noisy_valid")):
+    assert list(found.gains) == ["last", "noisy_valid"]
+    for rule, gain in ((rule, each.gap.seeds) for rule, each in found.gains.items()):
         expected = by_seed(grid, "co-teaching", kind, rule) - by_seed(grid, "plain", kind, rule)
         assert (gain.mean, gain.half, gain.n) == pytest.approx((expected.mean(), half(expected), 4))
     alone = by_seed(grid, "plain", kind, "noisy_valid") - by_seed(grid, "plain", kind, "last")
-    assert (found.es_alone.mean, found.es_alone.half) == pytest.approx((alone.mean(), half(alone)))
-    for part in (found.gain_last, found.gain_es, found.es_alone):
+    assert (found.es_alone.gap.seeds.mean, found.es_alone.gap.seeds.half) == pytest.approx((alone.mean(), half(alone)))
+    for part in (each.gap.seeds for each in (*found.gains.values(), found.es_alone)):
         assert f"{part.mean:+.1f} ± {part.half:.1f}".replace("-", "−") in found.sentence
 
 
@@ -62,8 +63,8 @@ def test_the_baseline_stopped_early_is_a_method_that_may_be_best(tmp_path):
             write_with(tmp_path, method, seed, {"last": 120 + 10 * last, "noisy_valid": 120 + 10 * chosen})
     found = headlines(frame.load(tmp_path))[0]
     assert (found.best, found.best_es) == ("plain+es", "plain")
-    assert found.gain_es is None  # by that rule it is the baseline itself
-    assert found.gain_last.mean == found.es_alone.mean == pytest.approx(10, abs=1)
+    assert "noisy_valid" not in found.gains  # by that rule it is the baseline itself
+    assert found.gains["last"].gap.seeds.mean == found.es_alone.gap.seeds.mean == pytest.approx(10, abs=1)
 
 
 def write_with(folder, method, seed, right, n_test=200, spread=True):
@@ -88,10 +89,10 @@ def test_ahead_takes_seeds_and_texts(tmp_path):
         write_with(tmp_path / "b", "plain", seed, {"last": 140})
         write_with(tmp_path / "b", "elr", seed, {"last": 160 + seed // 4})
     close, clear = (headlines(frame.load(tmp_path / each))[0] for each in "ab")
-    assert close.gain_last.excludes_zero
-    assert not close.gain_sure
+    assert close.gains["last"].gap.seeds.excludes_zero
+    assert not close.gains["last"].sure
     assert close.sure.startswith("not shown to differ from the runner-up plain: in seeds it is ahead, but not where")
-    assert clear.gain_sure
+    assert clear.gains["last"].sure
     assert clear.sure == "ahead of the runner-up plain in seeds and texts"
 
 
@@ -105,23 +106,20 @@ def test_without_the_arrays_or_with_few_seeds_nothing_is_ahead(tmp_path, monkeyp
     assert few.sure == "not shown to differ from the runner-up plain: 2 shared seeds, at least 3 are needed"
     monkeypatch.setattr(bootstrap, "MOST_CELLS", 5)
     many = headlines(frame.load(tmp_path / "many"))[0]
-    assert many.gain_last.excludes_zero
-    assert not many.gain_sure
+    assert many.gains["last"].gap.seeds.excludes_zero
+    assert not many.gains["last"].sure
     assert "in seeds it is ahead, test texts were not drawn (it is left out from 5 cells on" in many.sure
 
 
-def test_the_frame_for_the_figure_has_every_method_kind_and_rule(grid):
-    found = gains_by_kind(grid)
-    assert list(found["kind"].unique()) == ["llm", "weak", "synthetic"]
-    assert set(found["method"]) == {"co-teaching", "elr", "plain+es"}
-    row = found[(found["kind"] == "weak") & (found["method"] == "elr") & (found["rule"] == "noisy_valid")].iloc[0]
+def test_the_rows_for_the_figure_have_every_method_kind_and_rule(grid):
+    found = {each.kind: each for each in headlines(grid)}
+    assert list(found) == ["llm", "weak", "synthetic"]
+    assert {row.method for each in found.values() for row in each.rows} == {"co-teaching", "elr", "plain+es"}
+    [gap] = [row.gap for row in found["weak"].rows if (row.method, row.rule) == ("elr", "noisy_valid")]
     gaps = by_seed(grid, "elr", "weak", "noisy_valid") - by_seed(grid, "plain", "weak", "noisy_valid")
-    limits = (gaps.mean(), gaps.mean() - half(gaps), gaps.mean() + half(gaps))
-    assert (row["gain"], row["low"], row["high"]) == pytest.approx(limits)
-    assert row["low_texts"] < row["gain"] < row["high_texts"]
-    assert (row["n_columns"], row["n_seeds"]) == (2, 4)
-    first = found[(found["kind"] == "weak") & (found["rule"] == "last")]["gain"].tolist()
-    assert first == sorted(first, reverse=True)
+    assert (gap.seeds.mean, gap.seeds.half) == pytest.approx((gaps.mean(), half(gaps)))
+    assert gap.texts[0] < gap.seeds.mean < gap.texts[1]
+    assert (found["weak"].columns, gap.seeds.n) == (2, 4)
 
 
 def test_no_gain_is_sure_that_a_correction_for_all_methods_takes_away():
@@ -147,8 +145,9 @@ def test_without_a_baseline_there_is_a_leader_and_no_gain(tmp_path):
         write_done(tmp_path, cell_key(method="co-teaching", seed=seed))
     found = headlines(frame.load(tmp_path))[0]
     assert found.best == "co-teaching"
-    assert found.gain_last is found.gain_es is found.es_alone is None
-    assert gains_by_kind(frame.load(tmp_path)).empty
+    assert found.gains == {}
+    assert found.es_alone is None
+    assert found.rows == ()
 
 
 def test_the_row_stopped_early_reads_the_chosen_step(grid):

@@ -101,10 +101,10 @@ def test_an_answer_says_the_best_method_its_gain_by_both_rules_and_how_sure_that
                 "over plain by the last step",
                 "over plain by early stopping",
             ]
-            assert [value for _, value, _ in answer.gains] == [points(found.gain_last), points(found.gain_es)]
-            assert [note == "" for *_, note in answer.gains] == [found.gain_sure, found.gain_es_sure]
+            assert [value for _, value, _ in answer.gains] == [points(each.gap.seeds) for each in found.gains.values()]
+            assert [note == "" for *_, note in answer.gains] == [each.sure for each in found.gains.values()]
             assert found.sure[1:] in answer.sure
-            assert points(found.es_alone) in answer.sure
+            assert points(found.es_alone.gap.seeds) in answer.sure
 
 
 def test_the_counts_add_up(results):

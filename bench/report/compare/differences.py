@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.report import names as labels
+from bench.report.tables.model import plural
 from bench.store.records import CellKey, Record
 
 SHORT = 7
@@ -57,7 +58,7 @@ def apart(gone: list[Record], added: list[Record]) -> list[str]:
         for other in there.get(_name_and_seed(record.key), ())[:1]:
             reasons[record.key.task, record.key.noise, _key_difference(record.key, other)] += 1
     return [
-        f"{task}, {noise}: {count} {'cell' if count == 1 else 'cells'} of the same name not compared: {why}"
+        f"{task}, {noise}: {plural(count, 'cell')} of the same name not compared: {why}"
         for (task, noise, why), count in sorted(reasons.items())
     ]
 

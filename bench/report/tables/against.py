@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, averages
-from bench.report.tables.model import Entry, Head, Row, Table, number, plural, width
+from bench.report.tables.entries import interval_entry
+from bench.report.tables.headlines import points
+from bench.report.tables.model import Entry, Head, Row, Table, number, plural
 from bench.report.tables.published_numbers import Gain, Published, Score
 from bench.store.metrics import METRICS
 
@@ -51,7 +53,7 @@ def against_sentences(read: Results, blocks: Sequence[Block], published: Publish
                     sentences.append(
                         f"Published ({gain.source}): {_what(gain)} {number(gain.value, 2, signed=True)} %. Here "
                         f"({block.setup}, {plural(len(found.columns), 'column')}): {method} over {baseline} "
-                        f"{_shown(found.points)} points, {_shown(found.relative)} % of {baseline}."
+                        f"{points(found.points)} points, {points(found.relative)} % of {baseline}."
                     )
     return sentences
 
@@ -94,10 +96,8 @@ def gains_table(
             if found is not None:
                 used += found.columns
                 ids = block.ids(method, found.columns) + block.ids(baseline, found.columns)
-                points, relative = (
-                    Entry("value", *each, cells=ids, signed=True) for each in (found.points, found.relative)
-                )
-                ours = (points, relative, Entry("text", text=str(len(found.columns))))
+                one, two = (interval_entry(each, ids, signed=True) for each in (found.points, found.relative))
+                ours = (one, two, Entry("text", text=str(len(found.columns))))
             rows.append(Row(label, "method", (theirs, *ours)))
     heads = (
         Head("published", published.name, "%, as printed"),
@@ -217,8 +217,3 @@ def _labels(gain: Gain) -> str:
 
 def _what(gain: Gain) -> str:
     return f"{gain.method} over {gain.baseline} on {_labels(gain)}"
-
-
-def _shown(interval: stats.Interval) -> str:
-    half = f" ± {width(interval.half, 1)}" if interval.half > stats.NO_SPREAD else ""
-    return f"{number(interval.mean, 1, signed=True)}{half}"

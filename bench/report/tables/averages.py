@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.report.tables.blocks import Block, Column, Span, averages, common_columns
 from bench.report.tables.model import Entry, Head, number, plural
+from bench.store.metrics import Metric
 
 GROUP = "averages"
 BySeed = dict[int, float]
@@ -52,32 +53,18 @@ def weights_of(block: Block, columns: list[Column]) -> str:
     return ", ".join(f"{len(span.columns)} {span.title.split()[0]}" for span in spans)
 
 
-def without_a_task(average: Average, mean_over: Callable[[list[Column]], float]) -> tuple[float, float] | None:
-    """The lowest and the highest average with any one task left out; None for fewer than two tasks.
-
-    `mean_over` gives a method's average over some columns, NaN where it has none.
-    """
-    tasks = average.tasks
-    if len(tasks) < 2:
-        return None
-    means = [mean_over([column for column in average.columns if column[0] != task]) for task in tasks]
-    return None if any(mean != mean for mean in means) else (min(means), max(means))
-
-
 RANGE_HEAD = Head("one task less", GROUP, "lowest to highest")
 
 
-def range_entry(block: Block, average: Average, method: str, name: str, scale: float, decimals: int) -> Entry:
-    """The range of a method's average when any one task is left out."""
-
-    def mean_over(columns: list[Column]) -> float:
-        by_seed = averages(block, method, columns, name, scale)
-        return sum(by_seed.values()) / len(by_seed) if by_seed else float("nan")
-
-    if not average.by_seed[method]:
+def range_entry(block: Block, average: Average, method: str, name: str, metric: Metric) -> Entry:
+    """The lowest and the highest of a method's average when any one task is left out; empty for fewer than two."""
+    means = []
+    for task in average.tasks:
+        others = [column for column in average.columns if column[0] != task]
+        if not (by_seed := averages(block, method, others, name, metric.scale)):
+            return Entry("empty")
+        means.append(sum(by_seed.values()) / len(by_seed))
+    if len(means) < 2 or not average.by_seed[method]:
         return Entry("empty")
-    limits = without_a_task(average, mean_over)
-    if limits is None:
-        return Entry("empty")
-    text = " to ".join(number(limit, decimals) for limit in limits)
-    return Entry("value", limits[0], cells=block.ids(method, average.columns), text=text)
+    text = " to ".join(number(limit, metric.decimals) for limit in (min(means), max(means)))
+    return Entry("value", min(means), cells=block.ids(method, average.columns), text=text)

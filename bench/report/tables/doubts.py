@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block
 from bench.report.tables.entries import small_test_sentences
-from bench.report.tables.model import number, width
+from bench.report.tables.headlines import points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +20,12 @@ MOST_NAMED = 5
 
 def doubt_sentences(cells: pd.DataFrame, blocks: list[Block], rule: str) -> list[str]:
     """Warnings, small test sets, and seeds that were added until the data showed a difference."""
-    more = [sentence for block in blocks for sentence in [*_small(block, rule), *_added(cells, block)]]
-    return [*warnings(cells, blocks, rule), *more]
+    made = warnings(cells, blocks, rule)
+    for block in blocks:
+        small = small_test_sentences(block, block.current(), rule)
+        made += [f"Small test set, {block.setup}: {sentence}" for sentence in small]
+        made += _added(cells, block)
+    return made
 
 
 def warnings(cells: pd.DataFrame, blocks: list[Block], rule: str) -> list[str]:
@@ -42,12 +46,6 @@ def _added(cells: pd.DataFrame, block: Block) -> list[str]:
         f"or to {known.max()} seeds. Intervals that were looked at on the way are not fixed-sample ones: without any "
         "difference they exclude 0 in more than 5 % of all cases."
     ]
-
-
-def _small(block: Block, rule: str) -> list[str]:
-    """Test sets that are too small to tell methods apart by a few points."""
-    found = small_test_sentences(block, block.current(), rule)
-    return [f"Small test set, {block.setup}: {sentence}" for sentence in found]
 
 
 def _opened(block: Block) -> list[str]:
@@ -81,13 +79,13 @@ def _above(block: Block, ceilings: set[str], name: str) -> list[str]:
             if PLAIN not in block.references and plain.n > 1 and plain.mean > most.mean + most.half:
                 sentences.append(
                     f"Gold teaches less, {block.setup}: in {', '.join(column)} plain training on the noisy labels "
-                    f"scores above the oracle's 95 % interval: {_percent(plain)} against {_percent(most)}."
+                    f"scores above the oracle's 95 % interval: {_against(plain, most)}."
                 )
                 most = plain
             for method in block.methods:
                 ours = over_seeds(method)
                 if method not in block.references and ours.mean > most.mean + most.half:  # never of NaN
-                    numbers = f"{_percent(ours)} against {_percent(most)}{' of plain training' * (most is plain)}"
+                    numbers = f"{_against(ours, most)}{' of plain training' * (most is plain)}"
                     found.setdefault(method, []).append(f"{', '.join(column)}: {numbers}")
     return sentences + [
         f"Warning, {block.setup}: {method} scores above the oracle's 95 % interval in {_listed(columns, '; ')}. The "
@@ -96,9 +94,8 @@ def _above(block: Block, ceilings: set[str], name: str) -> list[str]:
     ]
 
 
-def _percent(interval: stats.Interval) -> str:
-    half = f" ± {width(interval.half, 1)}" if interval.half > stats.NO_SPREAD else ""
-    return f"{number(interval.mean, 1)}{half} %"
+def _against(ours: stats.Interval, theirs: stats.Interval) -> str:
+    return " against ".join(f"{points(interval, signed=False)} %" for interval in (ours, theirs))
 
 
 def _listed(names: list[str], between: str = ", ") -> str:

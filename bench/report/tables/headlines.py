@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, Span, averages, blocks, check_baseline, common_columns
 from bench.report.tables.bootstrap import RULES, Draws, Gap, draws_of, gap
 from bench.report.tables.model import number, plural, width
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BY = {"last": "by the last step", "noisy_valid": "by early stopping on noisy validation labels"}
 """How a sentence names a rule."""
@@ -32,7 +29,11 @@ class MethodGain(NamedTuple):
     rule: str
     gap: Gap
     sure: bool  # seeds and test texts both show a difference; over seeds p < 0.05 corrected for all methods (Holm)
-    columns: int
+
+    @property
+    def points(self) -> str:
+        """`+4.2 ± 0.6`: over seeds."""
+        return points(self.gap.seeds)
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,12 @@ class Headline:
         Its accuracy in per cent.
     best_es : str
         The same at the step with the highest accuracy on the noisy validation labels.
-    gain_last, gain_es : Interval or None
-        What `best` gains over the baseline by either rule; None for the baseline itself, or where it was not run.
-    es_alone : Interval or None
-        What early stopping on noisy validation labels gives the baseline by itself.
     sure, sure_es : str
         Whether the best method by the report's rule, and by early stopping, is ahead of its runner-up.
-    gain_sure, gain_es_sure : bool
-        Whether seeds and test texts both show a gain, with p < 0.05 over seeds as corrected for all methods (Holm).
+    gains : dict[str, MethodGain]
+        What `best` gains over the baseline by each rule; none for the baseline itself, or where it was not run.
+    es_alone : MethodGain or None
+        What early stopping on noisy validation labels gives the baseline by itself.
     rows : tuple[MethodGain, ...]
         Every competing method by both rules, for a figure.
     """
@@ -69,13 +68,10 @@ class Headline:
     best: str
     accuracy: float
     best_es: str
-    gain_last: stats.Interval | None
-    gain_es: stats.Interval | None
-    es_alone: stats.Interval | None
     sure: str
     sure_es: str
-    gain_sure: bool
-    gain_es_sure: bool
+    gains: dict[str, MethodGain]
+    es_alone: MethodGain | None
     baseline: str
     rows: tuple[MethodGain, ...]
 
@@ -93,19 +89,14 @@ class Headline:
             return f"{over}: no method can be compared yet."
         text = f"{over}: {self.best} has the highest accuracy, {number(self.accuracy, 1)} %"
         gains = [
-            f"{points(gain)} {BY[rule]}{'' if sure else f' ({self.unsure})'}"
-            for rule, gain, sure in (
-                ("last", self.gain_last, self.gain_sure),
-                ("noisy_valid", self.gain_es, self.gain_es_sure),
-            )
-            if gain is not None
+            f"{gain.points} {BY[rule]}{'' if gain.sure else f' ({self.unsure})'}" for rule, gain in self.gains.items()
         ]
         text += f"; points over {self.baseline}: {', '.join(gains)}" if gains else ""
         text += f"; {self.sure}"
         if self.sure_es and (self.best_es != self.best or self.sure_es != self.sure):
             text += f". {BY['noisy_valid'].capitalize()} {self.best_es} is highest, {self.sure_es}"
         if self.es_alone is not None:
-            text += f". Early stopping alone gives {self.baseline} {points(self.es_alone)} points"
+            text += f". Early stopping alone gives {self.baseline} {self.es_alone.points} points"
         return f"{text}."
 
 
@@ -142,42 +133,14 @@ def headlines(
     return [headline(block, span, rule, draws, why_not) for span in spans]
 
 
-def gains_by_kind(results: Results, block: Block | None = None, *, full: bool = False) -> pd.DataFrame:
-    """What every competing method gains over the baseline by kind of noise and rule, for a figure.
-
-    Returns
-    -------
-    DataFrame
-        Columns kind, method, rule (last or noisy_valid), gain (points of accuracy), low and high (95 % t-interval over
-        seeds; NaN with one seed), low_texts and high_texts (95 % bootstrap over seeds and test texts; NaN where it was
-        not drawn), sure (see `MethodGain`), n_columns, n_seeds. Kinds in the order of the headlines, methods by their
-        gain at the last step.
-    """
-    import pandas as pd
-
-    rows = []
-    for each in headlines(results, block, full=full):
-        order = {row.method: -row.gap.seeds.mean for row in each.rows if row.rule == "last"}
-        for row in sorted(each.rows, key=lambda row: (order.get(row.method, np.inf), row.rule)):
-            mean, half, n = row.gap.seeds
-            low, high = row.gap.texts or (np.nan, np.nan)
-            limits = (mean - half, mean + half, low, high)
-            rows.append((each.kind, row.method, row.rule, mean, *limits, row.sure, row.columns, n))
-    names = ["kind", "method", "rule", "gain", "low", "high", "low_texts", "high_texts", "sure", "n_columns", "n_seeds"]
-    return pd.DataFrame(rows, columns=names)
-
-
 def headline(block: Block, span: Span, rule: str, draws: Draws | None, why_not: str) -> Headline:
     """The headline of one kind of noise."""
-    base = block.baseline
     by_rule = {each: compared_in(block, span, each) for each in RULES}
     best = {each: Leader.of(found.block, found.methods, found.columns, each, draws) for each, found in by_rule.items()}
     rows = [row for each, found in by_rule.items() for row in method_gains(found, each, draws)]
     gains = {(row.method, row.rule): row for row in rows}
     leader = best[rule]
     name = leader.name or ""
-    alone = gains.get((f"{block.by('last').early}", "last"))
-    last, chosen = gains.get((name, "last")), gains.get((name, "noisy_valid"))
     return Headline(
         kind=span.kind,
         title=span.title,
@@ -185,14 +148,11 @@ def headline(block: Block, span: Span, rule: str, draws: Draws | None, why_not: 
         best=name,
         accuracy=leader.accuracy,
         best_es=best["noisy_valid"].name or "",
-        gain_last=last.gap.seeds if last else None,
-        gain_es=chosen.gap.seeds if chosen else None,
-        es_alone=alone.gap.seeds if alone else None,
         sure=leader.words(why_not),
         sure_es=best["noisy_valid"].words(why_not),
-        gain_sure=bool(last and last.sure),
-        gain_es_sure=bool(chosen and chosen.sure),
-        baseline=base or "",
+        gains={each: gains[name, each] for each in RULES if (name, each) in gains},
+        es_alone=gains.get((f"{block.by('last').early}", "last")),
+        baseline=block.baseline or "",
         rows=tuple(rows),
     )
 
@@ -226,7 +186,7 @@ def method_gains(found: Compared, rule: str, draws: Draws | None) -> list[Method
     for method in others:
         found_gap = gap(found.block, draws, method, baseline, found.columns, rule)
         sure = p[method] < 0.05 and (found_gap.sure() or found_gap.sure(-1))
-        made.append(MethodGain(method, rule, found_gap, sure, len(found.columns)))
+        made.append(MethodGain(method, rule, found_gap, sure))
     return made
 
 
@@ -270,7 +230,7 @@ class Leader:
         return f"{text}: in seeds it is ahead, but not where the test texts are drawn anew"
 
 
-def points(interval: stats.Interval) -> str:
+def points(interval: stats.Interval, signed: bool = True) -> str:
     """`+4.2 ± 0.6`; the mean alone where there is no interval."""
     half = f" ± {width(interval.half, 1)}" if interval.half > stats.NO_SPREAD else ""
-    return f"{number(interval.mean, 1, signed=True)}{half}"
+    return f"{number(interval.mean, 1, signed)}{half}"

@@ -81,8 +81,8 @@ def slug(table: Table) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 column`, `3 columns`."""
-    return f"{count} {noun}{'s' * (count != 1)}"
+    """`1 column`, `3,000 columns`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def number(value: float, decimals: int, signed: bool = False) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
-from bench.report.tables.averages import RANGE_HEAD, Average, averages_of, range_entry
+from bench.report.tables.averages import RANGE_HEAD, averages_of, range_entry
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, Column, averages, common_columns
 from bench.report.tables.bootstrap import Draws
@@ -70,6 +70,10 @@ def layouts(block: Block) -> list[dict[str, str]]:
     return made + ([{"task": "", "noise": noise} for noise in shared] if len(block.noises()) > 1 else [])
 
 
+Part = tuple[Head, dict[str, Entry], list[Column]]
+"""A column of a result table: its head, its entries by method, and the columns of the block that it is over."""
+
+
 def result_table(
     block: Block,
     task: str,
@@ -94,29 +98,30 @@ def result_table(
     methods = [method for method in block.methods if any((method, column) in block.rows for column in columns)]
     competing = [method for method in methods if method not in block.references]
     made = averages_of(block, columns, methods, name, metric.scale)
-    parts: list[tuple[Head, dict[str, Entry]]] = []
+    parts: list[Part] = []
 
-    def add(head: Head, entries: dict[str, Entry], over: list[Column], among: list[str]) -> None:
+    def add(head: Head, entries: dict[str, Entry], over: list[Column], left_out: Collection[str] = ()) -> None:
         if metric_name == "accuracy" and draws is not None:
+            among = [method for method in competing if method not in left_out]
             entries = mark_best(entries, Leader.of(block, among, over, rule, draws))
-        parts.append((head, entries))
+        parts.append((head, entries, over))
 
     for each in made:
         found = {m: mean_entry(block, m, each.columns, name, each.by_seed[m]) for m in methods}
-        add(each.head, found, each.columns, [m for m in competing if m not in each.left_out])
+        add(each.head, found, each.columns, each.left_out)
         if len({column[0] for column in each.span.columns}) > 1:
-            ranges = {m: range_entry(block, each, m, name, metric.scale, metric.decimals) for m in methods}
-            parts.append((RANGE_HEAD, ranges))
+            ranges = {m: range_entry(block, each, m, name, metric) for m in methods}
+            parts.append((RANGE_HEAD, ranges, []))
     over = made[-1].columns if made else common_columns(block, columns, name)[0]
     whole = made[-1].by_seed if made else {m: averages(block, m, over, name, metric.scale) for m in methods}
     if baseline in methods:
         against = {m: difference(block, draws, m, over, rule, whole) for m in methods}
-        parts.append((Head(f"vs {baseline}", made[-1].head.group if made else ""), against))
+        parts.append((Head(f"vs {baseline}", made[-1].head.group if made else ""), against, over))
     for column in columns:
         found = {m: entry(block, m, column, name, metric) for m in methods}
-        add(column_head(block, column, by_task=not noise), found, [column], competing)
-    heads = [head for head, _ in parts]
-    rows = [block.row(m, (entries[m] for _, entries in parts)) for m in methods]
+        add(column_head(block, column, by_task=not noise), found, [column])
+    heads = [head for head, *_ in parts]
+    rows = [block.row(m, (entries[m] for _, entries, _ in parts)) for m in methods]
     sentences = [
         _seed_sentence(block, columns, name, metric),
         RULE_TEXT[rule],
@@ -129,7 +134,7 @@ def result_table(
         sentences.append(f"{block.early}: {baseline} at the step with the highest accuracy on noisy validation labels.")
     sentences += reference_sentences(block, methods)
     sentences += small_test_sentences(block, columns, rule) if metric_name == "accuracy" else []
-    if labeller := _labeller_row(block, columns, made, over, whole.get(baseline) if baseline else None, heads):
+    if labeller := _labeller_row(block, parts, whole.get(baseline) if baseline else None):
         if metric_name in HARD:
             sentences += _silent_labellers(block, columns)
         else:
@@ -142,56 +147,37 @@ def result_table(
     return block.table(metric_name, title, heads, rows, sentences, metric, name=name, task=task, noise=noise)
 
 
-def _labeller_row(
-    block: Block,
-    columns: list[Column],
-    made: list[Average],
-    whole: list[Column],
-    baseline: dict[int, float] | None,
-    heads: list[Head],
-) -> Row | None:
+def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | None) -> Row | None:
     """The labeller itself as a classifier of the test texts; None where no column has one."""
-    known = {column: sum(found) / len(found) for column in columns if (found := _labeller_accuracies(block, column))}
+    columns = [(head.task, head.noise) for head, *_ in parts if head.task]
+    known = {column: found for column in columns if (found := _labeller_accuracy(block, column)) is not None}
     if not known:
         return None
-    by_column = {column: _labelled_cells(block, column) for column in columns}
-
-    def mean(over: list[Column]) -> float:
-        known_all = bool(over) and all(column in known for column in over)
-        return sum(known[column] for column in over) / len(over) if known_all else math.nan
-
-    def shown(value: float, over: list[Column], signed: bool = False) -> Entry:
-        ids = tuple(cell for column in over for cell in by_column[column])
-        return Entry("empty") if math.isnan(value) else Entry("value", value, cells=ids, signed=signed)
-
-    by_head = {id(each.head): each.columns for each in made}
     entries = []
-    for head in heads:
-        if head.task:
-            entries.append(_labeller_entry(block, (head.task, head.noise), known, by_column))
-        elif id(head) in by_head:
-            entries.append(shown(mean(by_head[id(head)]), by_head[id(head)]))
-        elif head.name.startswith("vs ") and baseline:
-            entries.append(shown(mean(whole) - sum(baseline.values()) / len(baseline), whole, signed=True))
-        else:
+    for head, _, over in parts:
+        against = head.name.startswith("vs ")
+        if not over or not set(over) <= set(known) or (against and not baseline):
             entries.append(Entry("empty"))
+            continue
+        mean = sum(known[column] for column in over) / len(over)
+        if against and baseline:
+            mean -= sum(baseline.values()) / len(baseline)
+        sizes = [row["n_scored"] for row in block.cells(over[0]) if row["n_scored"]] if head.task else []
+        low, high = wilson(mean / 100, min(sizes)) if sizes else (math.nan, math.nan)  # it has no seeds
+        ids = tuple(cell for column in over for cell in _labelled_cells(block, column))
+        half, texts = (high - low) / 2, bool(head.task)
+        entries.append(Entry("value", mean, half, cells=ids, signed=against, over_texts=texts))
     return Row(LABELLER, "reference", tuple(entries))
 
 
-def _labeller_entry(block: Block, column: Column, known: dict[Column, float], cells: dict[Column, tuple]) -> Entry:
-    """The labeller's accuracy in one column, with its interval over test texts: it has no seeds."""
-    if column not in known:
-        return Entry("empty")
-    sizes = [row["n_scored"] for row in block.cells(column) if row["n_scored"]]
-    low, high = wilson(known[column] / 100, min(sizes)) if sizes else (math.nan, math.nan)
-    return Entry("value", known[column], (high - low) / 2, cells=cells[column], over_texts=True)
-
-
-def _labeller_accuracies(block: Block, column: Column) -> list[float]:
+def _labeller_accuracy(block: Block, column: Column) -> float | None:
+    """In per cent, the mean over seeds."""
     rows = block.cells(column)
     by_seed = {r["seed"]: 100 * r["labeller_test_accuracy"] for r in rows if r["labeller_test_accuracy"] is not None}
-    # One set of answers whatever the seed has one accuracy, not a spread of zero over seeds.
-    return list(by_seed.values()) if len(set(by_seed.values())) > 1 else list(by_seed.values())[:1]
+    values = list(by_seed.values())
+    if len(set(values)) < 2:  # one set of answers whatever the seed
+        return values[0] if values else None
+    return sum(values) / len(values)
 
 
 def _silent_labellers(block: Block, columns: list[Column]) -> list[str]:

@@ -11,6 +11,7 @@ from bench.report.tables.base import Context
 from bench.report.tables.blocks import blocks, check_baseline
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.entries import wilson
+from bench.report.tables.gains import gain_table
 from bench.report.tables.model import Entry, Table, parts
 from bench.report.tables.result import result_table
 from tests.factories import METHODS, TASKS, cell_key, write_done, write_grid
@@ -266,6 +267,23 @@ def test_without_the_baseline_there_is_no_difference_column(tmp_path):
     block = blocks(cells, None)[0]
     table = result_table(block, "trec", "accuracy", "last")
     assert [head.name for head in table.heads] == ["weak"]
+
+
+def test_the_bootstrap_of_accuracies_gives_no_other_metric_its_interval(tmp_path):
+    for method in ("plain", "elr"):
+        write_done(tmp_path, cell_key(method=method))
+    results = frame.load(tmp_path)
+    (block,) = blocks(results.cells, "plain")
+    draws, _ = draws_of(results, block)
+    gaps = [
+        table.rows[-1].entries[0]
+        for metric in ("accuracy", "ece")
+        for table in (
+            result_table(block, "trec", metric, "last", draws=draws),
+            gain_table(context(block, draws=draws), metric),
+        )
+    ]
+    assert [(gap.signed, np.isnan(gap.half)) for gap in gaps] == [(True, False)] * 2 + [(True, True)] * 2
 
 
 def test_a_wrong_baseline_is_refused_with_what_is_there(results):

@@ -44,7 +44,7 @@ def gain_table(context: Context, metric_name: str) -> Table | None:
     methods = [method for method in block.methods if method != baseline]
     if baseline not in block.methods or not methods:
         return None
-    draws, _ = context.draws()
+    draws = context.draws()[0] if metric_name == "accuracy" else None  # they are of accuracies
     made = averages_of(block, block.columns, block.methods, name, metric.scale)
     heads = [*(each.head for each in made), *(column_head(block, column) for column in block.columns)]
     rows = []

@@ -90,6 +90,7 @@ def result_table(
     paper. Without the bootstrap `draws` nothing is bold.
     """
     metric, name, baseline = METRICS[metric_name], f"{metric_name}_{rule}", block.baseline
+    draws = draws if metric_name == "accuracy" else None  # they are of accuracies
     columns = [
         column
         for column in block.columns
@@ -101,7 +102,7 @@ def result_table(
     parts: list[Part] = []
 
     def add(head: Head, entries: dict[str, Entry], over: list[Column], left_out: Collection[str] = ()) -> None:
-        if metric_name == "accuracy" and draws is not None:
+        if draws is not None:
             among = [method for method in competing if method not in left_out]
             entries = mark_best(entries, Leader.of(block, among, over, rule, draws))
         parts.append((head, entries, over))

@@ -103,7 +103,7 @@ def out_of_fold_logistic(
         seen, y = np.unique(labels[inside], return_inverse=True)
         if number not in models:
             models[number] = Logistic(features[inside], y, axes)
-        models[number].fit(features[inside], y, inverse_penalty)
+        models[number].fit(inverse_penalty)
         found = np.zeros((len(outside), num_classes))
         found[:, seen] = models[number].probabilities(outside)
         return found

@@ -20,10 +20,17 @@ import torch
 from scipy.optimize import minimize  # here, because a library that is loaded later escapes the limit on its threads
 from threadpoolctl import threadpool_limits
 from torch import Tensor
+from torch.nn.functional import pad
 
 TOLERANCE = 2e-7
 """Of the whitened gradient's squared length, about twice what the objective may still fall (nats)."""
 MAX_ITERATIONS = 200
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """left [n, k] @ right [k, C], computed with columns in multiples of 16: a CPU is up to four times faster at these."""
+    columns = right.shape[1]
+    return (left @ pad(right, (0, -columns % 16)))[:, :columns]
 
 
 @contextlib.contextmanager
@@ -86,18 +93,19 @@ class Logistic:
 
     def __init__(self, features: np.ndarray, labels: np.ndarray, axes: Axes) -> None:
         """`features` float[n, D], n > 0; `labels` int64[n] in 0..C-1, every class at least once; see `axes_of`."""
-        self.scale, self.axes = Scale.of(features), axes
+        self.scale, self.axes, self.labels = Scale.of(features), axes, torch.from_numpy(labels)
+        self.inputs = self.scale.apply(features) @ axes.vectors  # [n, D], once for all penalties
         shares = np.bincount(labels) / len(labels)
         start = np.concatenate([np.zeros((features.shape[1], len(shares))), np.log(shares)[None]])
         self.parameters = torch.from_numpy(start).float()  # [D + 1, C], weights along `axes`; the bias comes last
 
-    def fit(self, features: np.ndarray, labels: np.ndarray, inverse_penalty: float) -> None:
+    def fit(self, inverse_penalty: float) -> None:
         """Fit the rows that the classifier was made with; `inverse_penalty` is scikit-learn's C."""
         classes = self.parameters.shape[1]
         if classes < 2:
             return
-        inputs, rows, target = self.scale.apply(features), torch.arange(len(labels)), torch.from_numpy(labels)
-        ridge = (2 if classes == 2 else 1) / (inverse_penalty * len(labels))
+        inputs, rows, target = self.inputs, torch.arange(len(self.labels)), self.labels
+        ridge = (2 if classes == 2 else 1) / (inverse_penalty * len(rows))
         turn, stretch = self._whitening(self._logits(inputs, self.parameters).softmax(dim=1), ridge)
         gradient = torch.zeros(())
 
@@ -109,8 +117,7 @@ class Logistic:
             residual = log_p.exp_()
             residual[rows, target] -= 1
             residual /= len(rows)
-            by_feature = self.axes.vectors.T @ (inputs.T @ residual)
-            slope = torch.cat([by_feature, residual.sum(dim=0, keepdim=True)]) @ turn
+            slope = torch.cat([product(inputs.T, residual), residual.sum(dim=0, keepdim=True)]) @ turn
             slope[:-1] += ridge * whitened[:-1]  # lengths are the same along any axes
             gradient = (slope * stretch).double()
             return loss + ridge / 2 * float(whitened[:-1].double().square().sum()), gradient.numpy().ravel()
@@ -126,10 +133,12 @@ class Logistic:
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """p(class | row), float64[n, C], rows sum to 1."""
-        return self._logits(self.scale.apply(features), self.parameters).double().softmax(dim=1).numpy()
+        inputs = self.scale.apply(features) @ self.axes.vectors
+        return self._logits(inputs, self.parameters).double().softmax(dim=1).numpy()
 
     def _logits(self, inputs: Tensor, parameters: Tensor) -> Tensor:
-        return torch.addmm(parameters[-1], inputs, self.axes.vectors @ parameters[:-1])
+        """[n, C], of `inputs` along `axes`."""
+        return product(inputs, parameters[:-1]) + parameters[-1]
 
     def _whitening(self, p: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
         """(axes of the classes [C, C], stretch [D + 1, C]): parameters are (whitened · stretch) · axesᵀ."""

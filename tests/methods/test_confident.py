@@ -131,9 +131,9 @@ def test_a_path_of_penalties_ends_where_each_penalty_alone_ends():
     axes = axes_of(features)
     walked = Logistic(features, labels, axes)
     for penalty in (1e-4, 1e-3, 1e-2, 0.1, 1.0):
-        walked.fit(features, labels, penalty)
+        walked.fit(penalty)
         alone = Logistic(features, labels, axes)
-        alone.fit(features, labels, penalty)
+        alone.fit(penalty)
         np.testing.assert_allclose(walked.probabilities(features), alone.probabilities(features), atol=1e-3)
 
 

@@ -1,10 +1,10 @@
-"""The deep evidence: fine-tuned encoders on the paper's own cell and on four label sets of real LLMs, 5 epochs, 3 seeds.
+"""The deep evidence: fine-tuned encoders on the paper's own cell and four label sets of real LLMs, 5 epochs, 3 seeds.
 
     python -m benchmarks.base_size top4|whole|minilm --data-dir ../shared/data --results results/base-size
 
 `top4` trains the four upper layers of all-mpnet-base-v2 on SemEval with Mixtral's labels and on the four sets, `whole`
 all its layers on SemEval, `minilm` all of MiniLM's on the four sets. The sets were chosen by name before any result:
-two strong labellers and two weak ones, of tasks with few and short texts. bf16 where this machine computes it by itself.
+two strong labellers and two weak ones, of tasks with few and short texts. bf16 where the CPU multiplies it by itself.
 What costs least comes first, seed by seed; the same command again goes on where it stopped.
 """
 

@@ -1,6 +1,6 @@
-"""Choose the learning rate of an encoder's default recipe by accuracy on noisy validation labels: no gold, no test texts.
+"""Choose the learning rate of an encoder's recipe by accuracy on noisy validation labels: no gold, no test texts.
 
-    python -m benchmarks.recipe_choice --encoder mpnet:top4 --results FOLDER [--data-dir ../shared/data] [--out FILE.csv]
+    python -m benchmarks.recipe_choice --encoder mpnet:top4 --results FOLDER [--data-dir DIR] [--out FILE.csv]
 
 Plain training only, five epochs, batches of 32; label sets and rates are fixed here. Writes a row per rate: the mean
 over seeds for each label set, in percent, and the mean of these, the best first.

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -89,9 +90,7 @@ def limit_task(task: TaskData, limit: int) -> TaskData:
     A smaller limit chooses a subset of a larger one's texts, for every seed, method and source of labels.
     """
     whole = task.whole or task
-    chosen = {}
-    for split in SPLITS:
-        chosen[split] = sample(task.info.name, split, whole.rows[split], limit)
+    chosen = {split: sample(task.info.name, split, whole.rows[split], limit) for split in SPLITS}
     return replace(_take(whole, chosen), limit=limit, whole=whole)
 
 
@@ -105,25 +104,17 @@ def sample(task_name: str, split: str, rows: np.ndarray, limit: int) -> np.ndarr
 
 
 def _take(task: TaskData, positions: Mapping[str, np.ndarray]) -> TaskData:
-    def pick(split: str, values: np.ndarray) -> np.ndarray:
-        return values[positions[split]] if split in positions else values
+    def pick(split: str, values: Any) -> Any:
+        return values if values is None or split not in positions else values[positions[split]]
 
-    def pick_gold(split: str) -> np.ndarray | None:
-        values = task.gold.of(split)
-        return None if values is None else pick(split, values)
-
-    def pick_texts(split: str) -> Texts:
-        texts = task.texts(split)
-        if split not in positions:
-            return texts
-        return Texts(*(tuple(part[at] for at in positions[split]) for part in (texts.ids, texts.texts)))
-
+    texts: dict[str, Any] = {
+        split: Texts(*(tuple(part[at] for at in chosen) for part in (task.texts(split).ids, task.texts(split).texts)))
+        for split, chosen in positions.items()
+    }
     return replace(
         task,
-        train=pick_texts("train"),
-        valid=pick_texts("valid"),
-        test=pick_texts("test"),
-        gold=Gold(*(pick_gold(split) for split in SPLITS)),
+        **texts,
+        gold=Gold(*(pick(split, task.gold.of(split)) for split in SPLITS)),
         votes=None if task.votes is None else {split: pick(split, votes) for split, votes in task.votes.items()},
         columns={name: {s: pick(s, v) for s, v in values.items()} for name, values in task.columns.items()},
         rows={split: pick(split, rows) for split, rows in task.rows.items()},

@@ -122,13 +122,9 @@ class Claims:
     """The leases of one results folder."""
 
     def __init__(self, results: Path) -> None:
-        self._results = ResultsFolder(results)
-        self.folder = self._results.claims
+        self.folder = ResultsFolder(results).claims
+        self.path = ResultsFolder(results).lease_path  # of a cell, by its hash
         self._waiting: dict[str, Taker] = {}
-
-    def path(self, cell: str) -> Path:
-        """Where the lease of a cell (by its hash) lies."""
-        return self._results.lease_path(cell)
 
     def take(self, cell: str) -> SoftFileLease | None:
         """The lease of a cell, to be released; None while another process holds it. Raises OSError."""
@@ -152,8 +148,7 @@ class Claims:
 
     def holder(self, cell: str) -> str | None:
         """Which process runs a cell, for people; writes nothing."""
-        path = self.path(cell)
-        return holder(path) if path.exists() else None
+        return holder(self.path(cell))
 
     def live(self) -> list[Path]:
         """The leases in the folder that are held."""

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.core.errors import UsageError, shown
+from bench.core.files import signature
 from bench.core.hashes import hash_arrays, hash_json
 from bench.store.coding import Spec, decode
 
@@ -90,7 +91,7 @@ class Pack:
             names = self._zip.namelist()
             manifest = json.loads(self._zip.read(MANIFEST))
             self._check(manifest, names)
-            self._places = {stem: place for stem, place in self._listed(manifest["chunks"])}
+            self._places = dict(self._listed(manifest["chunks"]))
         except _BAD as error:
             raise self.damaged(f"{type(error).__name__}: {error}") from None
         if sum(len(chunk["cells"]) for chunk in manifest["chunks"]) != len(self._places):
@@ -192,12 +193,8 @@ class Pack:
 
         def arrays(data: bytes) -> list[np.ndarray]:
             low = f"{chunk:04d}/{member}{LOW}"
-            return decode(
-                data,
-                self._checked(low) if low in self._members else b"",
-                specs,
-                lambda name: self._member(chunk, name),
-            )
+            low_bytes = self._checked(low) if low in self._members else b""
+            return decode(data, low_bytes, specs, lambda name: self._member(chunk, name))
 
         return self._read(f"{chunk:04d}/{member}.array", arrays)
 
@@ -217,8 +214,7 @@ class Pack:
             self._cache.move_to_end(name)
             return self._cache[name]
         try:
-            data = self._checked(name)
-            found = decode(data)
+            found = decode(data := self._checked(name))
         except _BAD as error:
             raise self.damaged(f"{type(error).__name__}: {error}") from None
         self._cache[name], self._sizes[name] = found, len(data)
@@ -245,11 +241,8 @@ def open_pack(path: Path) -> Pack | None:
 
     It stays open for the next call until the file is replaced.
     """
-    try:
-        facts = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return _opened(path, path.absolute(), (facts.st_ino, facts.st_mtime_ns, facts.st_size), os.getpid())
+    version = signature(path)
+    return version and _opened(path, path.absolute(), version, os.getpid())
 
 
 @functools.lru_cache(maxsize=4)

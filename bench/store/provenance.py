@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import importlib.metadata
@@ -30,10 +31,8 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -41,12 +40,10 @@ def versions() -> dict[str, str]:
 def code_version() -> str:
     """The git commit of this code ("+" when changed since), or its release."""
     root = Path(__file__).resolve().parents[2]
-    if (root / ".git").exists():
-        git = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10, check=False)
-        try:
+    git = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10, check=False)
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        if (root / ".git").exists():
             commit = git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
             changed = git(["git", "status", "--porcelain", "--", "bench", "methods", "llm_labels"]).stdout.strip()
-        except (OSError, subprocess.TimeoutExpired):
-            return versions().get("noisy-label-bench", "")
-        return commit + ("+" if changed else "")
+            return commit + ("+" if changed else "")
     return versions().get("noisy-label-bench", "")

@@ -132,7 +132,7 @@ def _entries(results: Path) -> list[tuple[Path, int, float]]:
 
 def _in_use(path: Path, used: float, running: int) -> bool:
     lease = path.with_suffix(".lease")
-    return bool((running and time.time() - used < FRESH_SECONDS) or (lease.exists() and holder(lease)))
+    return bool((running and time.time() - used < FRESH_SECONDS) or holder(lease))
 
 
 def _dead_leases(results: Path) -> list[Path]:

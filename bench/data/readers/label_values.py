@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from bench.core.errors import UsageError
 
 MISSING = frozenset(
@@ -116,7 +118,15 @@ class Reading:
     @property
     def rows(self) -> int:
         """How many rows the column has."""
-        return sum(self.inside.values()) + sum(self.silent.values()) + sum(self.outside.values())
+        return (self.inside + self.silent + self.outside).total()
+
+    def encode(self, values: Iterable[str]) -> np.ndarray:
+        """int64[n]: the class ids of the column's values, or of some of them."""
+        return np.array([self.ids[value.strip()] for value in values], dtype=np.int64)
+
+    def first_outside(self, values: Iterable[str]) -> int:
+        """The position of the first value that is not a class; 0 where all are."""
+        return next((row for row, value in enumerate(values) if value.strip() in self.outside), 0)
 
 
 def stripped(counts: Mapping[str, int]) -> Counter[str]:

@@ -74,7 +74,7 @@ def chosen(values: Values, labels: LabelSet, gold: np.ndarray | None, named: boo
                 found.ignored[name] = reason
                 continue
         if wrong:
-            where = place(name, _first(column, reading))
+            where = place(name, reading.first_outside(column))
             if named:
                 raise UsageError(f"{where}: {wrong}")
             raise UsageError(
@@ -83,11 +83,6 @@ def chosen(values: Values, labels: LabelSet, gold: np.ndarray | None, named: boo
             )
         found.readings[name] = reading
     return found
-
-
-def _first(column: list[str], reading: Reading) -> int:
-    """The first row with a value that is not a class."""
-    return next((row for row, value in enumerate(column) if value.strip() in reading.outside), 0)
 
 
 def _no_labels(counts: Counter[str], labels: LabelSet | None = None) -> str:
@@ -115,7 +110,7 @@ def _left_out(name: str, reading: Reading, wrong: str, column: list[str], gold: 
     if _generic(inside):
         if is_metadata_header(name):
             return misfit if outside else f"{quoted(inside, 2)} fit the classes, but the header reads like metadata"
-        if not is_labellers_header(name) and not _agrees(_ids(column, reading), gold):
+        if not is_labellers_header(name) and not _agrees(reading.encode(column), gold):
             why = "nothing says that it labels" if gold is None else "it agrees with gold no more than chance"
             fit = misfit if outside else f"{quoted(inside, 2)} fit the classes, but {why}"
             return f"{fit}; if it is a labeller's, name it with --label-columns"
@@ -125,10 +120,6 @@ def _left_out(name: str, reading: Reading, wrong: str, column: list[str], gold: 
 
 def _generic(values: Counter[str]) -> bool:
     return all(is_number(value) or key(value) in GENERIC for value in values)
-
-
-def _ids(column: list[str], reading: Reading) -> np.ndarray:
-    return np.array([reading.ids[value.strip()] for value in column], dtype=np.int64)
 
 
 def _agrees(one: np.ndarray, other: np.ndarray | None) -> bool:
@@ -156,7 +147,7 @@ def _other_order(reading: Reading, column: list[str], labels: LabelSet, gold: np
         return ""
     from scipy.optimize import linear_sum_assignment
 
-    ids, size = _ids(column, reading), len(labels.names)
+    ids, size = reading.encode(column), len(labels.names)
     both = (ids >= 0) & (gold >= 0)
     counts = np.bincount(ids[both] * size + gold[both], minlength=size**2).reshape(size, size)
     rows, best = linear_sum_assignment(counts, maximize=True)

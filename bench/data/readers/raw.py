@@ -75,9 +75,8 @@ def encode(values: Sequence[str], label_names: Sequence[str], where: str) -> np.
     labels = LabelSet(tuple(label_names), declared=True)
     reading = read(Counter(values), labels)
     if wrong := complaint(reading, labels):
-        row = next((row for row, value in enumerate(values, 1) if value.strip() in reading.outside), 1)
-        raise UsageError(f"{where}, row {row}: label {wrong}")
-    return np.array([reading.ids[value.strip()] for value in values], dtype=np.int64)
+        raise UsageError(f"{where}, row {reading.first_outside(values) + 1}: label {wrong}")
+    return reading.encode(values)
 
 
 def check(task: RawTask) -> None:

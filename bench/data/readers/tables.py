@@ -69,15 +69,12 @@ def read_table(path: Path, *, header_rows: int = 1, allow_empty: bool = False) -
     nested: dict[str, str] = {}
     notes: list[str] = []
     kind = kind.removesuffix(".gz")
-    if kind in (".parquet", ".xlsx"):
-        rows = (parquet_rows if kind == ".parquet" else excel_rows)(path, _content(path))
-        columns, nested = as_columns(path, rows)
-    elif kind == ".json":
-        columns, nested = _parse_objects(path, decode(path), lines=False)
-    elif kind in (".jsonl", ".ndjson"):
-        columns, nested = _parse_objects(path, _lines(path), lines=True)
-    else:
+    if kind in (".csv", ".tsv", ".tab"):
         columns, notes = parse_delimited(path, _lines(path), "," if kind == ".csv" else "\t")
+    elif kind in (".parquet", ".xlsx"):
+        columns, nested = as_columns(path, (parquet_rows if kind == ".parquet" else excel_rows)(path, _content(path)))
+    else:
+        columns, nested = as_columns(path, (_json_rows if kind == ".json" else _json_lines)(path))
     if nested:
         dropped = [f"'{name}'" for name in nested if name not in columns]
         mixed = [f"'{name}'" for name in nested if name in columns]
@@ -129,9 +126,9 @@ def _lines(path: Path) -> str:
     return text
 
 
-def load_json(path: Path, text: str | None = None) -> Any:
+def load_json(path: Path) -> Any:
     """Parse a JSON file; objects with one key twice are refused. Raises UsageError naming line and column."""
-    text = decode(path) if text is None else text
+    text = decode(path)
     if not text.strip():
         raise UsageError(f"{path} is empty: it needs at least one row of data")
     return _load(path, text)
@@ -161,15 +158,14 @@ def _no_duplicates(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _parse_objects(path: Path, text: str, *, lines: bool) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Columns of JSON Lines, or of a JSON list of objects."""
-    if lines:
-        # only \n ends a line: other Unicode line breaks may stand inside a string
-        filled = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
-        rows = [(f"line {number}", _load(path, line, number)) for number, line in filled]
-    else:
-        content = load_json(path, text)
-        if not isinstance(content, list):
-            raise UsageError(f"{path}: expected a list of objects; a WRENCH file is read through its folder")
-        rows = [(f"row {number}", row) for number, row in enumerate(content, 1)]
-    return as_columns(path, rows)
+def _json_lines(path: Path) -> list[tuple[str, Any]]:
+    # only \n ends a line: other Unicode line breaks may stand inside a string
+    filled = ((number, line) for number, line in enumerate(_lines(path).split("\n"), 1) if line.strip())
+    return [(f"line {number}", _load(path, line, number)) for number, line in filled]
+
+
+def _json_rows(path: Path) -> list[tuple[str, Any]]:
+    content = load_json(path)
+    if not isinstance(content, list):
+        raise UsageError(f"{path}: expected a list of objects; a WRENCH file is read through its folder")
+    return [(f"row {number}", row) for number, row in enumerate(content, 1)]

@@ -17,23 +17,8 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
 from bench.core.texts import SPLITS
-from bench.data.readers.columns import (
-    SPLIT_NAMES,
-    Columns,
-    Roles,
-    cleaned,
-    roles,
-)
-from bench.data.readers.label_values import (
-    LabelSet,
-    Reading,
-    complaint,
-    inferred,
-    is_number,
-    key,
-    read,
-    silent,
-)
+from bench.data.readers.columns import SPLIT_NAMES, Columns, Roles, cleaned, roles
+from bench.data.readers.label_values import LabelSet, Reading, complaint, inferred, is_number, key, read, silent
 from bench.data.readers.labellers import Found, chosen, chosen_without_gold
 from bench.data.readers.partial import more_classes, sparse_labellers
 from bench.data.readers.raw import RawSplit, RawTask, check_rows, hold_out_valid
@@ -48,14 +33,10 @@ def from_single_table(table: Table, label_names: tuple[str, ...] | None, columns
     tables = cleaned({"train": table}, where)
     table = tables["train"]
     found = roles(tables, columns, where)
-    ids = table.columns.get(found.id or "", [str(row) for row in range(len(table))])
+    texts = table.column(found.text)
     # before the split: a message then names the row of the file
-    check_rows(where, ids, table.column(found.text))
-    rows = _rows_by_split(table, found.split, table.column(found.text))
-    parts = list(rows.values()) if found.split else [np.arange(len(table))]
-    whole, silent_gold = _understand(tables, found, label_names, columns, where, parts)
-    splits = {split: whole.splits["train"].take(chosen_rows) for split, chosen_rows in rows.items()}
-    return _finished(dataclasses.replace(whole, splits=splits), silent_gold)
+    check_rows(where, _ids(table, found), texts)
+    return _understood(tables, found, label_names, columns, where, _rows_by_split(table, found.split, texts))
 
 
 def from_tables(
@@ -72,8 +53,12 @@ def from_tables(
                     "correct one of them, or rename the column"
                 )
     ends = np.cumsum([len(table) for table in tables.values()])
-    parts = np.split(np.arange(ends[-1]), ends[:-1])
-    return _finished(*_understand(tables, found, label_names, columns, origin, parts))
+    rows = dict(zip(tables, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
+    return _understood(tables, found, label_names, columns, origin, rows)
+
+
+def _ids(table: Table, found: Roles) -> list[str]:
+    return table.columns.get(found.id or "", [str(row) for row in range(len(table))])
 
 
 def _finished(raw: RawTask, silent_gold: Sequence[str]) -> RawTask:
@@ -107,18 +92,15 @@ def _finished(raw: RawTask, silent_gold: Sequence[str]) -> RawTask:
     return dataclasses.replace(raw, splits=splits, notes=(note,))
 
 
-def _understand(
+def _understood(
     tables: Mapping[str, Table],
     found: Roles,
     label_names: tuple[str, ...] | None,
     columns: Columns,
     origin: str,
-    parts: Sequence[np.ndarray],
-) -> tuple[RawTask, list[str]]:
-    """The splits with classes for values, and the values of gold that are read as missing. Gold may have gaps, as -1.
-
-    `parts`: the rows of every split, of all tables one after the other.
-    """
+    rows: Mapping[str, np.ndarray],
+) -> RawTask:
+    """The task with classes for values. `rows`: those of every split, of all tables one after the other."""
     named, no_answer = columns.labellers is not None, frozenset(key(value) for value in columns.no_answer)
 
     def joined(column: str) -> list[str]:
@@ -147,8 +129,9 @@ def _understand(
         gold = None
     if gold is not None:
         gold_values = joined(gold)
+        parts = list(rows.values()) if found.split or len(tables) > 1 else [np.arange(len(gold_values))]
         labels, gold_reading = _gold(gold_values, values, label_names, no_answer, parts, lambda row: place(gold, row))
-        gold_ids = _encoded(gold_values, gold_reading)
+        gold_ids = gold_reading.encode(gold_values)
     elif label_names:
         labels = LabelSet(label_names, True, no_answer)
     if labels is not None:
@@ -164,26 +147,19 @@ def _understand(
         )
     labellers = Found(labellers.readings, found.ignored | labellers.ignored)
     sparse = sparse_labellers(tables, labellers, named or gold is not None)
-    splits: dict[str, RawSplit] = {}
-    for split, table in tables.items():
-        blank = [""] * len(table)
-        splits[split] = RawSplit(
-            ids=tuple(table.columns.get(found.id or "", [str(row) for row in range(len(table))])),
-            texts=tuple(table.column(found.text)),
-            gold=None
-            if gold is None or gold_reading is None
-            else _encoded(table.columns.get(gold, blank), gold_reading),
-            columns={name: _encoded(table.columns.get(name, blank), each) for name, each in labellers.readings.items()},
-        )
+    whole = RawSplit(
+        ids=tuple(name for table in tables.values() for name in _ids(table, found)),
+        texts=tuple(text for table in tables.values() for text in table.column(found.text)),
+        gold=gold_ids,
+        columns={name: reading.encode(values[name]) for name, reading in labellers.readings.items()},
+    )
     note = sentence(tables, found, gold, gold_reading, labels, labellers)
     if sparse:
         note += f"; warning: more than half of the texts have no answer, but a random class, of {', '.join(sparse)}"
     silent_gold = [value for value in (gold_reading.silent if gold_reading else ()) if value]
-    return RawTask(labels.names, splits, origin, (note,), tuple(labellers.ignored.items())), silent_gold
-
-
-def _encoded(values: Sequence[str], reading: Reading) -> np.ndarray:
-    return np.array([reading.ids[value.strip()] for value in values], dtype=np.int64)
+    splits = {split: whole.take(part) for split, part in rows.items()}
+    raw = RawTask(labels.names, splits, origin, (note,), tuple(labellers.ignored.items()))
+    return _finished(raw, silent_gold)
 
 
 def _gold(
@@ -200,8 +176,7 @@ def _gold(
         labels = LabelSet(label_names, True, no_answer)
         reading = read(counts, labels)
         if wrong := complaint(reading, labels):
-            row = next((row for row, value in enumerate(values) if value.strip() in reading.outside), 0)
-            raise UsageError(f"{place(row)}: label {wrong}")
+            raise UsageError(f"{place(reading.first_outside(values))}: label {wrong}")
         return labels, reading
     where = place(0).rpartition(", row ")[0]
     missing = no_answer | ({"-1"} if _minus_one_is_missing(values, others, no_answer, parts, where) else set())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.data.task import TaskData
 
 ABSENT = "–"
+Write = Callable[[dict], str]
 CLASSES, PAIRS = 10, 3
 """How many classes of a set are shown, and pairs that agree most and least; the CSV files have all."""
 COLUMNS = ("tasks", "data_dir", "text_column", "gold_column", "label_columns", "no_answer")
@@ -132,8 +133,8 @@ def tables(study) -> list[Table]:
             | {
                 "split": "split",
                 "asked": _asked,
-                "no answer": ("no_answer_rate", _percent),
-                "noise": _interval("noise_rate", "noise_low", "noise_high"),
+                "no answer": percent("no_answer_rate"),
+                "noise": interval("noise_rate", "noise_low", "noise_high"),
             },
         ),
         _table(
@@ -141,58 +142,58 @@ def tables(study) -> list[Table]:
             + ("; both: gold and estimate together, prediction-powered)" if "ppi" in study.kind else ")"),
             study.kind,
             who
-            | {"noise": ("noise_rate", _percent), "estimate": ("noise_rate_estimate", _percent)}
-            | ({"both": _interval("ppi")} if "ppi" in study.kind else {})
-            | {"p symm.": ("symmetric_p", "{:.3f}".format), "p indep.": ("instance_p", "{:.3f}".format)}
+            | {"noise": percent("noise_rate"), "estimate": percent("noise_rate_estimate")}
+            | ({"both": interval("ppi")} if "ppi" in study.kind else {})
+            | {"p symm.": written("symmetric_p", form="{:.3f}"), "p indep.": written("instance_p", form="{:.3f}")}
             | {"kind": "noise"},
         ),
         _table(
             f'Mistakes that the text foretells (train; AUC of "is it wrong?" with 95 % interval, from {seen})',
             study.predictable,
-            who | {"texts": "texts", "wrong": "wrong", "AUC": _interval("auc", scale=1, digits=2)},
+            who | {"texts": "texts", "wrong": "wrong", "AUC": interval("auc", scale=1, form=".2f")},
         ),
         _table(
             "Mistakes that labellers share (train; κ of errors: mean of pairs with 95 % interval, least to most; "
             "when both are wrong: same class, %; all agree, %; of those wrong, % with 95 % interval)",
             study.shared,
-            {"task": "task", "sets": "sets", "κ of errors": _interval("kappa", scale=1, digits=2)}
-            | {"pairs": lambda row: _range(row, "kappa_least", "kappa_most")}
-            | {"same": ("same_wrong", _percent), "agree": ("unanimous_share", _percent)}
-            | {"wrong then": _interval("unanimous_wrong")},
+            {"task": "task", "sets": "sets", "κ of errors": interval("kappa", scale=1, form=".2f")}
+            | {"pairs": written("kappa_least", "kappa_most", form="{:.2f} to {:.2f}")}
+            | {"same": percent("same_wrong"), "agree": percent("unanimous_share")}
+            | {"wrong then": interval("unanimous_wrong")},
         ),
         _table(
             f"What the labeller makes of each class (train; right and most frequent mistake, % of the class{cut})",
             by_class,
             who
-            | {"class": "gold", "texts": "texts", "right": ("right", _percent)}
+            | {"class": "gold", "texts": "texts", "right": percent("right")}
             | {"mostly taken for": lambda row: row["label"] if row["wrong"] else ABSENT}
-            | {"": lambda row: _percent(row["wrong"]) if row["wrong"] else ""},
+            | {"": lambda row: percent("wrong")(row) if row["wrong"] else ""},
         ),
         _table(
             f"How often each label is right (all splits; of the texts with gold, 95 % Wilson interval{fewer})",
             classes,
             who
-            | {"label": "class", "given": "given", "checked": "checked", "right": _interval("precision", "low", "high")}
-            | {"estimate": ("precision_estimate", _percent)},
+            | {"label": "class", "given": "given", "checked": "checked", "right": interval("precision", "low", "high")}
+            | {"estimate": percent("precision_estimate")},
         ),
         _table(
             f"Agreement of labellers (train, %; both wrong and same mistake where gold is known{ended})",
             pairs,
-            {"task": "task", "labellers": "labellers", "texts": "texts", "agree": ("agreement", _percent)}
+            {"task": "task", "labellers": "labellers", "texts": "texts", "agree": percent("agreement")}
             | {"κ": lambda row: f"{row['kappa']:.2f} {row['statistic']}"}
-            | {"both wrong": ("both_wrong", _percent), "same": ("same_error", _percent)},
+            | {"both wrong": percent("both_wrong"), "same": percent("same_error")},
         ),
         _table(
             "May it replace a human annotator? (share of them that it may stand in for; yes from 50 % on; alt-test)",
             study.replacement,
             who
-            | {"humans": "annotators", "texts": "texts", "as near": ("advantage", _percent)}
-            | {kind: (f"winning_{kind}", _percent) for kind in ("crowd", "skilled", "expert")},
+            | {"humans": "annotators", "texts": "texts", "as near": percent("advantage")}
+            | {kind: percent(f"winning_{kind}") for kind in ("crowd", "skilled", "expert")},
         ),
         _table(
             "Cost of each set",
             costs,
-            who | {name.replace("_", " "): (name, "{:,.10g}".format) for name in costs.columns[2:]},
+            who | {name.replace("_", " "): written(name, form="{:,.10g}") for name in costs.columns[2:]},
         ),
     ]
     return [made for made in found if made is not None]
@@ -243,52 +244,42 @@ def most_given(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def _costs(sizes: pd.DataFrame) -> pd.DataFrame:
     """Task, labels, and every cost of the sets whose cards name any."""
-    names = (
-        [name for name in sizes.columns[sizes.columns.get_loc("accuracy") + 1 :] if name != "checked"]
-        if "accuracy" in sizes
-        else []
-    )
-    once = sizes.drop_duplicates(["task", "labels"])[["task", "labels", *names]] if names else sizes[:0]
+    if not len(sizes):
+        return sizes
+    names = [name for name in sizes.columns[sizes.columns.get_loc("accuracy") + 1 :] if name != "checked"]
+    once = sizes.drop_duplicates(["task", "labels"])[["task", "labels", *names]]
     return once.dropna(subset=names, how="all")
 
 
 def _table(title: str, frame: pd.DataFrame, columns: Mapping[str, Any]) -> Table | None:
-    """A table of a frame: each column by its name in the frame, by that and a format, or from the whole row."""
-
-    def cell(row: dict, how) -> str:
-        if callable(how):
-            return str(how(row))
-        name, form = (how, str) if isinstance(how, str) else how
-        return ABSENT if _absent(row.get(name)) else form(row[name])
-
-    rows = [[cell(row, how) for how in columns.values()] for row in frame.to_dict("records")]
+    """A table of a frame: each column by its name in the frame, or by how a row is written."""
+    writes = [written(how) if isinstance(how, str) else how for how in columns.values()]
+    rows = [[write(row) for write in writes] for row in frame.to_dict("records")]
     return table(columns, rows, title=title, left=2) if rows else None
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def written(*names: str, form: str = "{}", scale: float = 1) -> Write:
+    """How to write the values of these columns, numbers times `scale`; ABSENT where one of them is missing."""
+
+    def write(row: dict) -> str:
+        found: list[Any] = [row.get(name) for name in names]
+        if any(value is None or value != value for value in found):  # NaN
+            return ABSENT
+        return form.format(*(value if isinstance(value, str) else scale * value for value in found))
+
+    return write
 
 
-def _interval(*names: str, scale: float = 100, digits: int = 1) -> Callable[[dict], str]:
-    """How to write an estimate with its interval: from the columns `names`, or NAME, NAME_low and NAME_high."""
-    names = names if len(names) == 3 else (names[0], f"{names[0]}_low", f"{names[0]}_high")
-    return lambda row: _with_interval([row.get(name) for name in names], scale, digits)
+def percent(name: str) -> Write:
+    """How to write a share."""
+    return written(name, form="{:.1f}", scale=100)
 
 
-def _with_interval(found: list[Any], scale: float, digits: int) -> str:
-    if any(_absent(each) for each in found):
-        return ABSENT
-    value, low, high = (f"{scale * each:.{digits}f}" for each in found)
-    return f"{value} ({low}–{high})"
-
-
-def _range(row: dict, least: str, most: str) -> str:
-    return ABSENT if _absent(row.get(least)) else f"{row[least]:.2f} to {row[most]:.2f}"
+def interval(name: str, low: str = "", high: str = "", scale: float = 100, form: str = ".1f") -> Write:
+    """How to write an estimate with its interval, of the columns NAME_low and NAME_high unless others are named."""
+    names = name, low or f"{name}_low", high or f"{name}_high"
+    return written(*names, form=f"{{:{form}}} ({{:{form}}}–{{:{form}}})", scale=scale)
 
 
 def _asked(row: dict) -> str:
     return str(row["asked"]) if row["asked"] == row["texts"] else f"{row['asked']} of {row['texts']}"
-
-
-def _absent(value: Any) -> bool:
-    return value is None or value != value  # NaN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import logging
 import os
 import sys
@@ -20,6 +19,7 @@ from typer import Option
 from typer.core import TyperGroup
 
 from bench.core.errors import NAMES, BenchError, Unavailable, UsageError
+from bench.store.provenance import versions
 
 
 class _Commands(TyperGroup):
@@ -142,10 +142,8 @@ def plain(text: str) -> str:
 def _show_version(asked: bool) -> None:
     if not asked:
         return
-    try:
-        typer.echo(f"bench {importlib.metadata.version('noisy-label-bench')}")
-    except importlib.metadata.PackageNotFoundError:
-        typer.echo("bench, run from its source without having been installed")
+    release = versions().get("noisy-label-bench")
+    typer.echo(f"bench {release}" if release else "bench, run from its source without having been installed")
     raise typer.Exit
 
 

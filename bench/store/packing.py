@@ -25,7 +25,7 @@ from bench.store.folder import ResultsFolder, packed
 from bench.store.pack import TEXTS, Entry, Pack
 from bench.store.pack_writing import order, packable, write_pack
 from bench.store.prune import refuse_links
-from bench.store.records import Damaged, Record, array_bytes, parse_record
+from bench.store.records import Damaged, Record, array_bytes, parse_record, read_arrays
 
 ARRAYS = ".npz"
 
@@ -172,11 +172,7 @@ _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray] | None:
-    beside = path.with_suffix(ARRAYS)
-    if not beside.exists():
-        return None
-    with np.load(beside, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    return read_arrays(path) if path.with_suffix(ARRAYS).exists() else None
 
 
 def _versions(path: Path) -> dict[str, tuple | None]:

@@ -81,18 +81,14 @@ class Record(BaseModel, extra="forbid", populate_by_name=True):
     status: Status
     reason: str | None = None  # why skipped or failed, for people
     sees_gold: bool | None = None  # told gold training labels or the true noise rate; None: an old record, see below
-    human_labels: int | None = (
-        None  # train texts whose gold the method was given as bought labels; None: it asked for none
-    )
+    human_labels: int | None = None  # train texts whose gold the method got as bought labels; None: it asked for none
     opened_files: list[str] = []  # data files of the task that the method opened by itself: it then does not compete
     data: DataFacts | None = None
     noise: NoiseFacts | None = None
     scores: ScoreSet | None = None
     partial: dict[str, PartialScore] = {}  # by rule, where only some test texts have gold
     curve: list[CurvePoint] = []
-    seconds: dict[
-        str, float
-    ] = {}  # by phase; "total" = wall time of the cell (marginal cost), "processor" = processor time of it
+    seconds: dict[str, float] = {}  # by phase; "total" = wall time (marginal cost), "processor" = processor time
     stages: list[StageUse] = []
     peak_memory_mb: float | None = None
     parameters: int | None = None  # trainable parameters of all networks of the method

@@ -62,15 +62,12 @@ class Labeller(Protocol):
 
     def settings(self) -> Mapping[str, Any]:
         """Everything that shapes a raw answer, as JSON (no keys, no addresses with credentials)."""
-        ...
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
         """US dollars for that many tokens; None where prices are unknown, 0 for a model of one's own."""
-        ...
 
     def references(self, train: Sequence[str]) -> list[str]:
         """Texts whose answers are needed to calibrate the others; often none."""
-        ...
 
     def ask(
         self,
@@ -84,11 +81,9 @@ class Labeller(Protocol):
 
         Returns early, leaving questions unanswered, only when `stop()` is true.
         """
-        ...
 
     def decode(self, prompt: Prompt, answers: Sequence[Answer], references: Sequence[Answer]) -> Decoded:
         """Labels from raw answers; `references` answer the texts of `references()`."""
-        ...
 
 
 def in_packs(items: Sequence[Item], sizes: Sequence[int], room: int) -> list[list[Item]]:

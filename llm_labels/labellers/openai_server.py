@@ -183,7 +183,7 @@ class OpenAILabeller:
                 )
                 return _read(reply, perf_counter() - started)
             except openai.APIStatusError as error:
-                if _filtered(error):
+                if error.status_code == 400 and error.code in ("content_filter", "content_policy_violation"):
                     return Answer("[the server refused the request: content filter]")
                 if not _passes(error):
                     raise self._final(error) from None
@@ -240,17 +240,8 @@ def _read(reply: Any, seconds: float) -> Answer:
 def _passes(error: Any) -> bool:
     """Whether the same request may do better later."""
     if error.status_code == 429:
-        return _code(error) != "insufficient_quota"
+        return error.code != "insufficient_quota"
     return error.status_code in (408, 409, 425) or error.status_code >= 500
-
-
-def _filtered(error: Any) -> bool:
-    return error.status_code == 400 and _code(error) in ("content_filter", "content_policy_violation")
-
-
-def _code(error: Any) -> str:
-    code = getattr(error, "code", None)
-    return code if isinstance(code, str) else ""
 
 
 def _retry_after(error: Any) -> float | None:

@@ -54,9 +54,7 @@ def as_string(value: Any, path: Path, where: str) -> str:
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, decimal.Decimal | datetime.date | datetime.time | datetime.timedelta):
+    if isinstance(value, int | float | decimal.Decimal | datetime.date | datetime.time | datetime.timedelta):
         return str(value)
     raise UsageError(f"{path}, {where}: a field holds a {type(value).__name__}; only text and numbers are read")
 

@@ -156,7 +156,7 @@ def _rows(source: Published, name: str, label_names: tuple[str, ...], places: tu
     inside = [each for each in _table(places[0]).columns if f"{{{each}" in source.id]
     columns = _joined(places, list(dict.fromkeys([*needed, *sorted(same), *inside])))
     where = str(places[0].path)
-    gold = _classes(columns[source.gold], source, label_names, where, source.gold, "value", source.left_out)
+    gold = _classes(columns[source.gold], source, label_names, where, source.gold, "value", (), source.left_out)
     texts = columns[source.text]
     kept = np.flatnonzero(gold >= 0)
     if source.drop_repeats:
@@ -203,7 +203,9 @@ def _answers(
         columns = _joined(own, [declared.column, *declared.same, *([source.key] if source.key else [])])
         at = _matches(source, rows, columns, where)
         _check_same(declared.same, rows, columns, at, where)
-        values = _classes(columns[declared.column], source, label_names, where, declared.column, source.rule)
+        values = _classes(
+            columns[declared.column], source, label_names, where, declared.column, source.rule, source.silent
+        )
         labels = np.where(at >= 0, values[at], -1)
     found = {}
     for split in SPLITS:
@@ -271,21 +273,25 @@ def _classes(
     where: str,
     column: str,
     rule: str,
-    silent: Sequence[str] | None = None,
+    silent: Sequence[str],
+    others: bool = False,
 ) -> np.ndarray:
-    """Class ids int64[n] of values of gold or answers, -1 = none of them. Raises UsageError naming row and value."""
+    """Class ids int64[n] of values of gold or answers, -1 = none of them. Raises UsageError naming row and value.
+
+    `silent` values are none of them, and with `others` so are all that are not classes.
+    """
     spellings = {key(name): name for name in label_names} | {key(each): name for each, name in source.classes.items()}
-    nothing = {"", *map(key, source.silent if silent is None else silent)}
+    nothing = {"", *map(key, silent)}
     ids = {name: position for position, name in enumerate(label_names)}
     found = {}
     for value in set(values):
         name = "" if key(value) in nothing else RULES[rule](value, spellings)
-        if name is None:
+        if name is None and not others:
             row = list(values).index(value) + 1
             raise UsageError(
                 f"{where}, row {row}: column '{column}' holds {value[:80]!r}, which is neither a class "
                 f"({listed(label_names)}) nor declared as no answer: put the published file there again, or remove "
                 "it, and it is fetched"
             )
-        found[value] = ids.get(name, -1)
+        found[value] = ids.get(name or "", -1)
     return np.array([found[value] for value in values], dtype=np.int64)

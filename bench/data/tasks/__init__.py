@@ -102,7 +102,7 @@ class Published:
     gaps: bool = False  # whether a text without a row of a labeller is one without an answer, rather than an error
     classes: Mapping[str, str] = field(default_factory=dict)  # further spellings in gold and answers -> class
     silent: tuple[str, ...] = ()  # values that mean no answer, beside the empty one
-    left_out: tuple[str, ...] = ()  # values of gold whose rows are left out
+    left_out: bool = False  # whether rows whose gold is not a class are left out, rather than an error
     drop_repeats: bool = False  # strip the texts, and keep the first of equal ones
     rule: Literal["value", "first word", "chat"] = "value"  # how an answer is read, see `bench.data.readers.answers`
 

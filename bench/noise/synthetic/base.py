@@ -1,18 +1,8 @@
 """What a kind of synthetic noise is: it turns gold labels into noisy ones at a given rate.
 
 A new kind is one file in this folder (or any file: `--noise ./mine.py@0.3`), or a class of another package under
-the entry point group `bench.noise`:
-
-    @register
-    class Mine(SyntheticNoise):
-        \"\"\"One line: what wrong labels look like.\"\"\"
-
-        name = "mine"
-
-        def flip(self, gold, num_classes, rate, generator):
-            return ...
-
-One whose wrong labels depend on more than a text's own gold class overrides `draw` in place of `flip`.
+the entry point group `bench.noise`, see docs/extending.md. It defines `flip`, or `draw` where its wrong labels depend
+on more than a text's own gold class.
 """
 
 from __future__ import annotations

@@ -1,17 +1,7 @@
 """What a metric is. All are computed in float64, without torch.
 
-A new metric is one file in this folder, or a class of another package under the entry point group `bench.metrics`:
-
-    @register
-    class Mine(Metric):
-        \"\"\"One line. Source.\"\"\"
-
-        name, title, short = "mine", "My metric", "mine"
-
-        def compute(self, probabilities, gold):
-            return ...
-
-Records made from then on hold it, and every table that shows metrics shows it; older records show "–".
+A new metric is one file in this folder, or a class of another package under the entry point group `bench.metrics`, see
+docs/extending.md. Records made from then on hold it, and every table that shows metrics shows it.
 """
 
 from __future__ import annotations

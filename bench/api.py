@@ -29,7 +29,7 @@ from bench.running.tracking import check_trackers
 from bench.store.folder import ResultsFolder
 from bench.store.records import Record, read_record
 from bench.training.stages import StageStore
-from bench.training.tools import CellTools
+from bench.training.tools import Tools
 from methods import shared
 from methods.base import NoisyTask, Predictions
 
@@ -47,7 +47,7 @@ class OpenCell:
     name: str
     task: NoisyTask  # texts and noisy labels: all that a method may know (gold training labels for oracle)
     method: Any
-    tools: CellTools
+    tools: Tools
     data: TaskData  # the same texts with gold
     labels: NoisyLabels  # the noisy labels, also those of test where a labeller gave them
 

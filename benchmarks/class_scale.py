@@ -74,11 +74,11 @@ def measure(what: str, classes: int, size: int) -> dict:
     """CPU seconds, peak memory in MiB and the accuracy on test (or the estimated rate) of one method or stage."""
     from bench.training.recipe import make_recipe
     from bench.training.stages import StageStore
-    from bench.training.tools import CellTools
+    from bench.training.tools import Tools
     from methods import registry, shared
 
     task, truth, encoder = planted(classes, size)
-    tools = CellTools(encoder, encoder, make_recipe("frozen"), StageStore(None), 1, ("planted",))
+    tools = Tools(encoder, encoder, make_recipe("frozen"), StageStore(None), 1, ("planted",))
     method = None if what in STAGES else registry.build(registry.find(what), {})
     started = time.process_time()
     if what == "noise-rate":

@@ -22,7 +22,7 @@ import abc
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field
@@ -30,15 +30,8 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from bench.core.texts import Texts
 from bench.training.batch import Batch, Loss, PerExample
+from bench.training.tools import Tools
 from methods.stages import NOISE_RATE, Stage
-
-if TYPE_CHECKING:
-    import torch
-
-    from bench.training.encoders import Encoder
-    from bench.training.recipe import Recipe
-    from bench.training.stages import StageStore
-    from bench.training.trainer import Trainer
 
 __all__ = [
     "RATE",
@@ -118,35 +111,6 @@ class Predictions:
     opinion than its running predictions; only the last step's is kept. Rows of NaN: no opinion."""
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
     """Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}."""
-
-
-class Tools(Protocol):
-    """What the harness lends a method (the implementation is `bench.training.tools.CellTools`)."""
-
-    trainer: Trainer  # the one Accelerate training loop
-    encoder: Encoder  # the pretrained encoder of this cell
-    sentence_encoder: Encoder  # model for sentence embeddings: neighbours and noise estimates
-    stages: StageStore  # what methods share, content-addressed
-    recipe: Recipe  # the shared training recipe: epochs, batch size, learning rate, ...
-    seed: int  # the cell's seed
-    axes: tuple[str, ...]  # name the data of this cell (task, noise source), never the method
-    oracle_noise_rate: float | None  # the true noise rate, only where a method's config says tau="oracle"
-
-    def generator(self, *axes: str | int) -> np.random.Generator:
-        """A numpy generator named by this cell's data, seed and `axes` (equal axes, equal draws)."""
-        ...
-
-    def torch_generator(self, *axes: str | int) -> torch.Generator:
-        """A CPU torch generator named the same way."""
-        ...
-
-    def fill(self, labels: np.ndarray, split: str, num_classes: int) -> np.ndarray:
-        """`labels` int64[N] with every -1 replaced by a seeded uniform class, equal for all methods."""
-        ...
-
-    def progress(self, phase: str, done: int, total: int) -> None:
-        """Report progress within a phase."""
-        ...
 
 
 class Method(abc.ABC):

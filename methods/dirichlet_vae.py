@@ -189,23 +189,9 @@ def corrected(
 ) -> Iterator[Predictions]:
     """The `run` of a method from its prior on: fit the VAE, correct the classifier's probabilities after each epoch.
 
-    Parameters
-    ----------
-    tools, name, config
-        What `run` was given, the method's name and its Config, with the fields of `Schedule` and `prior_strength`.
-    features, probabilities
-        By split: float16/32[M, n, D], standardised, and p(ỹ | x) float32[M, n, C].
-    observed
-        int64[n], the labels of train that the VAE reads.
-    prior_class
-        float64[M, n, C], κ.
-    facts
-        Go into the diagnostics of every step.
-
-    Yields
-    ------
-    Predictions
-        With the posterior of train in the last one.
+    `config` has the fields of `Schedule` and `prior_strength`. By split: `features` float16/32[M, n, D], standardised;
+    `probabilities` p(ỹ | x) float32[M, n, C]. The VAE reads the labels `observed` int64[n] of train; `prior_class`
+    float64[M, n, C] is κ. `facts` go into the diagnostics of every step; the last one has the posterior of train.
     """
     known: dict[str, Any] = {field.name: getattr(config, field.name, field.default) for field in fields(Schedule)}
     prior = prior_concentration(torch.from_numpy(prior_class).float(), config.prior_strength).numpy()

@@ -22,6 +22,7 @@ from methods.base import Field, HumanLabels, Method, NoisyTask, Predictions, Too
 from methods.registry import register
 from methods.runs import cross_entropy, run_key
 from methods.stages import Stage
+from methods.training import predictions_of
 
 GOLD_RUN = Stage("gold run", 1)
 
@@ -107,18 +108,12 @@ class NoisyThenGold(_Human):
         human, trainer, data = labels_of(task), tools.trainer, shared.inputs(task, tools)
         networks = trainer.classifiers(1, task.num_classes, "plain")
         noisy = shared.labels(task, tools).train
-        step = 0
-        for name, labels, rows in (("plain", noisy, None), ("human", replaced(noisy, human), _repeated(human, task))):
-            for epoch in trainer.fit(networks, data, cross_entropy, targets={"label": labels}, name=name, rows=rows):
-                step += 1
-                train = epoch.running if rows is None else None
-                yield Predictions(
-                    step,
-                    epoch.ensemble("valid"),
-                    epoch.ensemble("test"),
-                    train,
-                    diagnostics=without_classes(task, human),
-                )
+        facts = without_classes(task, human)
+        for epoch in trainer.fit(networks, data, cross_entropy, targets={"label": noisy}, name="plain"):
+            yield predictions_of(epoch, facts)
+        targets, rows = {"label": replaced(noisy, human)}, _repeated(human, task)
+        for epoch in trainer.fit(networks, data, cross_entropy, targets=targets, name="human", rows=rows):
+            yield dataclasses.replace(predictions_of(epoch, facts), step=tools.recipe.epochs + epoch.number, train=None)
 
 
 @register

@@ -52,14 +52,10 @@ def high_loss_probability(losses: np.ndarray, seed: int) -> np.ndarray:
     low, high = float(losses.min(initial=np.inf)), float(losses.max(initial=-np.inf))
     if len(losses) < 2 or not high - low > 1e-12:
         return np.zeros(len(losses))
-    scaled = (losses.astype(np.float64) - low) / (high - low)
-    return _gaussian_mixture(scaled, seed)
-
-
-def _gaussian_mixture(scaled: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
+    scaled = (losses.astype(np.float64) - low) / (high - low)
     mixture = GaussianMixture(2, reg_covar=5e-4, tol=1e-4, max_iter=100, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # two components may be one too many

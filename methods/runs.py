@@ -46,21 +46,9 @@ class Run:
 
 
 def run_key(task: NoisyTask, tools: Tools, targets: np.ndarray, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that a training run depends on but its stage's version.
+    """Everything that a training run on the labels `targets` int64[N_train] depends on but its stage's version.
 
-    Parameters
-    ----------
-    task, tools
-        What `run` was given.
-    targets
-        int64[N_train], the labels that are trained on.
-    settings
-        What the run does otherwise than another one of the stage.
-
-    Returns
-    -------
-    dict
-        Of what JSON can hold, for `Stage.get`.
+    `settings` is what the run does otherwise than another one of the stage. For `Stage.get`: of what JSON can hold.
     """
     return {
         "splits": {split: getattr(task, split).fingerprint for split in SPLITS},
@@ -88,27 +76,11 @@ def run_of(
     dynamics: bool = False,
     **habits: Any,
 ) -> Run:
-    """A training run, from the store where another method of the cell made it.
+    """A training run of M `networks`, from the store where another method of the cell made it.
 
-    Parameters
-    ----------
-    stage
-        `PLAIN` or `BRANCHES`; the first word of its name names heads, batch order and dropout.
-    task, tools, targets, settings
-        See `run_key`.
-    loss
-        See `Trainer.fit`, as are `habits` (`shuffle`, `restarts`).
-    inputs
-        Called for the inputs of all splits when the run is computed.
-    networks
-        M.
-    dynamics
-        Keep the features after every epoch, not only after the last.
-
-    Returns
-    -------
-    Run
-        The finished run.
+    The first word of the stage's name names heads, batch order and dropout. `targets` and `settings`: see `run_key`;
+    `loss` and `habits` (`shuffle`, `restarts`): see `Trainer.fit`. `inputs` is called for the inputs of all splits when
+    the run is computed. `dynamics`: the features after every epoch are kept, not only those after the last.
     """
     name = stage.name.removesuffix(" run")
 

@@ -92,16 +92,9 @@ def shares(labels: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 def posterior(opinions: Sequence[np.ndarray], labels: np.ndarray, weight: float) -> np.ndarray:
-    """p(y | ỹ, x), float32[n, C], rows sum to 1.
+    """p(y | ỹ, x), float32[n, C], rows sum to 1, from cross-fitted p(ỹ | x) float[n, C] and ỹ int64[n] in 0..C-1.
 
-    Parameters
-    ----------
-    opinions
-        V times p(ỹ | x), float[n, C], cross-fitted.
-    labels
-        ỹ, int64[n] in 0..C-1.
-    weight
-        Of the opinions together: the exponent of their geometric mean, each over the share of the class.
+    `weight` of the opinions together is the exponent of their geometric mean, each over the share of the class.
     """
     pooled = np.mean([np.log(each.clip(FLOOR)) for each in opinions], axis=0)
     joint = confident.calibrated_joint(confident.confident_joint(softmax(pooled, axis=1), labels), labels)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.training.trainer import softmax
-from methods import losses, noise_rate, shared
+from methods import losses, noise_rate, shared, training
 from methods.base import Batch, Field, Method, NoisyTask, PerExample, Predictions, Tools, config
 from methods.registry import register
 
@@ -82,13 +82,7 @@ class SelfMix(Method):
             evaluate=shared.SPLITS,
         )
         for epoch in epochs:
-            yield Predictions(
-                step=epoch.number,
-                valid=epoch.ensemble("valid"),
-                test=epoch.ensemble("test"),
-                train=epoch.running,
-                diagnostics={"share_guessed": float(targets["guessed"].mean())},
-            )
+            yield training.predictions_of(epoch, {"share_guessed": float(targets["guessed"].mean())})
             if epoch.number >= warmup:
                 seed = int(tools.generator(self.name, "mixture", epoch.number).integers(2**32))
                 self._divide(softmax(epoch.logits["train"][0]), labels, targets, seed)

@@ -97,22 +97,7 @@ def embeddings(task: NoisyTask, tools: Tools) -> dict[str, np.ndarray]:
 
 
 def embed_texts(texts: Texts, encoder: Encoder, stages: StageStore) -> np.ndarray:
-    """Sentence embeddings of texts, through the store.
-
-    Parameters
-    ----------
-    texts
-        N texts.
-    encoder
-        Whose sentence embeddings: `tools.encoder` or `tools.sentence_encoder`.
-    stages
-        The store, `tools.stages`.
-
-    Returns
-    -------
-    ndarray
-        float32[N, D_e], rows of unit length.
-    """
+    """Sentence embeddings of N texts by an encoder, through the store: float32[N, D_e], rows of unit length."""
     found = EMBEDDINGS.get(stages, _texts_key(texts, encoder), lambda: {"embeddings": encoder.embed(texts.texts)})
     return found["embeddings"]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.training.batch import Epoch
 from methods import shared
 from methods.base import Loss, NoisyTask, Predictions, Tools
 from methods.runs import cross_entropy
@@ -58,10 +59,11 @@ def train(
         rows=rows,
     )
     for epoch in epochs:
-        yield Predictions(
-            step=epoch.number,
-            valid=epoch.ensemble("valid"),
-            test=epoch.ensemble("test"),
-            train=epoch.running,
-            diagnostics=dict(diagnostics()),
-        )
+        yield predictions_of(epoch, diagnostics())
+
+
+def predictions_of(epoch: Epoch, facts: Mapping[str, Any]) -> Predictions:
+    """The mean of the networks after an epoch, with small facts for the record."""
+    return Predictions(
+        epoch.number, epoch.ensemble("valid"), epoch.ensemble("test"), epoch.running, diagnostics=dict(facts)
+    )

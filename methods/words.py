@@ -23,26 +23,11 @@ NAMES = ("naive Bayes on words", "neighbours in words")
 def out_of_fold(
     texts: Sequence[str], labels: np.ndarray, num_classes: int, generator: np.random.Generator, *, folds: int = 5
 ) -> dict[str, np.ndarray]:
-    """Out-of-fold p(label | text) of two classifiers on TF-IDF of words and pairs of words.
+    """Out-of-fold p(label | text) by classifier on TF-IDF of words and pairs of words, float64[N, C], rows sum to 1.
 
-    Parameters
-    ----------
-    texts
-        N texts.
-    labels
-        int64[N] in 0..C-1; -1 = no answer: such a text is predicted, and nothing is learned from it.
-    num_classes
-        C.
-    generator
-        Draws the folds.
-    folds
-        How many.
-
-    Returns
-    -------
-    dict of str to ndarray
-        float64[N, C] by classifier, rows sum to 1: multinomial naive Bayes, and the distance-weighted vote of the
-        nearest texts. Nothing where no word occurs in two texts, or no text has a label.
+    The classifiers are multinomial naive Bayes, and the distance-weighted vote of the nearest texts. `labels` int64[N]
+    in 0..C-1; -1 = no answer: such a text is predicted, and nothing is learned from it. `generator` draws the folds.
+    Nothing where no word occurs in two texts, or no text has a label.
     """
     from sklearn import config_context
     from sklearn.feature_extraction.text import TfidfVectorizer

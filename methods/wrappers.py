@@ -19,17 +19,11 @@ class TemperatureScaling:
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.config = inner.config
         self.name = f"{inner.name}+{self.suffix}"
-        self.sees_gold = inner.sees_gold
-        self.exportable = inner.exportable
-        self.opened_files: set[str] = getattr(inner, "opened_files", set())
-        self.human_rows = inner.human_rows
-        self.human_scores = inner.human_scores
 
-    def shared_stages(self, epochs: int) -> dict[str, dict]:
-        """Those of the wrapped method."""
-        return self.inner.shared_stages(epochs)
+    def __getattr__(self, name: str) -> Any:
+        """What the wrapped method says, of all else."""
+        return getattr(self.inner, name)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """The wrapped method's predictions, each step with its own temperature; argmax never changes."""

@@ -29,17 +29,8 @@ EMBEDDING = 10.0
 def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     """The cells for a table: every labeller, their vote where there are several, `METHODS`, and a learning curve.
 
-    Parameters
-    ----------
-    table
-        Its path.
-    given
-        Options of a grid that a person gave, by name (None: not given); they come before the choices made here.
-
-    Raises
-    ------
-    UsageError
-        For a table that cannot be read, or one without labels.
+    Options of a grid that a person gave (None: not given) come before the choices made here. Raises UsageError for a
+    table that cannot be read, or one without labels.
     """
     if not there(table):
         raise UsageError(f"'{table}' does not exist: name a CSV, TSV, JSONL, JSON, Parquet or Excel file")

@@ -23,7 +23,7 @@ from bench.store.provenance import code_version, utc_now, versions
 from bench.store.records import Record, Status
 from bench.training import device
 from bench.training.stages import StageStore
-from bench.training.tools import CellTools
+from bench.training.tools import Tools
 from methods import shared
 
 
@@ -35,9 +35,9 @@ class Result:
     arrays: dict[str, np.ndarray]
 
 
-def tools_for(cell: Cell, stages: StageStore, **callbacks: Any) -> CellTools:
-    """What the harness lends the method of a cell; `callbacks` are `progress` and `track` of CellTools."""
-    return CellTools(
+def tools_for(cell: Cell, stages: StageStore, **callbacks: Any) -> Tools:
+    """What the harness lends the method of a cell; `callbacks` are `progress` and `track` of Tools."""
+    return Tools(
         encoder=cell.encoder,
         sentence_encoder=cell.sentence_encoder,
         recipe=cell.recipe,
@@ -58,7 +58,7 @@ def labels_for(cell: Cell, stages: StageStore) -> NoisyLabels:
     return draw(cell.source, cell.task, cell.key.seed, embeddings, uncovered)
 
 
-def run_cell(cell: Cell, labels: NoisyLabels, tools: CellTools, places: Sequence[Place] = ()) -> Result:
+def run_cell(cell: Cell, labels: NoisyLabels, tools: Tools, places: Sequence[Place] = ()) -> Result:
     """Run and score one cell; its record names what the method opened in `places`, where the task's data lie.
 
     Raises Skip, BenchError, or whatever the method raises.

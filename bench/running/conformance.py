@@ -30,7 +30,7 @@ from bench.running.contract import files_of, opened, run_method, sees_gold
 from bench.running.data_files import data_places, names_of
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
-from bench.training.tools import CellTools
+from bench.training.tools import Tools
 from bench.training.toy import ToyEncoder
 from methods.base import NoisyTask, Predictions
 
@@ -99,10 +99,10 @@ def predict(
 
 def _opened(
     method: Any, case: Case, seed: int, recipe: Recipe, store: StageStore | None = None
-) -> tuple[NoisyTask, CellTools]:
+) -> tuple[NoisyTask, Tools]:
     """What a method is shown of a case, and its tools."""
     encoder = ToyEncoder()
-    tools = CellTools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
+    tools = Tools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
     return opened(method, case.task, case.labels, tools, most_human=_few(case))[0], tools
 
 

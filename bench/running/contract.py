@@ -13,7 +13,7 @@ from bench.core.seeds import named_generator
 from bench.data.task import TaskData
 from bench.noise.draw import member_answers
 from bench.noise.facts import NoisyLabels, wrong_share
-from bench.training.tools import CellTools
+from bench.training.tools import Tools
 from methods.base import HumanLabels, NoisyTask, Predictions
 
 TOLERANCE = 1e-4
@@ -40,7 +40,7 @@ def _wants_true_rate(method: Any) -> bool:
 
 
 def opened(
-    method: Any, task: TaskData, labels: NoisyLabels, tools: CellTools, most_human: int | None = None
+    method: Any, task: TaskData, labels: NoisyLabels, tools: Tools, most_human: int | None = None
 ) -> tuple[NoisyTask, bool]:
     """All that a method may know of a task, and whether it sees gold that no human was asked for.
 
@@ -71,7 +71,7 @@ def opened(
     return view, on_gold or with_rate
 
 
-def _scores(method: Any, task: TaskData, labels: NoisyLabels, view: NoisyTask, tools: CellTools) -> np.ndarray | None:
+def _scores(method: Any, task: TaskData, labels: NoisyLabels, view: NoisyTask, tools: Tools) -> np.ndarray | None:
     """Which train texts the method wants human labels for first, float64[N_train]; None: random ones.
 
     Raises Skip where it goes by the members' disagreement and the labels are not an ensemble's.
@@ -123,7 +123,7 @@ def _with_gold(task: TaskData) -> np.ndarray:
     return np.arange(0) if task.gold.train is None else np.flatnonzero(task.gold.train >= 0)
 
 
-def filled_labels(task: TaskData, labels: NoisyLabels, tools: CellTools) -> np.ndarray:
+def filled_labels(task: TaskData, labels: NoisyLabels, tools: Tools) -> np.ndarray:
     """The train labels that methods learn from, int64[N_train]: a text without an answer has a random class."""
     return tools.fill(labels.train, "train", len(task.label_names))
 
@@ -133,7 +133,7 @@ def files_of(method: Any) -> set[str]:
     return getattr(method, "opened_files", set())
 
 
-def run_method(method: Any, task: NoisyTask, tools: CellTools) -> list[Predictions]:
+def run_method(method: Any, task: NoisyTask, tools: Tools) -> list[Predictions]:
     """All steps of a method, each checked against the contract; what it opens is noted. Raises ContractError."""
     steps: list[Predictions] = []
     for step in Watch(files_of(method)).steps(lambda: method.run(task, tools)):

@@ -27,7 +27,7 @@ from bench.store.folder import ResultsFolder
 from bench.store.records import Damaged, Record, record_version, same_version
 from bench.training import distributed
 from bench.training.stages import StageStore
-from bench.training.tools import CellTools
+from bench.training.tools import Tools
 
 log = logging.getLogger("bench.runner")
 
@@ -206,7 +206,7 @@ def _held(cell: Cell, session: Session) -> Iterator[SoftFileLease | None]:
         yield lease
 
 
-def _tools(cell: Cell, session: Session) -> CellTools:
+def _tools(cell: Cell, session: Session) -> Tools:
     def progress(phase: str, done: int, total: int) -> None:
         session.listen(Event("progress", cell, "running", phase=phase, done=done, total=total))
 

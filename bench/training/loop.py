@@ -86,19 +86,10 @@ class Fit:
         device.release(self.accelerator)
 
     def epoch(self, number: int) -> tuple[float, np.ndarray]:
-        """One pass over the rows, `number` from 0.
+        """One pass over the rows, `number` from 0: the mean training loss, and `running` float32[N_train, C].
 
-        Returns
-        -------
-        loss : float
-            The mean training loss.
-        running : float32[N_train, C]
-            The mean of the networks' probabilities as this process visited each text; 0 for rows that it did not.
-
-        Raises
-        ------
-        FloatingPointError
-            When the loss is not finite.
+        That is the mean of the networks' probabilities as this process visited each text; 0 for rows that it did not.
+        Raises FloatingPointError when the loss is not finite.
         """
         running = np.zeros((len(self.inputs), self.classes), np.float32)
         if self.restarts and number:

@@ -16,19 +16,19 @@ from bench.training.trainer import Trainer
 
 
 @dataclass
-class CellTools:
-    """The implementation of `methods.base.Tools`. `axes` name the data (task, noise source), never the method."""
+class Tools:
+    """What the harness lends a method for one cell."""
 
-    encoder: Encoder
-    sentence_encoder: Encoder
-    recipe: Recipe
-    stages: StageStore
-    seed: int
-    axes: tuple[str, ...] = ()
-    oracle_noise_rate: float | None = None
-    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    encoder: Encoder  # the pretrained encoder of this cell
+    sentence_encoder: Encoder  # model for sentence embeddings: neighbours and noise estimates
+    recipe: Recipe  # the shared training recipe: epochs, batch size, learning rate, ...
+    stages: StageStore  # what methods share, content-addressed
+    seed: int  # the cell's seed
+    axes: tuple[str, ...] = ()  # name the data of this cell (task, noise source), never the method
+    oracle_noise_rate: float | None = None  # the true noise rate, only where a method's config says tau="oracle"
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None  # told how far a phase is
     track: Callable[[dict[str, float], int], None] | None = None  # gets the loss of every step
-    trainer: Trainer = field(init=False)
+    trainer: Trainer = field(init=False)  # the one Accelerate training loop
 
     def __post_init__(self) -> None:
         axes: tuple[str | int, ...] = (*self.axes, self.seed)

@@ -43,21 +43,9 @@ def upper_part(model: nn.Module, top: int, name: str) -> nn.Module:
 
 
 def activations(lower: nn.Module, ids: np.ndarray, offsets: np.ndarray, device: torch.device | str) -> np.ndarray:
-    """What leaves the lower part for n texts without padding.
+    """What leaves the lower part for n texts without padding, float16[total, D].
 
-    Parameters
-    ----------
-    lower
-        From `lower_part`.
-    ids, offsets
-        Token ids int32[total], and where each text begins and the last one ends, int64[n + 1].
-    device
-        Where to compute.
-
-    Returns
-    -------
-    ndarray
-        float16[total, D], in the order of `ids`.
+    `ids` int32[total] are their tokens; `offsets` int64[n + 1]: where each text begins and the last one ends.
     """
     texts = TokenInputs(ids, offsets, pad_id=0)
     found: np.ndarray | None = None

@@ -12,7 +12,7 @@ from bench.core.errors import Skip
 from bench.core.texts import Texts
 from bench.training.encoders import load_encoder
 from bench.training.stages import StageStore, stage_hash
-from bench.training.tools import CellTools
+from bench.training.tools import Tools
 from methods import confident, shared
 from methods.runs import run_key
 from tests.methods.toy import toy_task, toy_tools
@@ -64,7 +64,7 @@ def test_a_frozen_encoder_gives_scaled_sentence_embeddings(task):
 
 def test_a_fine_tuned_encoder_gives_the_tokenizers_ids(tiny_bert, task):
     encoder = load_encoder(str(tiny_bert), max_length=16)
-    tools = CellTools(encoder, encoder, toy_tools().recipe, StageStore(None), 1, ("toy",))
+    tools = Tools(encoder, encoder, toy_tools().recipe, StageStore(None), 1, ("toy",))
     inputs = shared.inputs(task, tools)["test"]
     expected = encoder.tokenizer(list(task.test.texts), truncation=True, max_length=16, padding=True)
     batch = inputs.batch(np.arange(len(task.test)))

@@ -11,7 +11,7 @@ from bench.core.texts import Texts
 from bench.training.encoders import Encoder
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
-from bench.training.tools import CellTools
+from bench.training.tools import Tools
 from methods import registry
 from methods.base import NoisyTask
 
@@ -57,7 +57,7 @@ def toy_tools(seed=1, epochs=10, batch_size=64, **recipe):
     """Tools without a store, on the toy encoder."""
     encoder = ToyEncoder("toy", "frozen", "toy", "0", "mean", 128)
     chosen = Recipe(epochs=epochs, batch_size=batch_size, **({"learning_rate": 3e-3} | recipe))
-    return CellTools(encoder, encoder, chosen, StageStore(None), seed, ("toy",))
+    return Tools(encoder, encoder, chosen, StageStore(None), seed, ("toy",))
 
 
 def run(name, task, tools, **parameters):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+from scipy.special import entr
 
 from bench.core.errors import UsageError
 from bench.core.selectors import parse
@@ -79,6 +80,4 @@ class Corrected(Method):
 
 def entropy(shares: np.ndarray) -> np.ndarray:
     """Shannon entropy in nats of the rows of `shares` float[N, C], float64[N]; a row of zeros has 0."""
-    from scipy.special import entr
-
     return entr(shares).sum(axis=1)

@@ -35,19 +35,15 @@ class DyGen(Method):
         tau: str = RATE
         branches: int = Field(3, ge=1, le=64, description="M, networks (2 by the authors; 3 shares SiDyP's stage 1)")
         alpha: float = Field(5.0, ge=0, description="weight of the networks' agreement (authors)")
-        neighbours: int | None = Field(
-            None,
-            ge=1,
-            description="k of the prior's vote; None: 10 (authors), or every reference where there are fewer",
-        )
+        neighbours: int | None = dirichlet_vae.NEIGHBOURS
         metric: Literal["cosine", "euclidean"] = Field(
             "euclidean", description="distance of the prior's neighbours, between first-epoch features (authors)"
         )
         exclude_self: bool = Field(
             False, description="a text does not vote for itself; the authors' neighbours include it (ablation)"
         )
-        prior_strength: float = Field(5.0, ge=0, description="ρ, concentration added to the prior's class (authors)")
-        kl_weight: float = Field(1.0, ge=0, description="β, weight of KL(posterior || prior) (authors)")
+        prior_strength: float = dirichlet_vae.PRIOR_STRENGTH
+        kl_weight: float = dirichlet_vae.KL_WEIGHT
         agreement: float = Field(
             1.0, ge=0, description="λ, weight of the VAEs' agreement (1 in the authors' script, 5 in their parser)"
         )
@@ -82,21 +78,12 @@ class DyGen(Method):
         means = centroids(dynamics["train"], labels.train, num_classes)
         given = np.concatenate([labels.train, labels.valid])
         scores = torch.cat([noise_scores(dynamics[s], getattr(labels, s), means) for s in ("train", "valid")], dim=1)
-        unmarked = ~noise_markers(scores, rate).numpy()
+        unmarked, alone = ~noise_markers(scores, rate).numpy(), self.config.exclude_self
         votes = []
         for first, mask in zip(zip(dynamics["train"], dynamics["valid"], strict=True), unmarked, strict=True):
             everyone = np.concatenate([block[0] for block in first]).astype(np.float32)
             everyone = unit_length(everyone) if self.config.metric == "cosine" else everyone
-            queries = everyone if self.config.exclude_self else everyone[: len(labels.train)]
-            votes.append(
-                vote(
-                    queries,
-                    everyone,
-                    given,
-                    num_classes,
-                    k,
-                    allowed=mask,
-                    exclude_self=self.config.exclude_self,
-                )[: len(labels.train)]
-            )
+            queries = everyone if alone else everyone[: len(labels.train)]
+            found = vote(queries, everyone, given, num_classes, k, allowed=mask, exclude_self=alone)
+            votes.append(found[: len(labels.train)])
         return np.eye(num_classes)[np.stack(votes).argmax(axis=2)]

@@ -31,11 +31,7 @@ class NPC(Method):
     class Config:
         """Hyper-parameters of NPC; "authors" is their released code."""
 
-        neighbours: int | None = Field(
-            None,
-            ge=1,
-            description="k of the prior's vote; None: 10 (authors), or every reference where there are fewer",
-        )
+        neighbours: int | None = dirichlet_vae.NEIGHBOURS
         metric: Literal["cosine", "euclidean"] = Field(
             "cosine",
             description="distance of the prior's neighbours, between features (our choice: with few references an "
@@ -44,8 +40,8 @@ class NPC(Method):
         prior: Literal["onehot", "proba"] = Field(
             "onehot", description="the neighbours' winner, or their shares, as the prior's class (authors: onehot)"
         )
-        prior_strength: float = Field(5.0, ge=0, description="ρ, concentration added to the prior's class (authors)")
-        kl_weight: float = Field(1.0, ge=0, description="β, weight of KL(posterior || prior) (authors)")
+        prior_strength: float = dirichlet_vae.PRIOR_STRENGTH
+        kl_weight: float = dirichlet_vae.KL_WEIGHT
         epochs: int = Field(10, ge=1, le=10_000, description="passes over the training rows (authors)")
         batch_size: int = Field(
             16,

@@ -7,7 +7,9 @@ from typing import Any
 
 from bench.core.errors import BenchError, EncoderUnavailable, Unavailable, UsageError
 from bench.core.selectors import listed
+from bench.data.load import load_task
 from bench.grid.options import RUNNING_OPTIONS, GridOptions
+from bench.noise.label_sets import find_label_sets
 from bench.noise.source import NoiseSource
 from bench.training.find_encoder import locate, split_mode
 
@@ -106,9 +108,6 @@ def _encoder_here(selector: str) -> bool:
 
 def _task_here() -> bool:
     """Whether the shipped task can be read and has the shipped labels."""
-    from bench.data.load import load_task
-    from bench.noise.label_sets import find_label_sets
-
     try:
         load_task(TASK)
     except BenchError:

@@ -12,15 +12,13 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.core.errors import Unavailable
+from bench.grid.cells import Cell
+from bench.running.events import Event
 from bench.store.folder import ResultsFolder
 from bench.training import device, distributed
-
-if TYPE_CHECKING:
-    from bench.grid.cells import Cell
-    from bench.running.events import Event
 
 log = logging.getLogger("bench.tracking")
 

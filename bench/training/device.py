@@ -8,14 +8,14 @@ import gc
 import os
 import platform
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator
 
 from bench.core.errors import UsageError
 from bench.training.distributed import on_cpu, process_state, processes
 from bench.training.private_api import forget_accelerator
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 
 def processor_seconds() -> float:
@@ -33,8 +33,6 @@ class Precision(NamedTuple):
 
 def choose_precision(asked: str = "auto") -> Precision:
     """The precision of training: what was asked for where the device can do it, else the best it has."""
-    import torch
-
     cuda = device_type() == "cuda"
     if asked == "auto":
         if cuda and torch.cuda.is_bf16_supported():
@@ -52,8 +50,6 @@ def choose_precision(asked: str = "auto") -> Precision:
 
 def has_native_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 by itself (AVX512_BF16, AMX): measured in docs/scale.md."""
-    import torch
-
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_tile"))
 
@@ -70,8 +66,6 @@ def accelerator(precision: str = "no") -> Accelerator:
 
     Asked for another precision, it is replaced: a notebook may run several grids in one process.
     """
-    from accelerate import Accelerator
-
     forget_accelerator()
     if processes() > 1:
         process_state()
@@ -95,8 +89,6 @@ def release(accelerator: Accelerator) -> None:
 
 def seed_global(seed: int) -> None:
     """Seed torch's global streams, which dropout draws from (torch.manual_seed without its cost of 3 ms per call)."""
-    import torch
-
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_available():
         torch.cuda.manual_seed_all(seed)
@@ -104,15 +96,11 @@ def seed_global(seed: int) -> None:
 
 def device_type() -> str:
     """Where networks live: "cuda" where there is one and BENCH_CPU is not 1, else "cpu"."""
-    import torch
-
     return "cuda" if torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1" else "cpu"
 
 
 def describe(precision: Precision) -> dict[str, Any]:
     """Facts of the device for a record."""
-    import torch
-
     kind = device_type()
     return {
         "name": torch.cuda.get_device_name() if kind == "cuda" else processor(),
@@ -136,8 +124,6 @@ def processor() -> str:
 
 def peak_memory_mb() -> float:
     """Peak memory in MiB: allocated on the GPU since the last reset, or resident on the CPU since the start."""
-    import torch
-
     if device_type() == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     import resource

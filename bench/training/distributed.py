@@ -12,20 +12,18 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
+import torch.distributed as group
+from accelerate.state import PartialState
+from accelerate.utils import broadcast_object_list, gather, pad_across_processes
 
 from bench.core.deadline import CellTimeout, shown
 from bench.core.errors import BenchError
 
-if TYPE_CHECKING:
-    import torch
-    from accelerate.state import PartialState
-
 T = TypeVar("T")
-
-
 PATIENCE = timedelta(days=30)
 
 
@@ -40,8 +38,6 @@ BUCKET_BYTES = 1 << 25
 
 def on_cpu() -> bool:
     """Whether training stays off an accelerator: asked for, or several processes without a CUDA device to share."""
-    import torch
-
     return os.environ.get("BENCH_CPU") == "1" or (processes() > 1 and not torch.cuda.is_available())
 
 
@@ -52,16 +48,12 @@ def process_state() -> PartialState:
     Its processes wait for each other without end: the first may be waiting for a stage that another run computes, and
     a process that died is noticed by its closed connection and by the launcher, not by a clock.
     """
-    from accelerate.state import PartialState
-
     atexit.register(_leave)
     return PartialState(cpu=on_cpu(), **({"timeout": PATIENCE} if processes() > 1 else {}))
 
 
 def _leave() -> None:
     """Close the group of processes in order: one that just ends makes the threads of the others abort."""
-    import torch.distributed as group
-
     if group.is_initialized():
         group.destroy_process_group()
 
@@ -85,8 +77,6 @@ def decided_by_first_process(value: Any) -> Any:
     """`value` of the first process, in every process; itself when there is but one."""
     if processes() == 1:
         return value
-    from accelerate.utils import broadcast_object_list
-
     _vote(_FINE)
     box = [value]
     broadcast_object_list(box)
@@ -103,16 +93,12 @@ def sum_over_processes(array: np.ndarray) -> np.ndarray:
     """Elementwise sum of float32 arrays over all processes."""
     if processes() == 1:
         return array
-    import torch
-
     return sum_tensor(torch.from_numpy(array.copy()).to(process_state().device)).cpu().numpy()
 
 
 def sum_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """The sum of a tensor on this process's device over all processes, in place; itself when there is but one."""
     if processes() > 1:
-        import torch.distributed as group
-
         _vote(_FINE)
         group.all_reduce(tensor)
     return tensor
@@ -120,9 +106,6 @@ def sum_tensor(tensor: torch.Tensor) -> torch.Tensor:
 
 def gather_rows(rows: torch.Tensor) -> list[torch.Tensor]:
     """Every process's tensor [B, ...], in the order of their ranks; B may differ from process to process."""
-    import torch
-    from accelerate.utils import gather, pad_across_processes
-
     _vote(_FINE)
     counts = gather(torch.tensor([len(rows)], device=rows.device)).tolist()
     parts = gather(pad_across_processes(rows, dim=0)).split(max(counts))
@@ -137,8 +120,6 @@ def share_gradients(parameters: Iterable[torch.Tensor]) -> None:
     """
     if processes() == 1:
         return
-    import torch
-
     bucket: list = []
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     for number, gradient in enumerate(gradients, 1):
@@ -167,9 +148,6 @@ class PeerOutOfMemory(RuntimeError):
 
 def _vote(mine: int, failure: str = "", trace: str = "") -> None:
     """Tell the other processes how this one is; raises what the worst of their states makes necessary."""
-    import torch
-    import torch.distributed as group
-
     until, limit = _until.get()
     if mine == _FINE and is_first_process() and time.monotonic() > until:
         mine = _LATE

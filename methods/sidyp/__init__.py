@@ -2,8 +2,7 @@
 
 config.py the hyper-parameters · dynamics.py marks on doubtful labels · retrieval.py label candidates · schedule.py
 the forward process · denoiser.py the network · prior.py the dynamic prior · train.py · sample.py the reverse process
-and the prediction · fit.py all of it on arrays · story.py what a record keeps of a run · trace.py single texts in
-full. Nothing here imports torch before a run.
+and the prediction · fit.py all of it on arrays · story.py what a record keeps · trace.py single texts in full.
 """
 
 from __future__ import annotations
@@ -12,9 +11,14 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from methods import shared
 from methods.base import Method, NoisyTask, Predictions, Tools
+from methods.neighbours import checked_k
 from methods.registry import register
+from methods.sidyp import fit
 from methods.sidyp.config import Config as SidypConfig
+from methods.sidyp.dynamics import marked_count
+from methods.sidyp.story import Story
 from methods.stages import BRANCHES, NOISE_RATE, Stage
 
 log = logging.getLogger("bench.sidyp")
@@ -41,13 +45,10 @@ class Sidyp(Method):
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield predictions after the epochs of the denoisers that are evaluated; raises UsageError for a large k."""
-        from methods.sidyp.fit import fit, label_posterior, prepare
-        from methods.sidyp.story import Story
-
         generator = tools.torch_generator(self.name, "denoisers")
         seed = int(tools.generator(self.name, "reverse").integers(2**62))
         stage1 = self.stage1(task, tools)
-        problem = prepare(stage1, self.config, generator, tools.trainer.accelerator.device, seed)
+        problem = fit.prepare(stage1, self.config, generator, tools.trainer.accelerator.device, seed)
         tools.trainer.parameters += problem.facts["trainable_parameters"]
         total = self.config.epochs
         story = Story(stage1, problem)
@@ -57,27 +58,22 @@ class Sidyp(Method):
             log.debug("epoch %d: %s", epoch.number, epoch.facts)
             tools.progress(f"{self.name}: denoisers", epoch.number, total)
 
-        for step in fit(stage1, problem, generator, seed, on_epoch=report):
+        for step in fit.fit(stage1, problem, generator, seed, on_epoch=report):
             told, believed = {}, None
             if step.epoch == total and story.last is not None:
-                told, believed = {"story": story.told(step)}, label_posterior(stage1, problem, story.last, seed)
+                told, believed = {"story": story.told(step)}, fit.label_posterior(stage1, problem, story.last, seed)
             facts = step.facts | told
             yield Predictions(step=step.epoch, **step.probabilities, posterior=believed, diagnostics=facts)
 
     def stage1(self, task: NoisyTask, tools: Tools):
         """The arrays that the denoisers start from, through the shared stages; the cheap checks come first."""
-        from methods import shared
-        from methods.neighbours import checked_k
-        from methods.sidyp.dynamics import marked_count
-        from methods.sidyp.fit import Stage1
-
         config, size = self.config, len(task.train)
         checked_k(config.neighbours, size - config.exclude_self, self.name)
         rate = shared.noise_rate(task, tools, config.tau)
         checked_k(config.neighbours, size - marked_count(size, rate) - config.exclude_self, self.name)
         labels = shared.labels(task, tools)
         run = shared.branch_run(task, tools, **self._stage1_settings(tools.recipe.epochs))
-        return Stage1(
+        return fit.Stage1(
             dynamics=run.features,
             probabilities={split: run.final(split) for split in ("valid", "test")},
             embeddings=shared.embeddings(task, tools),

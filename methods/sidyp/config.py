@@ -1,4 +1,4 @@
-"""Hyper-parameters of SiDyP, and what its two modes do differently. Imports no torch."""
+"""Hyper-parameters of SiDyP, and what its two modes do differently."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from methods.sidyp.denoiser import Denoiser
 from methods.sidyp.dynamics import Trajectories, centroids, marked_count, noise_markers, noise_scores
 from methods.sidyp.retrieval import Candidates, majority, retrieve
 from methods.sidyp.sample import (
+    Noise,
     batch_noise,
     chain_rows,
     example_noise,
@@ -56,8 +57,7 @@ class Problem:
     candidates: Candidates
     denoiser: Denoiser
     labels: Tensor  # int64[n]
-    noise: dict[str, Tensor]  # split -> [S, N, R, C]
-    gumbel: dict[str, Tensor | None]
+    noise: dict[str, Noise]  # by split
     prior_valid: np.ndarray | None  # int64[n_valid], neighbour-voted labels of valid (select=prior_valid)
     facts: dict[str, Any]
 
@@ -98,6 +98,10 @@ def prepare(
         train_timesteps=config.train_timesteps, generator=generator,
     ).to(device)  # fmt: skip
     denoiser.compute_in(torch.bfloat16 if config.precision == "bf16" else None)
+    tables = schedule(
+        config.train_timesteps, config.inference_steps, config.simplex_value,
+        scaled_time=how.scaled_time, clip=how.clip_simplex,
+    )  # fmt: skip
     counts = candidates.counts.double()
     uncertain = candidates.uncertain
     facts = {
@@ -113,9 +117,8 @@ def prepare(
     candidates = Candidates(candidates.weights.to(device), candidates.uncertain.to(device))
     return Problem(
         config=config, how=how, trajectories=trajectories, marked=marked, candidates=candidates, denoiser=denoiser,
-        schedule=make_schedule(config).to(device), labels=torch.from_numpy(stage1.train_labels).to(device),
+        schedule=tables.to(device), labels=torch.from_numpy(stage1.train_labels).to(device),
         noise={name: prediction_noise(config, stage1.texts[name], classes, seed) for name in SPLITS},
-        gumbel={name: _gumbel(config, stage1.texts[name], classes, seed) for name in SPLITS},
         prior_valid=prior_valid, facts=facts,
     )  # fmt: skip
 
@@ -156,8 +159,8 @@ def fit(stage1: Stage1, problem: Problem, generator: torch.Generator, seed: int 
 def predictions(stage1: Stage1, problem: Problem, epoch: Epoch, split: str) -> np.ndarray:
     """P(y|x) of a split, float32[N, C], with the denoisers of `epoch`."""
     chunks = transitions(
-        epoch.denoiser, problem.schedule, problem.trajectories[split], problem.noise[split],
-        gumbel=problem.gumbel[split], kind=problem.how.posterior, memory_bytes=problem.config.memory_mb * 2**20,
+        epoch.denoiser, problem.schedule, problem.trajectories[split], *problem.noise[split],
+        kind=problem.how.posterior, memory_bytes=problem.config.memory_mb * 2**20,
     )  # fmt: skip
     return predict(torch.from_numpy(np.asarray(stage1.probabilities[split])), chunks)
 
@@ -170,36 +173,24 @@ def label_posterior(stage1: Stage1, problem: Problem, epoch: Epoch, seed: int) -
     rows = max(config.batch_size, rows - rows % config.batch_size)
     for start in range(0, len(found), rows):
         part = slice(start, start + rows)
-        texts = stage1.texts["train"][part]
+        noise = prediction_noise(config, stage1.texts["train"][part], classes, seed)
+        features, labels = problem.trajectories["train"][:, part], problem.labels[part]
         found[part] = refined_labels(
-            epoch.denoiser, problem.schedule, problem.trajectories["train"][:, part], problem.labels[part],
-            prediction_noise(config, texts, classes, seed), gumbel=_gumbel(config, texts, classes, seed),
-            kind=problem.how.posterior,
-        )  # fmt: skip
+            epoch.denoiser, problem.schedule, features, labels, *noise, kind=problem.how.posterior
+        )
     return found
 
 
-def make_schedule(config: Config) -> Schedule:
-    """The schedule of a configuration."""
-    how = behaviour(config)
-    return schedule(
-        config.train_timesteps, config.inference_steps, config.simplex_value,
-        scaled_time=how.scaled_time, clip=how.clip_simplex,
-    )  # fmt: skip
-
-
-def prediction_noise(config: Config, texts: Sequence[str], num_classes: int, seed: int) -> Tensor:
-    """Noise float32[S, N, R, C] of the reverse process; one sample where all would be equal (official)."""
-    if not behaviour(config).fresh_noise:
-        return batch_noise(seed, len(texts), config.batch_size, config.inference_steps, num_classes)
-    return example_noise(seed, texts, config.num_samples, config.inference_steps, num_classes)
-
-
-def _gumbel(config: Config, texts: Sequence[str], num_classes: int, seed: int) -> Tensor | None:
-    if config.projection == "argmax":
-        return None
-    samples = config.num_samples if behaviour(config).fresh_noise else 1
-    return gumbel_like(samples, config.inference_steps, num_classes, seed, texts)
+def prediction_noise(config: Config, texts: Sequence[str], num_classes: int, seed: int) -> Noise:
+    """The draws of the reverse process; one sample where all would be equal (official)."""
+    fresh, steps = behaviour(config).fresh_noise, config.inference_steps
+    samples = config.num_samples if fresh else 1
+    return Noise(
+        example_noise(seed, texts, samples, steps, num_classes)
+        if fresh
+        else batch_noise(seed, len(texts), config.batch_size, steps, num_classes),
+        gumbel_like(samples, steps, num_classes, seed, texts) if config.projection == "sample" else None,
+    )
 
 
 def _marks(stage1: Stage1, split: str, means: Tensor) -> Tensor:

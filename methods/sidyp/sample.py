@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,13 @@ from methods.sidyp.schedule import Schedule, simplex
 CACHE_BYTES = 4 * 2**20
 """Working memory of a chunk on a CPU, at most: what leaves the cache costs half as much again."""
 Folded = list[tuple[Tensor, Tensor]]
+
+
+class Noise(NamedTuple):
+    """The draws of S reverse processes for N texts, float32[S, N, R, C] each."""
+
+    normal: Tensor
+    gumbel: Tensor | None = None  # draws the classes of each step (projection=sample); None: the best are taken
 
 
 def example_noise(seed: int, texts: Sequence[str], samples: int, steps: int, num_classes: int) -> Tensor:
@@ -101,31 +109,25 @@ def transitions(
     schedule: Schedule,
     trajectories: Tensor,
     noise: Tensor,
-    *,
     gumbel: Tensor | None = None,
+    *,
     kind: str = "simplex",
     memory_bytes: int = 32 * 2**20,
 ) -> Iterator[tuple[slice, Tensor]]:
     """q_m(y | given label j, text), chunk by chunk: slices of texts with float[M, rows, C_j, C_y].
 
-    `trajectories` [M, N, d]; `noise` float[S, N, R, C], shared by all branches and given labels.
+    `trajectories` [M, N, d]; `noise` and `gumbel` float[S, N, R, C], shared by all branches and given labels.
     """
     samples, texts, _, classes = noise.shape
-    dtype, device = denoiser.head.weight.dtype, denoiser.head.weight.device
     was_training = denoiser.training
     denoiser.eval()
     rows = chain_rows(denoiser, classes * samples, memory_bytes)
     folded = [denoiser.at_time(time) for time in schedule.times]
     for start in range(0, texts, rows):
         part = slice(start, min(texts, start + rows))
-        gate = denoiser.condition(trajectories[:, part].to(device))
-        size = gate.shape[1]
-        given = torch.arange(classes, device=device).repeat_interleave(samples).view(1, -1, 1).expand(1, -1, size)
-        drawn = _for_chains(noise[:, part], classes, device, dtype)
-        extra = None if gumbel is None else _for_chains(gumbel[:, part], classes, device, dtype)
-        found, logits = reverse(denoiser, schedule, gate, given, drawn, gumbel=extra, folded=folded)
-        q = posterior(found, logits, schedule, kind).view(denoiser.branches, classes, samples, size, classes)
-        yield part, q.mean(2).transpose(1, 2)
+        drawn = Noise(noise[:, part], None if gumbel is None else gumbel[:, part])
+        q = posterior(*reverse_all(denoiser, schedule, trajectories[:, part], drawn, folded=folded), schedule, kind)
+        yield part, q.unflatten(1, (classes, samples)).mean(2).transpose(1, 2)
     denoiser.train(was_training)
 
 
@@ -144,8 +146,8 @@ def refined_labels(
     trajectories: Tensor,
     labels: Tensor,
     noise: Tensor,
-    *,
     gumbel: Tensor | None = None,
+    *,
     kind: str = "simplex",
 ) -> np.ndarray:
     """mean_m q_m(y | own label, text), float32[N, C]; shapes as in `transitions`, `labels` int64[N]."""
@@ -162,9 +164,18 @@ def refined_labels(
     return (q / q.sum(-1, keepdim=True)).float().cpu().numpy()
 
 
-def _for_chains(noise: Tensor, classes: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """[S, B, R, C] -> [1, C*S, B, R, C]: the same samples for every given label."""
-    return noise.to(device, dtype).unsqueeze(0).expand(classes, *noise.shape).flatten(0, 1).unsqueeze(0)
+def reverse_all(
+    denoiser: Denoiser, schedule: Schedule, trajectories: Tensor, noise: Noise, **options: Any
+) -> tuple[Tensor, Tensor]:
+    """`reverse` of texts [M, B, d] with S chains for every given label: K = C·S, by label. `denoiser` evaluates."""
+    device, (samples, size, _, classes) = denoiser.head.weight.device, noise.normal.shape
+    gate = denoiser.condition(trajectories.to(device))
+    given = torch.arange(classes, device=device).repeat_interleave(samples).view(1, -1, 1).expand(1, -1, size)
+    normal, gumbel = (
+        None if each is None else each.to(device, gate.dtype).repeat(classes, 1, 1, 1).unsqueeze(0) for each in noise
+    )
+    assert normal is not None  # of the two only the other may be missing
+    return reverse(denoiser, schedule, gate, given, normal, gumbel=gumbel, **options)
 
 
 def predict(probabilities: Tensor, chunks: Iterator[tuple[slice, Tensor]]) -> np.ndarray:

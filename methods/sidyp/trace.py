@@ -10,7 +10,7 @@ import torch
 
 from methods.sidyp.config import Config
 from methods.sidyp.fit import Problem, Stage1, fit, prepare
-from methods.sidyp.sample import reverse
+from methods.sidyp.sample import Noise, reverse_all
 from methods.sidyp.train import Epoch
 
 
@@ -72,21 +72,8 @@ def _weights(problem: Problem, rows: torch.Tensor) -> np.ndarray:
 @torch.no_grad()
 def reverse_paths(stage1: Stage1, problem: Problem, epoch: Epoch, rows: torch.Tensor) -> np.ndarray:
     """Simplex points float32[R + 1, M, C_j, S, P, C] of test texts `rows` int64[P]: before each step and the last."""
-    denoiser, device = epoch.denoiser, problem.labels.device
-    denoiser.eval()
-    classes = stage1.num_classes
-    noise = problem.noise["test"][:, rows].to(device)
-    samples = len(noise)
-    gumbel = problem.gumbel["test"]
+    normal, gumbel = problem.noise["test"]
+    noise = Noise(normal[:, rows], None if gumbel is None else gumbel[:, rows])
     path: list[torch.Tensor] = []
-    reverse(
-        denoiser,
-        problem.schedule,
-        denoiser.condition(problem.trajectories["test"][:, rows].to(device)),
-        torch.arange(classes, device=device).repeat_interleave(samples).view(1, -1, 1).expand(1, -1, len(rows)),
-        noise.repeat(classes, 1, 1, 1).unsqueeze(0),
-        gumbel=None if gumbel is None else gumbel[:, rows].to(device).repeat(classes, 1, 1, 1).unsqueeze(0),
-        path=path,
-    )
-    points = torch.stack(path).unflatten(2, (classes, samples))
-    return points.float().cpu().numpy()
+    reverse_all(epoch.denoiser.eval(), problem.schedule, problem.trajectories["test"][:, rows], noise, path=path)
+    return torch.stack(path).unflatten(2, (stage1.num_classes, len(normal))).float().cpu().numpy()

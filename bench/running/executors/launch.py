@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+import torch
+
 from bench.core.errors import UsageError
 
 
@@ -53,8 +55,6 @@ def gpu_groups(jobs: int, processes: int, gpus: list[str]) -> list[dict[str, str
 
 def visible_gpus() -> list[str]:
     """The names of the GPUs that this process may use; none under BENCH_CPU=1."""
-    import torch
-
     if os.environ.get("BENCH_CPU") == "1" or not torch.cuda.is_available():
         return []
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]

@@ -16,8 +16,10 @@ from itertools import islice
 from types import ModuleType
 from typing import Any
 
+import yaml
+
 from bench.core.errors import BenchError, Unavailable, UsageError
-from bench.grid.cells import Cell, Plan
+from bench.grid.cells import Cell, Plan, plan
 from bench.grid.options import load_options
 from bench.running.events import Event, Finished, Summary, Tell, parse_message
 from bench.running.executors.base import (
@@ -207,9 +209,5 @@ def _run_cell(job: _Job, digest: str) -> str:
 @functools.lru_cache(maxsize=1)
 def _planned(text: str) -> tuple[Plan, dict[str, Cell]]:
     """The plan and its cells by hash, made once by each worker process."""
-    import yaml
-
-    from bench.grid.cells import plan
-
     made = plan(load_options(yaml.safe_load(text)))
     return made, {cell.key.hash: cell for cell in made.cells}

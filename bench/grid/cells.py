@@ -75,18 +75,6 @@ class _Chosen:
     within: dict[str, int]  # the version of the method in a method that runs another one: `corrected[method=npc]`
 
 
-@dataclass(frozen=True)
-class _SetUp:
-    """An encoder, in one mode, with its recipe for one task."""
-
-    text: str  # as it was named
-    name: str
-    mode: str
-    encoder: encoders.Encoder
-    sentence_encoder: encoders.Encoder
-    recipe: Recipe
-
-
 def plan(options: GridOptions) -> Plan:
     """Resolve every name and check every value before anything trains.
 
@@ -102,50 +90,53 @@ def plan(options: GridOptions) -> Plan:
     cells: list[Cell] = []
     for task in tasks:
         for text, name, mode in modes:
-            set_up = _set_up(text, name, mode, precision.mode, task.data, options, notes)
+            lent = _lent(text, name, mode, precision.mode, task.data, options, notes)
             for source, data, skip in task.sources:
                 for seed in options.seeds:
                     fingerprint = data.fingerprint if skip else identity(source, data, seed, options.uncovered)
                     for method in chosen:
-                        key = _key(method, data, source, seed, fingerprint, set_up, options)
+                        key = _key(method, data, source, seed, fingerprint, lent, options)
                         command = reproduce(options, task.text, source, method.text, text, seed)
-                        made = (set_up.encoder, set_up.sentence_encoder, set_up.recipe, command, skip)
-                        cells.append(
-                            Cell(key, data, source, method.method, *made, origin=task.origin, shown_task=task.shown)
-                        )
+                        known = (command, skip, task.origin, task.shown)
+                        cells.append(Cell(key, data, source, method.method, *lent, *known))
     if not cells:
         raise UsageError("the grid is empty: name at least one task, one noise source, one method and one seed")
     return Plan(options, list({cell.key.hash: cell for cell in cells}.values()), notes)
 
 
-def _set_up(
+Lent = tuple[encoders.Encoder, encoders.Encoder, Recipe]
+"""The encoder of a cell, its sentence encoder and its recipe."""
+
+
+def _lent(
     text: str, name: str, mode: str, precision: str, task: TaskData, options: GridOptions, notes: list[str]
-) -> _SetUp:
-    recipe = _recipe(options, name, mode, task, precision)
-    pooling = options.pooling
+) -> Lent:
+    asked = {option: getattr(options, option) for option in RECIPE_OPTIONS}
+    pooling, length = options.pooling, options.max_length or task.info.max_length
+    recipe = make_recipe(mode, name, **asked, max_length=length, pooling=pooling, precision=precision)
     if mode == "frozen" and pooling != "auto":
         notes.append(f"pooling {pooling} is for fine-tuned encoders: {text} embeds sentences with its own")
         pooling = "auto"
     encoder = encoders.load_encoder(text, recipe.max_length, pooling)
-    recipe = dataclasses.replace(recipe, pooling=encoder.pooling)
     sentence_encoder = encoders.load_encoder(options.sentence_encoder or name, recipe.max_length)
-    return _SetUp(text, name, mode, encoder, sentence_encoder, recipe)
+    return encoder, sentence_encoder, dataclasses.replace(recipe, pooling=encoder.pooling)
 
 
 def _key(
-    method: _Chosen, task: TaskData, source: NoiseSource, seed: int, data: str, set_up: _SetUp, options: GridOptions
+    method: _Chosen, task: TaskData, source: NoiseSource, seed: int, data: str, lent: Lent, options: GridOptions
 ) -> CellKey:
+    encoder, sentence_encoder, recipe = lent
     return CellKey(
         task=task.name,
         noise=source.id,
         method=method.name,
         method_version=method.version,
         config=dataclasses.asdict(method.method.config) | method.within,
-        encoder=Path(set_up.name).name if Path(set_up.name).is_dir() else set_up.name,
-        encoder_mode=set_up.mode,
-        encoder_revision=set_up.encoder.revision,
-        sentence_encoder=set_up.sentence_encoder.revision,
-        recipe=dataclasses.asdict(set_up.recipe),
+        encoder=Path(encoder.name).name if Path(encoder.name).is_dir() else encoder.name,
+        encoder_mode=encoder.mode,
+        encoder_revision=encoder.revision,
+        sentence_encoder=sentence_encoder.revision,
+        recipe=dataclasses.asdict(recipe),
         options={"uncovered": options.uncovered} if source.kind == "weak" else {},
         limit=options.limit,
         seed=seed,
@@ -169,12 +160,6 @@ def choose_method(text: str) -> _Chosen:
         method = wrappers.wrap(wrapper, method)
         name, version = f"{name}+{method.suffix}", version * 1000 + method.version
     return _Chosen(text, name, version, method, within)
-
-
-def _recipe(options: GridOptions, encoder: str, mode: str, task: TaskData, precision: str) -> Recipe:
-    asked = {name: getattr(options, name) for name in RECIPE_OPTIONS}
-    length = options.max_length or task.info.max_length
-    return make_recipe(mode, encoder, **asked, max_length=length, pooling=options.pooling, precision=precision)
 
 
 def group_of(cell: Cell) -> tuple:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bench.core.errors import BenchError
@@ -212,42 +214,34 @@ def _unknown(told: Adviser) -> list[str]:
 
 
 def _commands(told: Adviser) -> list[tuple[str, str]]:
-    """What to type next."""
-    options, name = told.plan.options, slug(told.task.info.name)
-    table = told.path
+    """What to type next, and why."""
+    options, name, table = told.plan.options, slug(told.task.info.name), told.path
     reading = {each: value for each in READING if (value := getattr(options, each))}
     encoder, _ = split_mode(options.encoder[0])
     asked = {"llms": told.main.selector} | reading | ({} if encoder == "minilm" else {"encoder": encoder})
     kept = {"results": options.results}
+
+    def command(which: str, given: dict[str, Any], *arguments: str, out: str) -> str:
+        return command_line(which, {**given, "out": f"{name}-{out}"}, *arguments)
+
     made = [
         (
             "The table with corrected labels beside the old ones, and why:",
-            command_line("clean", {**asked, **kept, "out": f"{name}-cleaned.csv"}, table),
+            command("clean", asked | kept, table, out="cleaned.csv"),
         )
     ]
     if found := told.exportable():
         method, record = found
         best = told.ranked[0]
         why = "" if method == best else f" ({best} predicts by more than networks, so its model cannot be taken away)"
-        made.append(
-            (
-                f"The model of {method}{why}, as a folder:",
-                command_line("export", {**kept, "out": f"{name}-model"}, record.hash[:CELL_DIGITS]),
-            )
-        )
         text = {"text_column": options.text_column} if options.text_column else {}
         local = {"encoder": encoder} if "/" in encoder else {}
-        made.append(
-            (
-                "Labels of new texts by that model:",
-                command_line("predict", {**text, **local, "out": f"{name}-predictions.csv"}, f"{name}-model", table),
-            )
-        )
-    made += [
-        (
-            "All rows by suspicion, to check the first ones by hand:",
-            command_line("trust", {**asked, **kept, "out": f"{name}-trust.csv"}, table),
-        ),
+        model = command("export", kept, record.hash[:CELL_DIGITS], out="model")
+        labels = command("predict", text | local, f"{name}-model", table, out="predictions.csv")
+        made += [(f"The model of {method}{why}, as a folder:", model), ("Labels of new texts by that model:", labels)]
+    suspicion = command("trust", asked | kept, table, out="trust.csv")
+    return [
+        *made,
+        ("All rows by suspicion, to check the first ones by hand:", suspicion),
         ("Every number behind this page:", command_line("report", kept)),
     ]
-    return made

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import json
 import os
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from accelerate.utils import patch_environment
 
 from bench.core.errors import Skip, UsageError
 from bench.core.seeds import named_generator
@@ -103,12 +104,8 @@ def _opened(
     """What a method is shown of a case, and its tools."""
     encoder = ToyEncoder()
     tools = Tools(encoder, encoder, recipe, store or StageStore(None), seed, axes=("conformance", "given"))
-    return opened(method, case.task, case.labels, tools, most_human=_few(case))[0], tools
-
-
-def _few(case: Case) -> int:
-    """How many human labels a method gets at most on a small case: of half the train texts, to leave others."""
-    return -(-len(case.task.train) // 2)
+    few = -(-len(case.task.train) // 2)  # human labels of half the train texts at most, to leave others
+    return opened(method, case.task, case.labels, tools, most_human=few)[0], tools
 
 
 def permuted_gold(case: Case, seed: int = 7, keep: np.ndarray | None = None) -> Case:
@@ -128,30 +125,18 @@ def on_disk() -> Iterator[Callable[[Case], Case]]:
 
     They are the folder `conformance` of the data folder that BENCH_DATA_DIR names meanwhile, as it may in a run.
     """
-    before = os.environ.get("BENCH_DATA_DIR")
-    with tempfile.TemporaryDirectory() as data_dir:
-        os.environ["BENCH_DATA_DIR"] = data_dir
-        try:
-            yield lambda case: _stored(case, Path(data_dir) / "conformance")
-        finally:
-            os.environ.pop("BENCH_DATA_DIR")
-            if before is not None:
-                os.environ["BENCH_DATA_DIR"] = before
+    with tempfile.TemporaryDirectory() as data_dir, patch_environment(BENCH_DATA_DIR=data_dir):
+        yield lambda case: _stored(case, Path(data_dir) / "conformance")
 
 
 def _stored(case: Case, folder: Path) -> Case:
     folder.mkdir(exist_ok=True)
-    names, given = case.task.label_names, {"train": case.labels.train, "valid": case.labels.valid}
-    (folder / "label.json").write_text(json.dumps(names), encoding="utf-8")
+    (folder / "label.json").write_text(json.dumps(case.task.label_names), encoding="utf-8")
+    names = np.array([*case.task.label_names, ""])  # the last one for -1, no answer
     for split in SPLITS:
-        texts, gold, noisy = case.task.texts(split), case.task.gold.of(split), given.get(split, case.labels.test)
-        assert gold is not None  # a made-up task has all of them
-        assert noisy is not None
-        with (folder / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(("id", "text", "gold", "given"))
-            for *row, label in zip(texts.ids, texts.texts, [names[g] for g in gold], noisy, strict=True):
-                rows.writerow((*row, names[label] if label >= 0 else ""))
+        texts, gold, given = case.task.texts(split), case.task.gold.of(split), getattr(case.labels, split)
+        table = {"id": texts.ids, "text": texts.texts, "gold": names[gold], "given": names[given]}
+        pd.DataFrame(table).to_csv(folder / f"{split}.csv", index=False)
     task = load_task(str(folder), label_columns=["given"])
     read = task.columns["given"]
     return Case(task, NoisyLabels(read["train"], read["valid"], read["test"], SOURCE))

@@ -28,11 +28,7 @@ class ContractError(BenchError):
 
 def sees_gold(method: Any) -> bool:
     """Whether a method asks for something of gold: `oracle` and other references, and `tau=oracle`."""
-    return _trains_on_gold(method) or _wants_true_rate(method)
-
-
-def _trains_on_gold(method: Any) -> bool:
-    return bool(getattr(method, "sees_gold", False))
+    return method.sees_gold or _wants_true_rate(method)
 
 
 def _wants_true_rate(method: Any) -> bool:
@@ -49,7 +45,7 @@ def opened(
     the gold of these rows besides (`most_human`: of so many at most). Raises Skip for a reference where the task has no
     gold, and where more human labels are asked for than there are.
     """
-    train, on_gold, with_rate = labels.train, _trains_on_gold(method), _wants_true_rate(method)
+    train, on_gold, with_rate = labels.train, method.sees_gold, _wants_true_rate(method)
     if with_rate:
         tools.oracle_noise_rate = wrong_share(filled_labels(task, labels, tools), task.gold.train)
     if on_gold:

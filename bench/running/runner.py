@@ -6,11 +6,9 @@ import contextlib
 import gc
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from filelock import SoftFileLease
 
 from bench.core.deadline import CellTimeout, deadline
 from bench.core.errors import Skip
@@ -152,28 +150,31 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
     seen = record_version(path)
     if status := ended():  # what is done needs no claim
         return status
-    try:
-        with _held(cell, session) as lease:
-            if not distributed.decided_by_first_process(bool(lease)):
-                return None
-            changed = distributed.decided_by_first_process(not same_version(record_version(path), seen))
-            if changed and (status := ended()):
-                return status
-            if cell.skip:
-                return finished(keep(without_result(cell, "skipped", cell.skip), session.results))
-            session.listen(Event("started", cell, "running"))
+    with contextlib.ExitStack() as stack:
+        lease = None
+        if distributed.is_first_process():
             try:
-                result = _result(cell, session)
-            except Skip as skip:
-                return finished(keep(without_result(cell, "skipped", str(skip)), session.results))
-            except (Exception, CellTimeout) as error:
-                return finished(keep_failure(cell, session.results, error))
-            if lease is not None and lease.compromise and (known := settled(cell, session)):
-                return finished(known)  # this process was away: another has done it meanwhile
-            record = result.record.model_copy(update={"until_settled": session.options.until_settled})
-            return finished(keep(record, session.results, result.arrays))
-    except _Unwritable as error:  # not even the claim could be written
-        return finished(Ended("failed", reason=str(error)))
+                lease = stack.enter_context(session.claims.held(cell.key.hash))
+            except OSError as error:  # not even the claim could be written
+                return finished(Ended("failed", reason=not_kept(session.results, error)))
+        if not distributed.decided_by_first_process(bool(lease)):
+            return None
+        changed = distributed.decided_by_first_process(not same_version(record_version(path), seen))
+        if changed and (status := ended()):
+            return status
+        if cell.skip:
+            return finished(keep(without_result(cell, "skipped", cell.skip), session.results))
+        session.listen(Event("started", cell, "running"))
+        try:
+            result = _result(cell, session)
+        except Skip as skip:
+            return finished(keep(without_result(cell, "skipped", str(skip)), session.results))
+        except (Exception, CellTimeout) as error:
+            return finished(keep_failure(cell, session.results, error))
+        if lease is not None and lease.compromise and (known := settled(cell, session)):
+            return finished(known)  # this process was away: another has done it meanwhile
+        record = result.record.model_copy(update={"until_settled": session.options.until_settled})
+        return finished(keep(record, session.results, result.arrays))
 
 
 def _result(cell: Cell, session: Session) -> Result:
@@ -187,23 +188,6 @@ def _result(cell: Cell, session: Session) -> Result:
         return distributed.together(compute, session.options.timeout)
     with deadline(session.options.timeout):
         return compute()
-
-
-class _Unwritable(Exception):
-    """A claim could not be written."""
-
-
-@contextlib.contextmanager
-def _held(cell: Cell, session: Session) -> Iterator[SoftFileLease | None]:
-    """The claim of a cell, held meanwhile, in the first of the processes that work together; None elsewhere."""
-    with contextlib.ExitStack() as stack:
-        lease = None
-        if distributed.is_first_process():
-            try:
-                lease = stack.enter_context(session.claims.held(cell.key.hash))
-            except OSError as error:
-                raise _Unwritable(not_kept(session.results, error)) from error
-        yield lease
 
 
 def _tools(cell: Cell, session: Session) -> Tools:

@@ -42,7 +42,7 @@ class Tracked:
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if event.kind == "metrics":
-            self._all(lambda tracker: tracker.log(dict(event.values), step=event.done))
+            self._all(lambda _, tracker: tracker.log(dict(event.values), step=event.done))
             return
         if event.kind == "started" and distributed.is_first_process():
             self._begin(event.cell)
@@ -55,7 +55,7 @@ class Tracked:
         self.open = {}
         for name in self.names:
             self._try(name, functools.partial(self._start, name, cell))
-        self._all(lambda tracker: tracker.store_init_configuration(settings(cell)))
+        self._all(lambda _, tracker: tracker.store_init_configuration(settings(cell)))
 
     def _start(self, name: str, cell: Cell) -> None:
         from accelerate.tracking import LOGGER_TYPE_TO_CLASS
@@ -88,20 +88,17 @@ class Tracked:
             scores = {f"last/{n}": v for n, v in last.model_dump(exclude={"step"}).items() if v is not None}
             self._summary(scores, last.step)
         self._summary({"failed": float(event.status == "failed")}, 0)
-        self._all(lambda tracker: tracker.finish())
+        self._all(lambda _, tracker: tracker.finish())
         self.open = {}
 
     def _summary(self, values: dict[str, float], step: int) -> None:
         """Values by the method's own step; W&B, which refuses steps that fall, gets that as a value."""
-        for name, tracker in list(self.open.items()):
-            if name == "wandb":
-                self._try(name, functools.partial(tracker.log, values | {"curve/step": step}))
-            else:
-                self._try(name, functools.partial(tracker.log, values, step=step))
+        stepped = {"wandb": (values | {"curve/step": step}, None)}
+        self._all(lambda name, tracker: tracker.log(*stepped.get(name, (values, step))))
 
-    def _all(self, work: Callable[[Any], None]) -> None:
+    def _all(self, work: Callable[[str, Any], None]) -> None:
         for name, tracker in list(self.open.items()):
-            self._try(name, functools.partial(work, tracker))
+            self._try(name, functools.partial(work, name, tracker))
 
     def _try(self, name: str, work: Callable[[], None]) -> None:
         try:

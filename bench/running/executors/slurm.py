@@ -174,35 +174,27 @@ def _submit(submitit: ModuleType, plan: Plan, engine: Slurm.Options, count: int)
 def _parameters(engine: Slurm.Options) -> dict:
     """The engine's parameters in submitit's words."""
     values = {"timeout_min": max(1, round(engine.hours * 60)), "cpus_per_task": engine.cpus, "name": "bench"}
-    if engine.memory is not None:
-        values["mem_gb"] = engine.memory
-    if engine.gpus:
-        values["gpus_per_node"] = engine.gpus
+    given = {"mem_gb": engine.memory, "gpus_per_node": engine.gpus or None}
     if engine.cluster == "slurm":
-        names = ("partition", "account", "qos", "constraint")
-        given = {f"slurm_{name}": getattr(engine, name) for name in names}
-        values |= {name: value for name, value in given.items() if value is not None}
+        given |= {f"slurm_{name}": getattr(engine, name) for name in ("partition", "account", "qos", "constraint")}
         values["slurm_additional_parameters"] = {"requeue": True}
-    return values
+    return values | {name: value for name, value in given.items() if value is not None}
 
 
 def _finished(jobs: list, folder: Path, engine: Slurm.Options) -> Iterator[Finished]:
     """How cells ended, as the jobs report it, until every job has ended."""
-    read = {path: 0 for path in (folder / f"events-{number}.jsonl" for number in range(len(jobs)))}
-    last_seen = time.monotonic()
+    read = dict.fromkeys((folder / f"events-{number}.jsonl" for number in range(len(jobs))), 0)
+    last_seen, here = time.monotonic(), engine.cluster == "local"
     while True:
-        if engine.cluster == "local":
-            ended = all(job.done() for job in jobs)
-        else:
-            ended = not in_queue([job.job_id for job in jobs])
+        ended = all(job.done() for job in jobs) if here else not in_queue([job.job_id for job in jobs])
         for path in read:
             messages, read[path] = _new_messages(path, read[path])
             yield from (message for message in messages if isinstance(message, Finished))
         if not ended:
             last_seen = time.monotonic()
-        elif engine.cluster == "local" or time.monotonic() - last_seen > GRACE_SECONDS:
+        elif here or time.monotonic() - last_seen > GRACE_SECONDS:
             return
-        time.sleep(POLL_SECONDS if engine.cluster == "slurm" else 0.2)
+        time.sleep(0.2 if here else POLL_SECONDS)
 
 
 def _new_messages(path: Path, start: int) -> tuple[list[Message], int]:

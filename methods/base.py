@@ -1,19 +1,7 @@
 """The contract of a method: what it sees, what it yields, how it is registered.
 
-A method is a *generator of predictions*. It sees texts and noisy labels, never gold; it yields
-`Predictions` after each epoch (or once), and the harness alone scores them.
-
-    @register
-    class Mine(Method):
-        \"\"\"One line. Author et al., venue year, equation.\"\"\"
-
-        name = "mine"
-
-        @config
-        class Config:
-            strength: float = Field(0.5, gt=0, description="unit; where the default comes from")
-
-        def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]: ...
+A method is a *generator of predictions*. It sees texts and noisy labels, never gold; it yields `Predictions` after each
+epoch (or once), and the harness alone scores them. docs/add-a-method.md has one in full.
 """
 
 from __future__ import annotations

@@ -1,15 +1,5 @@
 """The stages that several methods share, each computed once per (data, encoder, recipe, seed, code version).
 
-| stage        | what                                                        | serves                       |
-|--------------|-------------------------------------------------------------|------------------------------|
-| tokens       | token ids                                                   | every fine-tuned method      |
-| lower layers | activations below the layers that are trained               | every method in mode topK    |
-| embeddings   | sentence embeddings                                         | frozen mode, neighbours, τ̂  |
-| plain run    | plain fine-tuning with its per-epoch predictions            | plain, NPC, +ts              |
-| branches run | M co-regularised branches with their training dynamics      | CR, DyGen, SiDyP             |
-| out of fold  | cross-fitted class probabilities on embeddings              | confident learning           |
-| noise rate   | τ̂ by confident learning that is repeated on what it keeps   | co-teaching, JoCoR, DyGen, SiDyP |
-
 `methods.shared` computes them. Imports no torch.
 """
 
@@ -55,9 +45,9 @@ class Stage:
 
 
 TOKENS = Stage("tokens", 1)
-LOWER = Stage("lower layers", 1)
-EMBEDDINGS = Stage("embeddings", 1)
-PLAIN = Stage("plain run", 2)
-BRANCHES = Stage("branches run", 2, {"branches": 3, "alpha": 5.0, "warmup": 0.1})
-OUT_OF_FOLD = Stage("out of fold", 3, {"folds": 5})
-NOISE_RATE = Stage("noise rate", 2)
+LOWER = Stage("lower layers", 1)  # activations below the layers that are trained, in mode topK
+EMBEDDINGS = Stage("embeddings", 1)  # of sentences: for frozen encoders, neighbours and estimates of noise
+PLAIN = Stage("plain run", 2)  # plain fine-tuning with its predictions after every epoch
+BRANCHES = Stage("branches run", 2, {"branches": 3, "alpha": 5.0, "warmup": 0.1})  # co-regularised, with their dynamics
+OUT_OF_FOLD = Stage("out of fold", 3, {"folds": 5})  # cross-fitted class probabilities on embeddings
+NOISE_RATE = Stage("noise rate", 2)  # by confident learning that is repeated on what it keeps

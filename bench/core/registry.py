@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from bench.core.errors import UsageError, resolve
+from bench.core.selectors import there
 
 log = logging.getLogger("bench.registry")
 Importing = Callable[[], contextlib.AbstractContextManager[Any]]
@@ -27,28 +28,14 @@ class Named(Protocol):
     name: ClassVar[str]
 
 
-class Versioned(Named, Protocol):
-    """What a class needs to be part of a cell key."""
-
-    version: ClassVar[int]
-
-
 T = TypeVar("T", bound=Named)
 
 
 class Registry(Generic[T]):
     """The classes of one kind (methods, noise sources, executors, ...), each known under its `name`.
 
-    Parameters
-    ----------
-    kind : str
-        What they are called in messages: "method".
-    package : str
-        The package whose modules register the built-in ones: "methods".
-    group : str
-        The entry point group of other packages: "bench.methods".
-    importing : Callable[[], ContextManager]
-        Entered around the import of code that is not part of this project.
+    The modules of `package` register the built-in ones; `group` is the entry point group of other packages, and
+    `importing` is entered around the import of code that is not part of this project. Messages call them by `kind`.
     """
 
     def __init__(self, kind: str, package: str, group: str, importing: Importing = contextlib.nullcontext) -> None:
@@ -86,11 +73,7 @@ class Registry(Generic[T]):
 
     def from_file(self, path: Path) -> type[T]:
         """The one class that a user's Python file registers; an edited file is read again. Raises UsageError."""
-        try:
-            there = path.is_file()
-        except OSError:  # a name that is too long for any file
-            there = False
-        if not there:
+        if not (there(path) and path.is_file()):
             raise UsageError(f"{self.kind} file '{path}' does not exist: name a Python file with one @register class")
         prefix = self.prefix + hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         module_name = f"{prefix}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
@@ -118,7 +101,7 @@ class Registry(Generic[T]):
             )
         return found[0]
 
-    def version(self, cls: type[Versioned]) -> int:
+    def version(self, cls: type[Any]) -> int:
         """The version of a class for cell keys: its own, or the content of the user's file that it comes from."""
         if cls.__module__.startswith(self.prefix):  # an edited file is another version
             return int(cls.__module__.rpartition("_")[2], 16)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy import special
 
 from bench.training.networks import Classifier, Output
 
@@ -64,6 +65,4 @@ class Epoch:
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Row-wise softmax over the last axis, computed in float64, returned as float32."""
-    shifted = logits.astype(np.float64)
-    shifted = np.exp(shifted - shifted.max(-1, keepdims=True))
-    return (shifted / shifted.sum(-1, keepdims=True)).astype(np.float32)
+    return special.softmax(logits.astype(np.float64), axis=-1).astype(np.float32)

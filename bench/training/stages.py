@@ -123,24 +123,11 @@ class StageStore:
         return self.uses
 
     def get(self, name: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
-        """The arrays of a stage, read from the store, or computed and kept.
+        """The arrays of a stage, read from the store, or computed and kept; read-only, as others are handed them too.
 
+        `key` holds every input that they depend on and the version of the stage's code, as values that JSON can hold.
         Under several processes all of them call this together: the first one decides whether to read, because
         `compute` may be collective.
-
-        Parameters
-        ----------
-        name
-            The stage: "tokens", "plain run".
-        key
-            Every input that its arrays depend on, and the version of its code; values that JSON can hold.
-        compute
-            Makes the arrays by name where they are not stored.
-
-        Returns
-        -------
-        {name: array}
-            Read-only, as others are handed them too.
         """
         started = _Cost.now()
         digest = stage_hash(name, key)

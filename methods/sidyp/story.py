@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from methods.sidyp.fit import Problem, Stage1, Step
@@ -72,9 +73,7 @@ def path_facts(points: np.ndarray, prediction: np.ndarray, row: int) -> dict[str
     the three classes.
     """
     classes = np.sort(np.argsort(-prediction, kind="stable")[:CORNERS])
-    corner = points[:, 0][:, classes][..., classes].astype(np.float64)  # [R + 1, 3, S, 3]
-    corner = np.exp(corner - corner.max(-1, keepdims=True))
-    corner /= corner.sum(-1, keepdims=True)
+    corner = softmax(points[:, 0][:, classes][..., classes].astype(np.float64), axis=-1)  # [R + 1, 3, S, 3]
     chains = np.moveaxis(corner, 0, 2).reshape(-1, len(points), CORNERS)
     return {
         "row": row,

@@ -250,6 +250,4 @@ def _movement(candidates: Candidates, start: Tensor, before: Tensor) -> dict[str
 
 
 def _to_device(draws: Draws, device: torch.device) -> Draws:
-    if device.type == "cpu":
-        return draws
     return replace(draws, **{name: value.to(device) for name, value in vars(draws).items() if value is not None})

@@ -1,18 +1,7 @@
 """What an executor is: it runs the cells of a plan somewhere and says of each how it ended.
 
 A new executor is one file in this folder (or any file: `--executor ./mine.py[cpus=4]`), or a class of another
-package under the entry point group `bench.executors`:
-
-    @register
-    class Mine(Executor):
-        \"\"\"One line for people.\"\"\"
-
-        name = "mine"
-
-        class Options(EngineOptions):
-            cpus: int = Field(1, ge=1, description="cores per cell")
-
-        def run(self, plan, tell, *, force=False, stop=lambda: False) -> Summary: ...
+package under the entry point group `bench.executors`: docs/extending.md has one.
 """
 
 from __future__ import annotations

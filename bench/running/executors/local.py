@@ -24,13 +24,7 @@ from bench.grid.cells import Cell, Plan, group_of
 from bench.running.events import Event, Finished, Message, Progress, Reply, Started, Summary, Tell, Text
 from bench.running.executors.base import Executor, dump_options, register
 from bench.running.executors.launch import gpu_groups, visible_gpus
-from bench.running.executors.process import (
-    Worker,
-    death,
-    read_errors,
-    read_events,
-    start_worker,
-)
+from bench.running.executors.process import Worker, death, read_errors, read_events, start_worker
 from bench.running.executors.queue import Gpu, Memory, Queue, find_gpus
 from bench.running.outcomes import keep_failure, prepare_results
 from bench.running.runner import WAIT_SECONDS, Session, records_before, run, run_one, settled
@@ -63,11 +57,9 @@ class Local(Executor):
 
 
 def run_workers(plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
-    """Run a plan in `plan.options.jobs` workers, each of `processes_per_cell` processes.
+    """`Executor.run` in `plan.options.jobs` workers, each of `processes_per_cell` processes.
 
-    `tell` gets one `Finished` per cell, and what the workers say meanwhile.
-    When `stop()` is true no further cell starts, and those in hand are finished. Raises BenchError when workers
-    cannot be started. KeyboardInterrupt ends the workers at once.
+    Raises BenchError when workers cannot be started. KeyboardInterrupt ends the workers at once.
     """
     prepare_results(plan.options.results)
     with tempfile.TemporaryDirectory() as folder:
@@ -149,8 +141,8 @@ class Pool:
         gpus = gpu.uuid if gpu else self.gpu_groups[number].get("CUDA_VISIBLE_DEVICES", "")
         worker = Worker(number, start_worker(self.config, self.plan.options, gpus), gpu)
         self.workers.append(worker)
-        threading.Thread(target=read_events, args=(worker, self.events), daemon=True).start()
-        threading.Thread(target=read_errors, args=(worker, self.events), daemon=True).start()
+        for read in (read_events, read_errors):
+            threading.Thread(target=read, args=(worker, self.events), daemon=True).start()
 
     def _deal(self, worker: Worker, stopped: bool) -> None:
         """Give a free worker its next cell, or send it home when there will be none."""

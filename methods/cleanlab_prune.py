@@ -24,8 +24,6 @@ class Cleanlab(Method):
 
     @config
     class Config:
-        """Hyper-parameters of confident learning."""
-
         folds: int = Field(5, ge=2, le=100, description="cross-fitting folds (5 in the library)")
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

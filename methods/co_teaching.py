@@ -25,8 +25,6 @@ class CoTeaching(Method):
 
     @config
     class Config:
-        """Hyper-parameters of co-teaching."""
-
         tau: str = RATE
         ramp: float = Field(
             0.3, gt=0, le=1, description="share of the epochs over which the forget rate rises (10 of 200 in the paper)"

@@ -22,8 +22,6 @@ class CoRegularisation(Method):
 
     @config
     class Config:
-        """Hyper-parameters of co-regularisation."""
-
         branches: int = Field(3, ge=2, le=64, description="M, networks (2 in the paper; 3 shares SiDyP's stage 1)")
         alpha: float = Field(5.0, ge=0, description="weight of the agreement term (the authors' script)")
         warmup: float = Field(

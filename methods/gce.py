@@ -20,8 +20,6 @@ class GeneralisedCrossEntropy(Method):
 
     @config
     class Config:
-        """Hyper-parameters of the generalised cross-entropy."""
-
         q: float = Field(0.7, gt=0, le=1, description="0 is cross-entropy, 1 is mean absolute error (0.7 in the paper)")
         ce_epochs: int = Field(
             1,

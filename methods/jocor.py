@@ -19,8 +19,6 @@ class JoCoR(Method):
 
     @config
     class Config:
-        """Hyper-parameters of JoCoR."""
-
         tau: str = RATE
         agreement: float = Field(
             0.9, ge=0, le=1, description="λ, share of the agreement term; the rest is cross-entropy (0.9 on CIFAR)"

@@ -24,8 +24,6 @@ class NeighbourVote(Method):
 
     @config
     class Config:
-        """Hyper-parameters of the neighbour vote."""
-
         neighbours: int | None = Field(
             None, ge=1, description="k, texts that vote; None: 10, or every other text where there are fewer"
         )

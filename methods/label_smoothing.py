@@ -17,8 +17,6 @@ class LabelSmoothing(Method):
 
     @config
     class Config:
-        """Hyper-parameters of label smoothing."""
-
         smoothing: float = Field(
             0.1, ge=0, lt=1, description="ε, probability mass given to all classes alike (0.1 in the paper)"
         )

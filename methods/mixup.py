@@ -20,8 +20,6 @@ class Mixup(Method):
 
     @config
     class Config:
-        """Hyper-parameters of mixup."""
-
         alpha: float = Field(
             0.2, gt=0, description="α of Beta(α, α), from which each batch draws its λ (0.1 to 0.4 in the paper)"
         )

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError
-from bench.core.selectors import listed, quoted, there
+from bench.core.selectors import there
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
 from bench.grid.cells import Cell, Plan, plan
 from bench.grid.estimate import estimate, inputs_of, stages_of
 from bench.grid.options import load_options
-from bench.grid.tasks import load_named
+from bench.grid.tasks import labellers_of, load_named
 from bench.store.records import Record
 from methods.human import CURVE
 
@@ -41,16 +41,10 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     task = load_named(options.tasks[0] if options.tasks else table, options)
     if not task.columns:
         raise UsageError(f"{table} has no column of labels: name columns with --label-columns")
-    found: dict[str, Any] = {"llms": options.llms or _labellers(task), "methods": [*options.methods, *_curve(task)]}
+    found: dict[str, Any] = {"llms": options.llms or labellers_of(task), "methods": [*options.methods, *_curve(task)]}
     if given.get("results") is None:
         found["results"] = Path(f"{task.info.name}-advice")
     return plan(options.model_copy(update=found))
-
-
-def _labellers(task: TaskData) -> list[str]:
-    """Every column, and the vote of all where there are several."""
-    columns = [quoted(name) if listed(name) != name else name for name in task.columns]
-    return columns + ([f"vote({','.join(columns)})"] if len(columns) > 1 else [])
 
 
 def _curve(task: TaskData) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import Skip, Unavailable, UsageError
-from bench.core.selectors import unquoted
+from bench.core.selectors import listed, unquoted
 from bench.core.texts import PROMPTINGS, SPLITS
 from bench.data.load import load_task
 from bench.data.task import TaskData
@@ -118,6 +118,12 @@ def load_named(name: str, options: GridOptions) -> TaskData:
     )
 
 
+def labellers_of(task: TaskData) -> list[str]:
+    """What --llms takes for every column of a table and, last, for the vote of all where there are several."""
+    columns = [listed(name) for name in task.columns]
+    return columns + ([f"vote({','.join(columns)})"] if len(columns) > 1 else [])
+
+
 def _narrowed(selection: Selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | None]:
     """A source with the task narrowed to the texts that it covers, or with why it cannot be used."""
     if isinstance(selection, tuple):
@@ -131,9 +137,9 @@ def _narrowed(selection: Selection, task: TaskData) -> tuple[NoiseSource, TaskDa
 def _no_answer_notes(usable: list[tuple[NoiseSource, TaskData, str | None]]) -> list[str]:
     """How many train labels of the sources of one task mean no answer, in one sentence; nothing where all answered."""
     shares = [(source, task, no_answer_share(source, task)) for source, task, skip in usable if not skip]
-    listed = ", ".join(f"{source.id} {100 * share:.1f} %" for source, _, share in shares if share)
+    told = ", ".join(f"{source.id} {100 * share:.1f} %" for source, _, share in shares if share)
     name = usable[0][1].name if usable else ""
-    return [f"{name}: no answer in train, so a class drawn uniformly at random: {listed}"] if listed else []
+    return [f"{name}: no answer in train, so a class drawn uniformly at random: {told}"] if told else []
 
 
 def _origin(task: TaskData, results: Path) -> str | None:

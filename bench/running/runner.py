@@ -25,7 +25,6 @@ from bench.store.folder import ResultsFolder
 from bench.store.records import Damaged, Record, record_version, same_version
 from bench.training import distributed
 from bench.training.stages import StageStore
-from bench.training.tools import Tools
 
 log = logging.getLogger("bench.runner")
 
@@ -180,21 +179,18 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
 def _result(cell: Cell, session: Session) -> Result:
     """The result of a cell, in time; processes that train it together leave it together."""
 
-    def compute() -> Result:
-        places = data_places(cell.task, session.options.data_dir, session.results)
-        return run_cell(cell, session.labels(cell), _tools(cell, session), places)
-
-    if distributed.processes() > 1:
-        return distributed.together(compute, session.options.timeout)
-    with deadline(session.options.timeout):
-        return compute()
-
-
-def _tools(cell: Cell, session: Session) -> Tools:
     def progress(phase: str, done: int, total: int) -> None:
         session.listen(Event("progress", cell, "running", phase=phase, done=done, total=total))
 
     def track(values: dict[str, float], step: int) -> None:
         session.listen(Event("metrics", cell, "running", done=step, values=values))
 
-    return tools_for(cell, session.stages, progress=progress, track=track if session.options.track else None)
+    def compute() -> Result:
+        tools = tools_for(cell, session.stages, progress=progress, track=track if session.options.track else None)
+        places = data_places(cell.task, session.options.data_dir, session.results)
+        return run_cell(cell, session.labels(cell), tools, places)
+
+    if distributed.processes() > 1:
+        return distributed.together(compute, session.options.timeout)
+    with deadline(session.options.timeout):
+        return compute()

@@ -15,13 +15,12 @@ import numpy as np
 from bench.core.errors import Unavailable, UsageError
 from bench.core.hashes import hash_arrays
 from bench.core.seeds import named_generator
-from bench.core.selectors import listed
 from bench.core.texts import SPLITS, Texts
 from bench.data.task import TaskData
 from bench.data.tasks import Repository
 from bench.grid.again import cell_of, options_of
 from bench.grid.options import GridOptions
-from bench.grid.tasks import load_named
+from bench.grid.tasks import labellers_of, load_named
 from bench.noise.draw import covered, draw
 from bench.noise.label_sets import find_label_sets, read_labels
 from bench.noise.select import sources_for
@@ -187,11 +186,8 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
 
 def _source(task: TaskData, options: GridOptions) -> tuple[NoiseSource, TaskData]:
     """The labels in question: those that --llms names, else the one column, or the vote of all columns."""
-    columns = [listed(column) for column in task.columns]
-    default = columns if len(columns) == 1 else [f"vote({','.join(columns)})"] if columns else None
-    selections = sources_for(
-        task, llms=options.llms or default or ["all"], prompting=options.prompting, data_dir=options.data_dir
-    )
+    llms = options.llms or labellers_of(task)[-1:] or ["all"]
+    selections = sources_for(task, llms=llms, prompting=options.prompting, data_dir=options.data_dir)
     if len(selections) != 1:
         raise UsageError(f"{len(selections)} sources of labels fit task {task.name}: name one with --llms")
     (selection,) = selections

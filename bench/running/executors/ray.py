@@ -62,8 +62,6 @@ class Ray(Executor):
     options: Options
 
     class Options(EngineOptions):
-        """Parameters of `ray[...]`."""
-
         address: str | None = Field(
             None, description="of an existing cluster: auto, HOST:PORT; without it, a local one"
         )

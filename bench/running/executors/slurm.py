@@ -91,8 +91,6 @@ class Slurm(Executor):
     options: Options
 
     class Options(EngineOptions):
-        """Parameters of `slurm[...]`."""
-
         partition: str | None = Field(None, description="partition of the cluster")
         account: str | None = Field(None, description="account that is charged")
         qos: str | None = Field(None, description="quality of service")

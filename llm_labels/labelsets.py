@@ -111,7 +111,8 @@ def write_label_set(folder: Path, card: Card, splits: Mapping[str, SplitLabels])
         plain.writerow(("id", "label", "answer"))
         for row, label, answer in zip(part.rows.tolist(), part.labels.tolist(), answers, strict=True):
             writer = quoted if "\r" in answer else plain
-            writer.writerow((row, card.label_names[label] if label >= 0 else "", _storable(answer)))
+            storable = shortened(answer.encode("utf-8", "replace").decode(), MAX_ANSWER)
+            writer.writerow((row, card.label_names[label] if label >= 0 else "", storable))
         write_atomically(Path(folder) / f"{split}.csv", buffer.getvalue().encode())
     write_atomically(Path(folder) / "card.json", (card.model_dump_json(indent=1) + "\n").encode())
 
@@ -220,8 +221,3 @@ def _integers(values: list[str], path: Path, column: str) -> np.ndarray:
             shown = repr(value) if len(value) <= 80 else f"{value[:80]!r}..."
             raise UsageError(f"{path}, row {row}: column {column} holds {shown}, not a whole number of usual size")
     return np.array([int(value) for value in values], np.int64)
-
-
-def _storable(answer: str) -> str:
-    """An answer that any CSV reader gives back: valid Unicode, of bounded length."""
-    return shortened(answer.encode("utf-8", "replace").decode(), MAX_ANSWER)

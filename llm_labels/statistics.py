@@ -26,10 +26,9 @@ class Departure:
 
 def confusion(gold: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Counts int64[C, C + 1]: rows gold, columns noisy label, the last one "no answer" (-1)."""
-    column = np.where(labels < 0, num_classes, labels)
-    return np.bincount(gold * (num_classes + 1) + column, minlength=num_classes * (num_classes + 1)).reshape(
-        num_classes, num_classes + 1
-    )
+    width = num_classes + 1
+    flat = gold * width + np.where(labels < 0, num_classes, labels)
+    return np.bincount(flat, minlength=num_classes * width).reshape(num_classes, width)
 
 
 def symmetric_departure(

@@ -60,14 +60,15 @@ def budget(
     say(f"{count(len(made.cells), 'cell')} → {options.results}")
     summary = run_cells(made)
     found = [read_record(cell.key.path(options.results)) for cell in made.cells]
-    table = budget_table([each for each in found if isinstance(each, Record)])
+    records = [each for each in found if isinstance(each, Record)]
+    table = budget_table(records)
     if not len(table):
         raise UsageError("no cell has a score: all failed or were skipped, as their lines say")
     write_atomically(out_dir / "budget.csv", table.to_csv(index=False).encode())
     write_atomically(out_dir / "budget.png", budget_png(table, method))
     heads = ("task", "labels", "rows chosen by", "corrected", "changed", "accuracy %", "gain over random")
     out.print(terminal_table(heads, map(_line, table.to_dict("records")), left=3))
-    tested = [each.data.n_scored for each in found if isinstance(each, Record) and each.data and each.data.n_scored]
+    tested = [each.data.n_scored for each in records if each.data and each.data.n_scored]
     fewest, best = min(tested, default=FEWEST_TEST), table["accuracy"].max()
     if fewest < FEWEST_TEST and (limits := wilson(round(best / 100 * fewest), fewest)):
         say(

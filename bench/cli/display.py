@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -202,9 +202,6 @@ def _reason(status: str, task: str, noise: str, reason: str, methods: list[str])
 
 def _parameters(cell: Cell) -> str:
     """The parameters of the cell's method that differ from its defaults, in the selector language."""
-    import dataclasses
-
-    defaults = dataclasses.asdict(type(cell.method.config)())
-    values = dataclasses.asdict(cell.method.config)
+    defaults, values = asdict(type(cell.method.config)()), asdict(cell.method.config)
     changed = {name: value for name, value in values.items() if value != defaults[name]}
     return "[" + ",".join(f"{name}={value}" for name, value in changed.items()) + "]" if changed else ""

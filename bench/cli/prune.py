@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 from rich.filesize import decimal
-from rich.markup import escape
 from typer import Option
 
 from bench.cli.options import Results
-from bench.cli.shell import app, friendly, out
+from bench.cli.shell import app, friendly, say
 
 
 @app.command()
@@ -32,7 +31,7 @@ def prune(
     done = remove(results or Path("results"), None if max_size is None else size_of(max_size), dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
     for line in done.sentences(verb, decimal):
-        out.print(escape(line), highlight=False, soft_wrap=True)
+        say(line)
 
 
 def size_of(text: str) -> int:

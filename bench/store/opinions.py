@@ -13,11 +13,6 @@ OPINIONS = ("train_posterior", "train_mean")
 """Arrays that hold an opinion about the training labels, the better one first."""
 
 
-def is_whole(rows: int, classes: int) -> bool:
-    """Whether all probabilities [rows, classes] are kept."""
-    return rows * classes <= MOST_VALUES or classes <= MOST_CLASSES
-
-
 def kept(name: str, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Arrays to store for `probabilities` float[N, C], whose rows may be NaN.
 
@@ -25,7 +20,7 @@ def kept(name: str, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, 
     probable classes, and `labels` int64[N] (-1 = none) in any case.
     """
     rows, classes = probabilities.shape
-    if is_whole(rows, classes):
+    if rows * classes <= MOST_VALUES or classes <= MOST_CLASSES:
         return {name: probabilities.astype(np.float16)}
     ranked = probabilities.copy()
     given = np.flatnonzero(labels >= 0)

@@ -107,6 +107,9 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
     local unless `server` says so. `options` are those of `LocalLabeller` or `OpenAILabeller`; one that the chosen
     labeller does not have raises UsageError; None means its default.
     """
+    from llm_labels.labellers.local import LocalLabeller
+    from llm_labels.labellers.openai_server import OpenAILabeller
+
     if server is None:
         local = (
             any(known.startswith(model) for known in KNOWN)
@@ -115,15 +118,7 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
         )
         named = options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
         server = bool(options.get("base_url")) or (not local and bool(named))
-    chosen: type[Any]
-    if server:
-        from llm_labels.labellers.openai_server import OpenAILabeller
-
-        chosen = OpenAILabeller
-    else:
-        from llm_labels.labellers.local import LocalLabeller
-
-        chosen = LocalLabeller
+    chosen: type[Any] = OpenAILabeller if server else LocalLabeller
     given = {option: value for option, value in options.items() if value is not None}
     allowed = list(inspect.signature(chosen.__init__).parameters)[2:]
     for option in given:

@@ -102,7 +102,10 @@ class LocalLabeller:
         if all(question.key in known for question in questions):
             return
         continuations = [self.tokens(" " + label.word) for label in prompt.labels]
-        for prefix_text, group in _by_prefix(prompt, questions).items():
+        groups: dict[str, list[Question]] = {}
+        for question in questions:
+            groups.setdefault(completion_prefix(prompt, question.examples), []).append(question)
+        for prefix_text, group in groups.items():
             bodies = [self.tokens(completion_body(prompt, question.text)) for question in group]
             order = sorted(range(len(group)), key=lambda at: (len(bodies[at]), group[at].key))
             prefix: Prefix | None = None
@@ -186,10 +189,3 @@ def choose_calibration(reference: np.ndarray) -> tuple[Calibration, np.ndarray]:
     shares = np.bincount(labels, minlength=num_classes) / max(1, len(labels))
     entropy = -(shares[shares > 0] * np.log(shares[shares > 0])).sum() / np.log(num_classes)
     return ("contextual", content_free) if entropy >= LEAST_ENTROPY else ("batch", sample)
-
-
-def _by_prefix(prompt: Prompt, questions: Sequence[Question]) -> dict[str, list[Question]]:
-    groups: dict[str, list[Question]] = {}
-    for question in questions:
-        groups.setdefault(completion_prefix(prompt, question.examples), []).append(question)
-    return groups

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.core.errors import UsageError
@@ -138,11 +138,19 @@ def texts_of(table: Table, named: str | None = None) -> list[str]:
     """The texts of a table that may have nothing else. Raises UsageError where its text column cannot be told."""
     origin = str(table.path)
     columns = cleaned({"": table}, origin)[""].columns
+    return columns[_text_column(columns, columns, named, origin)]
+
+
+def _text_column(present: Collection[str], free: Iterable[str], named: str | None, origin: str) -> str:
+    """The column of the texts: the one that is named, else the first of `free` with a usual name."""
     if named is not None:
-        return columns[one_of(columns, named, " for the text", origin)]
-    if found := first_of(columns, TEXT_COLUMNS, origin):
-        return columns[found]
-    raise UsageError(f"{origin}: no text column; name one of {', '.join(columns)} with --text-column")
+        return one_of(present, named, " for the text", origin)
+    if found := first_of(free, TEXT_COLUMNS, origin):
+        return found
+    only = next(iter(present), "")
+    if len(present) == 1 and any(mark in only for mark in ";\t|"):
+        raise UsageError(f"{origin}: one column only, '{only[:80]}'; save the file with commas, or tabs as .tsv")
+    raise UsageError(f"{origin}: no text column; name one of {', '.join(present)} with --text-column")
 
 
 def roles(tables: Mapping[str, Table], columns: Columns, origin: str) -> Roles:
@@ -150,13 +158,7 @@ def roles(tables: Mapping[str, Table], columns: Columns, origin: str) -> Roles:
     present = list(dict.fromkeys(name for table in tables.values() for name in table.columns))
     named = [one_of(present, name, "", origin) for name in columns.labellers or ()]
     free = [name for name in present if name not in named]
-    text = first_of(free, TEXT_COLUMNS, origin) if columns.text is None else None
-    if columns.text is not None:
-        text = one_of(present, columns.text, " for the text", origin)
-    if text is None and len(present) == 1 and any(mark in present[0] for mark in ";\t|"):
-        raise UsageError(f"{origin}: one column only, '{present[0][:80]}'; save the file with commas, or tabs as .tsv")
-    if text is None:
-        raise UsageError(f"{origin}: no text column; name one of {', '.join(present)} with --text-column")
+    text = _text_column(present, free, columns.text, origin)
     free = [name for name in free if name != text]
     ignored: dict[str, str] = {}
     usual = first_of(free, GOLD_COLUMNS, origin) if columns.gold in (None, "none") else None

@@ -103,11 +103,10 @@ def _from_hub(info: TaskInfo, source: Hub) -> RawTask:
         missing = {source.text, source.label} - set(data.column_names)
         if missing:
             raise Unavailable(f"{where} has no column {sorted(missing)[0]}; it has {', '.join(data.column_names)}")
-        texts, labels = data[source.text], data[source.label]
+        pairs = list(zip(data[source.text], map(str, data[source.label]), strict=True))
         if source.drop_empty:
-            kept = [(text, label) for text, label in zip(texts, labels, strict=True) if text and text.strip()]
-            texts, labels = [text for text, _ in kept], [label for _, label in kept]
-        splits[split] = _split(info, list(texts), [str(label) for label in labels], f"{where}, {name}")
+            pairs = [(text, label) for text, label in pairs if text and text.strip()]
+        splits[split] = _split(info, [text for text, _ in pairs], [label for _, label in pairs], f"{where}, {name}")
     return RawTask(info.label_names, hold_out_valid(splits, info.name), where)
 
 

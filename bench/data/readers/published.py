@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -258,12 +257,9 @@ def _check_same(
 
 def _numbered(keys: Sequence[str]) -> list[tuple[str, int]]:
     """Each key with how often it occurred before."""
-    seen: Counter[str] = Counter()
-    found = []
-    for name in keys:
-        found.append((name, seen[name]))
-        seen[name] += 1
-    return found
+    import pandas
+
+    return list(zip(keys, pandas.Series(keys).groupby(list(keys)).cumcount().tolist(), strict=True))
 
 
 def _classes(

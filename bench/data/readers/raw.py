@@ -123,12 +123,10 @@ def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
             )
         if not is_unicode(text):
             raise UsageError(f"{where}, row {row}: the text holds half a surrogate pair, which is not valid Unicode")
-    if len(set(ids)) != len(ids):
-        seen: set[str] = set()
-        for row, name in enumerate(ids, 1):
-            if name in seen:
-                raise UsageError(f"{where}, row {row}: duplicate id '{name[:80]}'; every id must be unique")
-            seen.add(name)
+    first = {name: row for row, name in reversed(list(enumerate(ids, 1)))}
+    if len(first) < len(ids):
+        row, name = next((row, name) for row, name in enumerate(ids, 1) if first[name] < row)
+        raise UsageError(f"{where}, row {row}: duplicate id '{name[:80]}'; every id must be unique")
 
 
 def hold_out_valid(splits: dict[str, RawSplit], where: str) -> dict[str, RawSplit]:

@@ -60,7 +60,7 @@ class AnswerCache(Mapping[str, Answer]):
         self.path = Path(path)
         self.damaged = 0
         self._answers: dict[str, Answer] = {}
-        self._file: BinaryIO | None = None
+        self._file: BinaryIO  # open inside `with`
         self._lock = FileLock(f"{self.path}.lock")
 
     def __enter__(self) -> AnswerCache:
@@ -86,9 +86,7 @@ class AnswerCache(Mapping[str, Answer]):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._file.close()
         self._lock.release()
 
     def __len__(self) -> int:
@@ -106,13 +104,11 @@ class AnswerCache(Mapping[str, Answer]):
             answer = replace(answer, text=shortened(answer.text, MAX_RAW))
         # ASCII JSON: control characters, lone surrogates and line separators are all escaped
         line = json.dumps({"key": key, **asdict(answer)}, ensure_ascii=True, separators=(",", ":"))
-        assert self._file is not None  # open inside `with`
         self._file.write(line.encode() + b"\n")
         self._file.flush()
         self._answers[key] = answer
 
     def sync(self) -> None:
         """Force what was written onto the disk."""
-        assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())

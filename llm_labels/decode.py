@@ -113,10 +113,7 @@ def _official(answer: str, labels: Sequence[Label]) -> int:
     """Word 0, lower-cased, if it is a label's code, else word 2 ("Label : CE", "Cause-Effect ( CE )"), else -1."""
     codes = {label.answer.lower(): c for c, label in enumerate(labels)}
     words = [word.lower() for word in _WORDS.findall(answer[:LOOKED_AT])]
-    for position in (0, 2):
-        if position < len(words) and words[position] in codes:
-            return codes[words[position]]
-    return -1
+    return next((codes[word] for word in (*words[:1], *words[2:3]) if word in codes), -1)
 
 
 class _Denied(Exception):

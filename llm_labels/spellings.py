@@ -141,16 +141,14 @@ class Names:
         return longest
 
     def _keyed(self, key: Callable[[str], str]) -> dict[str, set[int]]:
-        known: dict[str, set[int]] = defaultdict(set)
+        known: dict[str, set[int]] = {}
         for names in (self.strong, self.weak):
             own: dict[str, set[int]] = defaultdict(set)
             for name, classes in names.items():
                 if key(name):
                     own[key(name)] |= classes
-            for spelled, classes in own.items():
-                if spelled not in known:
-                    known[spelled] = classes
-        return dict(known)
+            known = own | known
+        return known
 
     def _pattern(self, names: dict[str, set[int]]) -> tuple[re.Pattern, dict[int, frozenset[int]]]:
         """A pattern of all names as whole words, the longest first, and the classes of each of its groups.

@@ -5,6 +5,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line."""
-    from bench.cli.app import main as start
+    from bench.cli.app import app
 
-    start()
+    app(prog_name="bench")

@@ -22,8 +22,3 @@ for each in app.registered_commands:
     each.name = each.name or each.callback.__name__  # type: ignore[union-attr]
     each.rich_help_panel = PANELS.get(each.name, "Results folders")
 app.registered_commands.sort(key=lambda each: [*PANELS, each.name].index(each.name))
-
-
-def main() -> None:
-    """The console script."""
-    app(prog_name="bench")

@@ -14,7 +14,7 @@ from typer import Option
 
 from bench.cli.options import Config, Preset, grid_options
 from bench.cli.shell import SOME_FAILED, app, count, err, friendly, out, say
-from bench.core.errors import NAMES
+from bench.core.errors import NAMES, Unavailable
 from bench.grid.options import RUNNING_OPTIONS
 
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ def _plan(command: str, given: dict[str, Any], preset: str | None, config: Path 
     from bench.grid.options import load_options
 
     options = load_options(given, config, preset)
-    from bench.core.errors import Unavailable
     from bench.grid.cells import plan
     from bench.grid.command import with_a_way_on, with_commands
     from bench.grid.tasks import NothingNamed

@@ -16,8 +16,8 @@ from bench.grid.options import GridOptions
 from bench.noise.draw import covered, no_answer_share
 from bench.noise.label_sets import find_label_sets
 from bench.noise.llm_names import tasks_labelled
-from bench.noise.select import names_twice, sources_for
-from bench.noise.source import NoiseSource, Selection
+from bench.noise.select import sources_for
+from bench.noise.source import NoiseSource, Selection, names_twice
 from bench.store.noise_words import repeats_sentence, told_apart
 
 

@@ -19,7 +19,6 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.nd
     `filled` int64[N_train] are the train labels that methods learn from, with a class for every text.
     """
     source = labels.source
-    rates = {split: wrong_share(getattr(labels, split), gold.of(split)) for split in ("train", "valid")}
     confusion = accuracy = None
     if gold.train is not None:
         answered = (labels.train >= 0) & (gold.train >= 0)
@@ -30,8 +29,8 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.nd
         kind=source.kind,
         labeller=source.labeller,
         prompting=source.prompting,
-        rate_train=rates["train"],
-        rate_valid=rates["valid"],
+        rate_train=wrong_share(labels.train, gold.train),
+        rate_valid=wrong_share(labels.valid, gold.valid),
         rate_trained=None if filled is None else wrong_share(filled, gold.train),
         no_answer_train=float((labels.train < 0).mean()),
         no_answer_valid=float((labels.valid < 0).mean()),

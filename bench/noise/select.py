@@ -295,12 +295,3 @@ class _Finder:
             if absent:
                 return source, f"{ref.id} has no {absent[0]} labels for task {self.task.name}: make them first"
         return source
-
-
-def names_twice(task: TaskData, noise: Sequence[str]) -> list[str]:
-    """A sentence on every noise that was asked for whose name is that of a column too: the column is not meant."""
-    return [
-        f"noise {text} is not the column of that name of task {task.name}: that is --llms {listed(text)}"
-        for text in noise
-        if text in task.columns and is_noise(text)
-    ]

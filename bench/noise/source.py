@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.core.errors import UsageError
 from bench.core.registry import describe
+from bench.core.selectors import listed
 from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef
 from bench.noise.synthetic.base import SyntheticNoise, parse_synthetic
@@ -89,3 +91,12 @@ def is_noise(text: str) -> bool:
     except UsageError:
         return False
     return True
+
+
+def names_twice(task: TaskData, noise: Sequence[str]) -> list[str]:
+    """A sentence on every noise that was asked for whose name is that of a column too: the column is not meant."""
+    return [
+        f"noise {text} is not the column of that name of task {task.name}: that is --llms {listed(text)}"
+        for text in noise
+        if text in task.columns and is_noise(text)
+    ]

@@ -37,8 +37,7 @@ def dawid_skene(answers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         labels = np.full(len(votes), -1, dtype=np.int64)
         if len(rows):
             table = pandas.DataFrame({"task": rows, "worker": members, "label": votes[rows, members]})
-            with warnings.catch_warnings():  # of pandas about crowd-kit's own code, nothing a user could act on
-                warnings.simplefilter("ignore")
+            with warnings.catch_warnings(action="ignore"):  # of pandas about crowd-kit's own code
                 found = DawidSkene(n_iter=100).fit_predict(table)
             labels[found.index.to_numpy()] = found.to_numpy()
         return labels
@@ -87,8 +86,7 @@ def _consensus(
     if not len(rows) or ((given >= 0).sum(axis=1) < 2).all():
         return labels  # nothing to weigh: no text has two answers
     probabilities = out_of_fold_logistic(embeddings[rows], labels[rows], num_classes, generator)
-    with warnings.catch_warnings():  # of classes that no consensus has, nothing a user could act on
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):  # of classes that no consensus has
         quality = get_label_quality_multiannotator(
             np.where(given >= 0, given, np.nan),
             probabilities,

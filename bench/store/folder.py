@@ -57,13 +57,9 @@ class ResultsFolder:
 
     def packs(self) -> list[Pack]:
         """The packs in it, `packed.zip` first; in case of doubt the first counts. Raises UsageError."""
-        try:
+        paths = [self.path]  # a pack alone, or nothing
+        if self.path.is_dir():
             names = [name for name in os.listdir(self.path) if name.startswith("packed") and name.endswith(".zip")]
-        except FileNotFoundError:
-            return []
-        except NotADirectoryError:
-            paths = [self.path]
-        else:
             paths = [self.path / name for name in sorted(names, key=lambda name: (name != "packed.zip", name))]
         return [found for path in paths if (found := open_pack(path))]
 

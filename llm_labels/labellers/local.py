@@ -135,10 +135,8 @@ class LocalLabeller:
         reference = np.array([answer.scores for answer in references], dtype=np.float64).reshape(-1, len(words))
         kind, reference = choose_calibration(reference) if self.calibration == "auto" else (self.calibration, reference)
         probabilities = calibrate(scores, reference, kind)
-        labels = probabilities.argmax(axis=1)
-        top = np.sort(probabilities, axis=1)[:, -2:]
-        labels = np.where(top[:, 1] - top[:, 0] < self.min_margin, -1, labels)
-        best = probabilities.argmax(axis=1)
+        best, top = probabilities.argmax(axis=1), np.sort(probabilities, axis=1)[:, -2:]
+        labels = np.where(top[:, 1] - top[:, 0] < self.min_margin, -1, best)
         kept = tuple(f"{words[c]} {p[c]:.3f}" for c, p in zip(best, probabilities, strict=True))
         return Decoded(labels.astype(np.int64), kept, probabilities.astype(np.float32), kind)
 

@@ -14,8 +14,8 @@ from bench.data.load import load_task
 from bench.data.task import Gold, TaskData
 from bench.noise.draw import draw
 from bench.noise.label_sets import labellers
-from bench.noise.select import names_twice, sources_for
-from bench.noise.source import parse_noise
+from bench.noise.select import sources_for
+from bench.noise.source import names_twice, parse_noise
 from tests.label_set_factory import SPLITS, answer, toy_task
 
 

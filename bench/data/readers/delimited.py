@@ -57,19 +57,15 @@ def _columns(found: _Found) -> list[list[str]]:
 
 
 def _notes(path: Path, found: _Found) -> list[str]:
-    notes = []
     used = sum(end - start for start, end in found.spans)
     several = sum(end - start > 1 for start, end in found.spans)
     blank = found.spans[-1][1] - 1 - used if found.spans else 0
-    if several:
-        notes.append(
-            f"{path}: rows of several lines, inside quotes: {several} of {len(found.rows)} ({used} lines in all)"
-        )
-    if blank:
-        notes.append(f"{path}: blank lines between rows, left out: {blank}")
-    if found.literal:
-        notes.append(f"{path}: quotation marks that begin a field and do not enclose it, read as text: {found.literal}")
-    return notes
+    said = {
+        f"rows of several lines, inside quotes: {several} of {len(found.rows)} ({used} lines in all)": several,
+        f"blank lines between rows, left out: {blank}": blank,
+        f"quotation marks that begin a field and do not enclose it, read as text: {found.literal}": found.literal,
+    }
+    return [f"{path}: {what}" for what, count in said.items() if count]
 
 
 def _refuse_empty(path: Path, header: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.core.cache import cache_dir
 from bench.core.errors import Unavailable
 from bench.core.files import write_atomically
+from bench.core.hashes import hash_file
 from bench.core.network import closed, hub_reachable, offline
 from bench.data.readers.columns import Columns
 from bench.data.readers.folder import read_folder, read_wrench
@@ -48,7 +49,7 @@ def read_source(info: TaskInfo, source: Plain) -> RawTask:
 def download(url: str, sha256: str) -> Path:
     """The local copy of a file with this SHA-256, fetched once. Raises Unavailable."""
     path = cache_dir() / "downloads" / sha256[:16] / url.rsplit("/", 1)[-1]
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+    if path.is_file() and hash_file(path) == sha256:
         return path
     if offline():
         raise Unavailable(f"{url} is not in the cache, and the network is switched off (HF_HUB_OFFLINE, BENCH_OFFLINE)")

@@ -185,11 +185,7 @@ def _minus_one(reading: Reading, labels: LabelSet) -> str:
         return ""
     if not any(is_number(value) for value in reading.inside + reading.outside):
         return ""  # -1 among words
-    if (
-        reading.named
-        and not reading.outside
-        and len({reading.ids[value] for value in reading.named}) == len(labels.names)
-    ):
+    if not reading.outside and {reading.ids[value] for value in reading.named} == set(range(len(labels.names))):
         return ""  # a column that has every class beside -1 cannot be a shifted one
     return (
         f"-1 in {rows} of {reading.rows} rows may mean no answer or be a class of its own: give --no-answer -1 if it "

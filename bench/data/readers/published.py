@@ -11,7 +11,6 @@ the rows test, a tenth valid, are shuffled over the rows by NumPy's default gene
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from bench.core.errors import Unavailable, UsageError, listed
 from bench.core.files import signature
+from bench.core.hashes import hash_file
 from bench.core.texts import SPLITS, Texts
 from bench.data.readers.answers import RULES
 from bench.data.readers.columns import SPLIT_NAMES
@@ -120,8 +120,7 @@ def split_names(count: int) -> np.ndarray:
 @functools.lru_cache(maxsize=8)
 def _table(place: _Place) -> Table:
     """The table in a file, read once. Raises UsageError for a file that is not the one of the pinned commit."""
-    content = place.path.read_bytes() if place.sha256 else b""
-    if place.sha256 and (found := hashlib.sha256(content).hexdigest()) != place.sha256:
+    if place.sha256 and (found := hash_file(place.path)) != place.sha256:
         raise UsageError(
             f"{place.path} is not the published file: SHA-256 {found[:12]}..., expected {place.sha256[:12]}...; "
             f"get it again from {place.url}, or remove it, and it is fetched"
@@ -129,7 +128,7 @@ def _table(place: _Place) -> Table:
     if place.path.suffix != ".txt":
         return read_table(place.path)
     # the layout of Financial PhraseBank: a sentence and its gold class a line, in Latin-1
-    lines = [line.rpartition("@") for line in content.decode("latin-1").splitlines() if line.strip()]
+    lines = [line.rpartition("@") for line in place.path.read_text("latin-1").splitlines() if line.strip()]
     return Table(place.path, {"text": [line[0].strip() for line in lines], "gold": [line[2] for line in lines]})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from bench.core.errors import UsageError
 from bench.report import words
@@ -234,7 +234,7 @@ def _draw(read, parts, rule, formats: Collection[str], full: bool) -> list[Drawn
             continue
         files, panels = figure_plans.render_and_count(plan, suffixes)
         left -= panels + MAP_PANELS * (plan.kind == "embedding")
-        drawn[plan.name] = Drawn(plan, files)
+        drawn[plan.name] = (plan, files)
     if missing:
         titles = kind_titles()
         listed = "; ".join(f"{titles[kind]} ({', '.join(dict.fromkeys(tasks))})" for kind, tasks in missing.items())
@@ -252,11 +252,8 @@ DRAWN_FIRST = (
 )  # fmt: skip
 
 
-class Drawn(NamedTuple):
-    """A figure with its files by suffix."""
-
-    plan: figure_plans.Plan
-    files: dict[str, bytes]
+Drawn = tuple[figure_plans.Plan, dict[str, bytes]]
+"""A figure with its files by suffix."""
 
 
 def _files(

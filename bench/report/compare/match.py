@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -32,6 +32,10 @@ COMPARED = ("accuracy", "ece")
 ALPHA = 0.05
 
 Verdict = Literal["better", "worse", "no difference shown", "unchanged", "too few seeds", "not tested"]
+
+
+Values = dict[str, tuple[dict[int, float], dict[int, float]]]
+"""By metric: before and after by seed, in the metric's shown unit."""
 
 
 class Pair(NamedTuple):
@@ -120,12 +124,14 @@ def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair]
     for side, records in enumerate((gone, added)):
         for record in records:
             left[_place(record.key, without=("config", "method_version"))][side].append(record)
-    changed = [Pair(one[0], two[0], "") for one, two in left.values() if len(one) == len(two) == 1]
-    for pair in changed:
-        pairs.append(pair._replace(change=change(pair.before.key.config, pair.after.key.config)))
+    changed = [
+        Pair(*one, *two, change(one[0].key.config, two[0].key.config))
+        for one, two in left.values()
+        if len(one) == len(two) == 1
+    ]
     matched = {id(record) for pair in changed for record in pair[:2]}
     gone, added = ([each for each in records if id(each) not in matched] for records in (gone, added))
-    return pairs, gone, added
+    return pairs + changed, gone, added
 
 
 def _newest(records: Iterable[Record]) -> dict[str, Record]:
@@ -149,13 +155,15 @@ def _lines(pairs: list[Pair], rule: str, cells: pd.DataFrame) -> tuple[list[Line
         where = (setup, task, older(noise, age), method)
         grouped[where][pair.after.key.seed] = pair
         superseded |= {where} if age else set()
-    values = {
-        where: {metric: _values(by_seed, metric, rule) for metric in COMPARED} for where, by_seed in grouped.items()
-    }
+    values = {where: _values(by_seed, rule) for where, by_seed in grouped.items()}
     columns: dict[tuple[str, str], list[tuple]] = defaultdict(list)
     for where in (each for each in grouped if each not in superseded):
         columns[where[0], where[3]].append(where)
-    references = {where[3] for where, by_seed in grouped.items() if not all(map(_competes, by_seed.values()))}
+    references = {
+        where[3]
+        for where, by_seed in grouped.items()
+        if not all(record.competes for pair in by_seed.values() for record in pair[:2])
+    }
     lines = [_line(where, each, 1, where[3] in references) for where, each in values.items()]
     means = [
         _line((setup, "", "", method), _averaged([values[each] for each in found]), len(found), method in references)
@@ -177,63 +185,47 @@ def _names(pairs: list[Pair]) -> tuple[list[str], list[str], list[str]]:
     return labels.setup_labels(keys), labels.noise_labels(keys)[0], named
 
 
-def _competes(pair: Pair) -> bool:
-    return pair.before.competes and pair.after.competes
+def _values(by_seed: dict[int, Pair], rule: str) -> Values:
+    def side(of: int, metric: str) -> dict[int, float]:
+        scores = {seed: getattr(pair[of].scores, rule) for seed, pair in sorted(by_seed.items())}
+        return {seed: METRICS[metric].scale * getattr(score, metric) for seed, score in scores.items()}
+
+    return {metric: (side(0, metric), side(1, metric)) for metric in COMPARED}
 
 
-def _values(by_seed: dict[int, Pair], metric: str, rule: str) -> dict[int, tuple[float, float]]:
-    """Before and after by seed, in the metric's shown unit."""
-    scale = METRICS[metric].scale
-    return {
-        seed: tuple(scale * getattr(getattr(record.scores, rule), metric) for record in pair[:2])
-        for seed, pair in sorted(by_seed.items())
-    }
+def _averaged(columns: list[Values]) -> Values:
+    """The mean over columns, for the seeds that every column has."""
+    seeds = sorted(set.intersection(*(set(column[COMPARED[0]][0]) for column in columns)))
+
+    def side(of: int, metric: str) -> dict[int, float]:
+        return {seed: float(np.mean([column[metric][of][seed] for column in columns])) for seed in seeds}
+
+    return {metric: (side(0, metric), side(1, metric)) for metric in COMPARED}
 
 
-def _averaged(columns: list[dict[str, dict[int, tuple]]]) -> dict[str, dict[int, tuple]]:
-    """By metric and seed: the mean over columns, for the seeds that every column has."""
-    seeds = sorted(set.intersection(*(set(column[COMPARED[0]]) for column in columns)))
-    return {
-        metric: {seed: tuple(np.mean([column[metric][seed] for column in columns], axis=0)) for seed in seeds}
-        for metric in COMPARED
-    }
+def _line(where: tuple[str, str, str, str], values: Values, columns: int, reference: bool) -> Line:
+    outcomes = {metric: _outcome(*each, METRICS[metric].higher_is_better) for metric, each in values.items()}
+    return Line(*where, reference, tuple(values[COMPARED[0]][0]), columns, outcomes)
 
 
-def _line(where: tuple[str, str, str, str], values: dict[str, dict[int, tuple]], columns: int, reference: bool) -> Line:
-    outcomes = {metric: _outcome(each, METRICS[metric].higher_is_better) for metric, each in values.items()}
-    return Line(*where, reference, tuple(values[COMPARED[0]]), columns, outcomes)
-
-
-def _outcome(by_seed: dict[int, tuple[float, float]], higher_is_better: bool) -> Outcome:
-    if not by_seed:
-        nothing = stats.mean_interval([])
-        return Outcome(nothing.mean, nothing.mean, nothing, float("nan"), float("nan"), "too few seeds")
-    before, after = np.array(list(by_seed.values())).T
-    gaps = after - before
-    difference = stats.mean_interval(gaps)
-    p = float("nan")
-    verdict: Verdict = "not tested"
-    if not gaps.any():
-        verdict = "unchanged"
-    elif len(gaps) < stats.MIN_SEEDS:
+def _outcome(before: dict[int, float], after: dict[int, float], higher_is_better: bool) -> Outcome:
+    difference, p = stats.paired_difference(after, before), float("nan")
+    if before and before == after:
+        verdict: Verdict = "unchanged"
+    elif difference.n < stats.MIN_SEEDS:
         verdict = "too few seeds"
-    elif np.ptp(gaps) > 1e-9:  # exactly the same gap in every seed: the seeds are not independent evidence
-        from scipy.stats import ttest_rel
-
-        p = float(ttest_rel(after, before).pvalue)
+    elif np.isnan(p := stats.paired_t_p(after, before)):
+        verdict = "not tested"  # exactly the same gap in every seed: the seeds are not independent evidence
+    else:
         verdict = "better" if (difference.mean > 0) == higher_is_better else "worse"
-    return Outcome(float(before.mean()), float(after.mean()), difference, p, p, verdict)
+    one, two = (stats.mean_interval(list(values.values())).mean for values in (before, after))
+    return Outcome(one, two, difference, p, p, verdict)
 
 
 def _adjusted(lines: list[Line]) -> list[Line]:
     """Holm's correction over all lines, one family per metric; what does not survive it is not a difference."""
-    corrected = {metric: stats.holm([line.outcomes[metric].p for line in lines]) for metric in COMPARED if lines}
-    made = []
-    for index, line in enumerate(lines):
-        outcomes = {}
-        for metric, each in line.outcomes.items():
-            p = float(corrected[metric][index])
-            verdict = each.verdict if np.isnan(p) or p < ALPHA else "no difference shown"
-            outcomes[metric] = Outcome(each.before, each.after, each.difference, each.p, p, verdict)
-        made.append(Line(**(vars(line) | {"outcomes": outcomes})))
-    return made
+    for metric in COMPARED:
+        for line, p in zip(lines, stats.holm([line.outcomes[metric].p for line in lines]).tolist(), strict=True):
+            verdict = "no difference shown" if p >= ALPHA else line.outcomes[metric].verdict
+            line.outcomes[metric] = replace(line.outcomes[metric], p_holm=p, verdict=verdict)
+    return lines

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Collection
@@ -12,8 +10,9 @@ from pathlib import Path
 from bench.core.errors import UsageError
 from bench.core.files import write_atomically
 from bench.report.compare.match import ALPHA, COMPARED, Comparison, Line, Outcome
+from bench.report.names import encoder_label
 from bench.report.output import render
-from bench.report.tables.model import Entry, Head, Row, Table, number
+from bench.report.tables.model import Entry, Head, Row, Table, number, plural
 from bench.store.metrics import METRICS
 from bench.store.records import Record
 
@@ -146,20 +145,16 @@ def comparison_details(found: Comparison) -> list[tuple[str, list[str]]]:
 
 
 def _listed(records: list[Record]) -> list[str]:
-    counts = Counter((each.key.task, each.key.noise, each.key.method, _encoder(each)) for each in records)
+    counts = Counter((each.key.task, each.key.noise, each.key.method, encoder_label(each.key)) for each in records)
     return [
-        f"{method} on {task}, {noise}, {encoder}: {count} {'cell' if count == 1 else 'cells'}"
+        f"{method} on {task}, {noise}, {encoder}: {plural(count, 'cell')}"
         for (task, noise, method, encoder), count in sorted(counts.items())
     ]
 
 
-def _encoder(record: Record) -> str:
-    return f"{record.key.encoder}:{record.key.encoder_mode}"
-
-
 def _name(record: Record) -> str:
     key = record.key
-    return f"{key.method} on {key.task}, {key.noise}, {_encoder(record)}, seed {key.seed}"
+    return f"{key.method} on {key.task}, {key.noise}, {encoder_label(key)}, seed {key.seed}"
 
 
 def _why(record: Record) -> str:
@@ -172,14 +167,9 @@ CSV_COLUMNS = ("setup", "method", "task", "noise", "columns", "seeds", "metric",
 
 
 def _csv(found: Comparison) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for line in found.averages + found.lines:
-        for metric, each in line.outcomes.items():
-            numbers = (each.before, each.after, each.difference.mean, each.difference.half, each.p, each.p_holm)
-            writer.writerow(
-                (line.setup, line.method, line.task, line.noise, line.columns, len(line.seeds), metric,
-                 *("" if math.isnan(value) else value for value in numbers), each.verdict)
-            )  # fmt: skip
-    return buffer.getvalue()
+    return render.csv_text(CSV_COLUMNS, (
+        (line.setup, line.method, line.task, line.noise, line.columns, len(line.seeds), metric, each.before, each.after,
+         each.difference.mean, each.difference.half, each.p, each.p_holm, each.verdict)
+        for line in found.averages + found.lines
+        for metric, each in line.outcomes.items()
+    ))  # fmt: skip

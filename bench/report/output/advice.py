@@ -9,8 +9,6 @@ from typing import NamedTuple
 from bench.report.output.page import environment
 
 NAME = "advice.html"
-LONGEST = 600
-"""Characters of a text that are shown."""
 
 
 class Suspect(NamedTuple):
@@ -64,9 +62,4 @@ class Advice:
 
 def advice_page(advice: Advice) -> str:
     """The page as text."""
-    shown = [each._replace(text=_cut(each.text)) for each in advice.suspects]
-    return environment().get_template("advice.html.j2").render(advice=advice, suspects=shown)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+    return environment().get_template("advice.html.j2").render(advice=advice)

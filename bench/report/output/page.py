@@ -27,6 +27,8 @@ TITLE = "Noisy-label benchmark"
 FIRST = "kinds"
 """The kind of the figure that stands beside the answers."""
 
+LONGEST = 600
+"""Characters of a text that pages show."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 COLOURS = {"#1b1f24": "var(--ink)", "#d8dde3": "var(--line)", "#ffffff": "var(--panel)"}
@@ -73,6 +75,7 @@ def environment():
         for apart in ("", *APART)
         if (found := [row for row in rows if (row.kind if row.kind in APART else "") == apart])
     ]
+    made.filters["cut"] = lambda text: text if len(text) <= LONGEST else text[:LONGEST] + "…"
     made.globals["style"] = asset("page.css")
     return made
 
@@ -109,12 +112,15 @@ def html_page(page: Page, tables: Sequence[Table], figures: Sequence[tuple[Plan,
             setups=[block.setup for block in page.blocks],
             tasks=sorted({task for block in page.blocks for task in block.tasks()}),
             noises=list(dict.fromkeys(noise for block in page.blocks for noise in block.noises())),
-            kinds=_kinds(tables, figures),
+            kinds=_kinds([*(table.kind for table in tables), *(plan.kind for plan, _ in drawn if plan.kind != FIRST)]),
             main=main,
             groups=groups,
             first_figures={plan.setup: (plan, svg) for plan, svg in drawn if plan.kind == FIRST},
             figures=[(plan, svg) for plan, svg in drawn if not plan.task and plan.kind != FIRST],
-            by_task=_by_task(drawn),
+            by_task={
+                task: [(plan, svg) for plan, svg in drawn if plan.task == task]
+                for task in dict.fromkeys(plan.task for plan, _ in drawn if plan.task)
+            },
             gaps=page.gaps,
             notes=results.notes,
             damaged=[(_below(each.path, results.folder), each.why) for each in results.damaged],
@@ -128,22 +134,10 @@ def html_page(page: Page, tables: Sequence[Table], figures: Sequence[tuple[Plan,
     )
 
 
-def _by_task(drawn: Sequence[tuple[Plan, Markup]]) -> dict[str, list[tuple[Plan, Markup]]]:
-    found: dict[str, list] = {}
-    for plan, svg in drawn:
-        if plan.task:
-            found.setdefault(plan.task, []).append((plan, svg))
-    return found
-
-
-def _kinds(tables: Sequence[Table], figures: Sequence[tuple[Plan, bytes]]) -> dict[str, str]:
+def _kinds(found: list[str]) -> dict[str, str]:
     """What the page can be narrowed to: kinds of tables and figures that it has, as people call them."""
-    found = [table.kind for table in tables] + [plan.kind for plan, _ in figures if plan.kind != FIRST]
     titles = kind_titles()
-    return {
-        kind: titles.get(kind, kind)
-        for kind in sorted(set(found), key=lambda kind: (kind not in titles, found.index(kind)))
-    }
+    return {kind: titles.get(kind, kind) for kind in sorted(dict.fromkeys(found), key=lambda kind: kind not in titles)}
 
 
 def kind_titles() -> dict[str, str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from bench.report.tables.model import APART, Entry, Row, Table, parts
@@ -161,14 +160,20 @@ CSV_COLUMNS = ("row", "kind", "group", "column", "below", "state", "mean", "half
 
 def csv_table(table: Table) -> str:
     """One line per entry (`CSV_COLUMNS`), full precision, in the unit of the table."""
+    return csv_text(CSV_COLUMNS, (
+        (row.label, row.kind, head.group, head.name, head.below, entry.state, entry.mean, entry.half, entry.n or "",
+         int(entry.best), entry.note or entry.text)
+        for row in table.rows
+        for head, entry in zip(table.heads, row.entries, strict=True)
+    ))  # fmt: skip
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[tuple]) -> str:
+    """CSV with a line of names; NaN is empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for row in table.rows:
-        for head, entry in zip(table.heads, row.entries, strict=True):
-            place = (row.label, row.kind, head.group, head.name, head.below, entry.state)
-            numbers = ("" if math.isnan(number) else number for number in (entry.mean, entry.half))
-            writer.writerow((*place, *numbers, entry.n or "", int(entry.best), entry.note or entry.text))
+    writer.writerow(columns)
+    writer.writerows(["" if value != value else value for value in row] for row in rows)
     return buffer.getvalue()
 
 

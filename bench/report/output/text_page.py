@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "texts.html"
-LONGEST = 600
-"""Characters of a text that are shown."""
 
 
 class Says(NamedTuple):
@@ -102,5 +100,4 @@ def _shown(frame: pd.DataFrame, row: int) -> Shown:
         for label, found in answers.items()
     ]
     says.sort(key=lambda each: (not each.right, -len(each.methods)))
-    text = values["text"] if len(values["text"]) <= LONGEST else values["text"][:LONGEST] + "…"
-    return Shown(row, text, gold, values["given"], says)
+    return Shown(row, values["text"], gold, values["given"], says)

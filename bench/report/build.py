@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core.errors import UsageError
+from bench.core.files import slug
 from bench.report import words
 from bench.report.figures import collect as figure_plans
 from bench.report.figures.text_map import HOW_TO
@@ -31,7 +32,7 @@ from bench.report.tables.blocks import Block, blocks, check_baseline
 from bench.report.tables.bootstrap import MOST_CELLS, draws_of, too_many
 from bench.report.tables.doubts import doubt_sentences
 from bench.report.tables.headlines import headlines
-from bench.report.tables.model import Table, pick, slug
+from bench.report.tables.model import Table, pick
 from bench.report.tables.published_numbers import read_published
 from bench.report.tables.worth import worth_sentences
 from bench.store.records import Damaged
@@ -270,9 +271,9 @@ def _files(
         ("Notes", [*read.notes, *(f"Left out: {each.path.name}: {each.why}" for each in read.damaged)]),
     ]
     if "csv" in formats:
-        files |= {f"tables/{slug(table)}.csv": render.csv_table(table).encode() for table in tables}
+        files |= {f"tables/{slug(table.name)}.csv": render.csv_table(table).encode() for table in tables}
     if "latex" in formats:
-        files |= {f"tables/{slug(table)}.tex": render.latex_table(table).encode() for table in tables}
+        files |= {f"tables/{slug(table.name)}.tex": render.latex_table(table).encode() for table in tables}
         files["report.tex"] = render.latex_document(TITLE, lead, list(tables), sections).encode()
     if "md" in formats:
         shown = [(plan.title, f"figures/{plan.name}.png", plan.caption) for plan, _ in drawn]

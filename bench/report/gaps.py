@@ -30,23 +30,15 @@ ORDER = ("failed", "skipped", "no gold", "not run")
 
 def find_gaps(cells: pd.DataFrame, blocks: list[Block]) -> list[Gap]:
     """Every gap, failures first; cells with equal reasons are one gap."""
-    grouped: dict[tuple[tuple[str, str, str, str, str], str], list[tuple[int, str]]] = defaultdict(list)
-    names = ["status", "setup", "task", "noise", "method_label", "reason", "has_gold", "seed", "cell"]
-    names += ["accuracy_last"]
-    for status, setup, task, noise, method, reason, has_gold, seed, cell, accuracy in zip(
-        *(cells[name].tolist() for name in names), strict=True
-    ):
-        if status == "done":
-            if accuracy == accuracy:
-                continue
-            no_gold = has_gold is False
-            status = "no gold" if no_gold else "failed"
-            reason = "the test split has no gold labels" if no_gold else "finished without scores"
-        text = reason if isinstance(reason, str) and reason else "no reason was recorded"
-        grouped[(status, setup, task, noise, method), text].append((seed, cell))
+    names = ["status", "setup", "task", "noise", "method_label", "reason"]
+    found = cells.loc[(cells["status"] != "done") | cells["accuracy_last"].isna(), [*names, "has_gold", "seed", "cell"]]
+    done, no_gold = found["status"] == "done", found["has_gold"].eq(False).fillna(False)
+    found["reason"] = found["reason"].where(found["reason"].astype(bool)).fillna("no reason was recorded")
+    found.loc[done, ["status", "reason"]] = "failed", "finished without scores"
+    found.loc[done & no_gold, ["status", "reason"]] = "no gold", "the test split has no gold labels"
     gaps = [
-        Gap(*place, tuple(sorted(seed for seed, _ in found)), text, tuple(cell for _, cell in found))
-        for (place, text), found in grouped.items()
+        Gap(*place[:5], tuple(sorted(part["seed"])), place[5], tuple(part["cell"]))
+        for place, part in found.groupby(names, sort=False)
     ]
     for block in blocks:
         for method in block.methods:

@@ -29,15 +29,13 @@ def shown(value: Any) -> str:
     """A JSON value as a selector writes it: `8`, `official`, `0.3`, `true`; quoted where it could be misread."""
     if not isinstance(value, str):
         return canonical(value)
-    plain = re.fullmatch(r"[A-Za-z_][\w.@:/+-]*", value) and value not in (
-        UNSET,
-        "true",
-        "false",
-        "null",
-        "NaN",
-        "Infinity",
-    )
-    return value if plain else canonical(value)
+    misread = (UNSET, "true", "false", "null", "NaN", "Infinity")
+    return value if re.fullmatch(r"[A-Za-z_][\w.@:/+-]*", value) and value not in misread else canonical(value)
+
+
+def value_of(parameters: Mapping[str, Any], name: str) -> str:
+    """The value of a parameter as a label writes it."""
+    return shown(parameters[name]) if name in parameters else UNSET
 
 
 def natural(text: str) -> list:
@@ -55,7 +53,7 @@ def varying(parameters: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def bracketed(name: str, parameters: Mapping[str, Any], names: Sequence[str]) -> str:
     """`name[a=1,b=x]` with the parameters among `names`."""
-    inside = ",".join(f"{each}={shown(parameters[each]) if each in parameters else UNSET}" for each in names)
+    inside = ",".join(f"{each}={value_of(parameters, each)}" for each in names)
     return f"{name}[{inside}]" if inside else name
 
 
@@ -67,12 +65,9 @@ def parameter_labels(
     A label names the parameters in which a variant differs from the commonest value; where two values are equally
     common, every variant names its own, as do all of a name in `spelled_out` for the parameter there.
     """
-    members: dict[str, list[int]] = defaultdict(list)
-    for index, name in enumerate(names):
-        members[name].append(index)
     labels = list(names)
     bare: dict[str, str] = {}
-    for name, indices in members.items():
+    for name, indices in _grouped(names).items():
         differing = varying([parameters[i] for i in indices])
         always = (spelled_out or {}).get(name)
         differing = sorted({*differing, always}) if always else differing
@@ -151,7 +146,7 @@ def setup_labels(keys: Sequence[CellKey]) -> list[str]:
         if "max_length" in names and not _varies_within_a_task(group, facts, "max_length"):
             names.remove("max_length")
         for i, fact in zip(indices, facts, strict=True):
-            parts = [f"{name}={shown(fact[name]) if name in fact else UNSET}" for name in names if name != "limit"]
+            parts = [f"{name}={value_of(fact, name)}" for name in names if name != "limit"]
             if keys[i].limit is not None:
                 parts.append(f"limit={keys[i].limit}")
             labels[i] = ", ".join([encoder, *parts])
@@ -159,11 +154,8 @@ def setup_labels(keys: Sequence[CellKey]) -> list[str]:
 
 
 def _setup_facts(key: CellKey) -> dict[str, Any]:
-    return key.recipe | {
-        "limit": key.limit,
-        "sentence_encoder": key.sentence_encoder,
-        "revision": key.encoder_revision[:12],
-    }
+    own = {"sentence_encoder": key.sentence_encoder, "revision": key.encoder_revision[:12]}
+    return key.recipe | own | {"limit": key.limit}
 
 
 def _varies_within_a_task(keys: Sequence[CellKey], facts: Sequence[Mapping[str, Any]], name: str) -> bool:

@@ -17,12 +17,8 @@ SHORT = 7
 
 def change(before: dict[str, Any], after: dict[str, Any]) -> str:
     """The hyper-parameters that differ, each with its values: `k: 5 → 10`."""
-    names = labels.varying([before, after])
-    return ", ".join(f"{name}: {_value(before, name)} → {_value(after, name)}" for name in names)
-
-
-def _value(values: dict[str, Any], name: str) -> str:
-    return labels.shown(values[name]) if name in values else labels.UNSET
+    value, names = labels.value_of, labels.varying([before, after])
+    return ", ".join(f"{name}: {value(before, name)} → {value(after, name)}" for name in names)
 
 
 def differing(pairs: Sequence[tuple[Record, Record, str]]) -> list[str]:

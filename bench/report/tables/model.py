@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.core.errors import UsageError, nearest
-from bench.core.files import slug as safe_name
 
 Kind = Literal["method", "baseline", "human", "reference"]
 """What a row is; a reference never competes for being the best: it saw gold, or opened data by itself. Nor does a
@@ -73,11 +72,6 @@ class Table:
     seeds: int = 0  # the usual number of seeds; entries with fewer are marked (0: none is)
     higher_is_better: bool = True
     noise: str = ""  # "" = all noise sources
-
-
-def slug(table: Table) -> str:
-    """The table's name as a file name."""
-    return safe_name(table.name)
 
 
 def plural(count: int, noun: str) -> str:

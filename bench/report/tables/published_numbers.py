@@ -34,32 +34,30 @@ class Setup(Strict):
     source: str
 
 
-class Gain(Strict):
-    """A difference between two methods, averaged over cells."""
+class Number(Strict):
+    """A published number of a method."""
 
     method: str
-    baseline: str = "plain"
     metric: Metric = "accuracy"
-    llm: str | None = None  # None: an average over several
+    llm: str | None = None  # None: an average over several, or the labels are not an LLM's
     prompting: Prompting | None = None  # None: both
     value: float  # per cent, as printed
     source: str = Field(min_length=3)
     note: str = ""
 
 
-class Score(Strict):
+class Gain(Number):
+    """A difference between two methods, averaged over cells."""
+
+    baseline: str = "plain"
+
+
+class Score(Number):
     """The score of one method in one cell."""
 
-    method: str
     task: str
-    llm: str | None = None
-    prompting: Prompting | None = None
     noise: str | None = None  # where the labels are not an LLM's: "weak", "sn@0.3"
-    metric: Metric = "accuracy"
-    value: float  # per cent
     spread: float | None = None  # as printed: a standard deviation, or what `note` says
-    source: str = Field(min_length=3)
-    note: str = ""
 
     @property
     def column(self) -> str:

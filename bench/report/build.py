@@ -137,7 +137,7 @@ def _build(
     drawn = _draw(read, parts, rule, formats, full)
     texts, links = "", dict[tuple[str, str, str], str]()
     if {"html", "texts"} <= set(formats):
-        texts, links = text_page(read, parts, rule, named, data_dir)
+        texts, links = text_page(read, parts, rule, data_dir)
     shown = [(setup, [words.answer(each) for each in some]) for setup, some in found.items() if some]
     unshown = chain.from_iterable(said[setup] for setup, some in found.items() if not some)
     page = Page(read, parts, gaps, shown, [*unshown, *more], rule, links)

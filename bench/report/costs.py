@@ -41,21 +41,22 @@ def stand_alone(
     seed) by their name within task and set-up. A wrapper (`plain+ts`) has at least the own time of what it wraps: it
     contains it, and the rest of the difference is the clock's.
     """
-    timed = [record.status == "done" and "total" in record.seconds for record in records]
-    units = _units(records, setups)
+    cells = list(zip(records, tasks, methods, setups, strict=True))
+    timed = [cell for cell in cells if _is_timed(cell[0])]
+    units: dict[str, Unit] = dict.fromkeys(setups, "processor")
     places: dict[tuple[str, str], set[tuple[str, int]]] = defaultdict(set)
     for record, setup in zip(records, setups, strict=True):
         for use in record.stages:
             places[setup, use.hash].add((record.key.noise, record.key.seed))
+        if _is_timed(record) and not _is_counted(record):
+            units[setup] = "wall"
 
     def group(use: StageUse, task: str, setup: str) -> Place:
         return (setup, use.hash) if len(places[setup, use.hash]) > 1 else (setup, task, use.name)
 
     taken: dict[Place, set[tuple[str, float]]] = defaultdict(set)
     own: dict[Place, list[float]] = defaultdict(list)
-    for record, task, method, setup, known in zip(records, tasks, methods, setups, timed, strict=True):
-        if not known:
-            continue
+    for record, task, method, setup in timed:
         unit = units[setup]
         for use in record.stages:
             taken[group(use, task, setup)].add((use.hash, _of(use, unit)))
@@ -64,30 +65,25 @@ def stand_alone(
         own[setup, task, method].append(max(total - computed, 0.0))
     prices = {place: _part([seconds for _, seconds in found]) for place, found in taken.items()}
     parts = {place: _part(found) for place, found in own.items()}
-    costs: list[dict[str, float | Unit]] = []
-    for record, task, method, setup, known in zip(records, tasks, methods, setups, timed, strict=True):
-        if not known:
-            costs.append({})
-            continue
+
+    def cost(record: Record, task: str, method: str, setup: str) -> dict[str, float | Unit]:
         inner = parts.get((setup, task, method.rpartition("+")[0]), _Part(0, 0, 0))
         alone = _Part(*np.maximum(parts[setup, task, method], inner).tolist())
         whole = [alone, *(prices[group(use, task, setup)] for use in record.stages)]
         middle, low, high = (sum(column) for column in zip(*whole, strict=True))
-        costs.append({NAME: middle, f"{NAME}_low": low, f"{NAME}_high": high, "seconds_unit": units[setup]})
-    return costs
+        return {NAME: middle, f"{NAME}_low": low, f"{NAME}_high": high, "seconds_unit": units[setup]}
+
+    return [cost(*cell) if _is_timed(cell[0]) else {} for cell in cells]
 
 
-def _units(records: Sequence[Record], setups: Sequence[str]) -> dict[str, Unit]:
-    """By set-up: processor seconds where all of its cells have them and ran on the processor alone."""
-    found: dict[str, Unit] = {}
-    for record, setup in zip(records, setups, strict=True):
-        if record.status != "done" or "total" not in record.seconds:
-            continue
-        counted = "processor" in record.seconds and all(use.processor is not None for use in record.stages)
-        if not counted or record.device.get("type") != "cpu":
-            found[setup] = "wall"
-        found.setdefault(setup, "processor")
-    return found
+def _is_timed(record: Record) -> bool:
+    return record.status == "done" and "total" in record.seconds
+
+
+def _is_counted(record: Record) -> bool:
+    """Whether its processor seconds are known, and all that it took."""
+    known = "processor" in record.seconds and all(use.processor is not None for use in record.stages)
+    return known and record.device.get("type") == "cpu"
 
 
 def _of(use: StageUse, unit: Unit) -> float:

@@ -37,8 +37,8 @@ def find_gaps(cells: pd.DataFrame, blocks: list[Block]) -> list[Gap]:
     found.loc[done, ["status", "reason"]] = "failed", "finished without scores"
     found.loc[done & no_gold, ["status", "reason"]] = "no gold", "the test split has no gold labels"
     gaps = [
-        Gap(*place[:5], tuple(sorted(part["seed"])), place[5], tuple(part["cell"]))
-        for place, part in found.groupby(names, sort=False)
+        Gap(status, setup, task, noise, method, tuple(sorted(part["seed"])), reason, tuple(part["cell"]))
+        for (status, setup, task, noise, method, reason), part in found.groupby(names, sort=False)
     ]
     for block in blocks:
         for method in block.methods:

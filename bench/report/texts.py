@@ -101,8 +101,7 @@ def frame_of_texts(
     import pandas as pd
 
     results = sources.results
-    rows = [(m, row) for m in block.methods for row in block.rows.get((m, (task, noise)), ())]
-    cells = [(method, str(row["cell"])) for method, row in rows if row["status"] == "done"]
+    cells = [(m, str(row["cell"])) for m in block.methods for row in block.finished(m, [(task, noise)])]
     if not cells:
         raise UsageError(f"no texts of {task}, {noise}: none of its cells ran in set-up '{block.setup}'")
     data = sources.task(results.by_cell[cells[0][1]])

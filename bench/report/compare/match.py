@@ -125,7 +125,7 @@ def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair]
         for record in records:
             left[_place(record.key, without=("config", "method_version"))][side].append(record)
     changed = [
-        Pair(*one, *two, change(one[0].key.config, two[0].key.config))
+        Pair(one[0], two[0], change(one[0].key.config, two[0].key.config))
         for one, two in left.values()
         if len(one) == len(two) == 1
     ]
@@ -186,11 +186,12 @@ def _names(pairs: list[Pair]) -> tuple[list[str], list[str], list[str]]:
 
 
 def _values(by_seed: dict[int, Pair], rule: str) -> Values:
-    def side(of: int, metric: str) -> dict[int, float]:
-        scores = {seed: getattr(pair[of].scores, rule) for seed, pair in sorted(by_seed.items())}
-        return {seed: METRICS[metric].scale * getattr(score, metric) for seed, score in scores.items()}
+    def scores(side: Literal["before", "after"], metric: str) -> dict[int, float]:
+        records = {seed: getattr(pair, side) for seed, pair in sorted(by_seed.items())}
+        scale = METRICS[metric].scale
+        return {seed: scale * getattr(getattr(each.scores, rule), metric) for seed, each in records.items()}
 
-    return {metric: (side(0, metric), side(1, metric)) for metric in COMPARED}
+    return {metric: (scores("before", metric), scores("after", metric)) for metric in COMPARED}
 
 
 def _averaged(columns: list[Values]) -> Values:

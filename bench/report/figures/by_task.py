@@ -85,7 +85,8 @@ def scores(block: Block, columns: list[Column], metric_name: str, rule: str) -> 
     metric = METRICS[metric_name]
     methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
     figure, axes = panels(len(columns), 2.9, 0.55 + row_height(methods) * len(methods), sharex=True, sharey=True)
-    name, every = f"{metric_name}_{rule}", []
+    name = f"{metric_name}_{rule}"
+    every: list[np.ndarray] = []
     for axis, column in zip(axes, columns, strict=True):
         found = {
             place: np.array(list(values.values()))
@@ -103,9 +104,9 @@ def scores(block: Block, columns: list[Column], metric_name: str, rule: str) -> 
         axis.set_title(short(column[1], 34), loc="left")
         method_axis(axis, methods)
         every += found.values()
-    values = np.concatenate(every or [np.zeros(1)])
-    pad = max(0.12 * np.ptp(values), 2.0)  # wide intervals are cut, not the points
-    axes[0].set_xlim(max(0.0, values.min() - pad), min(100.5, values.max() + pad))
+    points = np.concatenate(every or [np.zeros(1)])
+    pad = max(0.12 * np.ptp(points), 2.0)  # wide intervals are cut, not the points
+    axes[0].set_xlim(max(0.0, points.min() - pad), min(100.5, points.max() + pad))
     below(axes, f"{metric.short}{f' ({metric.unit})' if metric.unit else ''}")
     return figure
 
@@ -233,7 +234,7 @@ def _memorisation_panel(axis: Axes, curves: dict[str, np.ndarray]) -> None:
     for name, (_, colour, dashes, marker) in CURVES.items():
         if not np.isnan(values := curves[name]).all():
             axis.plot(step, values.T, color=colour, linewidth=0.6, alpha=0.4)
-            style = {"linestyle": dashes, "marker": marker, "markevery": max(1, len(step) // 8)}
+            style: dict[str, Any] = {"linestyle": dashes, "marker": marker, "markevery": max(1, len(step) // 8)}
             axis.plot(step, values.mean(axis=0), color=colour, markersize=3, **style)
 
 

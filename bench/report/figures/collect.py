@@ -93,9 +93,8 @@ def plans(
         made += overview_plans(block, rule)
         made += [] if overview else detection_plans(results, block)
         for task in () if overview else block.tasks():
-            columns = [column for column in block.columns if column[0] == task]
-            scored = [c for c in columns if any(block.values(m, c, f"accuracy_{rule}") for m in block.methods)]
-            if scored:
+            name, columns = f"accuracy_{rule}", block.of_task(task)
+            if scored := [c for c in columns if any(block.values(m, c, name) for m in block.methods)]:
                 made += worth_plans(block, task, rule)
                 made += _task_plans(results, block, task, scored, rule)
     return made if overview else made + _confusion_plans(results)

@@ -61,9 +61,7 @@ class Story(BaseModel):
 def stories(results: Results, block: Block, method: str, task: str) -> dict[str, list[Story]]:
     """By noise source: the stories of a method's cells, by seed; cells without a readable one are left out."""
     found: dict[str, list[Story]] = {}
-    for column in block.columns:
-        if column[0] != task:
-            continue
+    for column in block.of_task(task):
         for row in block.rows.get((method, column), ()):
             try:
                 told = Story.model_validate(results.by_cell[row["cell"]].diagnostics["story"])

@@ -64,7 +64,7 @@ def worth_plans(block: Block, task: str, rule: str) -> list[Plan]:
     curve = learning_curve(block, task, rule)
     if curve is None:
         return []
-    columns = [column for column in block.current() if column[0] == task]
+    columns = block.current(block.of_task(task))
     caption = (
         "Triangles: accuracy of gold[rows=k], trained on k random human labels alone, mean over seeds with 95 % "
         "t-interval. Lines: mean accuracies of the methods; dots: where they meet the curve (made monotone), so many "

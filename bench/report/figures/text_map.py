@@ -43,16 +43,11 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
     """The map of a task's train texts, where embeddings and labels are at hand."""
     found: dict[Path, dict[str, Labelled]] = {}
     names: list[str] = []
-    for column in block.columns:
-        if column[0] != task:
-            continue
-        for method in block.methods:
-            row = next((r for r in block.rows.get((method, column), ()) if r["status"] == "done"), None)
-            arrays = results.arrays(row["cell"], "train_labels", "train_gold") if row else None
-            if not row or not arrays:
-                continue
-            path, data = _embeddings(results, row["cell"], len(arrays["train_gold"])), results.by_cell[row["cell"]].data
-            if path and data:
+    for column in block.of_task(task):
+        for cell in (row["cell"] for method in block.methods for row in block.finished(method, [column])[:1]):
+            arrays = results.arrays(cell, "train_labels", "train_gold")
+            path = _embeddings(results, cell, len(arrays["train_gold"])) if arrays else None
+            if arrays and path and (data := results.by_cell[cell].data):
                 names = data.label_names
                 found.setdefault(path, {})[column[1]] = Labelled(arrays["train_labels"], arrays["train_gold"])
                 break

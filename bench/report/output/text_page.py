@@ -51,12 +51,12 @@ class Section(NamedTuple):
 
 
 def text_page(
-    results: Results, blocks: Sequence[Block], rule: str, baseline: str | None, data_dir: Path | None = None
+    results: Results, blocks: Sequence[Block], rule: str, data_dir: Path | None = None
 ) -> tuple[str, dict[tuple[str, str, str], str]]:
     """The page, and by set-up, task and noise source the link to its texts; no page where none can be read."""
     sources, sections = Sources(results, data_dir), []
     if not too_many(results):
-        sections = [_section(sources, block, column, rule, baseline) for block in blocks for column in block.current()]
+        sections = [_section(sources, block, column, rule) for block in blocks for column in block.current()]
     if not any(section.groups for section in sections):
         why = list(dict.fromkeys(reason for section in sections for reason in section.missing))
         results.notes.append(f"No page of texts: {'; '.join(why[:3]) or 'there are too many cells'}.")
@@ -67,7 +67,7 @@ def text_page(
     return made, links
 
 
-def _section(sources: Sources, block: Block, column: Column, rule: str, baseline: str | None) -> Section:
+def _section(sources: Sources, block: Block, column: Column, rule: str) -> Section:
     task, noise = column
     methods = [method for method in block.methods if method not in block.references]
     groups, missing = [], []
@@ -77,7 +77,7 @@ def _section(sources: Sources, block: Block, column: Column, rule: str, baseline
         except BenchError as error:
             missing.append(portable(str(error)))
             continue
-        found = telling(frame, methods, baseline) if split == "test" else confused(frame)
+        found = telling(frame, methods, block.baseline) if split == "test" else confused(frame)
         groups += [(split, title, [_shown(frame, row) for row in rows]) for title, rows in found if rows]
         if split == "train" and frame["given"].isna().all():
             missing.append("no train texts: records older than this page do not hold the labels of train")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.report.tables import stats
@@ -22,9 +22,11 @@ PROMPTING = {"zero": "zero-shot", "few": "few-shot", None: "LLM"}
 class Measured(NamedTuple):
     """What this folder says about a published gain."""
 
+    method: str
+    baseline: str
     points: stats.Interval  # method minus baseline, in the metric's per cent, paired by seed
     relative: stats.Interval  # per cent of the baseline, paired by seed
-    columns: list[Column]
+    columns: list[Column]  # none: it says nothing
 
 
 def against_tables(read: Results, blocks: Sequence[Block], published: Published, rule: str) -> list[Table]:
@@ -33,9 +35,9 @@ def against_tables(read: Results, blocks: Sequence[Block], published: Published,
     for block in blocks:
         if not block.columns:
             continue
-        sources, differs = _sources(read, block), differences(read, block, published)
+        differs = differences(read, block, published)
         if published.gains:
-            made.append(gains_table(block, sources, published, rule, differs))
+            made.append(gains_table(block, measured(read, block, published, rule), published, differs))
         if (table := scores_table(block, published, rule, differs)) is not None:
             made.append(table)
     return made
@@ -43,62 +45,55 @@ def against_tables(read: Results, blocks: Sequence[Block], published: Published,
 
 def against_sentences(read: Results, blocks: Sequence[Block], published: Published, rule: str) -> list[str]:
     """Each published gain that this folder has cells for, in words, the set-up named."""
-    sentences = []
-    for block in blocks:
-        sources = _sources(read, block)
-        for gain in published.gains:
-            for method, baseline in _pairs(block, gain):
-                found = measure(block, sources, gain, method, baseline, rule)
-                if found is not None:
-                    sentences.append(
-                        f"Published ({gain.source}): {_what(gain)} {number(gain.value, 2, signed=True)} %. Here "
-                        f"({block.setup}, {plural(len(found.columns), 'column')}): {method} over {baseline} "
-                        f"{points(found.points)} points, {points(found.relative)} % of {baseline}."
-                    )
-    return sentences
-
-
-def measure(
-    block: Block, sources: dict[Column, tuple], gain: Gain, method: str, baseline: str, rule: str
-) -> Measured | None:
-    """Our counterpart of a published gain: over the LLM-labelled columns that both methods have; None without any."""
-    name = f"{gain.metric}_{rule}"
-    columns = [
-        column
-        for column in block.current()
-        if column in sources
-        and gain.llm in (None, sources[column][0])
-        and gain.prompting in (None, sources[column][1])
-        and block.values(method, column, name)
-        and block.values(baseline, column, name)
+    return [
+        f"Published ({gain.source}): {gain.method} over {gain.baseline} on {_labels(gain)} "
+        f"{number(gain.value, 2, signed=True)} %. Here ({block.setup}, {plural(len(found.columns), 'column')}): "
+        f"{found.method} over {found.baseline} {points(found.points)} points, {points(found.relative)} % of "
+        f"{found.baseline}."
+        for block in blocks
+        for gain, found in measured(read, block, published, rule)
+        if found.columns
     ]
+
+
+def measured(read: Results, block: Block, published: Published, rule: str) -> Iterator[tuple[Gain, Measured]]:
+    """Every published gain with each counterpart of ours: over the LLM-labelled columns that both methods have."""
+    sources = _sources(read, block)
+    for gain in published.gains:
+        columns = [
+            column
+            for column in block.current()
+            if column in sources
+            and gain.llm in (None, sources[column][0])
+            and gain.prompting in (None, sources[column][1])
+        ]
+        for method, baseline in _pairs(block, gain):
+            yield gain, _measure(block, columns, method, baseline, f"{gain.metric}_{rule}")
+
+
+def _measure(block: Block, columns: list[Column], method: str, baseline: str, name: str) -> Measured:
+    columns = [c for c in columns if block.values(method, c, name) and block.values(baseline, c, name)]
     ours, theirs = (averages(block, each, columns, name, 100) for each in (method, baseline))
-    points = stats.paired_difference(ours, theirs)
-    if not points.n:
-        return None
+    found = stats.paired_difference(ours, theirs)
     shared = sorted(ours.keys() & theirs.keys())
     relative = stats.mean_interval([100 * (ours[seed] / theirs[seed] - 1) for seed in shared if theirs[seed]])
-    return Measured(points, relative, columns)
+    return Measured(method, baseline, found, relative, columns if found.n else [])
 
 
 def gains_table(
-    block: Block, sources: dict[Column, tuple], published: Published, rule: str, differs: list[str]
+    block: Block, gains: Iterable[tuple[Gain, Measured]], published: Published, differs: list[str]
 ) -> Table:
     """Published gains of one method over another, beside ours in points and in per cent of the baseline."""
     rows, used = [], []
-    for gain in published.gains:
-        pairs = _pairs(block, gain) or [(gain.method, gain.baseline)]
-        for method, baseline in pairs:
-            found = measure(block, sources, gain, method, baseline, rule)
-            label = f"{method} over {baseline}, {_labels(gain)}"
-            theirs = Entry("value", gain.value, decimals=2, signed=True, note=f"{gain.source}. {gain.note}")
-            ours = (Entry("not run"), Entry("not run"), Entry("empty"))
-            if found is not None:
-                used += found.columns
-                ids = block.ids(method, found.columns) + block.ids(baseline, found.columns)
-                one, two = (interval_entry(each, ids, signed=True) for each in (found.points, found.relative))
-                ours = (one, two, Entry("text", text=str(len(found.columns))))
-            rows.append(Row(label, "method", (theirs, *ours)))
+    for gain, found in gains:
+        theirs = Entry("value", gain.value, decimals=2, signed=True, note=f"{gain.source}. {gain.note}")
+        ours = (Entry("not run"), Entry("not run"), Entry("empty"))
+        if found.columns:
+            used += found.columns
+            ids = block.ids(found.method, found.columns) + block.ids(found.baseline, found.columns)
+            one, two = (interval_entry(each, ids, signed=True) for each in (found.points, found.relative))
+            ours = (one, two, Entry("text", text=str(len(found.columns))))
+        rows.append(Row(f"{found.method} over {found.baseline}, {_labels(gain)}", "method", (theirs, *ours)))
     heads = (
         Head("published", published.name, "%, as printed"),
         Head("points", "here", "difference"),
@@ -190,12 +185,13 @@ def _sources(read: Results, block: Block) -> dict[Column, tuple]:
 
 
 def _pairs(block: Block, gain: Gain) -> list[tuple[str, str]]:
-    """The method labels of this block that a published gain speaks of, variants included."""
+    """The method labels of this block that a published gain speaks of, variants included; its own where none is."""
 
     def fits(name: str) -> list[str]:
         return [label for label in block.methods if label == name or label.startswith(f"{name}[")]
 
-    return [(method, baseline) for method in fits(gain.method) for baseline in fits(gain.baseline)[:1]]
+    found = [(method, baseline) for method in fits(gain.method) for baseline in fits(gain.baseline)[:1]]
+    return found or [(gain.method, gain.baseline)]
 
 
 def _sources_of(gains: Sequence[Gain]) -> list[str]:
@@ -213,7 +209,3 @@ def _sources_of(gains: Sequence[Gain]) -> list[str]:
 
 def _labels(gain: Gain) -> str:
     return f"{gain.llm + ' ' if gain.llm else ''}{PROMPTING[gain.prompting]} labels"
-
-
-def _what(gain: Gain) -> str:
-    return f"{gain.method} over {gain.baseline} on {_labels(gain)}"

@@ -98,6 +98,14 @@ class Block:
         """The cells of every method in a column, each once."""
         return [row for name in self.methods if name != self.early for row in self.rows.get((name, column), ())]
 
+    def finished(self, method: str, columns: Iterable[Column]) -> list[dict]:
+        """The cells of a method in some columns that ran to their end."""
+        return [row for c in columns for row in self.rows.get((method, c), ()) if row["status"] == "done"]
+
+    def labelled(self, column: Column) -> list[dict]:
+        """The cells of a column whose records hold the labeller's own accuracy on test."""
+        return [row for row in self.cells(column) if row["labeller_test_accuracy"] is not None]
+
     def ids(self, method: str, columns: list[Column]) -> tuple[str, ...]:
         """Ids of a method's cells in some columns."""
         return tuple(row["cell"] for column in columns for row in self.rows.get((method, column), ()))
@@ -105,6 +113,10 @@ class Block:
     def current(self, columns: list[Column] | None = None) -> list[Column]:
         """The columns, or those among `columns`, whose data are the newest of their source."""
         return [c for c in (self.columns if columns is None else columns) if c not in self.superseded]
+
+    def of_task(self, task: str) -> list[Column]:
+        """The columns of a task."""
+        return [column for column in self.columns if column[0] == task]
 
     def noises(self) -> list[str]:
         """Noise sources in the order of the columns."""
@@ -136,7 +148,10 @@ class Block:
         """
         rows, said = tuple(rows), tuple(filter(None, caption))
         name = f"{more.pop('name', kind)}-{self.setup}"
-        known = {"task": "", "seeds": max((entry.n for row in rows for entry in row.entries), default=0)}
+        known: dict[str, Any] = {
+            "task": "",
+            "seeds": max((entry.n for row in rows for entry in row.entries), default=0),
+        }
         if metric is not None:
             known |= {"decimals": metric.decimals, "higher_is_better": metric.higher_is_better}
         return Table(name, title, kind, self.setup, heads=tuple(heads), rows=rows, caption=said, **(known | more))

@@ -47,7 +47,7 @@ class Draws:
             return None
         total = np.zeros((stats.DRAWS, len(seeds)))
         for column in columns:
-            rows = {row["seed"]: row for row in block.rows[method, column] if row["status"] == "done"}
+            rows = {row["seed"]: row for row in block.finished(method, [column])}
             for place, seed in enumerate(seeds):
                 drawn = self.by_cell.get(_key(rows[seed], rule)) if seed in rows else None
                 if drawn is None:

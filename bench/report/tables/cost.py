@@ -12,6 +12,14 @@ from bench.report.tables.model import Entry, Head, Row, Table, number
 MOST_SPREAD = 2.0
 """Stand-alone costs whose parts took so many times longer in some cells than in others are not compared."""
 
+LABELLING = {
+    "labelling_texts": (Head("texts", "label set", "asked"), 1, 0),
+    "labelling_tokens": (Head("tokens", "label set", "thousands"), 1e-3, 0),
+    "labelling_seconds": (Head("seconds", "label set"), 1, 0),
+    "labelling_usd": (Head("price", "label set", "US dollars"), 1, 2),
+}
+"""Parts of a labelling cost, with the scale and the decimals in which they are shown."""
+
 
 @register
 class LabellingTable(ReportTable):
@@ -26,12 +34,7 @@ class LabellingTable(ReportTable):
         rows = [_labelling_row(block, column) for column in block.columns if block.kinds[column] == "llm"]
         if not rows:
             return
-        heads = (
-            Head("texts", "label set", "asked"),
-            Head("tokens", "label set", "thousands"),
-            Head("seconds", "label set"),
-            Head("price", "label set", "US dollars"),
-        )
+        heads = (head for head, *_ in LABELLING.values())
         caption = (
             "One-off cost of making the label set, from its card; not included in any cell. Seconds are those of the "
             "machine that made it; a model that runs locally has no price. Not published: the set has no card with its "
@@ -43,31 +46,21 @@ class LabellingTable(ReportTable):
 
 def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
     """Seconds per cell (alone, and as run with stages shared), peak memory, trainable parameters, device."""
+    units = (row["seconds_unit"] for method in methods for row in block.finished(method, shared))
+    unit = next(filter(None, units), "wall")
+    measures = {
+        "seconds_stand_alone": (Head("stand-alone", f"{unit} seconds per cell"), 1, 1),
+        "seconds_marginal": (Head("marginal", "wall seconds per cell"), 1, 1),
+        "peak_memory_mb": (Head("peak memory", "", "MB"), 1, 0),
+        "parameters": (Head("parameters", "", "millions, trainable"), 1e-6, 2),
+    }
     rows = []
     for method in methods:
-        cells = _cells(block, method, shared)
-        ids = tuple(row["cell"] for row in cells)
-        entries = [
-            _mean(cells, name, scale, decimals, ids)
-            for name, scale, decimals in (
-                ("seconds_stand_alone", 1, 1),
-                ("seconds_marginal", 1, 1),
-                ("peak_memory_mb", 1, 0),
-                ("parameters", 1e-6, 2),
-            )
-        ]
+        cells = block.finished(method, shared)
+        entries = [_mean(cells, name, scale, decimals) for name, (_, scale, decimals) in measures.items()]
         devices = ", ".join(dict.fromkeys(str(row["device"]) for row in cells if row["device"]))
-        entries.append(Entry("text", text=devices) if devices else Entry("empty"))
-        rows.append(block.row(method, entries))
-    units = (row["seconds_unit"] for method in methods for row in _cells(block, method, shared))
-    unit = next(filter(None, units), "wall")
-    heads = (
-        Head("stand-alone", f"{unit} seconds per cell"),
-        Head("marginal", "wall seconds per cell"),
-        Head("peak memory", "", "MB"),
-        Head("parameters", "", "millions, trainable"),
-        Head("device"),
-    )
+        rows.append(block.row(method, [*entries, Entry("text", text=devices) if devices else Entry("empty")]))
+    heads = (*(head for head, *_ in measures.values()), Head("device"))
     caption = (
         "Means over cells. Stand-alone: a method's own time and the price of every stage that it uses, as if nothing "
         "had been shared; one price per stage, the median over what computing it took in these cells.",
@@ -91,7 +84,7 @@ def cost_doubt(block: Block, shared: list[Column] | None = None) -> str:
         shared, _ = common_columns(block, block.columns, "accuracy_last")
     worst: tuple[float, str, float, float] = (0.0, "", 0.0, 0.0)
     for method in block.methods:
-        cells = [row for row in _cells(block, method, shared) if row["seconds_stand_alone"] is not None]
+        cells = [row for row in block.finished(method, shared) if row["seconds_stand_alone"] is not None]
         if method in block.references or not cells:
             continue
         low, high = (sum(row[f"seconds_stand_alone_{end}"] for row in cells) / len(cells) for end in ("low", "high"))
@@ -107,18 +100,10 @@ def cost_doubt(block: Block, shared: list[Column] | None = None) -> str:
     )
 
 
-def _cells(block: Block, method: str, columns: list[Column]) -> list[dict]:
-    return [row for column in columns for row in block.rows.get((method, column), ()) if row["status"] == "done"]
-
-
-LABELLING = (("texts", 1, 0), ("tokens", 1e-3, 0), ("seconds", 1, 0), ("usd", 1, 2))
-"""Parts of a labelling cost, with the scale and the decimals in which they are shown."""
-
-
 def _labelling_row(block: Block, column: Column) -> Row:
     """What making one label set cost, by the first record that says so."""
     known = next((row for row in block.cells(column) if row["labelling_texts"] is not None), {})
-    costs = ((known.get(f"labelling_{name}"), scale, decimals) for name, scale, decimals in LABELLING)
+    costs = ((known.get(name), scale, decimals) for name, (_, scale, decimals) in LABELLING.items())
     entries = tuple(
         Entry("text", text="not published")
         if cost is None
@@ -128,8 +113,9 @@ def _labelling_row(block: Block, column: Column) -> Row:
     return Row(f"{column[1]}, {column[0]}", "method", entries)
 
 
-def _mean(cells: list[dict], name: str, scale: float, decimals: int, ids: tuple[str, ...]) -> Entry:
+def _mean(cells: list[dict], name: str, scale: float, decimals: int) -> Entry:
     values = [scale * row[name] for row in cells if row[name] is not None]
     if not values:
         return Entry("empty")
+    ids = tuple(row["cell"] for row in cells)
     return Entry("value", sum(values) / len(values), cells=ids, decimals=decimals)

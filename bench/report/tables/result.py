@@ -151,7 +151,7 @@ def result_table(
 def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | None) -> Row | None:
     """The labeller itself as a classifier of the test texts; None where no column has one."""
     columns = [(head.task, head.noise) for head, *_ in parts if head.task]
-    known = {column: found for column in columns if (found := _labeller_accuracy(block, column)) is not None}
+    known = {column: _labeller_accuracy(labelled) for column in columns if (labelled := block.labelled(column))}
     if not known:
         return None
     entries = []
@@ -165,37 +165,28 @@ def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | 
             mean -= sum(baseline.values()) / len(baseline)
         sizes = [row["n_scored"] for row in block.cells(over[0]) if row["n_scored"]] if head.task else []
         low, high = wilson(mean / 100, min(sizes)) if sizes else (math.nan, math.nan)  # it has no seeds
-        ids = tuple(cell for column in over for cell in _labelled_cells(block, column))
+        ids = tuple(cell for column in over for cell in _labeller_cells(block.labelled(column)))
         half, texts = (high - low) / 2, bool(head.task)
         entries.append(Entry("value", mean, half, cells=ids, signed=against, over_texts=texts))
     return Row(LABELLER, "reference", tuple(entries))
 
 
-def _labeller_accuracy(block: Block, column: Column) -> float | None:
+def _labeller_accuracy(labelled: list[dict]) -> float:
     """In per cent, the mean over seeds."""
-    rows = block.cells(column)
-    by_seed = {r["seed"]: 100 * r["labeller_test_accuracy"] for r in rows if r["labeller_test_accuracy"] is not None}
-    values = list(by_seed.values())
-    if len(set(values)) < 2:  # one set of answers whatever the seed
-        return values[0] if values else None
-    return sum(values) / len(values)
+    values = list({row["seed"]: 100 * row["labeller_test_accuracy"] for row in labelled}.values())
+    return values[0] if len(set(values)) == 1 else sum(values) / len(values)  # one set of answers whatever the seed
+
+
+def _labeller_cells(labelled: list[dict]) -> list[str]:
+    """Those of the first method."""
+    return [row["cell"] for row in labelled if row["method_label"] == labelled[0]["method_label"]]
 
 
 def _silent_labellers(block: Block, columns: list[Column]) -> list[str]:
     """Where the labeller left test texts without an answer, and how many: they count as wrong."""
     found = []
     for column in columns:
-        rows = block.cells(column)
-        shares = [r["labeller_test_no_answer"] for r in rows if r["labeller_test_accuracy"] is not None]
+        shares = [row["labeller_test_no_answer"] for row in block.labelled(column)]
         if any(shares):
             found.append(f"{column[1]} {100 * sum(shares) / len(shares):.1f} %")
     return [f"No answer counts as wrong in the labeller's row; of the test texts: {', '.join(found)}."] if found else []
-
-
-def _labelled_cells(block: Block, column: Column) -> tuple[str, ...]:
-    """The cells of the first method whose records hold the labeller's own accuracy."""
-    for method in block.methods:
-        rows = block.rows.get((method, column), ())
-        if found := tuple(row["cell"] for row in rows if row["labeller_test_accuracy"] is not None):
-            return found
-    return ()

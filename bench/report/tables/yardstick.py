@@ -112,13 +112,12 @@ class Curve:
 
 def learning_curve(block: Block, task: str, rule: str) -> Curve | None:
     """The curve of a task from its first noise source with two sizes or more; None without one."""
-    for column in block.current([each for each in block.columns if each[0] == task]):
+    for column in block.current(block.of_task(task)):
         found: dict[int, tuple[str, dict[int, float]]] = {}
         for method in sorted(block.humans, key=natural):  # "all" comes last
             values = block.values(method, column, f"accuracy_{rule}", 100) if method.startswith(CURVE) else {}
             if values:
-                size = next(row["human_labels"] for row in block.rows[method, column] if row["status"] == "done")
-                found[size] = (method, values)
+                found[block.finished(method, [column])[0]["human_labels"]] = (method, values)
         if len(found) > 1:
             sizes = tuple(sorted(found))
             methods, by_seed = zip(*(found[size] for size in sizes), strict=True)
@@ -161,9 +160,8 @@ class Yardstick:
 
     def _gold(self, column: Column) -> np.ndarray:
         for method in self.block.methods:
-            for row in self.block.rows.get((method, column), ()):
-                arrays = self.read.arrays(row["cell"], "gold") if row["status"] == "done" else None
-                if arrays is not None:
+            for row in self.block.finished(method, [column]):
+                if (arrays := self.read.arrays(row["cell"], "gold")) is not None:
                     return arrays["gold"]
         return np.arange(0)
 
@@ -195,18 +193,14 @@ class Yardstick:
         if self.draws is None:
             return None
         pairs = zip(curve.methods, curve.by_seed, strict=True)
-        points = [
-            self.draws.average(self.block, each, [curve.column], list(values), self.rule) for each, values in pairs
-        ]
-        known = [each for each in points if each is not None]
-        return np.stack(known, axis=1) if len(known) == len(points) else None
+        points = [self.draws.average(self.block, name, [curve.column], list(each), self.rule) for name, each in pairs]
+        return None if any(each is None for each in points) else np.stack(points, axis=1)
 
     def _labeller(self, columns: Sequence[Column]) -> tuple[float, np.ndarray | None]:
         """The labeller's own accuracy in percent, mean over columns, and under the drawn texts float64[DRAWS]."""
         means, drawn = [], []
         for column in columns:
-            rows = [row for method in self.block.methods for row in self.block.rows.get((method, column), ())]
-            known = [row for row in rows if row["labeller_test_accuracy"] is not None]
+            known = self.block.labelled(column)
             if not known:
                 return math.nan, None
             means.append(100 * known[0]["labeller_test_accuracy"])

@@ -232,9 +232,12 @@ def test_a_metric_is_not_named_like_something_else_in_a_record(name):
     ("change", "why"),
     [
         (("min(scores)", "min(scores) / 0"), "ZeroDivisionError: float division by zero"),
-        (("worst-seed-{", "accuracy-all tasks-{"), "ValueError: there is another table named 'accuracy-all tasks-"),
-        (("tuple(entries)))", "()))"), "must have 6 entries, one per head"),
-        (("        yield Table(", "        yield dict("), "TypeError: "),
+        (
+            ("heads, rows)", "heads, rows, name='accuracy-all tasks')"),
+            "ValueError: there is another table named 'accuracy-all tasks-",
+        ),
+        (("method, entries)", "method, ())"), "must have 6 entries, one per head"),
+        (("yield block.table(", "yield dict("), "TypeError: "),
     ],
 )
 def test_a_table_that_fails_is_left_out_with_a_note_and_the_report_goes_on(tmp_path, change, why):

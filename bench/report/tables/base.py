@@ -9,7 +9,7 @@ A new table is one file in this folder, or a class of another package under the 
         name, kinds = "mine", {"mine": "what the page calls it"}
 
         def make(self, context):
-            yield Table(f"mine-{context.block.setup}", ...)
+            yield context.block.table("mine", title, heads, rows)
 """
 
 from __future__ import annotations

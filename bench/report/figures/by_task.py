@@ -150,10 +150,16 @@ Grid = Mapping[tuple[str, str], dict[str, np.ndarray] | None]
 """What each panel of small multiples shows, by noise source and method."""
 
 
-def _multiples(grid: Grid, size: tuple[float, float, float], labels: tuple[str, str], draw: Callable, **share: Any):
-    """A figure and its panels: noise sources down, methods across, each as `draw(axis, data)` has it.
+def _multiples(
+    grid: Grid,
+    size: tuple[float, float, float],
+    labels: tuple[str, str],
+    draw: Callable[[Axes, dict[str, np.ndarray]], None],
+    **share: Any,
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its panels: noise sources down, methods across.
 
-    `size` in inches is the width and height of a panel and the height of all else; `labels` are those of the axes.
+    `size` in inches: width and height of a panel, height of all else; `labels`: of the horizontal and vertical axis.
     """
     noises, methods = (list(dict.fromkeys(names)) for names in zip(*grid, strict=True))
     figure = new_figure(0.7 + size[0] * len(methods), size[2] + size[1] * len(noises))

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from bench.report.tables.base import SHOWN
-from bench.report.tables.model import APART, Table
+from bench.report.tables.model import APART, Row, Table
 from bench.store.metrics import METRICS
 
 GROUPS = {
@@ -115,21 +115,15 @@ def arranged(table: Table, label: str = "") -> Face:
     lead = 0 < summaries < len(table.heads) or (table.kind in SHOWN and summaries > 1)
     if lead and all(row.entries[order[0]].signed or row.entries[order[0]].state != "value" for row in table.rows):
         lead, order = False, list(range(len(table.heads)))  # a difference alone: it has no average before it
-    rows = table.rows
+
+    def place(row: Row) -> tuple[int, bool, float]:
+        mean = row.entries[order[0]].mean
+        above = -mean if table.higher_is_better else mean
+        return APART.index(row.kind) + 1 if row.kind in APART else 0, mean != mean, above if mean == mean else 0.0
+
     if lead or table.kind in SHOWN:
-        sign = -1 if table.higher_is_better else 1
-        key = [
-            (row.kind in APART and APART.index(row.kind) + 1, _missing(row.entries[order[0]].mean, sign))
-            for row in rows
-        ]
-        rows = tuple(rows[at] for at in sorted(range(len(rows)), key=key.__getitem__))
-    heads = tuple(table.heads[at] for at in order)
-    rows = tuple(dataclasses.replace(row, entries=tuple(row.entries[at] for at in order)) for row in rows)
-    return Face(dataclasses.replace(table, heads=heads, rows=rows), label, lead)
-
-
-def _missing(mean: float, sign: int) -> tuple[bool, float]:
-    return mean != mean, sign * mean if mean == mean else 0.0
+        table = dataclasses.replace(table, rows=tuple(sorted(table.rows, key=place)))
+    return Face(table.part(order), label, lead)
 
 
 def anchor(prefix: str, name: str) -> str:

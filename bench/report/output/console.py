@@ -69,12 +69,7 @@ def in_parts(table: Table, width: int | None) -> list[Table]:
         columns[-1].append(index)
         used += need
     return [
-        replace(
-            table,
-            title=table.title if not number else f"{table.title} (continued)",
-            heads=tuple(table.heads[index] for index in some),
-            rows=tuple(replace(row, entries=tuple(row.entries[index] for index in some)) for row in table.rows),
-        )
+        replace(table.part(some), title=f"{table.title} (continued)" if number else table.title)
         for number, some in enumerate(columns)
     ]
 

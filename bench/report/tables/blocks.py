@@ -141,17 +141,27 @@ class Block:
         metric: Metric | None = None,
         **more: Any,
     ) -> Table:
-        """A table of this set-up over all tasks, named by its kind, unless `more` has other fields of `Table`.
+        """A table of this set-up. Entries with fewer seeds than the fullest one are marked.
 
-        Entries with fewer seeds than the fullest one are marked; empty sentences of the caption are left out. `metric`
-        says how many decimals there are and which way is up.
+        Parameters
+        ----------
+        kind, title, heads, rows
+            As in `Table`.
+        caption
+            Sentences; empty ones are left out.
+        metric
+            Whose scores it holds: says how many decimals there are and which way is up.
+        more
+            Other fields of `Table`, if they are not the usual ones: all tasks, and a name like the kind. The set-up is
+            added to the name.
+
+        Returns
+        -------
+        Table
         """
         rows, said = tuple(rows), tuple(filter(None, caption))
         name = f"{more.pop('name', kind)}-{self.setup}"
-        known: dict[str, Any] = {
-            "task": "",
-            "seeds": max((entry.n for row in rows for entry in row.entries), default=0),
-        }
+        known: dict[str, Any] = {"task": "", "seeds": max((each.n for row in rows for each in row.entries), default=0)}
         if metric is not None:
             known |= {"decimals": metric.decimals, "higher_is_better": metric.higher_is_better}
         return Table(name, title, kind, self.setup, heads=tuple(heads), rows=rows, caption=said, **(known | more))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.core.errors import UsageError, nearest
@@ -72,6 +72,11 @@ class Table:
     seeds: int = 0  # the usual number of seeds; entries with fewer are marked (0: none is)
     higher_is_better: bool = True
     noise: str = ""  # "" = all noise sources
+
+    def part(self, columns: Sequence[int]) -> Table:
+        """The table with the columns at some places, in their order."""
+        rows = tuple(replace(row, entries=tuple(row.entries[at] for at in columns)) for row in self.rows)
+        return replace(self, heads=tuple(self.heads[at] for at in columns), rows=rows)
 
 
 def plural(count: int, noun: str) -> str:

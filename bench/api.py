@@ -204,9 +204,8 @@ def _event(message: Message, cells: Mapping[str, Cell], results: Path) -> Event 
     match message:
         case Started():
             return Event("started", cells[message.hash], "running")
-        case Progress():
-            cell, at = cells[message.hash], message
-            return Event("progress", cell, "running", phase=at.phase, done=at.done, total=at.total)
+        case Progress() as at:
+            return Event("progress", cells[at.hash], "running", phase=at.phase, done=at.done, total=at.total)
         case Finished():
             cell = cells[message.hash]
             record = read_record(cell.key.path(results))

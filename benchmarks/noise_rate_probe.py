@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bench.training.trainer import softmax
+from bench.training.batch import softmax
 from benchmarks import noise_rate_estimators
 from methods import confident, losses, noise_rate, shared
 from methods.base import Field, NoisyTask, Predictions, Tools, config

@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import PlainValidator
 
 from bench.core.hashes import hash_arrays
+from bench.training.batch import softmax
 from bench.training.stages import Arrays
-from bench.training.trainer import softmax
 from methods import shared
 from methods.base import Field, HumanLabels, Method, NoisyTask, Predictions, Tools, config
 from methods.registry import register
@@ -79,7 +79,7 @@ class GoldRows(_Human):
                 cross_entropy,
                 targets={"label": targets},
                 name="gold",
-                rows=_repeated(human, task),
+                rows=np.resize(human.rows, len(targets)),
             )
             logits = [epoch.logits for epoch in epochs]
             kept = {split: np.stack([each[split][0] for each in logits]) for split in ("valid", "test")}
@@ -111,7 +111,7 @@ class NoisyThenGold(_Human):
         facts = without_classes(task, human)
         for epoch in trainer.fit(networks, data, cross_entropy, targets={"label": noisy}, name="plain"):
             yield predictions_of(epoch, facts)
-        targets, rows = {"label": replaced(noisy, human)}, _repeated(human, task)
+        targets, rows = {"label": replaced(noisy, human)}, np.resize(human.rows, len(noisy))
         for epoch in trainer.fit(networks, data, cross_entropy, targets=targets, name="human", rows=rows):
             yield dataclasses.replace(predictions_of(epoch, facts), step=tools.recipe.epochs + epoch.number, train=None)
 
@@ -142,11 +142,6 @@ def replaced(labels: np.ndarray, human: HumanLabels) -> np.ndarray:
     labels = labels.copy()
     labels[human.rows] = human.labels
     return labels
-
-
-def _repeated(human: HumanLabels, task: NoisyTask) -> np.ndarray:
-    """The rows with a human label, again and again until they are as many as the train texts: int64[N_train]."""
-    return np.resize(human.rows, len(task.train))
 
 
 def without_classes(task: NoisyTask, human: HumanLabels) -> dict[str, Any]:

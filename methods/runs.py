@@ -12,10 +12,10 @@ import torch
 
 from bench.core.hashes import hash_arrays
 from bench.core.texts import SPLITS
+from bench.training.batch import softmax
 from bench.training.inputs import Inputs
 from bench.training.networks import Output
 from bench.training.stages import Arrays
-from bench.training.trainer import softmax
 from methods import losses
 from methods.base import Batch, Loss, NoisyTask, Predictions, Tools
 from methods.stages import Stage

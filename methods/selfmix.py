@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.training.trainer import softmax
+from bench.training.batch import softmax
 from methods import losses, noise_rate, shared, training
 from methods.base import Batch, Field, Method, NoisyTask, PerExample, Predictions, Tools, config
 from methods.registry import register

@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from bench.core.errors import UsageError, first_problem
 from bench.core.files import write_atomically
+from bench.training.batch import softmax
 from bench.training.encoders import Encoder, load_encoder
 from bench.training.inputs import Inputs
 from bench.training.networks import Classifier
 from bench.training.recipe import Recipe
-from bench.training.trainer import Trainer, softmax
+from bench.training.trainer import Trainer
 from methods.calibration import apply_temperature
 from methods.dirichlet_vae import Correction, DirichletVAE
 

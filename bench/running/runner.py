@@ -49,16 +49,17 @@ class Session:
     listen: Listener
     before: Before
     force: bool = False
+    results: Path = field(init=False)
     claims: Claims = field(init=False)
     stages: StageStore = field(init=False)
     _labels: tuple[tuple, NoisyLabels] | None = None
 
     def __post_init__(self) -> None:
-        results = self.options.results
+        self.results = self.options.results
         if self.options.track:
-            self.listen = Tracked(self.listen, self.options.track, results)
-        self.claims = Claims(results)
-        self.stages = StageStore(ResultsFolder(results).stages if self.options.stages else None)
+            self.listen = Tracked(self.listen, self.options.track, self.results)
+        self.claims = Claims(self.results)
+        self.stages = StageStore(ResultsFolder(self.results).stages if self.options.stages else None)
 
     def labels(self, cell: Cell) -> NoisyLabels:
         """The noisy labels of a cell; those drawn last are kept, as neighbouring cells share them."""
@@ -66,11 +67,6 @@ class Session:
         if self._labels is None or self._labels[0] != drawn:
             self._labels = drawn, labels_for(cell, self.stages)
         return self._labels[1]
-
-    @property
-    def results(self) -> Path:
-        """The folder of results."""
-        return self.options.results
 
 
 def run(

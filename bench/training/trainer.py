@@ -18,15 +18,13 @@ from accelerate import Accelerator
 
 from bench.core.seeds import named_seed
 from bench.training import device, distributed
-from bench.training.batch import Batch, Epoch, Loss, PerExample, softmax
+from bench.training.batch import Epoch, Loss
 from bench.training.batches import evaluation_batches
 from bench.training.encoders import Encoder
 from bench.training.inputs import Inputs
 from bench.training.loop import Fit, to_device
 from bench.training.networks import Classifier
 from bench.training.recipe import Recipe
-
-__all__ = ["Batch", "Epoch", "Loss", "PerExample", "Recipe", "Trainer", "softmax"]
 
 
 @dataclass

@@ -10,12 +10,13 @@ import torch.nn.functional as F
 
 from bench.core.errors import Unavailable
 from bench.core.seeds import named_generator
+from bench.training.batch import PerExample
 from bench.training.batches import epoch_batches
 from bench.training.encoders import load_encoder
 from bench.training.networks import Output
 from bench.training.recipe import Recipe
 from bench.training.toy import ToyEncoder
-from bench.training.trainer import PerExample, Trainer
+from bench.training.trainer import Trainer
 
 CLASSES = 3
 SIZES = {"train": 45, "valid": 9, "test": 11}

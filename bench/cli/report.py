@@ -56,31 +56,31 @@ def report(
     from bench.store.prune import refuse_links
 
     folder = results or Path("results")
+    target = out_dir or ResultsFolder(folder).report
     if out_dir is None:
         refuse_links(folder)
     if html_only and formats:
         raise UsageError("--html-only cannot be combined with --format: leave one of the two out")
     chosen = formats or (PAGE if html_only or serve else FORMATS)
     build = functools.partial(
-        build_report, folder, out_dir or ResultsFolder(folder).report, formats=chosen, baseline=baseline, rule=rule,
-        against=against, full=full, data_dir=data_dir,
+        build_report, folder, target, formats=chosen, baseline=baseline, rule=rule, against=against, full=full,
+        data_dir=data_dir,
     )  # fmt: skip
     if serve:
         from bench.report.output.serve import serve as serve_page
 
-        serve_page(build, folder, out_dir or ResultsFolder(folder).report, say)
+        serve_page(build, folder, target, say)
         return
     done = build()
     if show:
         out.print(main_table(done.results, baseline=baseline, rule=rule, width=out.width))
     for sentence in done.sentences + done.notes:
-        out.print(escape(printable(sentence)), highlight=False, soft_wrap=True)
+        say(sentence)
     for damaged in done.damaged:
-        err.print(f"[yellow]skipped[/] {escape(str(damaged.path))}: {escape(printable(damaged.why))}", highlight=False)
-    main_files = [path for path in done.files if path.parent == done.out]
-    out.print(f"{len(done.files)} files in {escape(str(done.out))}, among them:", highlight=False)
-    for path in sorted(main_files)[:12]:
-        out.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
+        say(f"{damaged.path}: {damaged.why}", mark="skipped", style="yellow", to=err)
+    say(f"{len(done.files)} files in {done.out}, among them:")
+    for path in sorted(path for path in done.files if path.parent == done.out)[:12]:
+        say(f"  {path}")
 
 
 def refuse_with_compare(context: typer.Context, names: tuple[str, ...]) -> None:
@@ -120,4 +120,4 @@ def compare_folders(
         if len(listed) > SHOWN:
             out.print(f"  … and {len(listed) - SHOWN} more (see the files)", highlight=False)
     for path in files:
-        out.print(f"wrote {escape(str(path))}", highlight=False, soft_wrap=True)
+        say(f"wrote {path}")

@@ -11,6 +11,7 @@ import numpy as np
 from bench.data.task import Gold
 from bench.noise.source import NoiseSource
 from bench.store.parts import NoiseFacts, SparseCounts
+from llm_labels.statistics import confusion
 
 
 def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.ndarray | None = None) -> NoiseFacts:
@@ -19,10 +20,10 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.nd
     `filled` int64[N_train] are the train labels that methods learn from, with a class for every text.
     """
     source = labels.source
-    confusion = accuracy = None
+    counts = accuracy = None
     if gold.train is not None:
         answered = (labels.train >= 0) & (gold.train >= 0)
-        confusion = _confusion(gold.train[answered], labels.train[answered], num_classes)
+        counts = _counts(gold.train[answered], labels.train[answered], num_classes)
     if labels.test is not None and gold.test is not None and (labels.test >= 0).any():
         accuracy = float((labels.test == gold.test)[gold.test >= 0].mean())
     return NoiseFacts(
@@ -34,7 +35,7 @@ def noise_facts(labels: NoisyLabels, gold: Gold, num_classes: int, filled: np.nd
         rate_trained=None if filled is None else wrong_share(filled, gold.train),
         no_answer_train=float((labels.train < 0).mean()),
         no_answer_valid=float((labels.valid < 0).mean()),
-        confusion_train=confusion,
+        confusion_train=counts,
         labeller_test_accuracy=accuracy,
         labeller_test_no_answer=None if labels.test is None else float((labels.test < 0).mean()),
     )
@@ -44,11 +45,10 @@ DENSE_CLASSES = 100
 """Up to this many classes a record holds the whole table of gold class by noisy label."""
 
 
-def _confusion(gold: np.ndarray, labels: np.ndarray, num_classes: int) -> list[list[int]] | SparseCounts:
+def _counts(gold: np.ndarray, labels: np.ndarray, num_classes: int) -> list[list[int]] | SparseCounts:
     """Counts by gold class and noisy label, as a record keeps them."""
     if num_classes <= DENSE_CLASSES:
-        flat = np.bincount(gold * num_classes + labels, minlength=num_classes**2)
-        return flat.reshape(num_classes, num_classes).tolist()
+        return confusion(gold, labels, num_classes)[:, :num_classes].tolist()
     pairs, counts = np.unique(gold * num_classes + labels, return_counts=True)
     rows, columns = np.divmod(pairs, num_classes)
     return SparseCounts(classes=num_classes, rows=rows.tolist(), columns=columns.tolist(), counts=counts.tolist())

@@ -32,11 +32,6 @@ class Stored(NamedTuple):
     like: tuple[str, int] | None  # the array, of this member or one before it by name, that it is told apart from
 
 
-def target(like: tuple[str, int] | None, stored: dict[str, list[Stored]]) -> np.ndarray | None:
-    """The array that `like` names; None without one."""
-    return None if like is None else stored[like[0]][like[1]].array
-
-
 def alike(array: np.ndarray, name: str, stored: dict[str, list[Stored]]) -> tuple[str, int] | None:
     """The earlier array whose differences to this one take the fewest bits, by a sample of rows; None if many."""
     if not _as_rows(array.dtype, array.shape):

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from bench.core.errors import shown
-from bench.store.coding import Stored, alike, encode, target
+from bench.store.coding import Stored, alike, encode
 from bench.store.pack import FORMAT, LOW, MANIFEST, VERSION, Arrays, Entry, is_safe
 
 CHUNK = 64
@@ -87,7 +87,7 @@ def _encoded(cells: list[Entry]) -> tuple[dict[str, bytes], dict[str, Any]]:
     members = {"records": b"".join(text for cell in cells for _, text in sorted(cell.texts.items()))}
     specs = {}
     for name, arrays in stored.items():
-        data, low = encode([(each.array, target(each.like, stored)) for each in arrays])
+        data, low = encode([(each.array, each.like and stored[each.like[0]][each.like[1]].array) for each in arrays])
         members |= {f"{name}.array": data} | ({f"{name}{LOW}": low} if low else {})
         specs[name] = [[each.array.dtype.str, list(each.array.shape), each.like] for each in arrays]
     return members, {"cells": listed, "arrays": specs}

@@ -212,18 +212,15 @@ def has_arrays(path: Path) -> bool:
 def read_record(path: Path) -> Record | Damaged:
     """The record at `path`, loose or packed, or what is wrong with it. Raises UsageError for a newer schema."""
     try:
-        data = record_bytes(path)
+        return parse_record(path, record_bytes(path))
     except OSError as error:
-        return _unreadable(path, error)
-    return parse_record(path, data)
+        return parse_record(path, error)
 
 
-def _unreadable(path: Path, error: OSError) -> Damaged:
-    return Damaged(path, f"not readable: {error}")
-
-
-def parse_record(path: Path, data: bytes) -> Record | Damaged:
+def parse_record(path: Path, data: bytes | OSError) -> Record | Damaged:
     """The record that `data`, read from `path`, is, or what is wrong with it. Raises UsageError for a newer schema."""
+    if isinstance(data, OSError):
+        return Damaged(path, f"not readable: {data}")
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -251,7 +248,7 @@ def read_records(results: Path) -> Iterator[Record | Damaged]:
     Raises UsageError for a newer schema, and for a damaged pack.
     """
     for path, data in ResultsFolder(results).record_files():
-        yield _unreadable(path, data) if isinstance(data, OSError) else parse_record(path, data)
+        yield parse_record(path, data)
 
 
 def read_arrays(record_path: Path, *names: str) -> dict[str, np.ndarray]:

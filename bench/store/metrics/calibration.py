@@ -16,22 +16,22 @@ BINS = 15
 class ReliabilityBins:
     """Confidence bins of equal width: how many examples, how often right, how confident."""
 
-    count: np.ndarray  # float32[bins]
-    accuracy: np.ndarray  # float32[bins], NaN where a bin is empty
-    confidence: np.ndarray  # float32[bins], NaN where a bin is empty
+    count: np.ndarray  # float32[BINS]
+    accuracy: np.ndarray  # float32[BINS], NaN where a bin is empty
+    confidence: np.ndarray  # float32[BINS], NaN where a bin is empty
 
 
-def _bin_index(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """Bin of each value: [k/bins, (k+1)/bins), the last one closed."""
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    return np.minimum(np.digitize(confidence, edges) - 1, bins - 1)
+def _bin_index(confidence: np.ndarray) -> np.ndarray:
+    """Bin of each value: [k/BINS, (k+1)/BINS), the last one closed."""
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    return np.minimum(np.digitize(confidence, edges) - 1, BINS - 1)
 
 
-def _bin_sums(confidence: np.ndarray, right: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per bin: number of values, sum of `right`, sum of `confidence`; float64[bins] each."""
-    index = _bin_index(confidence, bins)
-    count = np.bincount(index, minlength=bins).astype(np.float64)
-    return count, np.bincount(index, right, bins), np.bincount(index, confidence, bins)
+def _bin_sums(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per bin: number of values, sum of `right`, sum of `confidence`; float64[BINS] each."""
+    index = _bin_index(confidence)
+    count = np.bincount(index, minlength=BINS).astype(np.float64)
+    return count, np.bincount(index, right, BINS), np.bincount(index, confidence, BINS)
 
 
 def confidence_of(values: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -40,23 +40,23 @@ def confidence_of(values: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, 
     return values[np.arange(len(values)), predicted], (predicted == classes).astype(np.float64)
 
 
-def reliability_bins(probabilities: np.ndarray, gold: np.ndarray, bins: int = BINS) -> ReliabilityBins:
+def reliability_bins(probabilities: np.ndarray, gold: np.ndarray) -> ReliabilityBins:
     """Counts, accuracy and mean confidence per confidence bin: the data of a reliability diagram.
 
     `probabilities` float[N, C], `gold` int64[N]. Raises ValueError as `score` does.
     """
-    count, right, confidence = _bin_sums(*confidence_of(*checked(probabilities, gold)), bins)
+    count, right, confidence = _bin_sums(*confidence_of(*checked(probabilities, gold)))
     with np.errstate(invalid="ignore"):
         means = (right / count, confidence / count)
     return ReliabilityBins(count.astype(np.float32), *(mean.astype(np.float32) for mean in means))
 
 
-def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     """ECE = sum_k (n_k / n) |accuracy_k - confidence_k| over bins of equal width (Guo et al. 2017, eq. 3).
 
     `confidence` float[N] in [0, 1], `right` float[N] in {0, 1}.
     """
-    _, hits, total = _bin_sums(confidence, right, bins)
+    _, hits, total = _bin_sums(confidence, right)
     return float(np.abs(hits - total).sum() / len(confidence))
 
 
@@ -98,7 +98,7 @@ class ClasswiseCalibrationError(Metric):
     def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
         """See `Metric.compute`."""
         rows, num_classes = probabilities.shape
-        index = (_bin_index(probabilities, BINS) + BINS * np.arange(num_classes)).ravel()
+        index = (_bin_index(probabilities) + BINS * np.arange(num_classes)).ravel()
         present = (gold[:, None] == np.arange(num_classes)).ravel()
         gaps = np.bincount(index, present - probabilities.ravel(), BINS * num_classes)
         return float(np.abs(gaps).sum() / (rows * num_classes))
@@ -112,6 +112,6 @@ class MaximumCalibrationError(Metric):
 
     def compute(self, probabilities: np.ndarray, gold: np.ndarray) -> float:
         """See `Metric.compute`."""
-        count, hits, total = _bin_sums(*confidence_of(probabilities, gold), BINS)
+        count, hits, total = _bin_sums(*confidence_of(probabilities, gold))
         filled = count > 0
         return float((np.abs(hits - total)[filled] / count[filled]).max())

@@ -17,7 +17,7 @@ from bench.data.readers.published import PublishedTask
 from bench.data.task import TaskData
 from bench.data.tasks import Published, Repository, known
 from llm_labels import labelsets
-from llm_labels.labelsets import OtherTexts, SplitLabels, read_authors_files, read_card, read_label_set
+from llm_labels.labelsets import Card, OtherTexts, SplitLabels, read_authors_files, read_card, read_label_set
 
 PROMPTING_FOLDERS = {"zero": "zero", "zeroshot": "zero", "few": "few", "fewshot": "few"}
 
@@ -49,6 +49,12 @@ class LabelSetRef:
     def id(self) -> str:
         """As in tables: "mixtral-8x22b/few"."""
         return f"{self.labeller}/{self.prompting}"
+
+    @property
+    def card(self) -> Card | None:
+        """The card of a set in our own format; None for others. Raises UsageError."""
+        place = self.place
+        return read_card(place) if isinstance(place, Path) and (place / "card.json").is_file() else None
 
 
 def find_label_sets(data_dir: Path | None = None, task: str | None = None) -> list[LabelSetRef]:
@@ -136,10 +142,8 @@ def labelling_cost(refs: Sequence[LabelSetRef]) -> dict[str, float]:
     """
     total: Counter[str] = Counter()
     for ref in refs:
-        if not isinstance(ref.place, Path) or not (ref.place / "card.json").is_file():
-            return {}
-        card = read_card(ref.place)
-        if not card.cost:
+        card = ref.card
+        if card is None or not card.cost:
             return {}
         total["texts"] += sum(counts.asked for counts in card.splits.values())
         total.update(card.cost)

@@ -14,7 +14,7 @@ from bench.data.load import load_task
 from bench.data.readers.columns import is_persons_header
 from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef, read_labels
-from llm_labels.labelsets import SplitLabels, read_card
+from llm_labels.labelsets import SplitLabels
 from llm_labels.study import Study, study_labels
 
 
@@ -36,11 +36,7 @@ def study(
     for name, values in task.columns.items():
         whole = {split: SplitLabels(np.arange(len(part)), part) for split, part in values.items()}
         labels[quoted(name) if name in labels else name] = whole
-    costs = {
-        ref.id: read_card(ref.place).cost
-        for ref in sets
-        if isinstance(ref.place, Path) and (ref.place / "card.json").is_file()
-    }
+    costs = {ref.id: card.cost for ref in sets if (card := ref.card)}
     if persons is None:
         persons = [name for name in task.columns if name in labels and is_persons_header(name)]
     return study_labels(task, labels, features, costs, persons, features_of)

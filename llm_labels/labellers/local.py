@@ -69,7 +69,7 @@ class LocalLabeller:
         self.name = name or self.files.name
         self.revision = self.files.revision
         self.calibration = calibration
-        self.device, self.precision, self.reason = choose_precision(device, precision)
+        self.device, self.precision = choose_precision(device, precision)
         self.min_margin = min_margin
         self.decoding = {"min_margin": min_margin} if min_margin else {}
         self.usage = Usage(usd=0.0)

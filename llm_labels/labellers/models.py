@@ -82,8 +82,8 @@ def find_model(name: str) -> ModelFiles:
     return ModelFiles(name.rsplit("/", 1)[-1], name, None, _hub_revision(name))
 
 
-def choose_precision(device: str, precision: str) -> tuple[str, str, str]:
-    """(device, precision, reason), with "auto" resolved to what this machine does fastest."""
+def choose_precision(device: str, precision: str) -> tuple[str, str]:
+    """(device, precision), with "auto" resolved to what this machine does fastest; logits stay float32 in any case."""
     import torch
 
     from bench.training.device import has_native_bf16
@@ -95,13 +95,9 @@ def choose_precision(device: str, precision: str) -> tuple[str, str, str]:
     if precision != "auto":
         if precision not in ("float32", "bfloat16", "float16"):
             raise UsageError(f"precision '{precision}' is unknown: choose auto, float32, bfloat16 or float16")
-        return device, precision, "as asked"
-    if device.startswith("cuda"):
-        fast = torch.cuda.is_bf16_supported()
-        return (device, "bfloat16", "this GPU computes it") if fast else (device, "float32", "this GPU has no bfloat16")
-    if has_native_bf16():
-        return device, "bfloat16", "this CPU multiplies it natively; logits stay float32"
-    return device, "float32", "this CPU has no native bfloat16"
+        return device, precision
+    fast = torch.cuda.is_bf16_supported() if device.startswith("cuda") else has_native_bf16()
+    return device, "bfloat16" if fast else "float32"
 
 
 def load_model(files: ModelFiles, device: str, precision: str) -> tuple[ContinuationScorer, Any]:

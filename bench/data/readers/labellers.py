@@ -37,7 +37,6 @@ GENERIC = frozenset(("yes", "no", "y", "n", "true", "false", "t", "f", "on", "of
 """Words that are values of flags as often as classes; numbers are, too."""
 MANY = 50
 """A column with more different values than this, and than half its rows, holds texts."""
-CHOOSE = "name the labellers' columns with --label-columns"
 
 
 @dataclass
@@ -242,8 +241,8 @@ def _credible(groups: list[list[str]], counts: Mapping[str, Counter[str]], value
     if len(groups) == 1 and len(groups[0]) == 1 and is_labellers_header(only):
         return groups[0]
     raise UsageError(
-        f"{origin} has no gold, and nothing says which columns are labellers': {_shown(groups, counts)}; {CHOOSE}, "
-        "or list the classes in a label.json beside the file"
+        f"{origin} has no gold, and nothing says which columns are labellers': {_shown(groups, counts)}; name the "
+        "labellers' columns with --label-columns, or list the classes in a label.json beside the file"
     )
 
 

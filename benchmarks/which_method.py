@@ -1,0 +1,74 @@
+"""Write the three tables of docs/which_method.md anew from the files of `benchmarks.noise_properties`.
+
+python -m benchmarks.which_method
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "which_method.md"
+NUMBERS = ROOT / "results" / "reference" / "llm-axis-properties"
+COLUMNS = {
+    "mpnet, last step": ("mpnet", "last"),
+    "mpnet, early stopping": ("mpnet", "noisy_valid"),
+    "MiniLM, last step": ("minilm", "last"),
+    "MiniLM, early stopping": ("minilm", "noisy_valid"),
+}
+PROPERTIES = {
+    "noise rate": "noise_rate",
+    "asymmetry": "asymmetry",
+    "strength": "strength",
+    "predictability": "predictability",
+    "ln classes": "log_classes",
+}
+SLOPES_OF = ("dygen", "npc", "second-opinion", "selfmix", "sidyp", "co-teaching", "oracle")
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """+1.2, −1.2 or 0.0."""
+    return "0." + "0" * digits if round(abs(value), digits) == 0 else f"{value:+.{digits}f}".replace("-", "−")
+
+
+def read(name: str, encoder: str, rule: str) -> pd.DataFrame:
+    """The rows of a file for an encoder and a rule, by method."""
+    table = pd.read_csv(NUMBERS / encoder / f"{name}.csv")
+    return table[(table["rule"] == rule) & (table["method"] != "plain+ts")].set_index("method")
+
+
+def markdown(columns: list[str], rows: dict[str, list[str]]) -> str:
+    """A table with one row per method."""
+    lines = [["method", *columns], ["---"] * (1 + len(columns)), *([name, *cells] for name, cells in rows.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| --- |", "|---|").replace(" --- |", "---|")
+
+
+def main() -> None:
+    """Replace the tables of gains, slopes and shares foretold, in this order."""
+    order = list(read("averages", "mpnet", "noisy_valid").index)
+    gains: dict[str, list[str]] = {method: [] for method in order}
+    foretold: dict[str, list[str]] = {method: [] for method in order}
+    for encoder, rule in COLUMNS.values():
+        averages, shares = read("averages", encoder, rule), read("foretold", encoder, rule)
+        for method in order:
+            mean, half = averages.loc[method, ["mean", "half"]]
+            shown = f"{signed(mean)} ± {half:.1f}"
+            gains[method].append(f"**{shown}**" if abs(mean) > half else shown)
+            foretold[method].append(signed(shares.loc[method, "r2_left_out_task"], 2))
+    found = read("slopes", "mpnet", "noisy_valid").set_index("property", append=True)
+    slopes: dict[str, list[str]] = {method: [] for method in SLOPES_OF}
+    for method in SLOPES_OF:
+        for name in PROPERTIES.values():
+            slope, low, high = found.loc[(method, name), ["slope", "low", "high"]]
+            shown = f"{signed(slope)} ({signed(low)} to {signed(high)})"
+            slopes[method].append(f"**{shown}**" if low > 0 or high < 0 else shown)
+    made = iter([markdown(list(COLUMNS), gains), markdown(list(PROPERTIES), slopes), markdown(list(COLUMNS), foretold)])
+    text = PAGE.read_text("utf-8")
+    PAGE.write_text(re.sub(r"\| method \|.*\n\|---.*\n(?:\|.*\n)+", lambda _: next(made) + "\n", text), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,9 +6,9 @@
 
 Cells of the label sets and seeds that the named script runs, or all. What methods say of train and valid texts is kept
 only on request (--train), predictions of the step that was chosen on test data never, and of a task with more than 20
-classes only the test predictions of the last step. Predictions on valid and test are rounded to 1/128, the best class up
-and the others down: scores are those of the record, and the best class of every text stays. Commands name the data folder
-as seen from the repository.
+classes only the test predictions of the last step. Predictions on valid and test are rounded to 1/128, the best class
+up and the others down: scores are those of the record, and the best class of every text stays. Commands name the data
+folder as seen from the repository.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from bench.report.places import portable
 from bench.report.tables.against import against_sentences, against_tables
 from bench.report.tables.base import Context, ReportTable, problem, report_tables
 from bench.report.tables.blocks import Block, blocks, check_baseline
-from bench.report.tables.bootstrap import MOST_CELLS, draws_of, too_many
+from bench.report.tables.bootstrap import MOST_CELLS, RULES, draws_of, too_many
 from bench.report.tables.doubts import doubt_sentences
 from bench.report.tables.headlines import headlines
 from bench.report.tables.model import Table, pick
@@ -174,7 +174,7 @@ def check_rule(rule: str) -> None:
             "rule 'oracle_best' selects on the test set and is never a result: use last or noisy_valid "
             "(the selection table shows all three side by side)"
         )
-    pick("selection rule", rule, ("last", "noisy_valid"))
+    pick("selection rule", rule, RULES)
 
 
 def all_tables(read: Results, parts: Sequence[Block], rule: str, *, full: bool) -> list[Table]:

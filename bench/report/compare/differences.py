@@ -25,33 +25,31 @@ def differing(pairs: Sequence[tuple[Record, Record, str]]) -> list[str]:
     """Sentences: what differs between the two runs of the compared cells besides their scores."""
     seen: dict[str, Counter] = defaultdict(Counter)
     for pair in pairs:
-        for name, *values in _facts(*pair[:2]):
-            if values[0] != values[1]:
-                seen[name][f"{values[0]} → {values[1]}"] += 1
+        before, after = _facts(pair[0]), _facts(pair[1])
+        for name in before | after:
+            one, two = (facts.get(name, "absent") for facts in (before, after))
+            if one != two:
+                seen[name][f"{one} → {two}"] += 1
     return [
         f"{name}: {', '.join(f'{change} ({count} of {len(pairs)} cells)' for change, count in counts.most_common(5))}"
         for name, counts in sorted(seen.items())
     ]
 
 
-def _facts(before: Record, after: Record) -> list[tuple[str, Any, Any]]:
-    facts: list[tuple[str, Any, Any]] = [("code", _short(before.code_version), _short(after.code_version))]
-    facts.append((f"version of {after.key.method}", before.key.method_version, after.key.method_version))
-    for name in sorted(before.versions.keys() | after.versions.keys()):
-        facts.append((name, before.versions.get(name, "absent"), after.versions.get(name, "absent")))
-    for name in ("name", "precision", "processes"):
-        facts.append((f"device ({name})", before.device.get(name, "unknown"), after.device.get(name, "unknown")))
-    return facts
+def _facts(record: Record) -> dict[str, Any]:
+    own = {"code": _short(record.code_version), f"version of {record.key.method}": record.key.method_version}
+    device = {f"device ({name})": record.device.get(name, "unknown") for name in ("name", "precision", "processes")}
+    return own | record.versions | device
 
 
 def apart(gone: list[Record], added: list[Record]) -> list[str]:
     """Sentences: cells of one name and seed on both sides whose keys differ in more than the method."""
-    there = defaultdict(list)
+    there: dict[tuple, CellKey] = {}
     for record in added:
-        there[_name_and_seed(record.key)].append(record.key)
+        there.setdefault(_name_and_seed(record.key), record.key)
     reasons: Counter = Counter()
     for record in gone:
-        for other in there.get(_name_and_seed(record.key), ())[:1]:
+        if other := there.get(_name_and_seed(record.key)):
             reasons[record.key.task, record.key.noise, _key_difference(record.key, other)] += 1
     return [
         f"{task}, {noise}: {plural(count, 'cell')} of the same name not compared: {why}"

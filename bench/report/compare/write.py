@@ -6,10 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
+from typing import get_args
 
 from bench.core.errors import UsageError
 from bench.core.files import write_atomically
-from bench.report.compare.match import ALPHA, COMPARED, Comparison, Line, Outcome
+from bench.report.compare.match import ALPHA, COMPARED, Comparison, Line, Outcome, Verdict
 from bench.report.names import encoder_label
 from bench.report.output import render
 from bench.report.tables.model import Entry, Head, Row, Table, number, plural
@@ -83,8 +84,8 @@ def _verdicts(found: Comparison, metric: str) -> str:
         if outcome.verdict in ("better", "worse"):
             name += f" {number(outcome.difference.mean, 1, signed=True)}"
         by_verdict.setdefault(outcome.verdict, []).append(name)
-    order = ("better", "worse", "no difference shown", "unchanged", "too few seeds", "not tested")
-    return "; ".join(f"{verdict}: {', '.join(by_verdict[verdict])}" for verdict in order if verdict in by_verdict) + "."
+    shown = [each for each in get_args(Verdict) if each in by_verdict]
+    return "; ".join(f"{verdict}: {', '.join(by_verdict[verdict])}" for verdict in shown) + "."
 
 
 def _table(lines: list[Line], title: str, kind: str, setup: str) -> Table:
@@ -93,24 +94,19 @@ def _table(lines: list[Line], title: str, kind: str, setup: str) -> Table:
         for metric in COMPARED
         for below in ("before, %", "after, %", "change", "p, Holm", "verdict")
     ]
-    rows = [Row(_label(line), "reference" if line.reference else "method", _entries(line)) for line in lines]
-    what = "Each row is a method over all of the columns that it has on both sides." if kind == "compare" else ""
-    caption = [
-        what,
+    rows = []
+    for line in lines:
+        label = f"{line.method}: {line.task} {line.noise}" if line.task else line.method
+        entries = tuple(entry for metric in COMPARED for entry in _outcome_entries(line.outcomes[metric], metric))
+        rows.append(Row(label, "reference" if line.reference else "method", entries))
+    caption = (
+        "Each row is a method over all of the columns that it has on both sides." if kind == "compare" else "",
         "Differences are paired by seed (the same seed gives both sides the same data), with 95 % t-intervals.",
         "p: paired t-test over seeds, Holm-corrected over all tested rows of this kind (accuracy and ECE apart, every "
         f"set-up together); better or worse means p < {ALPHA}: it is what the seeds show, on the same test texts.",
         "Not tested: every seed shows exactly the same difference, so seeds are not independent evidence.",
-    ]
+    )
     return Table(f"{kind}-{setup}", title, kind, setup, "", tuple(heads), tuple(rows), 1, tuple(filter(None, caption)))
-
-
-def _label(line: Line) -> str:
-    return f"{line.method}: {line.task} {line.noise}" if line.task else line.method
-
-
-def _entries(line: Line) -> tuple[Entry, ...]:
-    return tuple(entry for metric in COMPARED for entry in _outcome_entries(line.outcomes[metric], metric))
 
 
 def _outcome_entries(outcome: Outcome, metric: str) -> list[Entry]:

@@ -28,8 +28,6 @@ def most_confused(counts: np.ndarray, most: int = MOST_CLASSES) -> np.ndarray:
     return np.sort(ranked[first[:most]])
 
 
-def left_out(classes: int, shown: int, which: str = "most often confused") -> str:
+def left_out(classes: int, shown: int = MOST_CLASSES) -> str:
     """What a caption says of the classes that are not shown; empty where all are."""
-    if shown >= classes:
-        return ""
-    return f" Of {classes:,} classes the {shown} {which} are shown."
+    return f" Of {classes:,} classes the {shown} most often confused are shown." if classes > shown else ""

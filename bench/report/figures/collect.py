@@ -219,7 +219,7 @@ def _confusion_plans(results: Results) -> list[Plan]:
     for task in sorted(results.cells["task"].unique()):
         matrices, names = confusion_data(results, task)
         if matrices:
-            cut = left_out(len(names), MOST_CLASSES)
+            cut = left_out(len(names))
             if len(names) > MOST_CLASSES:  # each panel is large then
                 cut += not_shown(list(matrices)[MAX_NOISES:])
                 matrices = dict(list(matrices.items())[:MAX_NOISES])

@@ -32,8 +32,8 @@ class Interval(NamedTuple):
         return bool(np.isfinite(self.half) and abs(self.mean) > self.half > NO_SPREAD)
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
-    """Mean of `values` float[n] with its two-sided t-interval, mean +- t_(n-1) s / sqrt(n).
+def mean_interval(values: Sequence[float] | np.ndarray) -> Interval:
+    """Mean of `values` float[n] with its two-sided 95 % t-interval, mean +- t_(n-1) s / sqrt(n).
 
     One value has no interval (half-width NaN), no value has no mean either.
     """
@@ -43,14 +43,14 @@ def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
         return Interval(float("nan"), float("nan"), 0)
     if n == 1:
         return Interval(float(values[0]), float("nan"), 1)
-    quantile = special.stdtrit(n - 1, 0.5 + confidence / 2)
+    quantile = special.stdtrit(n - 1, 0.975)
     return Interval(float(values.mean()), float(quantile * values.std(ddof=1) / np.sqrt(n)), n)
 
 
-def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float], confidence: float = 0.95) -> Interval:
+def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Interval:
     """Mean of `ours[seed] - theirs[seed]` over the seeds that both have, with its t-interval."""
     shared = sorted(ours.keys() & theirs.keys())
-    return mean_interval([ours[seed] - theirs[seed] for seed in shared], confidence)
+    return mean_interval([ours[seed] - theirs[seed] for seed in shared])
 
 
 def best_two(scores: Mapping[str, Mapping[int, float]], higher_is_better: bool = True) -> list[str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from bench.core.seeds import named_generator, named_seed
-from bench.training.encoders import Encoder
-from bench.training.recipe import Recipe
-from bench.training.stages import StageStore
-from bench.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from bench.training.encoders import Encoder
+    from bench.training.recipe import Recipe
+    from bench.training.stages import StageStore
+    from bench.training.trainer import Trainer
 
 
 @dataclass
@@ -31,6 +34,8 @@ class Tools:
     trainer: Trainer = field(init=False)  # the one Accelerate training loop
 
     def __post_init__(self) -> None:
+        from bench.training.trainer import Trainer  # takes seconds to load, which importing `methods.base` need not
+
         axes: tuple[str | int, ...] = (*self.axes, self.seed)
         self.trainer = Trainer(self.encoder, self.recipe, axes, lambda *at: self.progress(*at), track=self.track)
 

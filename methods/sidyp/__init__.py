@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from methods import shared
 from methods.base import Method, NoisyTask, Predictions, Tools
 from methods.neighbours import checked_k
 from methods.registry import register
@@ -67,6 +66,8 @@ class Sidyp(Method):
 
     def stage1(self, task: NoisyTask, tools: Tools):
         """The arrays that the denoisers start from, through the shared stages; the cheap checks come first."""
+        from methods import shared  # loads the trainer: reading traces need not
+
         config, size = self.config, len(task.train)
         checked_k(config.neighbours, size - config.exclude_self, self.name)
         rate = shared.noise_rate(task, tools, config.tau)

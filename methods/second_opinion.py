@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import log_softmax, softmax
@@ -13,6 +13,7 @@ from methods import confident, losses, shared, training
 from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
 from methods.neighbours import checked_k, vote
 from methods.registry import register
+from methods.stages import Stage
 
 FLOOR = 1e-6
 """An opinion gives every class so much at least: a regression has 0 for a class that a fold lacked."""
@@ -72,6 +73,10 @@ class SecondOpinion(Method):
             diagnostics=lambda: facts,
         ):
             yield dataclasses.replace(step, posterior=believed)
+
+    def shared_stages(self, epochs: int) -> dict[Stage, dict[str, Any]]:
+        """The out-of-fold regression, unless the neighbours alone give opinions."""
+        return {} if self.config.opinions == "neighbours" else super().shared_stages(epochs)
 
     def _opinions(self, task: NoisyTask, tools: Tools, labels: np.ndarray) -> list[np.ndarray]:
         """p(ỹ | x) float64[n, C] of the training texts by each opinion; none has seen a text's own label."""

@@ -23,6 +23,8 @@ class TemperatureScaling:
 
     def __getattr__(self, name: str) -> Any:
         """What the wrapped method says, of all else."""
+        if name == "inner":  # of a copy that is being made there is none yet
+            raise AttributeError(name)
         return getattr(self.inner, name)
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bench.grid.cells import choose_method
 from benchmarks.noisy_choice import noisy_valid
 from methods import confident, registry, second_opinion, shared
 from tests.methods.toy import run, toy_task, toy_tools
@@ -103,3 +104,9 @@ def test_a_choice_reads_noisy_validation_labels_and_nothing_else():
     steps = [SimpleNamespace(valid=np.eye(2)[[1, 1, 1, 1]]), SimpleNamespace(valid=np.eye(2)[[0, 1, 1, 0]])]
     cell = SimpleNamespace(predictions=lambda: iter(steps), task=SimpleNamespace(valid_labels=np.array([0, 1, 0, -1])))
     assert noisy_valid(cell) == pytest.approx(200 / 3)
+
+
+def test_only_the_regression_is_a_shared_stage():
+    wanted = {name: choose_method(f"second-opinion[opinions={name}]") for name in ("both", "logistic", "neighbours")}
+    stages = {name: set(chosen.method.shared_stages(5)) for name, chosen in wanted.items()}
+    assert stages == {"both": {shared.OUT_OF_FOLD}, "logistic": {shared.OUT_OF_FOLD}, "neighbours": set()}

@@ -1,5 +1,7 @@
 """`method+ts`: each step's temperature is fitted on noisy validation labels, and nothing else changes."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,10 @@ def test_a_wrapped_method_carries_both_names_and_both_versions():
     assert chosen.name == chosen.method.name == "co-teaching+ts"
     assert chosen.method.config.tau == "0.3"
     assert chosen.version != choose_method("co-teaching[tau=0.3]").version
+
+
+def test_a_wrapped_method_can_be_copied():
+    assert copy.deepcopy(choose_method("plain+ts").method).name == "plain+ts"
 
 
 def test_the_wrapped_ceiling_still_trains_on_gold():

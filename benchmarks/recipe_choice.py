@@ -43,7 +43,7 @@ def main() -> None:
     table["mean"] = table.mean(axis=1)
     table = table.sort_values("mean", ascending=False)
     if out:
-        table.to_csv(out, float_format="%.2f")
+        table.round(2).to_csv(out)
     print(table.round(2).to_string())
 
 

@@ -86,8 +86,9 @@ def encoders(data_dir: Path | None = None) -> Rows:
     from bench.training.recipe import BY_ENCODER
 
     def recipe(name: str) -> str:
-        values = ", ".join(f"{key}={value}" for key, value in BY_ENCODER.get(name, {}).items())
-        return values and f" (recipe: {values})"
+        own = "".join(f", {key}={value}" for key, value in BY_ENCODER.get(name, {}).items())
+        upper = "".join(f", {key}={value}" for key, value in BY_ENCODER.get(f"{name}:top", {}).items())
+        return (own and f" (recipe: {own[2:]})") + (upper and f" (recipe of {name}:topK: {upper[2:]})")
 
     return ("encoder", "what"), [
         (DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache"),

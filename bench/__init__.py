@@ -12,12 +12,17 @@ cell, = bench.open_cells(methods="sidyp", tasks="tweets", llms="smollm2", encode
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.api import OpenCell, open_cells, run_grid
     from bench.report.api import load_results
     from bench.running.exported import load_exported
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+"""Turns that threads wait for each other before they sleep, read when torch is loaded. Its default, 300,000, costs many
+times the work itself where other processes want the cores (`benchmarks/busy_machine.py`)."""
 
 __all__ = ["OpenCell", "load_exported", "load_results", "open_cells", "run_grid"]
 

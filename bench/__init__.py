@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from bench.report.api import load_results
     from bench.running.exported import load_exported
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+if "OMP_WAIT_POLICY" not in os.environ:  # which it would overrule
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 """Turns that threads wait for each other before they sleep, read when torch is loaded. Its default, 300,000, costs many
 times the work itself where other processes want the cores (`benchmarks/busy_machine.py`)."""
 

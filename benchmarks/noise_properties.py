@@ -25,6 +25,7 @@ import pandas as pd
 import bench
 from bench.core.seeds import named_generator
 from bench.data.load import load_task
+from bench.report.tables.model import number
 from bench.report.tables.stats import mean_interval
 from bench.store.folder import ResultsFolder
 from bench.store.records import read_arrays
@@ -212,7 +213,7 @@ def draw_gains(gains: pd.DataFrame, properties: pd.DataFrame, path: Path) -> Non
     axis.imshow(shown, cmap="RdBu", vmin=-10, vmax=10, aspect="auto")
     for (row, column), value in np.ndenumerate(shown):
         colour = "white" if abs(value) > 7 else "black"
-        shown_as = f"{value:+.1f}".replace("-", "−") if abs(value) >= 0.05 else "0.0"
+        shown_as = number(value, 1, signed=True)
         axis.text(column, row, shown_as, ha="center", va="center", fontsize=7.5, color=colour)
     axis.axhline(len(rows) - 0.5, color="black", linewidth=1.5)
     axis.axvline(len(methods) - 1.5, color="black", linewidth=1.5)

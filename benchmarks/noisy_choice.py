@@ -28,6 +28,16 @@ def noisy_valid(cell: bench.OpenCell) -> float:
     return 100 * float((last.valid.argmax(axis=1) == given)[given >= 0].mean())
 
 
+def write_choice(rows: list[dict], chosen: str, out: Path | None) -> None:
+    """Print, and write as CSV, what each value of the column `chosen` reaches by source and on average, best first."""
+    table = pd.DataFrame(rows).pivot_table(index=chosen, columns="source", values="accuracy")
+    table["mean"] = table.mean(axis=1)
+    table = table.sort_values("mean", ascending=False)
+    if out:
+        table.to_csv(out, float_format="%.2f")
+    print(table.round(2).to_string())
+
+
 def main() -> None:
     """Run every variant and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,11 +54,7 @@ def main() -> None:
         for variant in variants:
             for cell in bench.open_cells(methods=variant, tasks=task, llms=llm, prompting="zero", **asked):
                 rows.append({"variant": variant, "source": f"{task} {llm}", "accuracy": noisy_valid(cell)})
-    table = pd.DataFrame(rows).pivot_table(index="variant", columns="source", values="accuracy")
-    table["mean"] = table.mean(axis=1)
-    table = table.sort_values("mean", ascending=False)
-    table.to_csv(out, float_format="%.2f")
-    print(table.round(2).to_string())
+    write_choice(rows, "variant", out)
 
 
 if __name__ == "__main__":

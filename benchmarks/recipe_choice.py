@@ -11,10 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 import bench
-from benchmarks.noisy_choice import noisy_valid
+from benchmarks.noisy_choice import noisy_valid, write_choice
 
 LABEL_SETS = (("fomc", "gpt-4", None), ("phrasebank", "gpt-4", 800), ("semeval", "mixtral", 800))
 """Task, labeller, and how many training texts are used (None: all)."""
@@ -37,14 +35,9 @@ def main() -> None:
         for rate in RATES:
             options = asked | {"epochs": 5, "batch_size": 32, "learning_rate": rate, "limit": limit}
             for cell in bench.open_cells(methods="plain", tasks=task, llms=llm, **options):
-                rows.append({"learning rate": rate, "source": f"{task} {llm}", "accuracy": noisy_valid(cell)})
+                rows.append({"learning rate": f"{rate:g}", "source": f"{task} {llm}", "accuracy": noisy_valid(cell)})
                 print(rows[-1], flush=True)
-    table = pd.DataFrame(rows).pivot_table(index="learning rate", columns="source", values="accuracy")
-    table["mean"] = table.mean(axis=1)
-    table = table.sort_values("mean", ascending=False)
-    if out:
-        table.round(2).to_csv(out)
-    print(table.round(2).to_string())
+    write_choice(rows, "learning rate", out)
 
 
 if __name__ == "__main__":

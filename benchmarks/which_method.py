@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.report.tables.model import number
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "which_method.md"
 NUMBERS = ROOT / "results" / "reference" / "llm-axis-properties"
@@ -27,11 +29,6 @@ PROPERTIES = {
     "ln classes": "log_classes",
 }
 SLOPES_OF = ("dygen", "npc", "second-opinion", "selfmix", "sidyp", "co-teaching", "oracle")
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """+1.2, −1.2 or 0.0."""
-    return "0." + "0" * digits if round(abs(value), digits) == 0 else f"{value:+.{digits}f}".replace("-", "−")
 
 
 def read(name: str, encoder: str, rule: str) -> pd.DataFrame:
@@ -55,15 +52,15 @@ def main() -> None:
         averages, shares = read("averages", encoder, rule), read("foretold", encoder, rule)
         for method in order:
             mean, half = averages.loc[method, ["mean", "half"]]
-            shown = f"{signed(mean)} ± {half:.1f}"
+            shown = f"{number(mean, 1, signed=True)} ± {half:.1f}"
             gains[method].append(f"**{shown}**" if abs(mean) > half else shown)
-            foretold[method].append(signed(shares.loc[method, "r2_left_out_task"], 2))
+            foretold[method].append(number(shares.loc[method, "r2_left_out_task"], 2, signed=True))
     found = read("slopes", "mpnet", "noisy_valid").set_index("property", append=True)
     slopes: dict[str, list[str]] = {method: [] for method in SLOPES_OF}
     for method in SLOPES_OF:
         for name in PROPERTIES.values():
             slope, low, high = found.loc[(method, name), ["slope", "low", "high"]]
-            shown = f"{signed(slope)} ({signed(low)} to {signed(high)})"
+            shown = "{} ({} to {})".format(*(number(value, 1, signed=True) for value in (slope, low, high)))
             slopes[method].append(f"**{shown}**" if low > 0 or high < 0 else shown)
     made = iter([markdown(list(COLUMNS), gains), markdown(list(PROPERTIES), slopes), markdown(list(COLUMNS), foretold)])
     text = PAGE.read_text("utf-8")

@@ -28,9 +28,9 @@ MAX_ITERATIONS = 200
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """left [n, k] @ right [k, C], with columns in multiples of 16: a CPU is up to four times faster at these."""
-    columns = right.shape[1]
-    return (left @ pad(right, (0, -columns % 16)))[:, :columns]
+    """left [..., n, k] @ right [..., k, C], columns in multiples of 16: a CPU is up to four times faster at these."""
+    columns = right.shape[-1]
+    return (left @ pad(right, (0, -columns % 16)))[..., :columns]
 
 
 @contextlib.contextmanager

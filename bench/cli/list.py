@@ -86,9 +86,9 @@ def encoders(data_dir: Path | None = None) -> Rows:
     from bench.training.recipe import BY_ENCODER
 
     def recipe(name: str) -> str:
-        own = "".join(f", {key}={value}" for key, value in BY_ENCODER.get(name, {}).items())
-        upper = "".join(f", {key}={value}" for key, value in BY_ENCODER.get(f"{name}:top", {}).items())
-        return (own and f" (recipe: {own[2:]})") + (upper and f" (recipe of {name}:topK: {upper[2:]})")
+        heads = {name: "recipe", f"{name}:top": f"recipe of {name}:topK"}
+        told = {head: BY_ENCODER[key].items() for key, head in heads.items() if key in BY_ENCODER}
+        return "".join(f" ({head}: {', '.join(f'{k}={v}' for k, v in values)})" for head, values in told.items())
 
     return ("encoder", "what"), [
         (DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache"),

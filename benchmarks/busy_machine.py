@@ -11,6 +11,8 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 STEPS = """
 import time, torch
@@ -21,6 +23,17 @@ for _ in range(3000):
 print(time.perf_counter() - started)
 """
 BUSY = "while True: pass"
+
+
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """Another process per core that does nothing but compute."""
+    others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
 
 
 def seconds(spins: str) -> float:
@@ -38,12 +51,8 @@ def main() -> None:
     print("| spins | quiet (s) | another process per core (s) |\n| --- | ---: | ---: |")
     for spins in parser.parse_args().spins.split(","):
         quiet = seconds(spins)
-        others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(os.cpu_count() or 1)]
-        try:
+        with busy_cores():
             busy = seconds(spins)
-        finally:
-            for other in others:
-                other.kill()
         print(f"| {spins} | {quiet:.1f} | {busy:.1f} |", flush=True)
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from rich.filesize import decimal
 from typer import Option
 
 from bench.cli.options import Results
-from bench.cli.shell import app, friendly, say
+from bench.cli.shell import app, count, friendly, say
+
+if TYPE_CHECKING:
+    from bench.store.prune import Pruned
 
 
 @app.command()
@@ -29,9 +32,24 @@ def prune(
     from bench.store.prune import prune as remove
 
     done = remove(results or Path("results"), None if max_size is None else size_of(max_size), dry_run=dry_run)
-    verb = "would remove" if dry_run else "removed"
-    for line in done.sentences(verb, decimal):
+    for line in sentences(done, "would remove" if dry_run else "removed"):
         say(line)
+
+
+def sentences(done: Pruned, verb: str) -> list[str]:
+    """The outcome for people."""
+    lines = []
+    if done.running:
+        lines.append(f"{count(done.running, 'cell')} running: stages used within a day stay")
+    parts = [f"{count(len(done.unneeded), 'stage')} that no record needs"]
+    if done.limit is not None:
+        parts.append(f"{len(done.oldest)} that were not used for the longest time")
+    parts.append(f"{count(len(done.leftovers), 'leftover')} of killed runs")
+    lines.append(f"{verb} {', '.join(parts)}: {decimal(done.freed)}")
+    lines.append(f"left: {count(done.stages, 'stage')}, {decimal(done.kept)}")
+    if done.limit is not None and done.kept > done.limit:
+        lines.append(f"more than {decimal(done.limit)}, because they are in use: prune again later")
+    return lines
 
 
 def size_of(text: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,21 +68,6 @@ class Pruned:
     running: int  # cells that run at present
     limit: int | None
 
-    def sentences(self, verb: str, shown: Callable[[int], str]) -> list[str]:
-        """The outcome for people; `shown` writes bytes."""
-        lines = []
-        if self.running:
-            lines.append(f"{_count(self.running, 'cell')} running: stages used within a day stay")
-        parts = [f"{_count(len(self.unneeded), 'stage')} that no record needs"]
-        if self.limit is not None:
-            parts.append(f"{len(self.oldest)} that were not used for the longest time")
-        parts.append(f"{_count(len(self.leftovers), 'leftover')} of killed runs")
-        lines.append(f"{verb} {', '.join(parts)}: {shown(self.freed)}")
-        lines.append(f"left: {_count(self.stages, 'stage')}, {shown(self.kept)}")
-        if self.limit is not None and self.kept > self.limit:
-            lines.append(f"more than {shown(self.limit)}, because they are in use: prune again later")
-        return lines
-
 
 def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> Pruned:
     """Remove stages that no record needs, then the least recently used until at most `limit` bytes are left.
@@ -114,10 +98,6 @@ def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> 
             path.unlink(missing_ok=True)
     count = len(entries) - len(unneeded) - len(oldest)
     return Pruned(unneeded, oldest, left, freed, kept, count, running, limit)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _entries(results: Path) -> list[tuple[Path, int, float]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.cli.prune import sentences
 from bench.core.errors import UsageError
 from bench.store.claims import LEASE_SECONDS, Claims
 from bench.store.prune import prune
@@ -81,7 +82,7 @@ def test_while_cells_run_what_was_used_within_a_day_stays(results):
     done = prune(results, limit=0)
     assert done.running == 1
     assert there(results) == ["needed", "orphan"]
-    assert "in use: prune again later" in done.sentences("removed", str)[-1]
+    assert "in use: prune again later" in sentences(done, "removed")[-1]
     mine.release()
     prune(results, limit=0)
     assert there(results) == []

@@ -177,20 +177,19 @@ def critical_difference(methods: list[str], ranked: stats.Ranks) -> Figure:
     import pandas as pd
     from scikit_posthocs import critical_difference_diagram
 
-    names = [short(name, 34) for name in methods]
-    if len(set(names)) < len(names):
-        names = [f"{short(name, 30)} ({place})" for place, name in enumerate(methods, 1)]
-    figure = new_figure(5.7, 1.5 + 0.12 * len(names))
+    figure = new_figure(5.7, 1.5 + 0.12 * len(methods))
     axis = figure.subplots()
-    made = critical_difference_diagram(
-        pd.Series(ranked.mean, index=names), pd.DataFrame(ranked.pairwise, index=names, columns=names), ax=axis,
-        label_fmt_left="{label}  {rank:.2f}", label_fmt_right="{rank:.2f}  {label}",
+    made = critical_difference_diagram(  # numbers for names: the order of a set of strings changes between processes
+        pd.Series(ranked.mean), pd.DataFrame(ranked.pairwise), ax=axis,
+        label_fmt_left="{label} {rank:.2f}", label_fmt_right="{label} {rank:.2f}",
         label_props={"fontsize": 8}, elbow_props={"color": INK, "linewidth": 0.6},
         marker_props={"color": BLUE, "s": 22, "edgecolor": PAPER}, crossbar_props={"color": INK, "linewidth": 2.4},
     )  # fmt: skip
     for label in made["labels"]:  # the lines end where the numbers begin
-        away = -3 if label.get_horizontalalignment() == "right" else 3
-        label.set_transform(offset_copy(label.get_transform(), figure, x=away, units="points"))
+        place, rank = label.get_text().split()
+        name, left = short(methods[int(place)], 34), label.get_horizontalalignment() == "right"
+        label.set_text(f"{name}  {rank}" if left else f"{rank}  {name}")
+        label.set_transform(offset_copy(label.get_transform(), figure, x=-3 if left else 3, units="points"))
     axis.spines["top"].set_visible(True)
     axis.grid(visible=False)
     axis.tick_params(labelsize=8)

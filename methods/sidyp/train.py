@@ -214,7 +214,7 @@ def train(
             shape = (denoiser.branches, len(rows), denoiser.num_classes)
             draws = _to_device(draw(config, how, shape, warm, generator, seed), device)
             rows = rows.to(device)
-            features = trajectories[:, rows].to(denoiser.head.weight.dtype)
+            features = trajectories.index_select(1, rows).to(denoiser.head.weight.dtype)
             given, weights, uncertain = labels[rows], candidates.weights[:, rows], candidates.uncertain[:, rows]
             if not warm:
                 weights = refine(

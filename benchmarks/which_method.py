@@ -43,6 +43,13 @@ def markdown(columns: list[str], rows: dict[str, list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| --- |", "|---|").replace(" --- |", "---|")
 
 
+def replace_tables(page: Path, first: str, tables: list[str]) -> None:
+    """Put tables in the place of those of a page whose first column has this head, in their order."""
+    made = iter(tables)
+    pattern = rf"\| {re.escape(first)} \|.*\n\|---.*\n(?:\|.*\n)+"
+    page.write_text(re.sub(pattern, lambda _: next(made) + "\n", page.read_text("utf-8")), "utf-8")
+
+
 def main() -> None:
     """Replace the tables of gains, slopes and shares foretold, in this order."""
     order = list(read("averages", "mpnet", "noisy_valid").index)
@@ -62,9 +69,8 @@ def main() -> None:
             slope, low, high = found.loc[(method, name), ["slope", "low", "high"]]
             shown = "{} ({} to {})".format(*(number(value, 1, signed=True) for value in (slope, low, high)))
             slopes[method].append(f"**{shown}**" if low > 0 or high < 0 else shown)
-    made = iter([markdown(list(COLUMNS), gains), markdown(list(PROPERTIES), slopes), markdown(list(COLUMNS), foretold)])
-    text = PAGE.read_text("utf-8")
-    PAGE.write_text(re.sub(r"\| method \|.*\n\|---.*\n(?:\|.*\n)+", lambda _: next(made) + "\n", text), "utf-8")
+    tables = [markdown(list(COLUMNS), gains), markdown(list(PROPERTIES), slopes), markdown(list(COLUMNS), foretold)]
+    replace_tables(PAGE, "method", tables)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Choose the learning rate of an encoder's recipe by accuracy on noisy validation labels: no gold, no test texts.
 
-    python -m benchmarks.recipe_choice --encoder mpnet:top4 --results FOLDER [--rates 1e-4,2e-4] [--data-dir DIR]
-                                       [--out FILE.csv]
+    python -m benchmarks.recipe_choice --encoder mpnet:top4 --results FOLDER [--rates 1e-4,2e-4]
+                                       [--tasks semeval] [--data-dir DIR] [--out FILE.csv]
 
 Plain training only, five epochs, batches of 32; the label sets are fixed here. Writes a row per rate: the mean
 over seeds for each label set, in percent, and the mean of these, the best first.
@@ -24,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--rates", default="2e-5,5e-5,1e-4,2e-4")
+    parser.add_argument("--tasks", default=",".join(task for task, *_ in LABEL_SETS), help="of the label sets")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--precision", default="bf16")
     parser.add_argument("--data-dir")
@@ -31,8 +32,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     asked = vars(parser.parse_args())
     out, rates = asked.pop("out"), [float(rate) for rate in asked.pop("rates").split(",")]
+    tasks = asked.pop("tasks").split(",")
     rows = []
-    for task, llm, limit in LABEL_SETS:
+    for task, llm, limit in (chosen for chosen in LABEL_SETS if chosen[0] in tasks):
         for rate in rates:
             options = asked | {"epochs": 5, "batch_size": 32, "learning_rate": rate, "limit": limit}
             for cell in bench.open_cells(methods="plain", tasks=task, llms=llm, **options):

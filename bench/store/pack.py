@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.core.errors import UsageError, shown
-from bench.core.files import signature
 from bench.core.hashes import hash_arrays, hash_json
 from bench.store.coding import Spec, decode
 
@@ -237,12 +236,15 @@ def _dtype(kind: str) -> np.dtype:
 
 
 def open_pack(path: Path) -> Pack | None:
-    """The pack at `path`; None for a missing file. Raises UsageError for a damaged one.
+    """The pack at `path`; None for a missing file. Raises UsageError for a damaged one, OSError for one out of reach.
 
     It stays open for the next call until the file is replaced.
     """
-    version = signature(path)
-    return version and _opened(path, path.absolute(), version, os.getpid())
+    try:
+        facts = path.stat()
+    except (FileNotFoundError, NotADirectoryError):  # any other error is no sign that it is missing
+        return None
+    return _opened(path, path.absolute(), (facts.st_ino, facts.st_mtime_ns, facts.st_size), os.getpid())
 
 
 @functools.lru_cache(maxsize=4)

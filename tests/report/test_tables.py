@@ -177,6 +177,15 @@ def test_the_labeller_is_averaged_and_compared_where_every_column_has_one(result
     assert entries(mixed)["labeller itself (test)", "average"].state == "empty"
 
 
+def test_a_labeller_may_be_called_like_a_column_of_differences(tmp_path):
+    for method in ("plain", "oracle"):
+        write_done(tmp_path, cell_key(noise="vs mine/few", method=method))
+    table = result_table(block_of(frame.load(tmp_path)), "trec", "accuracy", "last")
+    entry = entries(table)["labeller itself (test)", "vs mine/few"]
+    assert entry.mean == pytest.approx(70)
+    assert not entry.signed
+
+
 def test_a_calibration_table_says_why_the_labeller_has_none(results):
     table = result_table(block_of(results), "trec", "ece", "last")
     assert any("labels without probabilities" in text for text in table.caption)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import threading
@@ -356,6 +357,24 @@ def test_a_damaged_pack_stops_every_reader_and_packing(folder):
         with pytest.raises(UsageError, match=r"packed\.zip' are damaged"):
             act(cell_key(seed=1).path(folder))
     assert path.read_bytes() == whole[: len(whole) // 2]
+
+
+def test_a_pack_out_of_reach_is_not_a_missing_one(folder, monkeypatch):
+    pack(folder)
+    write_done(folder, cell_key(seed=5))
+    stat = Path.stat
+
+    def stale(self, **options):
+        if self.name == "packed.zip":
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return stat(self, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", stale)
+        for act in (pack, unpack, frame.load, lambda results: list(read_records(results))):
+            with pytest.raises(OSError, match="Stale"):
+                act(folder)
+    assert len(everything(folder)) == 8
 
 
 def test_a_pack_that_is_not_what_went_in_is_never_put_in_place(folder, monkeypatch):

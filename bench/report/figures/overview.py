@@ -177,7 +177,10 @@ def critical_difference(methods: list[str], ranked: stats.Ranks) -> Figure:
     import pandas as pd
     from scikit_posthocs import critical_difference_diagram
 
-    figure = new_figure(5.7, 1.5 + 0.12 * len(methods))
+    names = [short(name, 34) for name in methods]
+    if len(set(names)) < len(names):
+        names = [f"{short(name, 30)} ({place})" for place, name in enumerate(methods, 1)]
+    figure = new_figure(5.7, 1.5 + 0.12 * len(names))
     axis = figure.subplots()
     made = critical_difference_diagram(  # numbers for names: the order of a set of strings changes between processes
         pd.Series(ranked.mean), pd.DataFrame(ranked.pairwise), ax=axis,
@@ -187,7 +190,7 @@ def critical_difference(methods: list[str], ranked: stats.Ranks) -> Figure:
     )  # fmt: skip
     for label in made["labels"]:  # the lines end where the numbers begin
         place, rank = label.get_text().split()
-        name, left = short(methods[int(place)], 34), label.get_horizontalalignment() == "right"
+        name, left = names[int(place)], label.get_horizontalalignment() == "right"
         label.set_text(f"{name}  {rank}" if left else f"{rank}  {name}")
         label.set_transform(offset_copy(label.get_transform(), figure, x=-3 if left else 3, units="points"))
     axis.spines["top"].set_visible(True)

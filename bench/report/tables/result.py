@@ -156,7 +156,7 @@ def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | 
         return None
     entries = []
     for head, _, over in parts:
-        against = head.name.startswith("vs ")
+        against = not head.task and head.name.startswith("vs ")
         if not over or not set(over) <= set(known) or (against and not baseline):
             entries.append(Entry("empty"))
             continue

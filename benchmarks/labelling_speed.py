@@ -71,7 +71,8 @@ def main() -> None:
 def bare_forward(scorer, bodies, tokens):
     """Tokens per processor second of the model on plain batches of like length, one logit read per row."""
     length = max(1, sum(map(len, bodies)) // len(bodies))
-    batch = torch.randint(scorer.model.config.vocab_size, (max(1, tokens // length), length))
+    shape = max(1, tokens // length), length
+    batch = torch.randint(scorer.model.config.vocab_size, shape, device=scorer.device)
     with torch.inference_mode():
         scorer.model(input_ids=batch, logits_to_keep=1)
         _, seconds = timed(lambda: [scorer.model(input_ids=batch, logits_to_keep=1) for _ in range(5)])
@@ -79,9 +80,13 @@ def bare_forward(scorer, bodies, tokens):
 
 
 def timed(work):
-    """(result, processor seconds) of a call."""
-    start = time.process_time()
-    return work(), time.process_time() - start
+    """(result, processor seconds) of a call; with a GPU wall seconds."""
+    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
+    start = clock()
+    result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return result, clock() - start
 
 
 if __name__ == "__main__":

@@ -50,18 +50,18 @@ def shortened(text: str, most: int) -> str:
 
 
 class AnswerCache(Mapping[str, Answer]):
-    """An append-only JSON-lines file of answers by key; one writer at a time.
+    """An append-only JSON-lines file of answers by key; one writer at a time, of all files with the same `lock`.
 
     Use as a context manager. `damaged` counts lines that could not be read (a torn last line after a kill);
     their questions are simply asked again. Raises UsageError while another process writes the same file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: Path | None = None) -> None:
         self.path = Path(path)
         self.damaged = 0
         self._answers: dict[str, Answer] = {}
         self._file: BinaryIO  # open inside `with`
-        self._lock = FileLock(f"{self.path}.lock")
+        self._lock = FileLock(lock or f"{self.path}.lock")
 
     def __enter__(self) -> AnswerCache:
         self.path.parent.mkdir(parents=True, exist_ok=True)

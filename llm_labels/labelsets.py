@@ -36,6 +36,9 @@ from llm_labels.cache import shortened
 SETS = Path(__file__).parent / "sets"
 """The label sets that come with this project."""
 
+COLUMNS = ("id", "label", "answer")
+"""Of the files of our own format."""
+
 MAX_ANSWER = 10_000
 """Characters of an answer that are kept; an LLM that rambles on must not fill the disk."""
 
@@ -43,7 +46,11 @@ WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 """What fits 64 bits, in ASCII: Python's own rule takes "1_0" and digits of other scripts too."""
 
 
-class OtherTexts(UsageError):
+class Unusable(UsageError):
+    """A label set that others can be used without."""
+
+
+class OtherTexts(Unusable):
     """A label set was made for other texts than those at hand."""
 
 
@@ -96,6 +103,7 @@ class SplitLabels:
 def write_label_set(folder: Path, card: Card, splits: Mapping[str, SplitLabels]) -> None:
     """Write a label set; each file is replaced as a whole, the card last. Longer answers are cut.
 
+    Without its card a set counts as unfinished, so a kill in between leaves no half of two.
     Raises UsageError where the card and the labels disagree.
     """
     if set(card.splits) != set(splits):
@@ -103,12 +111,13 @@ def write_label_set(folder: Path, card: Card, splits: Mapping[str, SplitLabels])
         raise UsageError(f"label set {folder}: {listed}")
     for name, counts in card.splits.items():
         _check_part(f"label set {folder}, {name}", counts, splits[name], len(card.label_names))
+    Path(folder, "card.json").unlink(missing_ok=True)
     for split, part in splits.items():
         answers = part.answers or ("",) * len(part.rows)
         buffer = io.StringIO()
         plain = csv.writer(buffer, lineterminator="\n")
         quoted = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv leaves a bare \\r unquoted
-        plain.writerow(("id", "label", "answer"))
+        plain.writerow(COLUMNS)
         for row, label, answer in zip(part.rows.tolist(), part.labels.tolist(), answers, strict=True):
             writer = quoted if "\r" in answer else plain
             storable = shortened(answer.encode("utf-8", "replace").decode(), MAX_ANSWER)
@@ -137,15 +146,25 @@ def read_label_set(
     """The labels in `folder`, in either format, by split (absent splits are left out).
 
     `fingerprints` are those of the task's whole splits (`TaskData.full_fingerprint`); a set made for other texts
-    raises OtherTexts; UsageError for a class that the task does not have, a row twice, and a malformed file.
+    raises OtherTexts, an unfinished one Unusable; UsageError for a class that the task does not have, a row twice,
+    and a malformed file.
     """
     folder = Path(folder)
     if (folder / "card.json").is_file():
         return _read_own(folder, label_names, fingerprints, answers)
-    found = {split: folder / f"{split}.csv" for split in SPLITS if (folder / f"{split}.csv").is_file()}
+    found = _files(folder)
     if not found:
         raise UsageError(f"label set {folder} has neither card.json nor train.csv, valid.csv or test.csv")
     return read_authors_files(found, label_names, fingerprints)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {split: folder / f"{split}.csv" for split in SPLITS if (folder / f"{split}.csv").is_file()}
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a folder without a card has files of our own format alone: writing them was cut off."""
+    return all(tuple(read_table(path, allow_empty=True).columns) == COLUMNS for path in _files(folder).values())
 
 
 def read_authors_files(
@@ -184,6 +203,8 @@ def _read_own(folder: Path, label_names: tuple[str, ...], fingerprints: Mapping[
 
 def _read_authors(path: Path, num_classes: int, fingerprint: str) -> SplitLabels:
     table = read_table(path)
+    if tuple(table.columns) == COLUMNS:
+        raise Unusable(f"label set {path.parent} is unfinished: the same `bench label` command ends it")
     texts = tuple(table.column("original_sent"))
     if Texts(("",) * len(texts), texts).fingerprint != fingerprint:
         raise OtherTexts(

@@ -7,6 +7,7 @@ decoder costs nothing.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ from bench.store.provenance import utc_now
 from bench.store.records import array_bytes
 from llm_labels.cache import Answer, AnswerCache
 from llm_labels.decode import UNFINISHED
+from llm_labels.kept import rows_there
 from llm_labels.labellers import Labeller, Question
 from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set
 from llm_labels.prompts import Prompt, Shown, find_prompt, shown, tidy
@@ -93,16 +95,16 @@ def label_task(
     The labeller reads the texts as the methods do; gold labels are never looked at. `limit`: at most this many
     texts per split, or a mapping from split to that; the texts are those that `bench run --limit` takes.
     `budget`: US dollars for the whole set, kept answers included; when it is spent the set is written with the
-    rows that were answered.
-    Raises UsageError before anything is asked where the request makes no sense.
+    rows that were answered. Rows that the set has from before stay in it, decoded anew.
+    Raises UsageError before anything is asked where the request makes no sense, or another set lies there.
     """
     if prompting not in PROMPTINGS:
         raise UsageError(f"prompting '{prompting}' is unknown: choose zero or few")
     wrong = [split for split in splits if split not in SPLITS]
     if wrong or not splits:
         raise UsageError(f"split '{wrong[0] if wrong else ''}' is unknown: choose from train, valid, test")
-    if budget is not None and budget < 0:
-        raise UsageError(f"budget {budget} is negative: give US dollars")
+    if budget is not None and not (math.isfinite(budget) and budget >= 0):
+        raise UsageError(f"budget {budget} is no amount: give US dollars, at least 0")
     if budget is not None and labeller.usage.usd is None:
         raise UsageError("a budget needs prices: give those of the server in US dollars per million tokens")
     if prompting == "zero" and getattr(getattr(labeller, "files", None), "base_only", False):
@@ -113,20 +115,36 @@ def label_task(
     examples = shown(prompt, train) if prompting == "few" else ()
     settings = {"labeller": labeller.revision, "prompt": prompt.hash(examples), **labeller.settings()}
 
-    rows = {split: rows_to_label(task.info.name, split, len(task.texts(split)), limit) for split in SPLITS}
-    rows = {split: rows[split] for split in SPLITS if split in splits}
-    questions = {"calibration": _questions(prompt, labeller.references(train), examples, settings)}
-    for split, chosen in rows.items():
-        own = [task.texts(split).texts[row] for row in chosen]
-        questions[split] = _questions(prompt, own, examples, settings, chosen if split == "train" else None)
-
-    name = f"{slug(labeller.name)}-{prompting}-{slug(task.info.name)}-{hash_json(settings)[:12]}.jsonl"
-    with AnswerCache(Path(cache_dir) / name) as cache:
-        before = _ask_all(labeller, prompt, questions, cache, budget, progress)
+    now = {split: rows_to_label(task.info.name, split, len(task.texts(split)), limit) for split in SPLITS}
+    now = {split: now[split] for split in SPLITS if split in splits}
+    parts = slug(labeller.name), prompting, slug(task.info.name)
+    folder = Path(out).joinpath(*parts)
+    stem = Path(cache_dir) / "-".join(parts)
+    with AnswerCache(Path(f"{stem}-{hash_json(settings)[:12]}.jsonl"), lock=Path(f"{stem}.lock")) as cache:
+        there = rows_there(folder, task, labeller, settings["prompt"])
+        rows = {split: np.union1d(now.get(split, ()), there.get(split, ())).astype(np.int64) for split in SPLITS}
+        rows = {split: own for split, own in rows.items() if split in now or split in there}
+        texts = {split: task.texts(split).texts for split in rows}
+        questions = {"calibration": _questions(prompt, labeller.references(train), examples, settings)}
+        for split, own in rows.items():
+            questions[split] = _questions(prompt, [texts[split][row] for row in own], examples, settings)
+        asked = {split: own for split, own in questions.items() if split not in rows}
+        for split, own in rows.items():
+            new = np.isin(own, now.get(split, ()))
+            asked[split] = [question for question, is_new in zip(questions[split], new, strict=True) if is_new]
+            lost = sum(q.key not in cache for q, is_new in zip(questions[split], new, strict=True) if not is_new)
+            if lost:
+                raise UsageError(
+                    f"label set '{folder}' has {lost} {split} rows whose answers are not in '{cache.path}': label "
+                    "them again too (--splits, without --limit), or give another --out"
+                )
+        paid_before = _cost(labeller, [cache[q.key] for own in questions.values() for q in own if q.key in cache])
+        before = _ask_all(labeller, prompt, asked, cache, budget, paid_before.get("usd", 0.0), progress)
         answers = {split: [cache.get(q.key) for q in qs] for split, qs in questions.items()}
         notes: tuple[str, ...] = ()
         if cache.damaged:
             notes += (f"{cache.damaged} damaged lines in {cache.path.name}: their questions were asked again",)
+        complete = all(question.key in cache for own in asked.values() for question in own)
 
     paid = {q.key: a for split, qs in questions.items() for q, a in zip(qs, answers[split], strict=True) if a}
     references = [answer for answer in answers.pop("calibration") if answer is not None]
@@ -135,13 +153,10 @@ def label_task(
     card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost, note)
     if unfinished := readings.get(UNFINISHED, 0):
         notes += (f"{unfinished} answers ended within the thought: allow more tokens (--max-tokens)",)
-    folder = Path(out) / slug(labeller.name) / prompting / slug(task.info.name)
+    (folder / "probabilities.npz").unlink(missing_ok=True)
     write_label_set(folder, card, labels)
-    if probabilities:
-        # float16[K, C] per split, rows in the order of the CSV files
-        halves = {split: values.astype(np.float16) for split, values in probabilities.items()}
-        write_atomically(folder / "probabilities.npz", array_bytes(halves))
-    complete = all(len(labels[split].rows) == len(rows[split]) for split in rows)
+    if probabilities:  # float32[K, C] per split, rows in the order of the CSV files
+        write_atomically(folder / "probabilities.npz", array_bytes(probabilities))
     return Labelling(folder, card, labels, probabilities, complete, before, notes)
 
 
@@ -154,32 +169,26 @@ def rows_to_label(task: str, split: str, count: int, limit: int | Mapping[str, i
     return rows if most is None or most >= count else sample(task, split, rows, most)
 
 
-def _questions(
-    prompt: Prompt,
-    texts: Sequence[str],
-    examples: Sequence[Shown],
-    settings: Mapping,
-    rows: np.ndarray | None = None,
-) -> list[Question]:
-    """One question per text; a train row that is an example is asked without it."""
-    among = {example.row for example in examples}
+def _questions(prompt: Prompt, texts: Sequence[str], examples: Sequence[Shown], settings: Mapping) -> list[Question]:
+    """One question per text; a text that is itself an example, or like one, is asked without that example."""
+    among = {example.text for example in examples}
     questions = []
-    for at, text in enumerate(texts):
-        own = int(rows[at]) if rows is not None else -1
-        seen = tuple(e for e in examples if e.row != own) if own in among else tuple(examples)
-        left_out = own if own in among else None
-        key = hash_json({"text": tidy(text, prompt.max_characters), "left_out": left_out, **settings})
-        questions.append(Question(key, text, seen))
+    for text in texts:
+        own = tidy(text, prompt.max_example_characters)
+        left_out = [example.row for example in examples if example.text == own] if own in among else []
+        told = left_out[0] if len(left_out) == 1 else left_out or None
+        key = hash_json({"text": tidy(text, prompt.max_characters), "left_out": told, **settings})
+        questions.append(Question(key, text, tuple(each for each in examples if each.row not in left_out)))
     return questions
 
 
-def _ask_all(labeller, prompt, questions, cache, budget, progress) -> int:
-    """Ask what is not in the cache. Returns how many answers were in it."""
+def _ask_all(labeller, prompt, questions, cache, budget, spent, progress) -> int:
+    """Ask what is not in the cache. Returns how many answers were in it. `spent`: US dollars for the set so far."""
     keys = {question.key for own in questions.values() for question in own}
-    kept = [cache[key] for key in keys if key in cache]
-    before, to_ask = len(kept), len(keys) - len(kept)
-    spent = _cost(labeller, kept).get("usd", 0.0)
+    before = sum(key in cache for key in keys)
+    to_ask = len(keys) - before
     counter = _Counter()
+    labeller.check(prompt, [question for own in questions.values() for question in own if question.key not in cache])
 
     def stop() -> bool:
         return budget is not None and spent + (labeller.usage.usd or 0.0) >= budget

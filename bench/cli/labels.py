@@ -76,7 +76,7 @@ def labels(
                 embedded = _embeddings(data.whole or data, encoder, results) if encoder else None
                 persons = _persons(humans, data.columns)
                 studies.append(study(data, sets, embedded, persons, Path(encoder or "").name))
-        except Unavailable as error:
+        except (Unavailable, UsageError) as error:  # of a user's own file only the name is known
             if options.tasks:
                 raise
             say(f"{name}: {error}", mark="skipped", style="yellow", to=err)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from bench.core.files import signature
+from bench.core.files import signature, slug
 from bench.data.readers.fetch import downloads
 from bench.data.readers.published import PublishedTask
 from bench.data.task import TaskData
@@ -61,7 +61,7 @@ def find_label_sets(data_dir: Path | None = None, task: str | None = None) -> li
     """Every label set (of one task), by labeller, prompting and task. Only names are looked at, no file is read.
 
     Looked for in `data_dir/llm_labels`, then among the project's own sets, then among the published ones; the first
-    of a name wins. Folders are `<labeller>/<zero|zeroshot|few|fewshot>/<task>`.
+    of a name wins. Folders are `<labeller>/<zero|zeroshot|few|fewshot>/<task>`, with the task's name as `slug` has it.
     """
     roots = [labelsets.SETS] if data_dir is None else [Path(data_dir) / "llm_labels", labelsets.SETS]
     found: dict[tuple[str, str, str], LabelSetRef] = {}
@@ -79,7 +79,7 @@ def find_label_sets(data_dir: Path | None = None, task: str | None = None) -> li
                 labeller, _, prompting = name.rpartition("/")
                 key = (labeller, prompting, info.name)
                 found.setdefault(key, LabelSetRef(*key, place=PublishedTask(info, source, data_dir)))
-    return [found[key] for key in sorted(found) if task is None or key[2] == task]
+    return [found[key] for key in sorted(found) if task is None or key[2] in (task, slug(task))]
 
 
 def labellers(data_dir: Path | None = None) -> dict[str, tuple[tuple[str, str], ...]]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import Unavailable, UsageError, unknown
+from bench.core.files import slug
 from bench.core.selectors import listed, quoted, split_list, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.data.readers.columns import ROW_NUMBERS
@@ -24,7 +25,7 @@ from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
 from bench.noise.llm_names import ENSEMBLE, family, is_family, labeller_named, no_such_family, without_prompting
 from bench.noise.source import RULES, NoiseSource, Rule, Selection, is_noise, parse_noise, why_not
-from llm_labels.labelsets import OtherTexts
+from llm_labels.labelsets import Unusable
 
 MAX_SHOWN = 1000  # characters of a list of columns
 _Member = tuple[str, str | None, bool]  # name, prompting if it is named, whether a column
@@ -73,7 +74,8 @@ class _Finder:
     @functools.cached_property
     def here(self) -> dict[str, LabelSetRef]:
         """The label sets of this task by id."""
-        return {ref.id: ref for ref in self.sets if ref.task == self.task.info.name}
+        name = self.task.info.name
+        return {ref.id: ref for ref in self.sets if ref.task in (name, slug(name))}
 
     @functools.cached_property
     def labellers(self) -> set[str]:
@@ -289,7 +291,7 @@ class _Finder:
                 splits = read_labels(ref, self.task)
             except Unavailable as error:
                 return source, f"{error}; {self.missing(ref.labeller, ref.prompting)}"
-            except OtherTexts as error:
+            except Unusable as error:
                 return source, str(error)
             absent = [split for split in ("train", "valid") if split not in splits or not len(splits[split].rows)]
             if absent:

@@ -69,6 +69,9 @@ class Labeller(Protocol):
     def references(self, train: Sequence[str]) -> list[str]:
         """Texts whose answers are needed to calibrate the others; often none."""
 
+    def check(self, prompt: Prompt, questions: Sequence[Question]) -> None:
+        """Raise UsageError where one of the questions cannot be asked, before any is."""
+
     def ask(
         self,
         prompt: Prompt,
@@ -103,9 +106,9 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
     """The labeller that `model` stands for.
 
     A chat server where `server` says so, or an address is named (`base_url=` or $OPENAI_BASE_URL), or the name is
-    not local and $OPENAI_API_KEY is set; a local model otherwise. Known local names, files and folders are always
-    local unless `server` says so. `options` are those of `LocalLabeller` or `OpenAILabeller`; one that the chosen
-    labeller does not have raises UsageError; None means its default.
+    not local and $OPENAI_API_KEY is set; a local model otherwise. Known local names, paths (also of what is not
+    there) and folders are always local unless `server` says so. `options` are those of `LocalLabeller` or
+    `OpenAILabeller`; one that the chosen labeller does not have raises UsageError; None means its default.
     """
     from llm_labels.labellers.local import LocalLabeller
     from llm_labels.labellers.openai_server import OpenAILabeller
@@ -113,8 +116,9 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
     if server is None:
         local = (
             any(known.startswith(model) for known in KNOWN)
-            or model.endswith(".gguf")
-            or Path(model).expanduser().is_dir()
+            or model.lower().endswith(".gguf")
+            or model.startswith(("/", ".", "~"))
+            or Path(model).is_dir()
         )
         named = options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
         server = bool(options.get("base_url")) or (not local and bool(named))
@@ -127,7 +131,7 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
                 f"option {option} does not apply to labeller '{model}', a "
                 f"{'chat server' if server else 'local model'}; it has: {', '.join(allowed)}"
             )
-    if not server and "/" not in model and not model.endswith(".gguf") and not Path(model).is_dir():
+    if not server and "/" not in model and not model.lower().endswith(".gguf") and not Path(model).is_dir():
         try:
             model = resolve("labeller", model, KNOWN)
         except UsageError as error:

@@ -90,6 +90,21 @@ class LocalLabeller:
         rows = np.unique(np.linspace(0, len(train) - 1, min(BATCH_TEXTS, len(train))).round().astype(int))
         return [*content_free, *(train[row] for row in rows)]
 
+    def check(self, prompt: Prompt, questions: Sequence[Question]) -> None:
+        """Raise UsageError where the longest prompt does not fit the model."""
+        limit = self.scorer.max_positions if questions else None
+        if not limit:
+            return
+        word = max(len(self.following(f"{prompt.answer_name}:", f" {label.word}")) for label in prompt.labels)
+        for opening, group in _by_opening(prompt, questions).items():
+            body = max(len(self.tokens(completion_body(prompt, question.text))) for question in group)
+            if (longest := len(self._opening(opening)) + body + word) > limit:
+                fewer = "fewer examples (--prompting zero), or " if group[0].examples else ""
+                raise UsageError(
+                    f"a prompt of {longest} tokens does not fit the model ({limit} positions): use {fewer}a prompt "
+                    "file with a smaller max_characters (--prompt-file)"
+                )
+
     def ask(
         self,
         prompt: Prompt,
@@ -101,11 +116,8 @@ class LocalLabeller:
         """Score every unknown question; see `Labeller.ask`."""
         if all(question.key in known for question in questions):
             return
-        continuations = [self.tokens(" " + label.word) for label in prompt.labels]
-        groups: dict[str, list[Question]] = {}
-        for question in questions:
-            groups.setdefault(completion_prefix(prompt, question.examples), []).append(question)
-        for prefix_text, group in groups.items():
+        continuations = [self.following(f"{prompt.answer_name}:", f" {label.word}") for label in prompt.labels]
+        for prefix_text, group in _by_opening(prompt, questions).items():
             bodies = [self.tokens(completion_body(prompt, question.text)) for question in group]
             order = sorted(range(len(group)), key=lambda at: (len(bodies[at]), group[at].key))
             prefix: Prefix | None = None
@@ -120,6 +132,11 @@ class LocalLabeller:
                     started = time.perf_counter()
                     scores = self.scorer.score(prefix, [bodies[at] for at in pack], continuations)
                     seconds = (time.perf_counter() - started) / len(pack)
+                    if not np.isfinite(scores).all():
+                        raise UsageError(
+                            f"model '{self.name}' gives scores that are no numbers in {self.precision}: "
+                            "its file is damaged, or it needs --precision float32"
+                        )
                     for at, row in zip(pack, scores, strict=True):
                         rounded = tuple(round(float(score), 6) for score in row)
                         self.usage.requests += 1
@@ -150,9 +167,14 @@ class LocalLabeller:
         return self._loaded[0]
 
     def tokens(self, text: str) -> list[int]:
-        """Token ids of a piece of a prompt; a text cannot smuggle in control tokens."""
+        """Token ids of a piece of a prompt; a text cannot smuggle in special tokens."""
         tokenizer = self._loaded[1]
         return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+
+    def following(self, stem: str, text: str) -> list[int]:
+        """Token ids of `text` after `stem`: alone, some tokenizers begin every text with a token of its own."""
+        first, whole = self.tokens(stem), self.tokens(stem + text)
+        return whole[len(first) :] if whole[: len(first)] == first else self.tokens(text)
 
     def _opening(self, text: str) -> list[int]:
         """Token ids of the beginning of a prompt, with the beginning-of-text token where the model uses one."""
@@ -161,6 +183,14 @@ class LocalLabeller:
         plain = tokenizer("a")["input_ids"]
         uses_bos = tokenizer.bos_token_id is not None and plain and plain[0] == tokenizer.bos_token_id
         return [tokenizer.bos_token_id, *ids] if uses_bos else ids
+
+
+def _by_opening(prompt: Prompt, questions: Sequence[Question]) -> dict[str, list[Question]]:
+    """The questions by the beginning of their prompts."""
+    groups: dict[str, list[Question]] = {}
+    for question in questions:
+        groups.setdefault(completion_prefix(prompt, question.examples), []).append(question)
+    return groups
 
 
 def calibrate(scores: np.ndarray, reference: np.ndarray, kind: Calibration) -> np.ndarray:

@@ -69,7 +69,7 @@ def find_model(name: str) -> ModelFiles:
     if name in KNOWN:
         return _from_package(name, KNOWN[name])
     path = Path(name).expanduser()
-    if path.suffix == ".gguf":
+    if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise UsageError(f"model file '{name}' does not exist")
         return ModelFiles(path.stem, str(path.resolve().parent), path.name, "sha256:" + hash_file(path))

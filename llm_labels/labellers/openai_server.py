@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import math
 import os
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.core.errors import Unavailable, UsageError
+from bench.core.hashes import hash_json
 from bench.core.seeds import named_seed
 from llm_labels.cache import Answer
 from llm_labels.decode import DECODERS, Decoder, read
@@ -32,16 +34,24 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 ADDRESS_VARIABLE = "OPENAI_BASE_URL"
+REFUSED = "[the server refused the request"
+TOO_LONG = re.compile(r"context.{0,10}(length|window|size)|string_above_max_length", re.IGNORECASE)
+"""How servers say that one text does not fit: that is no answer, and the others go on."""
 LONGEST_PAUSE = 60.0
 """Seconds between two tries at most, whatever the server asks for."""
 
 
 @dataclass(frozen=True)
 class Prices:
-    """US dollars per million tokens."""
+    """US dollars per million tokens. Raises UsageError for what is no price."""
 
     tokens_in: float
     tokens_out: float
+
+    def __post_init__(self) -> None:
+        for price in (self.tokens_in, self.tokens_out):
+            if not (math.isfinite(price) and price >= 0):
+                raise UsageError(f"price {price} is no price: give US dollars per million tokens, at least 0")
 
 
 class OpenAILabeller:
@@ -75,10 +85,19 @@ class OpenAILabeller:
         for what, value in (("concurrency", concurrency), ("attempts", attempts), ("max_tokens", max_tokens)):
             if value < 1:
                 raise UsageError(f"{what} {value} is too small: at least 1")
+        if not (math.isfinite(timeout) and timeout > 0):
+            raise UsageError(f"timeout {timeout} is no time: give seconds, more than 0")
+        if temperature is not None and not (math.isfinite(temperature) and temperature >= 0):
+            raise UsageError(f"temperature {temperature} is not a number of at least 0")
+        self.key = os.environ.get(KEY_VARIABLE, "").strip()
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise UsageError(f"the key in {KEY_VARIABLE} has characters that no key has: copy it again")
         self.base_url = base_url or os.environ.get(ADDRESS_VARIABLE) or None
         if self.base_url and not re.match(r"https?://[^\s/]+", self.base_url):
-            raise UsageError(f"invalid server address '{printable(self.base_url, 100)}': expected https://host/v1")
-        if not os.environ.get(KEY_VARIABLE) and not self.base_url:
+            raise UsageError(
+                f"invalid server address '{printable(_public(self.base_url), 100)}': expected https://host/v1"
+            )
+        if not self.key and not self.base_url:
             raise Unavailable(
                 f"unknown local model '{model}', and no server was given: set {KEY_VARIABLE} "
                 f"for OpenAI, or {ADDRESS_VARIABLE} (and {KEY_VARIABLE}, where it wants one) for another server"
@@ -92,8 +111,9 @@ class OpenAILabeller:
         self.usage = Usage(usd=None if prices is None else 0.0)
 
     def settings(self) -> dict[str, Any]:
-        """What shapes an answer; neither the server's address nor the key is in it."""
-        return {"kind": "chat", "temperature": self.temperature, "max_tokens": self.max_tokens}
+        """What shapes an answer; of the server's address a hash (two may call different models the same), no key."""
+        server = {"server": hash_json(_public(self.base_url).rstrip("/"))[:12]} if self.base_url else {}
+        return {"kind": "chat", "temperature": self.temperature, "max_tokens": self.max_tokens, **server}
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
         """US dollars for that many tokens, or None where no prices were given."""
@@ -104,6 +124,9 @@ class OpenAILabeller:
     def references(self, train: Sequence[str]) -> list[str]:
         """None: an answer in words is not calibrated."""
         return []
+
+    def check(self, prompt: Prompt, questions: Sequence[Question]) -> None:
+        """Nothing: how long a prompt may be, the server knows."""
 
     def ask(
         self,
@@ -141,7 +164,7 @@ class OpenAILabeller:
         from openai import AsyncOpenAI
 
         # a server of one's own often wants no key; the client insists on one
-        key = os.environ.get(KEY_VARIABLE) or "none"
+        key = self.key or "none"
         errors: list[Exception] = []
         line = iter(waiting)
         async with AsyncOpenAI(api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=0) as client:
@@ -165,6 +188,14 @@ class OpenAILabeller:
             self.usage.tokens_out += answer.tokens_out
             self.usage.usd = self.price(self.usage.tokens_in, self.usage.tokens_out)
             store(question.key, answer)
+            if self.prices is not None and not answer.tokens_in and not answer.text.startswith(REFUSED):
+                errors.append(
+                    Unavailable(
+                        f"the server of '{self.revision}' does not say how many tokens it read, so what it costs is "
+                        "not known: leave out the prices and the budget"
+                    )
+                )
+                return
 
     async def _one(self, client: AsyncOpenAI, content: str, key: str) -> Answer:
         """One completed answer, after as many tries as it takes. Raises Unavailable or UsageError."""
@@ -184,7 +215,9 @@ class OpenAILabeller:
                 return _read(reply, perf_counter() - started)
             except openai.APIStatusError as error:
                 if error.status_code == 400 and error.code in ("content_filter", "content_policy_violation"):
-                    return Answer("[the server refused the request: content filter]")
+                    return Answer(f"{REFUSED}: content filter]")
+                if error.status_code == 400 and TOO_LONG.search(f"{error.code} {error.message}"):
+                    return Answer(f"{REFUSED}: the text is too long for the model]")
                 if not _passes(error):
                     raise self._final(error) from None
                 problem, wait = f"status {error.status_code}", _retry_after(error)
@@ -196,7 +229,7 @@ class OpenAILabeller:
                 problem = f"a malformed answer ({type(error).__name__})"
             if attempt + 1 < self.attempts:
                 self.usage.retries += 1
-                await asyncio.sleep(wait if wait is not None else self._backoff(key, attempt))
+                await asyncio.sleep(max(wait or 0.0, self._backoff(key, attempt)))
         raise Unavailable(
             f"the server of '{self.revision}' gave {problem} {self.attempts} times in a row; "
             "what was answered is kept: run the same command again to go on"
@@ -209,8 +242,8 @@ class OpenAILabeller:
 
     def _final(self, error: Any) -> Exception:
         """The error of a status that no retry changes."""
-        said, key = str(getattr(error, "message", "")), os.environ.get(KEY_VARIABLE)
-        said = printable(said.replace(key, "[key]") if key else said, 300)
+        said = str(getattr(error, "message", ""))
+        said = printable(said.replace(self.key, "[key]") if self.key else said, 300)
         if error.status_code in (401, 403):
             return Unavailable(f"the server refused the key in {KEY_VARIABLE} (status {error.status_code}): {said}")
         if error.status_code == 404:
@@ -218,6 +251,11 @@ class OpenAILabeller:
         if error.status_code == 429:
             return Unavailable(f"the account's quota is used up (status 429): {said}; what was answered is kept")
         return UsageError(f"the server of '{self.revision}' refused the request (status {error.status_code}): {said}")
+
+
+def _public(address: str) -> str:
+    """An address without the name and password that it may hold."""
+    return re.sub(r"//[^/@\s]*@", "//", address)
 
 
 def _read(reply: Any, seconds: float) -> Answer:

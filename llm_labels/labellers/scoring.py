@@ -91,7 +91,7 @@ class ContinuationScorer:
         self._kinds = set(getattr(text_config, "layer_types", None) or ())
         if self._kinds and "sliding_attention" not in self._kinds:
             self._window = None
-        self._max_positions = getattr(text_config, "max_position_embeddings", None)
+        self.max_positions = getattr(text_config, "max_position_embeddings", None)
         _float32_head(model)
 
     @torch.inference_mode()
@@ -112,10 +112,10 @@ class ContinuationScorer:
         if not all(len(ids) for ids in continuations) or not all(len(ids) for ids in bodies):
             raise ValueError("every body and every continuation needs at least one token")
         longest = len(prefix.ids) + max(map(len, bodies)) + max(map(len, continuations))
-        if self._max_positions and longest > self._max_positions:
+        if self.max_positions and longest > self.max_positions:
             raise UsageError(
-                f"a prompt of {longest} tokens does not fit the model ({self._max_positions} positions): "
-                "use fewer examples (--prompting zero) or a smaller maximum text length in the prompt file"
+                f"a prompt of {longest} tokens does not fit the model ({self.max_positions} positions): "
+                "use fewer examples or a smaller max_characters in the prompt file"
             )
         if self.packed is None:
             self.packed = self._packing_fits(prefix, bodies[0], continuations)

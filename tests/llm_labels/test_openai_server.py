@@ -228,11 +228,66 @@ def test_neither_key_nor_address_is_in_the_settings():
         ({"concurrency": 0}, "concurrency 0 is too small"),
         ({"decoder": "loose"}, "decoder 'loose' is unknown"),
         ({"token_field": "tokens"}, "token_field 'tokens' is unknown"),
+        ({"timeout": 0}, "timeout 0 is no time"),
+        ({"temperature": float("nan")}, "temperature nan is not a number"),
+        ({"base_url": "ftp://user:hunter2@host/v1"}, "invalid server address 'ftp://host/v1'"),
     ],
 )
 def test_wrong_settings_are_refused(options, complaint):
     with pytest.raises(UsageError, match=complaint):
         OpenAILabeller("m", **{"base_url": "http://x/v1", **options})
+
+
+@pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
+def test_what_is_no_price_is_refused(price):
+    with pytest.raises(UsageError, match="is no price: give US dollars per million tokens"):
+        Prices(price, 1.0)
+
+
+def test_a_key_is_stripped_and_one_that_cannot_be_sent_is_refused_without_showing_it(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+    with chat_server(lambda text, n: (200, reply("positive"))) as server:
+        ask(labeller(server), "a")
+    assert server.keys == {f"Bearer {KEY}"}
+    monkeypatch.setenv("OPENAI_API_KEY", "“sk-quoted”")
+    with pytest.raises(UsageError, match="the key in OPENAI_API_KEY has characters that no key has") as failed:
+        OpenAILabeller("m")
+    assert "quoted" not in str(failed.value)
+
+
+def test_two_servers_may_call_two_models_the_same():
+    first, again, other = (
+        OpenAILabeller("m", base_url=url).settings()
+        for url in ("http://a:8000/v1", "http://me:secret@a:8000/v1/", "http://b:8000/v1")
+    )
+    assert first == again != other
+    assert "server" not in OpenAILabeller("m").settings()
+
+
+def test_a_price_is_not_guessed_where_the_server_counts_no_tokens():
+    silent = {key: value for key, value in reply("positive").items() if key != "usage"}
+    got = {}
+    with chat_server(lambda text, n: (200, silent)) as server:
+        who = labeller(server, prices=Prices(1.0, 1.0), concurrency=1)
+        with pytest.raises(Unavailable, match="does not say how many tokens it read"):
+            who.ask(PROMPT, questions("a", "b"), (), got.__setitem__, lambda: False)
+        assert list(got) == ["a"]  # what was answered is kept
+        assert len(ask(labeller(server), "a", "b")) == 2
+
+
+def test_a_text_too_long_for_the_server_is_no_answer_and_the_others_go_on():
+    said = {"error": {"message": "This model's maximum context length is 4096 tokens.", "type": "BadRequestError"}}
+    with chat_server(lambda text, n: (400, said) if text == "long" else (200, reply("positive"))) as server:
+        who = labeller(server)
+        got = ask(who, "a", "long", "c")
+    assert who.decode(PROMPT, [got["a"], got["long"], got["c"]], ()).labels.tolist() == [1, -1, 1]
+
+
+def test_no_server_is_asked_again_at_once():
+    slow = (429, {"error": {}}, {"Retry-After": "0"})
+    with chat_server(lambda text, n: slow if n <= 3 else (200, reply("x"))) as server:
+        ask(OpenAILabeller("m", base_url=server.address, pause=0.1), "a")
+    assert server.times[-1] - server.times[0] >= 0.75 * (0.1 + 0.2 + 0.4)
 
 
 def test_the_text_is_found_in_the_request():  # the server's own helper

@@ -76,6 +76,14 @@ def test_a_text_cannot_imitate_the_prompt():
 def test_a_long_text_is_cut_at_a_word():
     assert prompts.tidy("word " * 100_000, 22) == "word word word word ..."
     assert len(prompts.tidy("x" * 10**6, 50)) == 54
+    assert (
+        prompts.tidy("标题 " + "文" * 100, 50) == "标题 " + "文" * 47 + " ..."
+    )  # few spaces: not cut back to the first
+
+
+def test_joiners_stay_and_what_steers_the_reader_goes():
+    assert prompts.tidy("می\u200cخواهم 👩\u200d🚀", 50) == "می\u200cخواهم 👩\u200d🚀"
+    assert prompts.tidy("a\u202eb\u2028c\x1b[2Jd\ud800e", 50) == "a b c [2Jd?e"
 
 
 def test_a_task_without_a_prompt_file_is_asked_by_its_class_names():

@@ -22,7 +22,7 @@ from llm_labels.labellers.openai_server import OpenAILabeller, Prices
 from llm_labels.labelsets import read_card, read_label_set
 from llm_labels.run import label_task
 from llm_labels.sanitise import printable
-from tests.llm_labels.tiny import chat_server, prompt_file, reply, tiny_model, tiny_task
+from tests.llm_labels.tiny import chat_server, prompt_file, reply, text_of, tiny_model, tiny_task
 
 TASK = tiny_task()
 SIZES = {"train": 8, "valid": 4, "test": 6}
@@ -223,10 +223,40 @@ def test_another_decoder_or_calibration_starts_from_the_kept_answers(model_folde
     label(tmp_path, local(model_folder))
     assert label(tmp_path, local(model_folder, calibration="none")).from_cache == 18
     automatic = label(tmp_path, local(model_folder, calibration="auto"))
-    # the content-free texts and the train texts are there; the two examples are now also asked about as they are shown
-    assert automatic.from_cache == 18 + 3
-    assert automatic.card.cost["requests"] == 18 + 3 + 2
+    assert automatic.from_cache == automatic.card.cost["requests"] == 18 + 3  # the content-free and the train texts
     assert automatic.card.calibration in ("contextual", "batch")
+
+
+def test_a_text_like_an_example_is_asked_without_it(tmp_path):
+    twin = TASK.train.texts[1]
+    texts = replace(TASK.valid, texts=(twin, *TASK.valid.texts[1:]))
+    task = replace(TASK, valid=texts, full_fingerprint={**TASK.full_fingerprint, "valid": texts.fingerprint})
+    with chat_server(lambda text, n: (200, reply("POS"))) as server:
+        label(tmp_path, chat(server), task=task, splits=("valid",))
+    seen = {text_of(body): body["messages"][0]["content"] for body in server.asked}
+    assert seen[twin].count(twin) == 1
+    assert all(twin in content for text, content in seen.items() if text != twin)
+
+
+def test_a_prompt_that_does_not_fit_is_refused_before_any_is_scored(model_folder, tmp_path):
+    texts = replace(TASK.test, texts=(*TASK.test.texts[:-1], "sun " * 100))
+    task = replace(TASK, test=texts, full_fingerprint={**TASK.full_fingerprint, "test": texts.fingerprint})
+    labeller = local(model_folder)
+    labeller.scorer.max_positions = 400
+    label(tmp_path, labeller, prompting="zero")
+    longer = local(model_folder)
+    longer.scorer.max_positions = 400
+    with pytest.raises(UsageError, match=r"does not fit the model \(400 positions\): use a prompt file with a smaller"):
+        label(tmp_path, longer, task=task, prompting="zero", out=tmp_path / "other")
+    assert longer.usage.requests == 0
+
+
+def test_scores_that_are_no_numbers_are_no_labels(model_folder, tmp_path):
+    labeller = local(model_folder)
+    labeller.scorer.model.model.norm.weight.data.fill_(float("nan"))
+    with pytest.raises(UsageError, match="model 'tiny' gives scores that are no numbers in float32"):
+        label(tmp_path, labeller)
+    assert not (tmp_path / "sets").exists()
 
 
 NASTY = {
@@ -301,6 +331,8 @@ def test_strange_lines_in_the_cache_are_skipped(tmp_path, line):
 
 
 def test_one_writer_at_a_time(tmp_path):
+    with AnswerCache(tmp_path / "b.jsonl", lock=tmp_path / "set.lock"), pytest.raises(UsageError, match="is in use"):
+        AnswerCache(tmp_path / "c.jsonl", lock=tmp_path / "set.lock").__enter__()
     with AnswerCache(tmp_path / "a.jsonl"), pytest.raises(UsageError, match="is in use: another `bench label`"):
         AnswerCache(tmp_path / "a.jsonl").__enter__()
 
@@ -312,7 +344,8 @@ def test_one_writer_at_a_time(tmp_path):
         ({"splits": ("train", "dev")}, "split 'dev' is unknown"),
         ({"splits": ()}, "split '' is unknown"),
         ({"limit": 0}, "limit 0 is too small"),
-        ({"budget": -1.0}, "budget -1.0 is negative"),
+        ({"budget": -1.0}, "budget -1.0 is no amount"),
+        ({"budget": float("nan")}, "budget nan is no amount"),
         ({"budget": 1.0}, "a budget needs prices"),
     ],
 )

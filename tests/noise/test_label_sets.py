@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import Unavailable
+from bench.core.files import slug
 from bench.data.load import load_task
 from bench.data.tasks import Repository, TaskInfo, known
 from bench.noise.draw import draw
@@ -145,6 +147,19 @@ def test_label_files_are_read_once_until_they_change(task, tmp_path, monkeypatch
     assert len(read) == 6
     with pytest.raises(ValueError, match="read-only"):
         read_labels(source.members[0], task)["train"].labels[0] = 1
+
+
+def test_a_set_of_a_file_whose_name_is_no_folder_name_is_found_and_an_unfinished_one_is_a_skip(tmp_path):
+    toy = toy_task(tmp_path)
+    task = dataclasses.replace(toy, name="Größe 1", info=dataclasses.replace(toy.info, name="Größe 1"))
+    made = answer(task, tmp_path, "gpt", 2)
+    made.rename(made.parent / slug("Größe 1"))
+    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
+    assert draw(source, task, 1).train.shape == (60,)
+    assert [ref.task for ref in find_label_sets(tmp_path, "Größe 1")] == ["Gr-e-1"]
+    (made.parent / slug("Größe 1") / "card.json").unlink()
+    [(_, reason)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
+    assert "is unfinished: the same `bench label` command ends it" in reason
 
 
 def test_the_share_right_counts_what_was_asked(tmp_path, monkeypatch):

@@ -15,8 +15,6 @@ The files of the paper's authors, `<labeller>/<zeroshot|fewshot>/<task>/{split}.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -29,6 +27,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem, listed
 from bench.core.files import write_atomically
+from bench.core.spreadsheet import csv_bytes
 from bench.core.texts import SPLITS, Prompting, Texts
 from bench.data.readers.tables import read_table
 from llm_labels.cache import shortened
@@ -114,15 +113,10 @@ def write_label_set(folder: Path, card: Card, splits: Mapping[str, SplitLabels])
     Path(folder, "card.json").unlink(missing_ok=True)
     for split, part in splits.items():
         answers = part.answers or ("",) * len(part.rows)
-        buffer = io.StringIO()
-        plain = csv.writer(buffer, lineterminator="\n")
-        quoted = csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv leaves a bare \\r unquoted
-        plain.writerow(COLUMNS)
-        for row, label, answer in zip(part.rows.tolist(), part.labels.tolist(), answers, strict=True):
-            writer = quoted if "\r" in answer else plain
-            storable = shortened(answer.encode("utf-8", "replace").decode(), MAX_ANSWER)
-            writer.writerow((row, card.label_names[label] if label >= 0 else "", storable))
-        write_atomically(Path(folder) / f"{split}.csv", buffer.getvalue().encode())
+        names = [card.label_names[label] if label >= 0 else "" for label in part.labels.tolist()]
+        storable = [shortened(answer.encode("utf-8", "replace").decode(), MAX_ANSWER) for answer in answers]
+        columns = dict(zip(COLUMNS, (part.rows.tolist(), names, storable), strict=True))
+        write_atomically(Path(folder) / f"{split}.csv", csv_bytes(columns, as_they_are=COLUMNS))
     write_atomically(Path(folder) / "card.json", (card.model_dump_json(indent=1) + "\n").encode())
 
 

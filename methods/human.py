@@ -82,6 +82,7 @@ class GoldRows(_Human):
                 rows=np.resize(human.rows, len(targets)),
             )
             logits = [epoch.logits for epoch in epochs]
+            tools.trainer.kept, tools.trainer.snapshots = trainer.kept, trainer.snapshots  # for an export
             kept = {split: np.stack([each[split][0] for each in logits]) for split in ("valid", "test")}
             return {**kept, "parameters": np.array([trainer.parameters])}
 

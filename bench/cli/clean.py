@@ -9,7 +9,7 @@ import numpy as np
 from typer import Argument, Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, friendly, say
+from bench.cli.shell import app, friendly, other_than, say
 from bench.cli.trust import TABLE, Encoder, believed, doubt
 from bench.core.errors import UsageError
 
@@ -42,12 +42,10 @@ def clean(
     A label changes where confident learning counts the text to another class, and other labellers, if there are any,
     confirm it; one that is a vote changes to what one of the labellers said. No gold is used.
     """
-    from bench.core.files import write_atomically
-    from bench.core.spreadsheet import csv_bytes
+    from bench.core.spreadsheet import write_csv
     from bench.data.readers.tables import read_table
 
-    if out.exists() and table.exists() and out.samefile(table):
-        raise UsageError(f"--out '{out}' is the table itself: name another file")
+    other_than(table, out)
     if not table.is_file():
         raise UsageError(f"'{table}' is not a file: name a table of texts and labels")
     own = read_table(table).columns
@@ -61,7 +59,7 @@ def clean(
         CLEANED: names[cleaned[rows]],
         WHY: [_why(found, row, cleaned) for row in rows],
     }
-    write_atomically(out, csv_bytes(own | columns, as_they_are=list(own)))
+    write_csv(out, own | columns, as_they_are=[*own, GIVEN, CLEANED])  # classes are those of the table
     changed = cleaned != found.trust.labels
     filled = changed & (found.trust.labels < 0)
     say(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from bench.cli.shell import app, err, friendly, say
+from bench.cli.shell import app, err, friendly, other_than, say
 
 
 @app.command()
@@ -21,22 +21,24 @@ def predict(
 ) -> None:
     """Label new texts with an exported model: row, id, text, label and its probability, rows in their order."""
     from bench.core.errors import UsageError
-    from bench.core.files import write_atomically
-    from bench.core.spreadsheet import csv_bytes
+    from bench.core.spreadsheet import write_csv
     from bench.data.readers.columns import texts_of
+    from bench.data.readers.raw import is_unicode
     from bench.data.readers.tables import read_table
     from bench.running.exported import load_exported
 
-    if out.exists() and texts.exists() and out.samefile(texts):
-        raise UsageError(f"--out '{out}' is the file of the texts: name another")
+    other_than(texts, out)
     table = read_table(texts)
     found = texts_of(table, text_column)
+    if broken := [row for row, text in enumerate(found, 1) if not is_unicode(text)]:
+        raise UsageError(f"{texts}, row {broken[0]}: the text holds half a surrogate pair, which is not valid Unicode")
     loaded = load_exported(model, encoder)
     with err.status(f"predicting {len(found)} texts"):
         probabilities = loaded.predict(found)
     best = probabilities.argmax(1)
-    columns = {"row": range(1, len(found) + 1)} | ({"id": table.columns["id"]} if "id" in table.columns else {})
+    ids = next((name for name in table.columns if name.strip().casefold() == "id"), None)
+    columns = {"row": range(1, len(found) + 1)} | ({} if ids is None else {"id": table.columns[ids]})
     columns |= {"text": found, "label": [loaded.label_names[at] for at in best]}
     columns |= {"probability": [f"{value:.4f}" for value in probabilities.max(1)]}
-    write_atomically(out, csv_bytes(columns))
+    write_csv(out, columns)
     say(f"wrote {len(found)} labels to {out}")

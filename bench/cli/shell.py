@@ -134,6 +134,12 @@ def folder_for(path: Path, option: str) -> Path:
     return path
 
 
+def other_than(given: Path, out: Path) -> None:
+    """Raise UsageError where a command would write over the table that it reads."""
+    if out.exists() and given.exists() and out.samefile(given):
+        raise UsageError(f"--out '{out}' is the table itself: name another file")
+
+
 def plain(text: str) -> str:
     """Text as rich markup that shows it as it is, without control characters."""
     return escape(printable(text))

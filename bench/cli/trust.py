@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, count, err, friendly, printable, say
+from bench.cli.shell import app, count, err, friendly, other_than, printable, say
 from bench.cli.show import find_record
 from bench.core.errors import UsageError
 from bench.store.intervals import FEWEST
@@ -44,11 +44,12 @@ def trust(
     Of cells: what their methods believe. Of a table: cross-fitted classifiers and the other labellers' columns. Gold,
     where known, scores the result and nothing else.
     """
-    from bench.core.files import write_atomically
-    from bench.core.spreadsheet import csv_bytes
+    from bench.core.spreadsheet import write_csv
 
+    for table in map(Path, what):
+        other_than(table, out)
     found = believed(what, given, encoder)
-    write_atomically(out, csv_bytes(found.columns()))
+    write_csv(out, found.columns())
     say(f"{found.task}, {found.labeller}: {len(found.texts)} texts by the suspicion of their labels in {out}")
     say(f"asked: {', '.join(found.methods)}; other labellers: {', '.join(found.others) or 'none'}", dim=True)
     doubt(found)

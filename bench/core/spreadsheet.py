@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from bench.core.files import write_atomically
 
 STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
@@ -25,8 +28,19 @@ def safe_cell(value: Any) -> Any:
 def csv_bytes(columns: Mapping[str, Sequence[Any]], as_they_are: Sequence[str] = ()) -> bytes:
     """Columns of equal length as CSV in UTF-8; those of `as_they_are` are not made safe. Raises ValueError."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([name if name in as_they_are else safe_cell(name) for name in columns])
+    plain = csv.writer(text, lineterminator="\n")
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # csv leaves a bare \r unquoted
+    heads = [name if name in as_they_are else safe_cell(name) for name in columns]
     cells = [values if name in as_they_are else map(safe_cell, values) for name, values in columns.items()]
-    writer.writerows(zip(*cells, strict=True))
+    for row in (heads, *zip(*cells, strict=True)):
+        (quoted if any(isinstance(cell, str) and "\r" in cell for cell in row) else plain).writerow(row)
     return text.getvalue().encode("utf-8", "surrogatepass")
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[Any]], as_they_are: Sequence[str] = ()) -> None:
+    """Write `csv_bytes`: a whole file, the one that a link leads to; or into a pipe. Raises OSError, ValueError."""
+    content = csv_bytes(columns, as_they_are)
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+    else:
+        write_atomically(path.resolve(), content)

@@ -52,7 +52,8 @@ class Cell:
     @property
     def exportable(self) -> bool:
         """Whether its model can be taken away; see `Method.exportable`."""
-        return getattr(self.method, "exportable", True) in (True, self.encoder.mode)
+        able = getattr(self.method, "exportable", True) in (True, self.encoder.mode)
+        return able and self.encoder.top is None
 
 
 @dataclass(frozen=True)

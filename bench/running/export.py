@@ -92,6 +92,11 @@ def export(record: Record, results: Path, out: Path, progress: Progress = lambda
 def not_exportable(cell: Cell) -> UsageError:
     """Why a method's model cannot be taken away, and what can be."""
     name, mode = cell.key.method, cell.encoder.mode
+    if cell.encoder.top is not None:
+        return UsageError(
+            f"cell {cell.key.hash[:12]} trained the upper layers of {cell.key.encoder} alone ({mode}); such a model "
+            f"cannot be exported: export a cell of {cell.key.encoder} or {cell.key.encoder}:frozen"
+        )
     able = [each for each, cls in registry.available().items() if cls.exportable in (True, mode) and not cls.sees_gold]
     return UsageError(
         f"{name} predicts by more than the networks that it trains, so its model cannot be exported from a {mode} "

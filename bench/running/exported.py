@@ -50,7 +50,7 @@ class Facts(BaseModel):
     pooling: Literal["cls", "mean"]
     max_length: int  # tokens at which texts are cut
     scaling: str | None = None  # of heads: what is done to a sentence embedding
-    networks: int = 1  # their mean predicts; with branches M, those after every epoch, M at a time
+    networks: int = Field(1, ge=1)  # their mean predicts; with branches M, those after every epoch, M at a time
     branches: int | None = Field(None, ge=1)  # of npc and dygen: M networks, corrected by the VAE in `CORRECTION`
     temperature: float | None = None  # of the mean's log-probabilities
     precision: Literal["no", "bf16", "fp16"] = "no"
@@ -235,7 +235,7 @@ def _networks(folder: Path, facts: Facts, encoder: Encoder) -> list[Classifier]:
     classes, draws = len(facts.label_names), torch.Generator()
     if facts.kind == "transformers":
         model: Any = AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, local_files_only=True
+            folder, use_safetensors=True, dtype=torch.float32, local_files_only=True, trust_remote_code=False
         )
         encoder.model = model.base_model.eval()
         network = encoder.classifier(classes, 0.0, draws)
@@ -244,7 +244,8 @@ def _networks(folder: Path, facts: Facts, encoder: Encoder) -> list[Classifier]:
         network.head.load_state_dict(out.state_dict())
         return [network]
     if facts.kind == "networks":
-        encoder.model = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True)).eval()
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        encoder.model = AutoModel.from_config(config, trust_remote_code=False).eval()
     tensors = load_file(folder / (HEADS if facts.kind == "heads" else WEIGHTS))
     networks = [encoder.classifier(classes, 0.0, draws) for _ in range(facts.networks)]
     for at, network in enumerate(networks):

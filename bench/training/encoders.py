@@ -22,7 +22,7 @@ from torch import nn
 from bench.core.errors import UsageError
 from bench.training import upper
 from bench.training.device import device_type
-from bench.training.find_encoder import local_only, locate, or_unavailable, quiet_loading, split_mode, trained_pooling
+from bench.training.find_encoder import load_options, locate, or_unavailable, quiet_loading, split_mode, trained_pooling
 from bench.training.inputs import FeatureInputs, HiddenInputs, Inputs, TokenInputs
 from bench.training.networks import Classifier, FrozenBody, TransformerBody
 from bench.training.recipe import Pooling
@@ -46,14 +46,14 @@ class Encoder:
         """The fast tokenizer of this encoder."""
         from transformers import AutoTokenizer
 
-        return or_unavailable(self.name, lambda: AutoTokenizer.from_pretrained(self.folder, **local_only()))
+        return or_unavailable(self.name, lambda: AutoTokenizer.from_pretrained(self.folder, **load_options()))
 
     @functools.cached_property
     def model(self) -> nn.Module:
         """The pretrained model in float32, never trained itself: classifiers train copies of it."""
         from transformers import AutoModel
 
-        options = {"use_safetensors": True, "dtype": torch.float32, **local_only()}
+        options = {"use_safetensors": True, "dtype": torch.float32, **load_options()}
         with quiet_loading():
             model = or_unavailable(self.name, lambda: AutoModel.from_pretrained(self.folder, **options))
         return model.eval()
@@ -63,7 +63,7 @@ class Encoder:
         """The pretrained model's configuration."""
         from transformers import AutoConfig
 
-        return or_unavailable(self.name, lambda: AutoConfig.from_pretrained(self.folder, **local_only()))
+        return or_unavailable(self.name, lambda: AutoConfig.from_pretrained(self.folder, **load_options()))
 
     @functools.cached_property
     def longest(self) -> int:
@@ -80,7 +80,7 @@ class Encoder:
         if positions < 1:
             return self.max_length
         with torch.device("meta"):  # no weights are made: only the shapes are looked at
-            model = or_unavailable(self.name, lambda: AutoModel.from_config(facts))
+            model = or_unavailable(self.name, lambda: AutoModel.from_config(facts, trust_remote_code=False))
         tables = [module for name, module in model.named_modules() if name.endswith("embeddings.position_embeddings")]
         padding = next((getattr(table, "padding_idx", None) for table in tables), None)
         return positions if padding is None else positions - padding - 1  # these count from after the padding's
@@ -90,7 +90,7 @@ class Encoder:
         """The same encoder as a sentence embedder with its own pooling (sentence-transformers)."""
         from sentence_transformers import SentenceTransformer
 
-        options: dict[str, Any] = {"device": device_type(), "model_kwargs": {"use_safetensors": True}, **local_only()}
+        options: dict[str, Any] = {"device": device_type(), "model_kwargs": {"use_safetensors": True}, **load_options()}
         with quiet_loading():
             embedder = or_unavailable(self.name, lambda: SentenceTransformer(self.folder, **options))
         embedder.max_seq_length = min(self.longest, embedder.max_seq_length or self.longest)

@@ -122,7 +122,7 @@ def trained_pooling(folder: str) -> Literal["cls", "mean"]:
         from transformers.utils import cached_file
 
         try:
-            path = cached_file(folder, "1_Pooling/config.json", **local_only())
+            path = cached_file(folder, "1_Pooling/config.json", local_files_only=not hub_reachable())
         except OSError:  # what transformers raises for a file that is not there
             return "cls"
     if path is None or not Path(path).is_file():
@@ -147,9 +147,9 @@ def quiet_loading() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def local_only() -> dict[str, bool]:
-    """What `from_pretrained` is told when the hub cannot be reached."""
-    return {"local_files_only": not hub_reachable()}
+def load_options() -> dict[str, bool]:
+    """What `from_pretrained` is told: to stay here if the hub is out of reach, and never to run a model's own code."""
+    return {"local_files_only": not hub_reachable(), "trust_remote_code": False}
 
 
 def or_unavailable(name: str, load: Callable[[], Any]) -> Any:

@@ -168,6 +168,46 @@ def test_what_is_not_an_export_or_is_damaged_is_refused(bench, reviews, tiny_ber
     assert "damaged" in error("model", new)
 
 
+def test_ids_are_found_in_any_spelling_and_half_a_character_is_refused(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods="plain", epochs=1)
+    assert bench("export", path, "--out", "model").exit_code == 0
+    write_csv(Path("new.csv"), [{" ID ": "a7", "text": "good film"}])
+    assert bench("predict", "model", "new.csv", "--out", "pred.csv").exit_code == 0
+    assert predictions()[0]["id"] == "a7"
+    Path("new.jsonl").write_text('{"text": "good"}\n{"text": "half \\ud800 pair"}\n')
+    told = bench("predict", "model", "new.jsonl", "--out", "pred2.csv")
+    assert (told.exit_code, "row 2: the text holds half a surrogate pair" in told.stderr) == (2, True)
+
+
+def test_upper_layers_alone_cannot_be_exported(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:top1", methods="plain", epochs=1)
+    told = bench("export", path, "--out", "model")
+    assert told.exit_code == 2
+    assert "trained the upper layers of" in told.stderr
+    assert not Path("model").exists()
+
+
+def test_a_model_of_human_labels_is_exported(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods="gold[rows=10]", epochs=1)
+    done = bench("export", path, "--out", "model")
+    assert done.exit_code == 0, done.stderr
+    assert "bit for bit" in done.stdout
+
+
+def test_no_code_of_an_export_is_run(bench, reviews, tiny_bert, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *asked: "y")
+    path, _ = make(bench, tiny_bert, methods="cr", pooling="mean", epochs=1)
+    assert bench("export", path, "--out", "model").exit_code == 0
+    config = json.loads(Path("model/config.json").read_text())
+    own = {"AutoConfig": "evil.EvilConfig", "AutoModel": "evil.EvilModel"}
+    Path("model/config.json").write_text(json.dumps(config | {"auto_map": own, "model_type": "evil"}))
+    Path("model/evil.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    told = bench("predict", "model", texts_file(), "--out", "pred.csv")
+    assert told.exit_code == 2
+    assert "damaged" in told.stderr
+    assert not Path("ran").exists()
+
+
 def test_predictions_never_hold_formulas_and_never_replace_the_texts(bench, reviews, tiny_bert):
     path, _ = make(bench, f"{tiny_bert}:frozen", methods="plain", epochs=1)
     assert bench("export", path, "--out", "model").exit_code == 0

@@ -169,7 +169,22 @@ def test_a_single_column_that_was_read_as_gold_is_told_of_with_the_way_out(bench
     assert bench("trust", "mine.csv", *words).exit_code == 0
 
 
+def test_classes_with_a_sign_stay_classes_when_cleaned(bench, table, tiny_bert):
+    rows = rows_of("mine.csv")
+    columns = [name for name in rows[0] if {row[name] for row in rows} <= {*CLASSES, ""}]
+    for row in rows:
+        row.update({name: ("-", "+")[CLASSES.index(row[name])] for name in columns if row[name]})
+    write_csv(table, rows)
+    words = ("--llms", "bob", "--encoder", tiny_bert)
+    assert bench("clean", table, *words, "--out", "cleaned.csv").exit_code == 0
+    found = rows_of("cleaned.csv")
+    assert {row["cleaned_label"] for row in found} == {row["given_label"] for row in found} == {"-", "+"}
+
+
 def test_what_cannot_be_cleaned_is_refused(bench, table):
+    before = table.read_bytes()
+    told = bench("trust", table, "--llms", "bob", "--out", table)
+    assert (told.exit_code, "is the table itself" in told.stderr, table.read_bytes()) == (2, True, before)
     told = bench("clean", table, "--llms", "bob", "--out", table)
     assert (told.exit_code, "name another file" in told.stderr) == (2, True)
     assert "not a file" in bench("clean", "nowhere.csv", "--out", "x.csv").stderr

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from bench.cli.options import grid_options
 from bench.cli.run import run_cells
-from bench.cli.shell import SOME_FAILED, app, count, friendly, out, say
+from bench.cli.shell import SOME_FAILED, app, count, folder_for, friendly, out, say
 from bench.cli.shell import table as terminal_table
 
 OPTIONS = (
@@ -28,14 +28,14 @@ def budget(
     rows: Annotated[str, Option(help="numbers of corrections")] = "20,50,100,200",
     chosen: Annotated[str, Option(help="how rows are chosen")] = "random,suspicion,disagreement,entropy",
     method: Annotated[str, Option(help="what learns from the corrected labels")] = "plain",
-    out_dir: Annotated[Path, Option("--out", help="folder for budget.csv and budget.png")] = Path("budget"),
+    out_dir: Annotated[Path, Option("--out", help="folder for TASK.csv and TASK.png")] = Path("budget"),
 ) -> None:
     """Accuracy after so many human corrections, rows chosen in four ways: which rows to pay for?
 
     Ordinary cells of the method `corrected`, which `bench report` shows too. Gold is used of the corrected rows alone.
     """
     from bench.core.errors import UsageError
-    from bench.core.files import write_atomically
+    from bench.core.files import slug, write_atomically
     from bench.core.selectors import quoted, split_list, there
     from bench.grid.cells import plan
     from bench.grid.options import load_options
@@ -45,6 +45,7 @@ def budget(
     from bench.store.intervals import wilson
     from bench.store.records import Record, read_record
 
+    folder_for(out_dir, "--out")
     cells = [
         f"corrected[rows={k},chosen={how},method={method}]" for k in split_list(rows) for how in split_list(chosen)
     ]
@@ -62,10 +63,11 @@ def budget(
     found = [read_record(cell.key.path(options.results)) for cell in made.cells]
     records = [each for each in found if isinstance(each, Record)]
     table = budget_table(records)
-    if not len(table):
-        raise UsageError("no cell has a score: all failed or were skipped, as their lines say")
-    write_atomically(out_dir / "budget.csv", table.to_csv(index=False).encode())
-    write_atomically(out_dir / "budget.png", budget_png(table, method))
+    if not table["rows"].any():
+        raise UsageError("no cell with corrections has a score: all failed or were skipped, as their lines say")
+    name = out_dir / slug("+".join(dict.fromkeys(cell.task.name for cell in made.cells)))
+    write_atomically(Path(f"{name}.csv"), table.to_csv(index=False).encode())
+    write_atomically(Path(f"{name}.png"), budget_png(table, method))
     heads = ("task", "labels", "rows chosen by", "corrected", "changed", "accuracy %", "gain over random")
     out.print(terminal_table(heads, map(_line, table.to_dict("records")), left=3))
     tested = [each.data.n_scored for each in records if each.data and each.data.n_scored]
@@ -77,7 +79,7 @@ def budget(
         )
     say(
         f"Gold plays the human, and is used of the corrected rows alone. ±: half of the 95 % t-interval over seeds. "
-        f"Written: {out_dir}/budget.csv and budget.png"
+        f"Written: {name}.csv and {name.name}.png"
     )
     if summary.failed:
         raise typer.Exit(SOME_FAILED)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
 from bench.cli.options import grid_options
 from bench.cli.shell import app, count, err, friendly, other_than, printable, say
@@ -33,6 +33,7 @@ Encoder = Annotated[str, Option(help="sentence encoder for a table: minilm, Hugg
 @grid_options(only=TABLE)
 def trust(
     given: dict[str, Any],
+    context: Context,
     what: Annotated[
         list[str], Argument(metavar="CELLS|TABLE", help="cells (hash or record, or a folder of records), or a table")
     ],
@@ -48,7 +49,7 @@ def trust(
 
     for table in map(Path, what):
         other_than(table, out)
-    found = believed(what, given, encoder)
+    found = _of_cells(what, given, context) or believed(what, given, encoder)
     write_csv(out, found.columns())
     say(f"{found.task}, {found.labeller}: {len(found.texts)} texts by the suspicion of their labels in {out}")
     say(f"asked: {', '.join(found.methods)}; other labellers: {', '.join(found.others) or 'none'}", dim=True)
@@ -89,45 +90,78 @@ def _first(score: Detection) -> dict[int, float]:
 
 
 def believed(what: list[str], given: dict[str, Any], encoder: str) -> Trusted:
-    """The beliefs about the labels of cells or of a table. Raises UsageError."""
+    """The beliefs about the labels of a table; how it was read is said. Raises UsageError."""
     from bench.grid.options import load_options
-    from bench.running.trust import trust_cells, trust_task
+    from bench.running.trust import trust_task
 
-    results = Path(given["results"] or "results")
-    if cells := _records(what, results):
-        folders = {folder for folder, _ in cells}
-        if len(folders) > 1:
-            raise UsageError(f"cells of {len(folders)} results folders were named: name those of one")
-        return trust_cells([record for _, record in cells], folders.pop())
     if len(what) > 1:
         raise UsageError(f"'{what[0]}' and {len(what) - 1} more: name cells, or one table")
     options = load_options({**given, "tasks": what})
     with err.status("reading") as status:
-        return trust_task(options, encoder, lambda text: status.update(printable(text)))
+        found = trust_task(options, encoder, lambda text: status.update(printable(text)))
+    for note in found.notes:
+        say(f"{found.task}: {note}", dim=True, to=err)
+    return found
+
+
+def _of_cells(what: list[str], given: dict[str, Any], context: Context) -> Trusted | None:
+    """The beliefs of cells; None where no cells are named. Raises UsageError."""
+    from bench.running.trust import trust_cells
+
+    cells = _records(what, Path(given["results"] or "results"))
+    if not cells:
+        return None
+    for name in (*TABLE, "encoder"):
+        source = context.get_parameter_source(name)
+        if name != "results" and source is not None and source.name == "COMMANDLINE":  # a variable is for every command
+            flag = f"--{'no-' if given.get(name) is False else ''}{name.replace('_', '-')}"
+            raise UsageError(f"{flag} is for tables and means nothing for cells: leave it out")
+    folders = {folder for folder, _ in cells}
+    if len(folders) > 1:
+        raise UsageError(f"cells of {len(folders)} results folders were named: name those of one")
+    return trust_cells([record for _, record in cells], folders.pop())
 
 
 def _records(what: list[str], results: Path) -> list[tuple[Path, Record]]:
-    """Results folders and records that words name; none where they do not name cells. Raises UsageError."""
+    """Results folders and records that words name; none where they do not name cells. Raises UsageError.
+
+    Of a folder those with an opinion; what is left out is said.
+    """
+    from bench.data.readers.tables import FORMATS, ending
     from bench.data.tasks import known
+    from bench.running.trust import with_opinions
     from bench.store.folder import ResultsFolder
-    from bench.store.records import Record, read_record
 
     def is_hash(word: str) -> bool:  # `babe` is a task
         return HASH.fullmatch(word) is not None and not Path(word).exists() and word not in known()
 
+    def is_table(path: Path) -> bool:  # also one in a folder that is called cells
+        record = path.suffix == ".json" and ResultsFolder.of(path) is not None
+        return not record and ending(path) in FORMATS and path.is_file()
+
     found: list[tuple[Path, Record]] = []
+    tables = 0
     for word in what:
         path = Path(word)
         above = next((each for each in (path, *path.parents) if each.name == "cells"), None)
-        if above is not None and path.suffix != ".json":
-            inside = [each for each in ResultsFolder(above.parent).record_paths() if each.is_relative_to(path)]
-            read = [read_record(each) for each in inside]
-            found += [(above.parent, each) for each in read if isinstance(each, Record) and each.status == "done"]
+        every = [] if above is None else ResultsFolder(above.parent).record_paths()
+        inside = [each for each in every if each.is_relative_to(path)]
+        if is_table(path) or (not inside and path.is_dir() and any(map(is_table, path.iterdir()))):
+            tables += 1
+        elif above is not None and path.suffix != ".json":
             if not inside:
                 raise UsageError(f"no records in '{word}'")
+            kept, left_out = with_opinions(inside, above.parent)
+            for why in left_out:
+                say(f"left out: {why}", dim=True, to=err)
+            if not kept:
+                raise UsageError(f"no cell in '{word}' is done and can be asked")
+            found += [(above.parent, record) for record in kept]
         elif above is not None or is_hash(word):
             at, record = find_record(word, results)
             found.append((next((each.parent for each in at.parents if each.name == "cells"), results), record))
-    if found and not all(is_hash(word) or "cells" in Path(word).parts for word in what):
+        else:
+            tables += 1
+    if found and tables:
         raise UsageError("cells and tables cannot be mixed: name cells, or one table")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bench.grid.cells import Cell, Plan, plan
 from bench.grid.estimate import estimate, inputs_of, stages_of
 from bench.grid.options import load_options
 from bench.grid.tasks import labellers_of, load_named
-from bench.store.records import Record
+from bench.store.records import Record, read_records
 from methods.human import CURVE
 
 METHODS = ("plain", "co-teaching", "npc", "sidyp", "cleanlab")
@@ -30,7 +31,7 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     """The cells for a table: every labeller, their vote where there are several, `METHODS`, and a learning curve.
 
     Options of a grid that a person gave (None: not given) come before the choices made here. Raises UsageError for a
-    table that cannot be read, or one without labels.
+    table that cannot be read, one without labels, or one whose default folder holds the advice on another table.
     """
     if not there(table):
         raise UsageError(f"'{table}' does not exist: name a CSV, TSV, JSONL, JSON, Parquet or Excel file")
@@ -44,7 +45,25 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     found: dict[str, Any] = {"llms": options.llms or labellers_of(task), "methods": [*options.methods, *_curve(task)]}
     if given.get("results") is None:
         found["results"] = Path(f"{task.info.name}-advice")
-    return plan(options.model_copy(update=found))
+    made = plan(options.model_copy(update=found))
+    if "results" in found:
+        _refuse_another_table(made)
+    return made
+
+
+def _refuse_another_table(made: Plan) -> None:
+    """Raise UsageError where the results folder of a plan holds cells of other data than its own."""
+    folder, own = made.options.results, made.cells[0].origin
+    if own is None or not folder.is_dir():
+        return
+    records = (each for each in read_records(folder) if isinstance(each, Record))
+    origins = {each.data.origin for each in records if each.data and each.data.origin}
+    for origin in sorted(origins):
+        if os.path.realpath(folder / origin) != os.path.realpath(folder / own):
+            raise UsageError(
+                f"{folder} holds the advice on another table, {os.path.normpath(folder / origin)}: name a folder for "
+                f"that on {os.path.normpath(folder / own)} with --results"
+            )
 
 
 def _curve(task: TaskData) -> list[str]:

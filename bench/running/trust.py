@@ -5,7 +5,7 @@ Gold is never used for what is said of a text; where it is known, it scores the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,15 +19,16 @@ from bench.core.texts import SPLITS, Texts
 from bench.data.task import TaskData
 from bench.data.tasks import Repository
 from bench.grid.again import cell_of, options_of
+from bench.grid.cells import Cell
 from bench.grid.options import GridOptions
 from bench.grid.tasks import labellers_of, load_named
-from bench.noise.draw import covered, draw
+from bench.noise.draw import covered, draw, identity
 from bench.noise.label_sets import find_label_sets, read_labels
 from bench.noise.select import sources_for
 from bench.noise.source import NoiseSource
 from bench.store.folder import ResultsFolder
 from bench.store.opinions import OPINIONS
-from bench.store.records import Record, read_arrays
+from bench.store.records import Damaged, Record, read_arrays, read_record
 from bench.store.trust import Detection, Trust, combined, detection, opinion
 from bench.training.encoders import load_encoder
 from bench.training.stages import StageStore
@@ -50,6 +51,8 @@ class Trusted:
     others: tuple[str, ...]  # the other labellers
     gold: np.ndarray | None  # int64[N], for `scored` alone
     ensemble: bool = False  # the labels are made from those of the others
+    splits: tuple[str, ...] = ()  # of each text, where its id alone does not say which row it is
+    notes: tuple[str, ...] = ()  # how a table was read, for people
 
     @property
     def cleaned(self) -> np.ndarray:
@@ -79,6 +82,7 @@ class Trusted:
 
         return {
             "id": [self.texts.ids[row] for row in rows],
+            **({"split": [self.splits[row] for row in rows]} if self.splits else {}),
             "text": [self.texts.texts[row] for row in rows],
             "given": names(trust.labels),
             "suspicion": numbers(trust.suspicion),
@@ -127,6 +131,37 @@ def trust_cells(records: Sequence[Record], results: Path) -> Trusted:
     )
 
 
+def with_opinions(paths: Iterable[Path], results: Path) -> tuple[list[Record], list[str]]:
+    """The done records that `trust_cells` can ask, and why others are left out: damaged, stale, or given gold."""
+    kept: list[Record] = []
+    left_out: list[str] = []
+    cell = None
+    for path in paths:
+        record = read_record(path)
+        if isinstance(record, Damaged):
+            left_out.append(f"{record.path} is damaged: {record.why}")
+        elif record.status == "done":
+            try:
+                _belief_of(record, results)
+                cell = cell_of(record, results) if cell is None else cell
+                _refuse_stale(record, cell, results)
+            except (UsageError, Unavailable) as error:
+                left_out.append(str(error).removesuffix(": leave it out"))
+            else:
+                kept.append(record)
+    return kept, left_out
+
+
+def _refuse_stale(record: Record, cell: Cell, results: Path) -> None:
+    """Raise UsageError where a record is of other data than `cell`, which is up to date, has now."""
+    key = record.key
+    if (key.task, key.noise, key.limit) != (cell.key.task, cell.key.noise, cell.key.limit):
+        return  # of another question, which `trust_cells` refuses
+    uncovered = options_of(record, results).uncovered
+    if key.data != identity(cell.source, cell.task, key.seed, uncovered):
+        raise UsageError(f"cell {record.hash[:12]} is stale: data changed since it ran; run it anew")
+
+
 def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:
     """The given labels of a cell and its belief. Raises UsageError where there is none."""
     short = record.hash[:12]
@@ -170,6 +205,7 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
     classes = len(task.label_names)
     parts = [task.texts(split) for split in splits]
     ids = tuple(chain.from_iterable(part.ids for part in parts))
+    of_split = tuple(chain.from_iterable([split] * len(task.texts(split)) for split in splits))
     texts = Texts(ids, tuple(chain.from_iterable(part.texts for part in parts)))
     found: dict[str, list[np.ndarray]] = {}
     for seed in options.seeds:
@@ -181,6 +217,7 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
     return Trusted(
         task.name, source.id, task.label_names, texts, trust, tuple(found), tuple(others),
         gold if (gold >= 0).any() else None, ensemble=source.rule != "single",
+        splits=of_split if Path(task.origin).is_dir() or len(set(ids)) < len(ids) else (), notes=tuple(task.notes),
     )  # fmt: skip
 
 

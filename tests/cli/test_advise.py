@@ -154,6 +154,23 @@ def test_the_same_command_goes_on_after_an_interrupt(bench, tiny_bert, instant, 
     assert "6 cells, 0 of them to run, in mine-advice: nothing to run" in again.stdout
 
 
+def test_a_folder_with_the_advice_on_another_table_is_not_written_to(bench, tiny_bert):
+    for folder in "ab":
+        Path(folder).mkdir()
+        table(f"{folder}/mine.csv", ("text", "ann"))
+    words = {"methods": "plain", "seeds": "1"}
+    assert advise(bench, tiny_bert, "a/mine.csv", **words).exit_code == 0
+    before = Path("mine-advice/advice.html").read_bytes()
+    refused = advise(bench, tiny_bert, "b/mine.csv", **words)
+    assert refused.exit_code == 2
+    assert "mine-advice holds the advice on another table, a/mine.csv: name a folder" in refused.stderr
+    assert "b/mine.csv with --results" in refused.stderr
+    assert (len(records(Path("mine-advice"))), Path("mine-advice/advice.html").read_bytes()) == (1, before)
+    assert advise(bench, tiny_bert, "b/mine.csv", "--results", "b-advice", **words).exit_code == 0
+    again = advise(bench, tiny_bert, Path("a/mine.csv").absolute(), **words)
+    assert "1 cell, 0 of them to run, in mine-advice" in again.stdout
+
+
 def test_what_contradictions_prove():
     answers = np.array([[0, 1, -1, 2], [0, 0, 1, 2], [1, 2, -1, 2]])
     assert disagreement_bound(answers) == pytest.approx(1 - (2 + 1 + 1 + 3) / 10)

@@ -115,7 +115,7 @@ def test_the_command_writes_a_curve_and_resumes(bench, tiny_bert):
     assert len(found) == 2 * (1 + 2 * 4)
     assert {each.human_labels for each in found} == {None, 5, 20}
     assert not any(each.competes for each in found if each.human_labels)
-    with Path("budget/budget.csv").open(encoding="utf-8", newline="") as file:
+    with Path("budget/mine.csv").open(encoding="utf-8", newline="") as file:
         lines = {(line["chosen"], line["rows"]): line for line in csv.DictReader(file)}
     assert set(lines) == {("", "0")} | {
         (way, k) for way in ("random", "suspicion", "disagreement", "entropy") for k in ("5", "20")
@@ -124,7 +124,7 @@ def test_the_command_writes_a_curve_and_resumes(bench, tiny_bert):
     mean = 100 * np.mean([each.scores.last.accuracy for each in cells])
     assert float(lines["entropy", "20"]["accuracy"]) == pytest.approx(mean)
     assert lines["random", "20"]["gain"] == ""
-    assert Path("budget/budget.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("budget/mine.png").read_bytes().startswith(b"\x89PNG")
     again = bench(*words)
     assert again.stdout.count(" cached ") == len(found)
 
@@ -135,3 +135,23 @@ def test_a_task_without_gold_is_told_what_it_needs(bench, tiny_bert):
     assert done.exit_code == 2
     assert "needs gold in test rows, and in train rows for the corrections" in done.stderr
     assert not records()  # it was said before anything ran
+
+
+def test_a_file_as_out_is_refused_before_anything_runs(bench, tiny_bert):
+    table = write_csv(Path("mine.csv"), review_rows(60))
+    done = bench("budget", table, "--llms", "ann", "--encoder", f"{tiny_bert}:frozen", "--out", table)
+    assert (done.exit_code, records()) == (2, [])
+    assert "--out 'mine.csv': 'mine.csv' is a file: name a folder" in done.stderr
+
+
+def test_tables_of_two_tasks_stand_beside_each_other_and_one_of_skipped_cells_replaces_none(bench, tiny_bert):
+    words = ("--llms", "ann", "--rows", 5, "--seeds", 1, "--epochs", 1, "--encoder", f"{tiny_bert}:frozen")
+    for name in ("one", "two"):
+        write_csv(Path(f"{name}.csv"), review_rows(60))
+        assert bench("budget", f"{name}.csv", *words, "--chosen", "random").exit_code == 0
+    before = {path.name: path.read_bytes() for path in Path("budget").iterdir()}
+    assert sorted(before) == ["one.csv", "one.png", "two.csv", "two.png"]
+    done = bench("budget", "one.csv", *words, "--chosen", "disagreement")
+    assert done.exit_code == 2
+    assert "no cell with corrections has a score" in done.stderr
+    assert {path.name: path.read_bytes() for path in Path("budget").iterdir()} == before

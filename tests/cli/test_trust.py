@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,46 @@ def test_what_cannot_be_cleaned_is_refused(bench, table):
     assert not Path("x.csv").exists()
 
 
+@pytest.mark.parametrize("command", ["trust", "clean"])
+def test_how_a_table_was_read_is_said_beside_the_answer(bench, table, tiny_bert, command):
+    told = bench(command, table, "--llms", "bob", "--encoder", tiny_bert, "--seeds", 1, "--out", "out.csv")
+    assert told.exit_code == 0, told.stderr
+    assert "gold = gold, 2 classes" in told.stderr
+    assert "ignored: link" in told.stderr
+    assert "ignored" not in told.stdout
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.json"])
+def test_a_table_in_a_folder_called_cells_is_a_table(bench, tiny_bert, name):
+    Path("cells").mkdir()
+    rows = [{key: row[key] for key in ("text", "bob")} for row in review_rows(60)]
+    write_csv(Path("cells/mine.csv"), rows)
+    Path("cells/mine.json").write_text(json.dumps(rows), "utf-8")
+    for command in ("trust", "clean"):
+        words = ("--label-columns", "bob", "--encoder", tiny_bert, "--seeds", 1, "--out", f"{command}.csv")
+        told = bench(command, f"cells/{name}", *words)
+        assert told.exit_code == 0, told.stderr
+        assert len(rows_of(f"{command}.csv")) == 60
+    assert "no records in 'cells/nothing'" in bench("trust", "cells/nothing", "--out", "x.csv").stderr
+
+
+def test_rows_of_several_files_are_told_apart_by_their_split(bench, table, tiny_bert):
+    Path("three").mkdir()
+    parts = {split: [row for row in review_rows(60) if row["split"] == split] for split in ("train", "valid", "test")}
+    for split, rows in parts.items():
+        write_csv(Path(f"three/{split}.csv"), [{name: row[name] for name in ("text", "gold", "bob")} for row in rows])
+    words = ("--llms", "bob", "--encoder", tiny_bert, "--seeds", 1, "--out", "trust.csv")
+    told = bench("trust", "three", *words)
+    assert told.exit_code == 0, told.stderr
+    found = rows_of("trust.csv")
+    assert list(found[0])[:3] == ["id", "split", "text"]
+    assert len(found) == 60
+    for row in found:
+        assert parts[row["split"]][int(row["id"])]["text"] == row["text"]
+    assert bench("trust", table, *words).exit_code == 0
+    assert "split" not in rows_of("trust.csv")[0]
+
+
 @pytest.fixture
 def cells(bench, reviews, tiny_bert):
     """Cells of two methods and two seeds on one column, of one method on another, and of a reference."""
@@ -231,3 +272,37 @@ def test_cells_that_do_not_belong_together_or_hold_nothing_are_refused(bench, ce
     old = {k: v for k, v in read_arrays(path).items() if not k.startswith(("train_last", "train_mean", "valid_last"))}
     write_record(plain, Path("results"), old)
     assert f"make it anew with `{plain.command} --force`" in error(plain)
+
+
+def test_options_of_tables_are_refused_beside_cells(bench, cells, monkeypatch):
+    cell, out = cells["ann", "plain", 1].hash[:12], ("--out", "trust.csv")
+    wrong = {"--llms": "ann", "--limit": 5, "--label-columns": "zzz", "--encoder": "minilm", "--seeds": 1}
+    for option, value in wrong.items():
+        told = bench("trust", cell, option, value, *out)
+        assert (told.exit_code, Path("trust.csv").exists()) == (2, False)
+        assert f"{option} is for tables and means nothing for cells" in told.stderr
+    monkeypatch.setenv("BENCH_SEEDS", "1,2")  # a variable is for every command
+    assert bench("trust", cell, "--results", "results", *out).exit_code == 0
+
+
+def test_of_a_folder_cells_without_an_opinion_on_these_texts_are_left_out_and_told(bench, cells, tiny_bert):
+    told = bench("trust", "results/cells/reviews/ann", "--out", "folder.csv")
+    assert told.exit_code == 0, told.stderr
+    assert f"left out: cell {cells['ann', 'oracle', 1].hash[:12]} (oracle) was given gold" in told.stderr
+    chosen = [cells["ann", method, seed] for method in ("knn-vote", "plain") for seed in (1, 2)]
+    assert bench("trust", *(record.hash[:12] for record in chosen), "--out", "named.csv").exit_code == 0
+    assert Path("folder.csv").read_bytes() == Path("named.csv").read_bytes()
+
+    rows = review_rows()
+    rows[0]["text"] += " more"
+    write_csv(Path("reviews.csv"), rows)
+    told = bench("trust", "results/cells/reviews/ann", "--out", "none.csv")
+    assert (told.exit_code, Path("none.csv").exists()) == (2, False)
+    assert "no cell in 'results/cells/reviews/ann' is done and can be asked" in told.stderr
+    words = ("--tasks", "reviews.csv", "--encoder", f"{tiny_bert}:frozen", "--epochs", 2)
+    assert bench("run", "--llms", "ann", "--methods", "knn-vote", "--seeds", "1", *words).exit_code == 0
+    told = bench("trust", "results/cells/reviews/ann", "--out", "fresh.csv")
+    assert told.exit_code == 0, told.stderr
+    assert "asked: knn-vote;" in told.stdout
+    for record in chosen:
+        assert f"left out: cell {record.hash[:12]}" in told.stderr

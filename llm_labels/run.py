@@ -104,7 +104,7 @@ def label_task(
     if wrong or not splits:
         raise UsageError(f"split '{wrong[0] if wrong else ''}' is unknown: choose from train, valid, test")
     if budget is not None and not (math.isfinite(budget) and budget >= 0):
-        raise UsageError(f"budget {budget} is no amount: give US dollars, at least 0")
+        raise UsageError(f"budget {budget} is not an amount of US dollars: give one of at least 0")
     if budget is not None and labeller.usage.usd is None:
         raise UsageError("a budget needs prices: give those of the server in US dollars per million tokens")
     if prompting == "zero" and getattr(getattr(labeller, "files", None), "base_only", False):

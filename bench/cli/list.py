@@ -86,9 +86,8 @@ def encoders(data_dir: Path | None = None) -> Rows:
     from bench.training.recipe import BY_ENCODER
 
     def recipe(name: str) -> str:
-        heads = {name: "recipe", f"{name}:top": f"recipe of {name}:topK"}
-        told = {head: BY_ENCODER[key].items() for key, head in heads.items() if key in BY_ENCODER}
-        return "".join(f" ({head}: {', '.join(f'{k}={v}' for k, v in values)})" for head, values in told.items())
+        own = BY_ENCODER.get(name, {})
+        return f" (recipe: {', '.join(f'{key}={value}' for key, value in own.items())})" if own else ""
 
     return ("encoder", "what"), [
         (DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache"),

@@ -242,7 +242,7 @@ def open_pack(path: Path) -> Pack | None:
     """
     try:
         facts = path.stat()
-    except (FileNotFoundError, NotADirectoryError):  # any other error is no sign that it is missing
+    except (FileNotFoundError, NotADirectoryError):  # any other error does not say that it is missing
         return None
     return _opened(path, path.absolute(), (facts.st_ino, facts.st_mtime_ns, facts.st_size), os.getpid())
 

@@ -42,12 +42,12 @@ FROZEN = {"learning_rate": 1e-3}
 
 BY_ENCODER = {
     "minilm": {"learning_rate": 2e-4, "batch_size": 32},
-    "mpnet:top": {"learning_rate": 2e-4, "batch_size": 32},
+    "mpnet": {"learning_rate": 2e-4, "batch_size": 32},
 }
 """MiniLM-L6 (22 M parameters) barely moves at BERT's rate: after 3 epochs over 1,000 tweets it fits 68 % of its
-*training* labels at 5e-5 and batches of 128 (the larger class), 98 % at 2e-4 and batches of 32. Four upper layers of
-all-mpnet-base-v2: the best of 2e-5, 5e-5, 1e-4 and 2e-4 on noisy validation labels of three sets, one seed
-(`benchmarks/recipe_choice.py`, results/reference/recipe). For the whole of it nothing was tried."""
+*training* labels at 5e-5 and batches of 128 (the larger class), 98 % at 2e-4 and batches of 32. all-mpnet-base-v2: the
+best on noisy validation labels, one seed (`benchmarks/recipe_choice.py`, results/reference/recipe); of 2e-5, 5e-5, 1e-4
+and 2e-4 on three sets for its four upper layers, of the last three on one set for the whole of it."""
 
 
 def make_recipe(mode: str, encoder: str = "", **asked: Any) -> Recipe:
@@ -55,7 +55,7 @@ def make_recipe(mode: str, encoder: str = "", **asked: Any) -> Recipe:
 
     Raises UsageError naming the option, its value and the allowed range.
     """
-    defaults = FROZEN if mode == "frozen" else BY_ENCODER.get(f"{encoder}:{mode[:3]}", BY_ENCODER.get(encoder, {}))
+    defaults = FROZEN if mode == "frozen" else BY_ENCODER.get(encoder, {})
     values = defaults | {name: value for name, value in asked.items() if value is not None}
     try:
         return Recipe(**values)

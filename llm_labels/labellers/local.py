@@ -134,7 +134,7 @@ class LocalLabeller:
                     seconds = (time.perf_counter() - started) / len(pack)
                     if not np.isfinite(scores).all():
                         raise UsageError(
-                            f"model '{self.name}' gives scores that are no numbers in {self.precision}: "
+                            f"model '{self.name}' gives scores that are not numbers in {self.precision}: "
                             "its file is damaged, or it needs --precision float32"
                         )
                     for at, row in zip(pack, scores, strict=True):

@@ -43,7 +43,7 @@ LONGEST_PAUSE = 60.0
 
 @dataclass(frozen=True)
 class Prices:
-    """US dollars per million tokens. Raises UsageError for what is no price."""
+    """US dollars per million tokens. Raises UsageError for what is not a price."""
 
     tokens_in: float
     tokens_out: float
@@ -51,7 +51,7 @@ class Prices:
     def __post_init__(self) -> None:
         for price in (self.tokens_in, self.tokens_out):
             if not (math.isfinite(price) and price >= 0):
-                raise UsageError(f"price {price} is no price: give US dollars per million tokens, at least 0")
+                raise UsageError(f"price {price} is not a price: give US dollars per million tokens, at least 0")
 
 
 class OpenAILabeller:
@@ -86,7 +86,7 @@ class OpenAILabeller:
             if value < 1:
                 raise UsageError(f"{what} {value} is too small: at least 1")
         if not (math.isfinite(timeout) and timeout > 0):
-            raise UsageError(f"timeout {timeout} is no time: give seconds, more than 0")
+            raise UsageError(f"timeout {timeout} is not a time: give seconds, more than 0")
         if temperature is not None and not (math.isfinite(temperature) and temperature >= 0):
             raise UsageError(f"temperature {temperature} is not a number of at least 0")
         self.key = os.environ.get(KEY_VARIABLE, "").strip()

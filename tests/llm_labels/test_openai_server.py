@@ -228,7 +228,7 @@ def test_neither_key_nor_address_is_in_the_settings():
         ({"concurrency": 0}, "concurrency 0 is too small"),
         ({"decoder": "loose"}, "decoder 'loose' is unknown"),
         ({"token_field": "tokens"}, "token_field 'tokens' is unknown"),
-        ({"timeout": 0}, "timeout 0 is no time"),
+        ({"timeout": 0}, "timeout 0 is not a time"),
         ({"temperature": float("nan")}, "temperature nan is not a number"),
         ({"base_url": "ftp://user:hunter2@host/v1"}, "invalid server address 'ftp://host/v1'"),
     ],
@@ -240,7 +240,7 @@ def test_wrong_settings_are_refused(options, complaint):
 
 @pytest.mark.parametrize("price", [-1.0, float("nan"), float("inf")])
 def test_what_is_no_price_is_refused(price):
-    with pytest.raises(UsageError, match="is no price: give US dollars per million tokens"):
+    with pytest.raises(UsageError, match="is not a price: give US dollars per million tokens"):
         Prices(price, 1.0)
 
 

@@ -254,7 +254,7 @@ def test_a_prompt_that_does_not_fit_is_refused_before_any_is_scored(model_folder
 def test_scores_that_are_no_numbers_are_no_labels(model_folder, tmp_path):
     labeller = local(model_folder)
     labeller.scorer.model.model.norm.weight.data.fill_(float("nan"))
-    with pytest.raises(UsageError, match="model 'tiny' gives scores that are no numbers in float32"):
+    with pytest.raises(UsageError, match="model 'tiny' gives scores that are not numbers in float32"):
         label(tmp_path, labeller)
     assert not (tmp_path / "sets").exists()
 
@@ -344,8 +344,8 @@ def test_one_writer_at_a_time(tmp_path):
         ({"splits": ("train", "dev")}, "split 'dev' is unknown"),
         ({"splits": ()}, "split '' is unknown"),
         ({"limit": 0}, "limit 0 is too small"),
-        ({"budget": -1.0}, "budget -1.0 is no amount"),
-        ({"budget": float("nan")}, "budget nan is no amount"),
+        ({"budget": -1.0}, "budget -1.0 is not an amount"),
+        ({"budget": float("nan")}, "budget nan is not an amount"),
         ({"budget": 1.0}, "a budget needs prices"),
     ],
 )

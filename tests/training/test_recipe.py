@@ -17,12 +17,9 @@ def test_defaults_are_those_of_sidyps_released_script():
 
 def test_a_frozen_head_and_a_small_encoder_have_defaults_of_their_own():
     assert make_recipe("frozen", "minilm") == Recipe(**FROZEN)
-    assert make_recipe("fine-tuned", "minilm") == make_recipe("top2", "minilm") == Recipe(**BY_ENCODER["minilm"])
-
-
-def test_upper_layers_may_have_defaults_that_the_whole_encoder_has_not():
-    assert make_recipe("top4", "mpnet") == Recipe(learning_rate=2e-4, batch_size=32)
-    assert make_recipe("fine-tuned", "mpnet") == Recipe()
+    for name in ("minilm", "mpnet"):
+        assert make_recipe("fine-tuned", name) == make_recipe("top2", name) == Recipe(**BY_ENCODER[name])
+        assert BY_ENCODER[name] == {"learning_rate": 2e-4, "batch_size": 32}
 
 
 def test_what_is_asked_for_wins_and_none_is_not_asked():

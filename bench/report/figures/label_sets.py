@@ -69,7 +69,11 @@ def noise(sets: pd.DataFrame) -> Figure:
     axis.grid(visible=False, axis="x")
     shown = looks | ({"other": OTHER} if len(set(map(family, sets["labels"]))) > len(looks) else {})
     handles = [axis.plot([], [], marker, color=colour)[0] for colour, marker in shown.values()]
-    figure.legend(handles, [short(name, 16) for name in shown], loc="outside right center")
+    names = [short(name, 16) for name in shown]
+    if sets["labels"].str.endswith("/few").any():
+        handles += axis.plot([], [], "o", color=INK, mfc=PAPER)
+        names.append("hollow: few-shot")
+    figure.legend(handles, names, loc="outside right center")
     return figure
 
 

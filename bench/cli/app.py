@@ -21,4 +21,4 @@ for module in pkgutil.iter_modules(cli.__path__):
 for each in app.registered_commands:
     each.name = each.name or each.callback.__name__  # type: ignore[union-attr]
     each.rich_help_panel = PANELS.get(each.name, "Results folders")
-app.registered_commands.sort(key=lambda each: [*PANELS, each.name].index(each.name))
+app.registered_commands.sort(key=lambda each: ([*PANELS, each.name].index(each.name), each.name))

@@ -104,14 +104,14 @@ class Killer:
     ("how", "reason"),
     [
         ("die", "WorkerDied: the worker process was ended by SIGKILL: the system may have run out of memory"),
-        ("sleep", "timed out after 1s (--timeout)"),
-        ("hang", "WorkerDied: timed out after 1s (--timeout) and did not react: its process was killed"),
+        ("sleep", "timed out after 4s (--timeout)"),
+        ("hang", "WorkerDied: timed out after 4s (--timeout) and did not react: its process was killed"),
     ],
 )
 def test_a_cell_that_kills_or_hangs_its_worker_is_a_failed_row_and_the_others_finish(make, monkeypatch, how, reason):
     monkeypatch.setattr(executors, "GRACE_SECONDS", 2.0)
     Path("killer.py").write_text(KILLER, encoding="utf-8")
-    grid = make(methods=f"./killer.py[how={how}]", llms="ann", seeds="1,2,3,4", jobs="1", timeout="1s")
+    grid = make(methods=f"./killer.py[how={how}]", llms="ann", seeds="1,2,3,4", jobs="1", timeout="4s")
     shown = []
     summary = run_workers(grid, shown.append)
     assert summary.counts == {"done": 3, "failed": 1}

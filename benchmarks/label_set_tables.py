@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.evidence_table import markdown
 from benchmarks.which_method import replace_tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +24,7 @@ def noise(sizes: pd.DataFrame) -> list[str]:
     kinds = pd.read_csv(NUMBERS / "kind.csv").set_index(["task", "labels"])
     splits = ("train", "valid", "test")
     heads = ["task", "labels", "texts (train)", "no answer %", *(f"noise {split} %" for split in splits)]
-    lines = ["| " + " | ".join([*heads, "estimate %", "kind"]) + " |", "|---" * 9 + "|"]
+    rows = []
     for (task, labels), own in sizes.groupby(["task", "labels"]):
         own = own.set_index("split")
         rates = [
@@ -33,36 +34,35 @@ def noise(sizes: pd.DataFrame) -> list[str]:
         kind = kinds.loc[(task, labels)]
         asked, missing = own.loc["train", "asked"], 100 * own.loc["train", "no_answer_rate"]
         estimate = 100 * kind["noise_rate_estimate"]
-        shown = [task, labels, asked, f"{missing:.1f}", *rates, f"{estimate:.1f}", kind["noise"]]
-        lines.append("| " + " | ".join(map(str, shown)) + " |")
-    return lines
+        rows.append([task, labels, str(asked), f"{missing:.1f}", *rates, f"{estimate:.1f}", kind["noise"]])
+    return list(markdown([*heads, "estimate %", "kind"], rows))
 
 
 def mistakes() -> list[str]:
     """A row per label set and class: share of its training texts that is right, and the most frequent mistake."""
     table = pd.read_csv(NUMBERS / "confusion.csv", keep_default_na=False)
     table = table[table["split"] == "train"]
-    lines = ["| task | labels | class | texts | right % | mostly taken for | % |", "|---" * 7 + "|"]
+    rows = []
     for (task, labels), own in table.groupby(["task", "labels"]):
         if own["gold"].nunique() > MANY_CLASSES:
             continue
         for gold, row in own.groupby("gold", sort=False):
             right = row[row["label"] == gold]["share"].sum()
             worst = row[row["label"] != gold].sort_values("count", ascending=False, kind="stable").iloc[0]
-            shown = f"{100 * right:.1f} | {worst['label']} | {100 * worst['share']:.1f}"
-            lines.append(f"| {task} | {labels} | {gold} | {row['count'].sum()} | {shown} |")
-    return lines
+            mistake = worst["label"], f"{100 * worst['share']:.1f}"
+            rows.append([task, labels, gold, str(row["count"].sum()), f"{100 * right:.1f}", *mistake])
+    return list(markdown(["task", "labels", "class", "texts", "right %", "mostly taken for", "%"], rows))
 
 
 def agreement() -> list[str]:
     """A row per pair of label sets of a task, and one for all of them."""
-    lines = ["| task | labellers | texts | agreement % | κ | both wrong % | same mistake then % |", "|---" * 7 + "|"]
+    rows = []
     for row in pd.read_csv(NUMBERS / "agreement.csv").itertuples():
         both, same = ("–" if pd.isna(share) else f"{100 * share:.1f}" for share in (row.both_wrong, row.same_error))
         kappa = f"{row.kappa:.2f} ({row.statistic})"
-        shown = [row.task, row.labellers, row.texts, f"{100 * row.agreement:.1f}", kappa, both, same]
-        lines.append("| " + " | ".join(map(str, shown)) + " |")
-    return lines
+        rows.append([row.task, row.labellers, str(row.texts), f"{100 * row.agreement:.1f}", kappa, both, same])
+    heads = ["task", "labellers", "texts", "agreement %", "κ", "both wrong %", "same mistake then %"]
+    return list(markdown(heads, rows))
 
 
 def main() -> None:

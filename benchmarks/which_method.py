@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.report.tables.model import number
+from benchmarks.evidence_table import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "which_method.md"
@@ -37,10 +38,9 @@ def read(name: str, encoder: str, rule: str) -> pd.DataFrame:
     return table[(table["rule"] == rule) & (table["method"] != "plain+ts")].set_index("method")
 
 
-def markdown(columns: list[str], rows: dict[str, list[str]]) -> str:
+def by_method(columns: list[str], rows: dict[str, list[str]]) -> str:
     """A table with one row per method."""
-    lines = [["method", *columns], ["---"] * (1 + len(columns)), *([name, *cells] for name, cells in rows.items())]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("| --- |", "|---|").replace(" --- |", "---|")
+    return "\n".join(markdown(["method", *columns], [[name, *cells] for name, cells in rows.items()]))
 
 
 def replace_tables(page: Path, first: str, tables: list[str]) -> None:
@@ -69,7 +69,7 @@ def main() -> None:
             slope, low, high = found.loc[(method, name), ["slope", "low", "high"]]
             shown = "{} ({} to {})".format(*(number(value, 1, signed=True) for value in (slope, low, high)))
             slopes[method].append(f"**{shown}**" if low > 0 or high < 0 else shown)
-    tables = [markdown(list(COLUMNS), gains), markdown(list(PROPERTIES), slopes), markdown(list(COLUMNS), foretold)]
+    tables = [by_method(list(COLUMNS), gains), by_method(list(PROPERTIES), slopes), by_method(list(COLUMNS), foretold)]
     replace_tables(PAGE, "method", tables)
 
 

@@ -138,8 +138,9 @@ def label_task(
                     f"label set '{folder}' has {lost} {split} rows whose answers are not in '{cache.path}': label "
                     "them again too (--splits, without --limit), or give another --out"
                 )
-        paid_before = _cost(labeller, [cache[q.key] for own in questions.values() for q in own if q.key in cache])
-        before = _ask_all(labeller, prompt, asked, cache, budget, paid_before.get("usd", 0.0), progress)
+        kept = {q.key: cache[q.key] for own in questions.values() for q in own if q.key in cache}  # once per answer
+        spent = _cost(labeller, kept.values()).get("usd", 0.0)
+        before = _ask_all(labeller, prompt, asked, cache, budget, spent, progress)
         answers = {split: [cache.get(q.key) for q in qs] for split, qs in questions.items()}
         notes: tuple[str, ...] = ()
         if cache.damaged:
@@ -171,12 +172,11 @@ def rows_to_label(task: str, split: str, count: int, limit: int | Mapping[str, i
 
 def _questions(prompt: Prompt, texts: Sequence[str], examples: Sequence[Shown], settings: Mapping) -> list[Question]:
     """One question per text; a text that is itself an example, or like one, is asked without that example."""
-    among = {example.text for example in examples}
     questions = []
     for text in texts:
         own = tidy(text, prompt.max_example_characters)
-        left_out = [example.row for example in examples if example.text == own] if own in among else []
-        told = left_out[0] if len(left_out) == 1 else left_out or None
+        left_out = [example.row for example in examples if example.text == own]
+        told = next(iter(left_out), None)  # names those with the same text, too
         key = hash_json({"text": tidy(text, prompt.max_characters), "left_out": told, **settings})
         questions.append(Question(key, text, tuple(each for each in examples if each.row not in left_out)))
     return questions

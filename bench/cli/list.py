@@ -86,8 +86,8 @@ def encoders(data_dir: Path | None = None) -> Rows:
     from bench.training.recipe import BY_ENCODER
 
     def recipe(name: str) -> str:
-        own = BY_ENCODER.get(name, {})
-        return f" (recipe: {', '.join(f'{key}={value}' for key, value in own.items())})" if own else ""
+        values = ", ".join(f"{key}={value}" for key, value in BY_ENCODER.get(name, {}).items())
+        return values and f" (recipe: {values})"
 
     return ("encoder", "what"), [
         (DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache"),

@@ -20,18 +20,17 @@ def predict(
     encoder: Annotated[str | None, Option(help="where the frozen encoder lies now: name or folder")] = None,
 ) -> None:
     """Label new texts with an exported model: row, id, text, label and its probability, rows in their order."""
-    from bench.core.errors import UsageError
     from bench.core.spreadsheet import write_csv
     from bench.data.readers.columns import texts_of
-    from bench.data.readers.raw import is_unicode
+    from bench.data.readers.raw import refuse_half_pair
     from bench.data.readers.tables import read_table
     from bench.running.exported import load_exported
 
     other_than(texts, out)
     table = read_table(texts)
     found = texts_of(table, text_column)
-    if broken := [row for row, text in enumerate(found, 1) if not is_unicode(text)]:
-        raise UsageError(f"{texts}, row {broken[0]}: the text holds half a surrogate pair, which is not valid Unicode")
+    for row, text in enumerate(found, 1):
+        refuse_half_pair(str(texts), row, text)
     loaded = load_exported(model, encoder)
     with err.status(f"predicting {len(found)} texts"):
         probabilities = loaded.predict(found)

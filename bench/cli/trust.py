@@ -144,7 +144,7 @@ def _records(what: list[str], results: Path) -> list[tuple[Path, Record]]:
     for word in what:
         path = Path(word)
         above = next((each for each in (path, *path.parents) if each.name == "cells"), None)
-        every = [] if above is None else ResultsFolder(above.parent).record_paths()
+        every = [] if above is None or path.suffix == ".json" else ResultsFolder(above.parent).record_paths()
         inside = [each for each in every if each.is_relative_to(path)]
         if is_table(path) or (not inside and path.is_dir() and any(map(is_table, path.iterdir()))):
             tables += 1

@@ -78,7 +78,11 @@ def signature(path: Path) -> tuple[int, int, int] | None:
     Every write makes a new file, so this holds even when the clock jumps back.
     """
     try:
-        facts = path.stat()
+        return signature_of(path.stat())
     except OSError:
         return None
+
+
+def signature_of(facts: os.stat_result) -> tuple[int, int, int]:
+    """`signature` from what `stat` says of a file."""
     return facts.st_ino, facts.st_mtime_ns, facts.st_size

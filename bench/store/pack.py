@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.core.errors import UsageError, shown
+from bench.core.files import signature_of
 from bench.core.hashes import hash_arrays, hash_json
 from bench.store.coding import Spec, decode
 
@@ -241,10 +242,10 @@ def open_pack(path: Path) -> Pack | None:
     It stays open for the next call until the file is replaced.
     """
     try:
-        facts = path.stat()
+        version = signature_of(path.stat())
     except (FileNotFoundError, NotADirectoryError):  # any other error does not say that it is missing
         return None
-    return _opened(path, path.absolute(), (facts.st_ino, facts.st_mtime_ns, facts.st_size), os.getpid())
+    return _opened(path, path.absolute(), version, os.getpid())
 
 
 @functools.lru_cache(maxsize=4)

@@ -89,7 +89,6 @@ class OpenAILabeller:
             raise UsageError(f"timeout {timeout} is not a time: give seconds, more than 0")
         if temperature is not None and not (math.isfinite(temperature) and temperature >= 0):
             raise UsageError(f"temperature {temperature} is not a number of at least 0")
-        self.key = os.environ.get(KEY_VARIABLE, "").strip()
         if not (self.key.isascii() and self.key.isprintable()):
             raise UsageError(f"the key in {KEY_VARIABLE} has characters that no key has: copy it again")
         self.base_url = base_url or os.environ.get(ADDRESS_VARIABLE) or None
@@ -109,6 +108,11 @@ class OpenAILabeller:
         self.prices, self.decoder = prices, decoder
         self.decoding = {"decoder": decoder}
         self.usage = Usage(usd=None if prices is None else 0.0)
+
+    @property
+    def key(self) -> str:
+        """The key in the environment, which is kept nowhere else; empty without one."""
+        return os.environ.get(KEY_VARIABLE, "").strip()
 
     def settings(self) -> dict[str, Any]:
         """What shapes an answer; of the server's address a hash (two may call different models the same), no key."""

@@ -202,6 +202,20 @@ def test_the_budget_stops_cleanly_and_counts_what_was_spent_before(tmp_path):
         assert made.card.cost["usd"] == pytest.approx(0.18)
 
 
+def test_a_text_that_comes_twice_is_paid_once(tmp_path):
+    texts = replace(TASK.train, texts=("rain again",) * 8)
+    task = replace(TASK, train=texts, full_fingerprint={**TASK.full_fingerprint, "train": texts.fingerprint})
+    with chat_server(lambda text, n: (200, reply("POS"))) as server:
+        for split in ("train", "valid"):
+            who = chat(server, prices=Prices(100.0, 0.0), concurrency=1)  # a cent per question of 100 tokens
+            made = label_task(
+                task, who, prompting="zero", splits=(split,), budget=0.05, out=tmp_path / "sets",
+                cache_dir=tmp_path / "cache",
+            )  # fmt: skip
+    assert made.complete
+    assert made.card.cost["usd"] == pytest.approx(0.05)
+
+
 def test_a_limit_takes_the_texts_that_the_benchmark_takes_and_grows(model_folder, tmp_path):
     small = label(tmp_path, local(model_folder), limit=3)
     for split, rows in limit_task(TASK, 3).rows.items():

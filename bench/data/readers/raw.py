@@ -107,6 +107,12 @@ def check(task: RawTask) -> None:
         )
 
 
+def refuse_half_pair(where: str, row: int, text: str) -> None:
+    """Raise UsageError naming the row of a text that is not valid Unicode."""
+    if not is_unicode(text):
+        raise UsageError(f"{where}, row {row}: the text holds half a surrogate pair, which is not valid Unicode")
+
+
 def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
     """Raise UsageError naming the row of a text that is missing, too long or broken, or of a repeated id."""
     if not texts:
@@ -121,8 +127,7 @@ def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
                 f"{where}, row {row}: a text of {len(text)} characters; the limit is {MAX_TEXT_BYTES >> 20} MiB "
                 "(is a quote never closed?)"
             )
-        if not is_unicode(text):
-            raise UsageError(f"{where}, row {row}: the text holds half a surrogate pair, which is not valid Unicode")
+        refuse_half_pair(where, row, text)
     first = {name: row for row, name in reversed(list(enumerate(ids, 1)))}
     if len(first) < len(ids):
         row, name = next((row, name) for row, name in enumerate(ids, 1) if first[name] < row)

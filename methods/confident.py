@@ -62,8 +62,16 @@ def prune_by_noise_rate(probabilities: np.ndarray, labels: np.ndarray, joint: np
     return drop & (own < probabilities.max(axis=1))
 
 
-def fold_of_rows(labels: np.ndarray, folds: int, generator: np.random.Generator) -> np.ndarray:
-    """The fold of every row, int64[n] in 0..folds-1: shuffled, and each class spread as evenly as can be."""
+def fold_of_rows(
+    labels: np.ndarray, folds: int, generator: np.random.Generator, *, together: np.ndarray | None = None
+) -> np.ndarray:
+    """The fold of every row, int64[n] in 0..folds-1: shuffled, and each class spread as evenly as can be.
+
+    `together` int64[n]: rows of one number share the fold of the first of them.
+    """
+    if together is not None:
+        _, first, group = np.unique(together, return_index=True, return_inverse=True)
+        return fold_of_rows(labels[first], folds, generator)[group]
     shuffled = generator.permutation(len(labels))
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
     fold = np.empty(len(labels), dtype=np.int64)
@@ -80,18 +88,19 @@ def out_of_fold_logistic(
     folds: int = 5,
     inverse_penalties: Sequence[float] = PENALTIES,
     keep: np.ndarray | None = None,
+    together: np.ndarray | None = None,
 ) -> np.ndarray:
     """Out-of-fold probabilities of a logistic regression on standardised features, float64[n, C], rows sum to 1.
 
     `features` float[n, D]. `inverse_penalties` are values of scikit-learn's C: from the strongest penalty on, they are
     tried as long as the out-of-fold probabilities give the (noisy) labels a smaller log loss. `keep` bool[n] restricts
     the rows that models learn from; all rows are predicted. A class that a fold's training rows lack gets probability
-    0 there; a fold without training rows gets the uniform.
+    0 there; a fold without training rows gets the uniform. `together` is that of `fold_of_rows`.
     """
     if len(labels) < 2:
         return np.full((len(labels), num_classes), 1 / num_classes)
     keep = np.ones(len(labels), dtype=bool) if keep is None else keep
-    fold = fold_of_rows(labels, min(folds, len(labels)), generator)
+    fold = fold_of_rows(labels, min(folds, len(labels)), generator, together=together)
     models: dict[int, Logistic] = {}
 
     def fitted(number: int, inverse_penalty: float) -> np.ndarray:

@@ -21,13 +21,19 @@ NAMES = ("naive Bayes on words", "neighbours in words")
 
 
 def out_of_fold(
-    texts: Sequence[str], labels: np.ndarray, num_classes: int, generator: np.random.Generator, *, folds: int = 5
+    texts: Sequence[str],
+    labels: np.ndarray,
+    num_classes: int,
+    generator: np.random.Generator,
+    *,
+    folds: int = 5,
+    together: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Out-of-fold p(label | text) by classifier on TF-IDF of words and pairs of words, float64[N, C], rows sum to 1.
 
     The classifiers are multinomial naive Bayes, and the distance-weighted vote of the nearest texts. `labels` int64[N]
-    in 0..C-1; -1 = no answer: such a text is predicted, and nothing is learned from it. `generator` draws the folds.
-    Nothing where no word occurs in two texts, or no text has a label.
+    in 0..C-1; -1 = no answer: such a text is predicted, and nothing is learned from it. `generator` draws the folds
+    (`together` as in `fold_of_rows`). Nothing where no word occurs in two texts, or no text has a label.
     """
     from sklearn import config_context
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -40,7 +46,7 @@ def out_of_fold(
         vectors = terms.fit_transform(texts)
     except ValueError:  # no term is left
         return {}
-    fold = fold_of_rows(np.where(known, labels, 0), folds, generator)
+    fold = fold_of_rows(np.where(known, labels, 0), folds, generator, together=together)
     found = {name: np.full((len(labels), num_classes), 1 / num_classes) for name in NAMES}
     for number in range(folds):
         inside, outside = np.flatnonzero(known & (fold != number)), np.flatnonzero(fold == number)

@@ -16,6 +16,7 @@ from bench.core.errors import Unavailable, UsageError
 from bench.core.hashes import hash_arrays
 from bench.core.seeds import named_generator
 from bench.core.texts import SPLITS, Texts
+from bench.data.readers.splits import first_of_equals
 from bench.data.task import TaskData
 from bench.data.tasks import Repository
 from bench.grid.again import cell_of, options_of
@@ -261,16 +262,20 @@ def opinions(
     """p(label | text) by classifiers of which none saw the text's own label, float64[N, C] by name.
 
     They learn from the texts with an answer: logistic regression on sentence embeddings `x` float[N, D], and those of
-    `methods.words`. `y` int64[N], -1 = no answer.
+    `methods.words`. `y` int64[N], -1 = no answer. Equal texts share a fold: a labeller gives them the same wrong label,
+    which would confirm itself.
     """
     key = {"x": hash_arrays(x=x), "y": hash_arrays(y=y), "classes": classes, "seed": seed, "axes": ["trust", task]}
+    together = first_of_equals(texts)
+    if (together != np.arange(len(texts))).any():
+        key["together"] = hash_arrays(together=together)
 
     def compute() -> dict[str, np.ndarray]:
         generator = named_generator("trust", task, seed)
-        found = confident.out_of_fold_logistic(x, y, classes, generator, keep=y >= 0)
+        found = confident.out_of_fold_logistic(x, y, classes, generator, keep=y >= 0, together=together)
         return {"probabilities": found}
 
     return {
         "sentence embeddings": OUT_OF_FOLD.get(store, key, compute)["probabilities"],
-        **words.out_of_fold(texts, y, classes, named_generator("trust", "words", task, seed)),
+        **words.out_of_fold(texts, y, classes, named_generator("trust", "words", task, seed), together=together),
     }

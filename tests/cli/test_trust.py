@@ -141,6 +141,23 @@ def test_a_vote_can_be_cleaned_and_gold_of_few_rows_is_not_taken_for_more(bench,
     assert "the first 50:" not in told
 
 
+def test_a_text_that_comes_often_does_not_vouch_for_its_own_label(bench, tiny_bert):
+    """Neither by words nor by embeddings; white space makes no other text of it."""
+    rows = [{"id": f"r{at}", "text": row["text"], "gpt": row["gold"]} for at, row in enumerate(review_rows(90))]
+    said = next(row for row in rows if row["gpt"] == CLASSES[0])
+    copies = [
+        said | {"id": f"copy{at}", "text": said["text"].replace(" ", " " * at), "gpt": CLASSES[1]} for at in range(1, 6)
+    ]
+    rows = [row for row in rows if row["text"] != said["text"]]
+    write_csv(Path("mine.csv"), [*rows, *copies])
+    words = ("--label-columns", "gpt", "--encoder", tiny_bert, "--seeds", 1)
+    told = bench("trust", "mine.csv", *words, "--out", "trust.csv")
+    assert told.exit_code == 0, told.stderr
+    found = rows_of("trust.csv")
+    assert {row["id"] for row in found[:5]} == {row["id"] for row in copies}
+    assert {row["suggested"] for row in found[:5]} == {CLASSES[0]}
+
+
 def test_texts_that_say_nothing_of_their_labels_are_told_of(bench, tiny_bert):
     words = ("--label-columns", "gpt", "--encoder", tiny_bert, "--seeds", 1)
     rows = [{"text": "!" * (1 + at % 7), "gpt": "abc"[at % 3], "gold": ""} for at in range(60)]

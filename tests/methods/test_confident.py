@@ -97,6 +97,17 @@ def test_folds_are_even_and_stratified():
     assert not np.array_equal(fold, confident.fold_of_rows(labels, 5, np.random.default_rng(1)))
 
 
+def test_rows_that_belong_together_share_a_fold_and_without_any_nothing_changes():
+    labels = np.repeat([0, 1, 2], [50, 23, 2])
+    own = np.arange(75)
+    fold = confident.fold_of_rows(labels, 5, np.random.default_rng(0))
+    np.testing.assert_array_equal(confident.fold_of_rows(labels, 5, np.random.default_rng(0), together=own), fold)
+    for seed in range(20):
+        fold = confident.fold_of_rows(labels, 5, np.random.default_rng(seed), together=np.where(own % 9 == 4, 4, own))
+        assert len(set(fold[4::9])) == 1
+        assert np.bincount(np.delete(fold, range(13, 75, 9))).tolist() == [14, 14, 14, 13, 13]  # one row of them counts
+
+
 @pytest.mark.parametrize(("classes", "penalty"), [(2, 1.0), (2, 1e-2), (5, 3e-4), (5, 3e-2), (5, 1.0), (40, 3e-2)])
 def test_out_of_fold_probabilities_are_those_of_scikit_learn_fitted_without_the_row(classes, penalty):
     """Unequal class shares, correlated features of unlike scale, a constant one, and a class that never occurs."""

@@ -20,7 +20,7 @@ def split_together(texts: Sequence[str], order: np.ndarray, n_valid: int, n_test
     """
     groups: dict[str, list[int]] = {}
     for row in order:
-        groups.setdefault(_plain(texts[row]), []).append(row)
+        groups.setdefault(plain(texts[row]), []).append(row)
     if len(groups) < 3:
         raise UsageError(
             f"{where}: {len(order)} rows with {len(groups)} different text{'s' * (len(groups) > 1)}; at least 3 are "
@@ -37,11 +37,17 @@ def split_together(texts: Sequence[str], order: np.ndarray, n_valid: int, n_test
 
 def repeats(texts: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """How many texts of one split are also in another: "test in train", "valid in train", "test in valid"."""
-    plain = {split: [_plain(text) for text in listed] for split, listed in texts.items()}
-    known = {split: set(listed) for split, listed in plain.items()}
-    return {f"{one} in {other}": sum(text in known[other] for text in plain[one]) for one, other in PAIRS}
+    words = {split: [plain(text) for text in listed] for split, listed in texts.items()}
+    known = {split: set(listed) for split, listed in words.items()}
+    return {f"{one} in {other}": sum(text in known[other] for text in words[one]) for one, other in PAIRS}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """What makes two texts equal: their words, whatever the white space."""
     return " ".join(text.split())
+
+
+def first_of_equals(texts: Sequence[str]) -> np.ndarray:
+    """int64[N]: the row where each text stands first, its own where no earlier text is equal."""
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(plain(text), row) for row, text in enumerate(texts)], dtype=np.int64)

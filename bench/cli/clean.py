@@ -43,6 +43,7 @@ def clean(
     confirm it; one that is a vote changes to what one of the labellers said. No gold is used.
     """
     from bench.core.spreadsheet import write_csv
+    from bench.data.readers.columns import first_of
     from bench.data.readers.tables import read_table
 
     other_than(table, out)
@@ -52,7 +53,7 @@ def clean(
     if taken := [name for name in (GIVEN, CLEANED, WHY) if name in own]:
         raise UsageError(f"{table} has a column '{taken[0]}' already: rename it")
     found = believed([str(table)], given, encoder)
-    rows, cleaned = _in_file_order(found, own), found.cleaned
+    rows, cleaned = _in_file_order(found, own, first_of(own, ("id",), str(table))), found.cleaned
     names = np.array([*found.label_names, ""], dtype=object)
     columns = {
         GIVEN: names[found.trust.labels[rows]],
@@ -76,12 +77,11 @@ def clean(
         say(f"Against gold ({int(known.sum())} rows): {100 * before:.1f} % right before, {100 * after:.1f} % after.")
 
 
-def _in_file_order(found: Trusted, own: dict[str, list[str]]) -> np.ndarray:
-    """Which of the texts stands in each row of the file."""
-    header = next((name for name in own if name.strip().casefold() == "id"), None)
+def _in_file_order(found: Trusted, own: dict[str, list[str]], ids: str | None) -> np.ndarray:
+    """Which of the texts stands in each row of the file, whose column `ids` has their ids."""
     count = len(next(iter(own.values())))
     position = {name: at for at, name in enumerate(found.texts.ids)}
-    wanted = [str(row) for row in range(count)] if header is None else own[header]
+    wanted = [str(row) for row in range(count)] if ids is None else own[ids]
     if len(position) != count or any(name not in position for name in wanted):
         raise UsageError(f"{len(position)} of the {count} rows have labels to clean: leave out --limit")
     return np.array([position[name] for name in wanted])

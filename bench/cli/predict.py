@@ -21,7 +21,7 @@ def predict(
 ) -> None:
     """Label new texts with an exported model: row, id, text, label and its probability, rows in their order."""
     from bench.core.spreadsheet import write_csv
-    from bench.data.readers.columns import texts_of
+    from bench.data.readers.columns import first_of, texts_of
     from bench.data.readers.raw import refuse_half_pair
     from bench.data.readers.tables import read_table
     from bench.running.exported import load_exported
@@ -29,13 +29,13 @@ def predict(
     other_than(texts, out)
     table = read_table(texts)
     found = texts_of(table, text_column)
+    ids = first_of(table.columns, ("id",), str(texts))
     for row, text in enumerate(found, 1):
         refuse_half_pair(str(texts), row, text)
     loaded = load_exported(model, encoder)
     with err.status(f"predicting {len(found)} texts"):
         probabilities = loaded.predict(found)
     best = probabilities.argmax(1)
-    ids = next((name for name in table.columns if name.strip().casefold() == "id"), None)
     columns = {"row": range(1, len(found) + 1)} | ({} if ids is None else {"id": table.columns[ids]})
     columns |= {"text": found, "label": [loaded.label_names[at] for at in best]}
     columns |= {"probability": [f"{value:.4f}" for value in probabilities.max(1)]}

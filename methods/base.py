@@ -49,7 +49,7 @@ A number given for a text field is its text, so that `[tau=0.3]` needs no quotes
 
 RATE = Field(
     "estimated",
-    pattern=r"^(estimated|oracle|0(\.\d+)?)$",
+    pattern=r"^(estimated|oracle|0(\.[0-9]+)?|[0-9](\.[0-9]+)?e-0*[1-9][0-9]*)$",
     description="share of wrong labels to reckon with: estimated (without gold), a number in [0, 1), or oracle "
     "(the true rate: an ablation, never a result)",
 )

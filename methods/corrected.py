@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import entr
@@ -16,6 +16,7 @@ from methods import registry, shared, words
 from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
 from methods.human import Rows, labels_of, replaced, without_classes
 from methods.registry import register
+from methods.stages import OUT_OF_FOLD, Stage
 
 
 @register
@@ -44,9 +45,18 @@ class Corrected(Method):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         named = parse(config.method)
+        if named.wrappers:
+            outside = "".join(f"+{name}" for name in named.wrappers)
+            raise UsageError(
+                f"corrected: method={config.method}: write what follows + outside, corrected[...]{outside}"
+            )
         self.inner = registry.build(registry.find(named.name), named.parameters)
         if self.inner.sees_gold or self.inner.human_rows() is not None:
             raise UsageError(f"corrected: method={config.method} learns from gold by itself: name one of noisy labels")
+        if getattr(self.inner.config, "tau", None) == "oracle":
+            raise UsageError(
+                f"corrected: method={config.method}: tau=oracle needs more gold than was bought: leave it out"
+            )
         self.exportable = self.inner.exportable  # type: ignore[misc]  # of the class elsewhere
 
     def human_rows(self) -> int | Literal["all"]:
@@ -68,6 +78,11 @@ class Corrected(Method):
         told = words.out_of_fold(task.train.texts, task.train_labels, task.num_classes, tools.generator("words"))
         opinions = {name: [each] for name, each in {"sentence embeddings": believed, **told}.items()}
         return combined(task.train_labels, opinions, others, task.num_classes).suspicion
+
+    def shared_stages(self, epochs: int) -> dict[Stage, dict[str, Any]]:
+        """What rows are chosen by; runs on the corrected labels serve no cell of other labels."""
+        chosen_by_text = self.config.chosen in ("suspicion", "entropy")
+        return {OUT_OF_FOLD: OUT_OF_FOLD.settings(self.config)} if chosen_by_text else {}
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions of the method that learns from the corrected labels."""

@@ -28,8 +28,8 @@ from methods.sidyp.dynamics import Trajectories, side_by_side
 NEIGHBOURS = Field(
     None, ge=1, description="k of the prior's vote; None: 10 (authors), or every reference where there are fewer"
 )
-PRIOR_STRENGTH = Field(5.0, ge=0, description="ρ, concentration added to the prior's class (authors)")
-KL_WEIGHT = Field(1.0, ge=0, description="β, weight of KL(posterior || prior) (authors)")
+PRIOR_STRENGTH = Field(5.0, ge=0, le=1e4, description="ρ, concentration added to the prior's class (authors)")
+KL_WEIGHT = Field(1.0, ge=0, le=1e4, description="β, weight of KL(posterior || prior) (authors)")
 
 _ROWS = 4096  # rows that `correct` takes at once, at most
 _BLOCK_BYTES = 4 * 2**20  # of the transitions of those rows: a few blocks stay in the cache

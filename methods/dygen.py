@@ -34,7 +34,7 @@ class DyGen(Method):
 
         tau: str = RATE
         branches: int = Field(3, ge=1, le=64, description="M, networks (2 by the authors; 3 shares SiDyP's stage 1)")
-        alpha: float = Field(5.0, ge=0, description="weight of the networks' agreement (authors)")
+        alpha: float = Field(5.0, ge=0, le=1e4, description="weight of the networks' agreement (authors)")
         neighbours: int | None = dirichlet_vae.NEIGHBOURS
         metric: Literal["cosine", "euclidean"] = Field(
             "euclidean", description="distance of the prior's neighbours, between first-epoch features (authors)"
@@ -45,7 +45,10 @@ class DyGen(Method):
         prior_strength: float = dirichlet_vae.PRIOR_STRENGTH
         kl_weight: float = dirichlet_vae.KL_WEIGHT
         agreement: float = Field(
-            1.0, ge=0, description="λ, weight of the VAEs' agreement (1 in the authors' script, 5 in their parser)"
+            1.0,
+            ge=0,
+            le=1e4,
+            description="λ, weight of the VAEs' agreement (1 in the authors' script, 5 in their parser)",
         )
         agreement_warmup: float = Field(0.1, ge=0, le=1, description="share of the epochs with λ = 0 (authors)")
         epochs: int = Field(10, ge=1, le=10_000, description="passes of the VAEs over the training rows (authors)")

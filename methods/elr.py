@@ -19,7 +19,9 @@ class EarlyLearningRegularisation(Method):
 
     @config
     class Config:
-        strength: float = Field(3.0, ge=0, description="λ, weight of the regulariser (the paper's CIFAR-10 value)")
+        strength: float = Field(
+            3.0, ge=0, le=1e4, description="λ, weight of the regulariser (the paper's CIFAR-10 value)"
+        )
         momentum: float = Field(
             0.7, ge=0, lt=1, description="β, share of the old target kept at each visit (the paper's CIFAR-10 value)"
         )

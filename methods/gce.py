@@ -20,7 +20,9 @@ class GeneralisedCrossEntropy(Method):
 
     @config
     class Config:
-        q: float = Field(0.7, gt=0, le=1, description="0 is cross-entropy, 1 is mean absolute error (0.7 in the paper)")
+        q: float = Field(
+            0.7, ge=1e-3, le=1, description="0 is cross-entropy, 1 is mean absolute error (0.7 in the paper)"
+        )
         ce_epochs: int = Field(
             1,
             ge=0,

@@ -28,7 +28,10 @@ class NeighbourVote(Method):
             None, ge=1, description="k, texts that vote; None: 10, or every other text where there are fewer"
         )
         own_weight: float = Field(
-            0.5, ge=0, description="weight of a text's own label against 1 for all its neighbours together (our choice)"
+            0.5,
+            ge=0,
+            le=1e4,
+            description="weight of a text's own label against 1 for all its neighbours together (our choice)",
         )
         neighbours_only: bool = Field(
             False, description="train nothing: predict the vote of the training texts nearest to a test text"

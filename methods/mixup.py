@@ -21,7 +21,10 @@ class Mixup(Method):
     @config
     class Config:
         alpha: float = Field(
-            0.2, gt=0, description="α of Beta(α, α), from which each batch draws its λ (0.1 to 0.4 in the paper)"
+            0.2,
+            gt=0,
+            le=1e4,
+            description="α of Beta(α, α), from which each batch draws its λ (0.1 to 0.4 in the paper)",
         )
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

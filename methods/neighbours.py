@@ -16,7 +16,7 @@ from bench.core.errors import UsageError
 
 DEFAULT_K = 10  # of SiDyP, DyGen and NPC
 _BLOCK_BYTES = 128 * 2**20  # memory of one distance block
-_SPARE = 8  # candidates beyond k, so that ties at the k-th place are settled by row and not by rounding
+_SPARE = 8  # candidates beyond those needed, so that ties at the k-th place are settled by row and not by rounding
 
 
 class Neighbours(NamedTuple):
@@ -74,7 +74,8 @@ def nearest(
     if masks.shape[1] != len(references):
         raise ValueError(f"a mask of {masks.shape[1]} entries for {len(references)} references")
     k = min(k, len(references))
-    wanted = min(k + _SPARE, len(references))
+    masks, ties = _first_of_equals(masks, references, k + exclude_self)
+    wanted = min(k + (k if ties else 0) + _SPARE, len(references))
     centre = references.mean(axis=0, dtype=np.float64) if len(references) else 0.0  # less cancellation in the product
     q = torch.from_numpy(np.asarray(queries, dtype=np.float64) - centre)
     r = torch.from_numpy(np.asarray(references, dtype=np.float64) - centre)
@@ -103,6 +104,27 @@ def nearest(
         (distances[0] if single else distances).numpy(),
         (indices[0] if single else indices).numpy(),
     )
+
+
+def _first_of_equals(masks: np.ndarray, references: np.ndarray, most: int) -> tuple[np.ndarray, bool]:
+    """Masks bool[M, Nr] in which of equal references only the first `most` allowed ones stay; and whether that matters.
+
+    No query needs more of them, and without the others no choice among them is left to chance.
+    """
+    kinds: dict[bytes, int] = {}
+    kind = np.array(
+        [kinds.setdefault(row.tobytes(), len(kinds)) for row in np.ascontiguousarray(references)], dtype=int
+    )
+    order = np.argsort(kind, kind="stable")
+    starts = np.searchsorted(kind[order], np.arange(len(kinds)))
+    if np.diff([*starts, len(kind)]).max(initial=0) <= most:
+        return masks, False
+    allowed = masks[:, order]
+    before = np.cumsum(allowed, axis=1) - allowed  # allowed ones among those in front, of all kinds
+    among = before - before[:, starts][:, kind[order]]
+    kept = np.empty_like(masks)
+    kept[:, order] = allowed & (among < most)
+    return kept, True
 
 
 def _exact_near_zero(

@@ -53,8 +53,8 @@ def register(cls: type[Any] | None = None, *, reference: bool = False) -> Any:
     for attribute in ("name", "Config", "run"):
         if not hasattr(cls, attribute):
             raise TypeError(f"method {cls.__qualname__} has no '{attribute}' (see methods/base.py)")
-    if not dataclasses.is_dataclass(cls.Config):
-        raise TypeError(f"method {cls.__qualname__}: its Config is not a dataclass; decorate it with @config")
+    if not dataclasses.is_dataclass(cls.Config) or not hasattr(cls.Config, "__pydantic_fields__"):
+        raise TypeError(f"method {cls.__qualname__}: its Config checks no values; decorate it with @config")
     # a class need not derive from Method
     for attribute in ("version", "human_rows", "human_scores", "stages", "shared_stages", "exportable"):
         if not hasattr(cls, attribute):

@@ -33,7 +33,10 @@ class SelfMix(Method):
         """Hyper-parameters of SelfMix; "authors" is their configuration for instance-dependent noise on TREC."""
 
         warmup: float = Field(
-            0.33, ge=0, le=1, description="share of the epochs on cross-entropy with all labels (authors: 2 of 6)"
+            0.33,
+            ge=0,
+            le=1,
+            description="share of the epochs, and at least one, on cross-entropy with all labels (authors: 2 of 6)",
         )
         threshold: float = Field(
             0.5, ge=0, lt=1, description="probability of the low-loss component above which a label is kept (authors)"
@@ -42,16 +45,20 @@ class SelfMix(Method):
             True,
             description="standardise the losses within each noisy class before the split (authors, by the variance)",
         )
-        temperature: float = Field(0.5, gt=0, description="T of the sharpened pseudo-labels, p**(1/T) (authors)")
-        alpha: float = Field(0.75, gt=0, description="α of mixup's Beta(α, α) (authors)")
+        temperature: float = Field(
+            0.5, ge=1e-2, le=100, description="T of the sharpened pseudo-labels, p**(1/T) (authors)"
+        )
+        alpha: float = Field(0.75, gt=0, le=1e4, description="α of mixup's Beta(α, α) (authors)")
         pseudo_weight: float = Field(
             0.0,
             ge=0,
+            le=1e4,
             description="λ_p, weight of the loss against hard pseudo-labels (authors; 0.2 for label-wise noise)",
         )
         consistency_weight: float = Field(
             4.8,
             ge=0,
+            le=1e4,
             description="λ_r, weight of the mean divergence between the two readings of a text (authors: 0.3 of the "
             "sum over 16 texts)",
         )

@@ -90,7 +90,8 @@ class Encoder:
         """The same encoder as a sentence embedder with its own pooling (sentence-transformers)."""
         from sentence_transformers import SentenceTransformer
 
-        options: dict[str, Any] = {"device": device_type(), "model_kwargs": {"use_safetensors": True}, **load_options()}
+        kwargs = {"use_safetensors": True, "dtype": torch.float32}  # whatever the file's precision is
+        options: dict[str, Any] = {"device": device_type(), "model_kwargs": kwargs, **load_options()}
         with quiet_loading():
             embedder = or_unavailable(self.name, lambda: SentenceTransformer(self.folder, **options))
         embedder.max_seq_length = min(self.longest, embedder.max_seq_length or self.longest)
@@ -177,14 +178,17 @@ class Encoder:
 def load_encoder(selector: str, max_length: int = 128, pooling: Pooling = "auto") -> Encoder:
     """The encoder that a selector names; weights are read when first needed.
 
-    `pooling="auto"`: what the encoder was trained with where it says so (sentence-transformers folders), else [CLS].
+    `pooling="auto"`: what the encoder was trained with where it says so (sentence-transformers folders), else [CLS]; of
+    a causal language model the mean. Raises UsageError where that is another kind and the encoder is to be trained.
     """
     if pooling not in ("auto", "cls", "mean"):
         raise UsageError(f"pooling '{pooling}': allowed are auto, cls, mean")
     name, mode = split_mode(selector)
     folder, revision = locate(name)
     resolved = trained_pooling(folder) if pooling == "auto" else pooling
-    encoder = Encoder(name, mode, folder, revision, resolved, max_length)
+    if mode != "frozen" and resolved not in ("cls", "mean"):  # a frozen one is pooled by sentence-transformers
+        raise UsageError(f"encoder '{name}' pools by {resolved}: to train it, name --pooling mean or --pooling cls")
+    encoder = Encoder(name, mode, folder, revision, "cls" if resolved == "cls" else "mean", max_length)
     if encoder.top:
         upper.check_depth(name, encoder.top, encoder.config.num_hidden_layers)
     return encoder

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bench.core.cache import cache_dir
 from bench.core.errors import EncoderUnavailable, UsageError, shown
@@ -106,29 +106,64 @@ def _pinned(name: str, hub_name: str, commit: str, weights: str) -> tuple[str, s
 
 @functools.lru_cache(maxsize=32)
 def fingerprint_folder(folder: str) -> str:
-    """SHA-256 (16 hex digits) over the configuration, tokenizer and weights of a model folder."""
+    """SHA-256 (16 hex digits) over configuration, tokenizer and weights of a model folder, and what follows the model.
+
+    What follows (a sentence-transformers folder's `1_Pooling`, `2_Dense`, ...) counts unless it is mean pooling alone.
+    """
     root, digest = Path(folder), hashlib.sha256()
-    wanted = sorted(path for path in root.iterdir() if path.suffix in {".json", ".safetensors", ".txt", ".model"})
-    for path in wanted:
-        digest.update(path.name.encode())
+
+    def files(part: Path) -> list[Path]:
+        return sorted(path for path in part.iterdir() if path.suffix in {".json", ".safetensors", ".txt", ".model"})
+
+    after = (path for part in sorted(root.glob("[0-9]*_*")) if part.is_dir() for path in files(part))
+    for path in (*files(root), *(path for path in after if _pooling_modes(path) != ["mean"])):
+        digest.update(path.relative_to(root).as_posix().encode())
         digest.update(bytes.fromhex(hash_file(path)))
     return digest.hexdigest()[:16]
 
 
-def trained_pooling(folder: str) -> Literal["cls", "mean"]:
-    """`mean` where a sentence-transformers pooling configuration says so, else `cls`."""
-    path: Path | str | None = Path(folder, "1_Pooling", "config.json")
-    if not Path(folder).is_dir():  # on the hub, or in its cache
-        from transformers.utils import cached_file
+def trained_pooling(folder: str) -> str:
+    """`cls`, `mean`, or the other modes that a sentence-transformers pooling configuration names.
 
-        try:
-            path = cached_file(folder, "1_Pooling/config.json", local_files_only=not hub_reachable())
-        except OSError:  # what transformers raises for a file that is not there
-            return "cls"
-    if path is None or not Path(path).is_file():
-        return "cls"
-    facts = json.loads(Path(path).read_text())
-    return "mean" if facts.get("pooling_mode_mean_tokens") or facts.get("pooling_mode") == "mean" else "cls"
+    Without one it is `cls`, but `mean` for a causal language model, whose first token sees no other.
+    """
+    if path := _file_of(folder, "1_Pooling/config.json"):
+        return " and ".join(_pooling_modes(path)) or "cls"
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as causal,
+    )
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES as masked,  # of encoders that can be decoders as well
+    )
+
+    config = _file_of(folder, "config.json")
+    kind = json.loads(config.read_text(encoding="utf-8")).get("model_type") if config else None
+    return "mean" if kind in causal and kind not in masked else "cls"
+
+
+def _pooling_modes(path: Path) -> list[str]:
+    """The modes that a pooling configuration names, in the older form (a switch each) or the newer; else nothing."""
+    if path.parent.name != "1_Pooling" or path.name != "config.json":
+        return []
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    named = facts.get("pooling_mode") or []
+    switched = [name for name, on in facts.items() if name.startswith("pooling_mode_") and on is True]
+    return (
+        [named] if isinstance(named, str) else [*named, *(re.sub("^pooling_mode_|_tokens?$", "", s) for s in switched)]
+    )
+
+
+def _file_of(folder: str, name: str) -> Path | None:
+    """A file of a local folder, or of a model on the hub or in its cache; None where there is none."""
+    if Path(folder).is_dir():
+        return Path(folder, name) if Path(folder, name).is_file() else None
+    from transformers.utils import cached_file
+
+    try:
+        path = cached_file(folder, name, local_files_only=not hub_reachable())
+    except OSError:  # what transformers raises for a file that is not there
+        return None
+    return None if path is None else Path(path)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -138,12 +139,12 @@ class Fit:
     def _batch_maker(self, epoch: int, step: int) -> MakeBatch:
         """A function rows -> (input tensors, Batch): micro-batches of one step share everything else.
 
-        With `fresh`, the step's random draws start from their beginning.
+        With `fresh`, the step's random draws start from their beginning; with `idle`, the rows are not this process's.
         """
         target = self.accelerator.device
         generator = torch.Generator()
 
-        def make(rows: np.ndarray, *, fresh: bool) -> tuple[dict[str, torch.Tensor], Batch]:
+        def make(rows: np.ndarray, *, fresh: bool, idle: bool) -> tuple[dict[str, torch.Tensor], Batch]:
             if fresh:
                 axes = self.trainer.axes
                 generator.manual_seed(named_seed(*axes, self.name, "loss", step))
@@ -157,7 +158,7 @@ class Fit:
                 step=step,
                 total_steps=self.total,
                 generator=generator,
-                gather=gather,
+                gather=functools.partial(gather, idle=idle),
             )
             return to_device(self.inputs.batch(rows), target), batch
 
@@ -181,7 +182,7 @@ class Fit:
                 piece, say = mine[start : start + size], 1.0
                 if not len(piece):  # more processes than rows: repeat one row with no say in the total
                     piece, say = rows[:1], 0.0
-                tensors, batch = make(piece, fresh=start == 0)
+                tensors, batch = make(piece, fresh=start == 0, idle=not say)
                 with self.accelerator.autocast():
                     outputs = self.side(**tensors)
                 terms = _as_terms(self.loss(outputs, batch))
@@ -230,13 +231,16 @@ class Fit:
         return find_executable_batch_size(shrunk, starting_batch_size=size // 2)()
 
 
-def gather(rows: torch.Tensor) -> tuple[torch.Tensor, slice]:
-    """All processes' rows of a tensor [B, ...] without gradient, and the slice of them that is this process's own."""
+def gather(rows: torch.Tensor, *, idle: bool = False) -> tuple[torch.Tensor, slice]:
+    """All processes' rows of a tensor [B, ...] without gradient, and the slice of them that is this process's own.
+
+    The rows of an `idle` process are another's: they do not count again, and its slice is as many of the others' rows.
+    """
     rows = rows.detach()
     if distributed.processes() == 1:
         return rows, slice(0, len(rows))
-    parts = distributed.gather_rows(rows)
-    start = sum(map(len, parts[: distributed.rank()]))
+    parts = distributed.gather_rows(rows[: 0 if idle else len(rows)])
+    start = 0 if idle else sum(map(len, parts[: distributed.rank()]))
     return torch.cat(parts), slice(start, start + len(rows))
 
 

@@ -27,7 +27,9 @@ class Config:
         "20 epochs of a base encoder); a number: a learned projection of the dynamics to that width",
     )
     branches: int = Field(3, ge=1, le=64, description="co-regularised classifiers M, and denoisers; script: 3")
-    alpha: float = Field(5.0, ge=0, description="co-regularisation weight of the classifiers (stage 1); script: 5")
+    alpha: float = Field(
+        5.0, ge=0, le=1e4, description="co-regularisation weight of the classifiers (stage 1); script: 5"
+    )
     neighbours: int | None = Field(
         None,
         ge=1,
@@ -51,7 +53,7 @@ class Config:
     )
     learning_rate: float = Field(6e-4, gt=0, le=1, description="peak learning rate of Adam; script: 6e-4")
     batch_size: int = Field(128, ge=2, description="texts per step; script: 128")
-    kl_weight: float = Field(2.0, ge=0, description="weight of the denoisers' co-regularisation; script: 2")
+    kl_weight: float = Field(2.0, ge=0, le=1e4, description="weight of the denoisers' co-regularisation; script: 2")
     train_timesteps: int = Field(800, ge=1, le=100_000, description="diffusion steps T in training; script: 800")
     inference_steps: int = Field(10, ge=1, le=100_000, description="reverse steps R; script: 10")
     train_samples: int = Field(

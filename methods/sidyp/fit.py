@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.core.errors import UsageError
 from methods.neighbours import checked_k
-from methods.sidyp.config import Behaviour, Config, behaviour
+from methods.sidyp.config import MAX_WIDTH, Behaviour, Config, behaviour
 from methods.sidyp.denoiser import Denoiser
 from methods.sidyp.dynamics import Trajectories, centroids, marked_count, noise_markers, noise_scores
 from methods.sidyp.retrieval import Candidates, majority, retrieve
@@ -93,6 +94,11 @@ def prepare(
         prior_valid = majority(votes.weights, generator).numpy()
     width = None if config.width == "full" else config.width
     trajectories = Trajectories({name: stage1.dynamics[name] for name in ("train", *SPLITS)}, width is not None)
+    if width is None and trajectories.width > MAX_WIDTH:
+        raise UsageError(
+            f"sidyp: width=full is {trajectories.width:,} units per layer (epochs x encoder width), more than "
+            f"{MAX_WIDTH:,}: name a number, or train fewer --epochs"
+        )
     denoiser = Denoiser(
         branches=len(marked), num_classes=classes, condition_width=trajectories.width, width=width,
         train_timesteps=config.train_timesteps, generator=generator,

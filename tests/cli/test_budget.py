@@ -16,6 +16,7 @@ from bench.running.conformance import _opened, make_case, permuted_gold, predict
 from bench.store.records import Record
 from bench.training.recipe import Recipe
 from methods.corrected import entropy
+from methods.stages import OUT_OF_FOLD
 from tests.conftest import records, review_rows, write_csv
 
 
@@ -83,6 +84,16 @@ def test_the_method_within_is_that_method_on_the_corrected_labels():
             choose_method(f"corrected[method={other}]")
     with pytest.raises(UsageError, match="chosen"):
         choose_method("corrected[chosen=luck]")
+    with pytest.raises(UsageError, match=r"corrected\[\.\.\.\]\+ts"):
+        choose_method("corrected[method=plain+ts]")
+    with pytest.raises(UsageError, match="tau=oracle needs more gold than was bought"):
+        choose_method("corrected[method=jocor[tau=oracle]]")
+
+
+@pytest.mark.parametrize(("chosen", "told"), [("random", {}), ("disagreement", {}), ("suspicion", {"folds": 5})])
+def test_the_forecast_knows_what_rows_are_chosen_by(chosen, told):
+    stages = choose_method(f"corrected[chosen={chosen},method=npc]").method.shared_stages(5)
+    assert stages == ({OUT_OF_FOLD: told} if told else {})
 
 
 def test_the_conformance_suite_checks_rows_chosen_by_a_score():

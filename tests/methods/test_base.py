@@ -101,12 +101,14 @@ def test_a_config_cannot_be_changed():
         Example().strength = 0.1
 
 
-@pytest.mark.parametrize(("given", "kept"), [(0.3, "0.3"), (0, "0"), ("0.25", "0.25"), ("oracle", "oracle")])
+@pytest.mark.parametrize(
+    ("given", "kept"), [(0.3, "0.3"), (0, "0"), (1e-05, "1e-05"), ("0.25", "0.25"), ("oracle", "oracle")]
+)
 def test_a_noise_rate_is_a_word_or_a_number_without_quotes(given, kept):
     assert Example(tau=given).tau == kept
 
 
-@pytest.mark.parametrize("bad", [1, 1.5, -0.1, "guess", "", None, [0.3]])
+@pytest.mark.parametrize("bad", [1, 1.5, -0.1, "9e-0", "1e5", "0.٣", "guess", "", None, [0.3]])
 def test_a_noise_rate_outside_its_range_is_refused(bad):
     with pytest.raises(ValidationError):
         Example(tau=bad)

@@ -103,6 +103,24 @@ def test_ties_at_the_last_place_go_to_the_earlier_row():
     assert found.indices.tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
+@pytest.mark.parametrize(("twins", "others"), [(60, 0), (60, 940), (60, 4940), (19, 100), (12, 30)])
+def test_of_many_equal_references_the_first_ones_count_however_many_others_there_are(twins, others):
+    draw = np.random.default_rng(0)
+    near, far = 0.01 * draw.normal(size=(4, 8)), 20 + draw.normal(size=(others, 8))
+    references = np.concatenate([near, np.repeat(draw.normal(size=(1, 8)), twins, axis=0), far])
+    queries = np.concatenate([references[[4]], near.mean(axis=0, keepdims=True)])
+    allowed = np.ones((2, len(references)), dtype=bool)
+    allowed[1, [5, 8]] = False
+    free, masked = neighbours.nearest(queries, references, 10, allowed=allowed).indices
+    assert free[0].tolist() == list(range(4, 14))
+    assert masked[0].tolist() == [4, 6, 7, *range(9, 16)]
+    assert sorted(free[1]) == list(range(10))
+    assert sorted(masked[1]) == [0, 1, 2, 3, 4, 6, 7, 9, 10, 11]
+    without_self = neighbours.nearest(references, references, 10, exclude_self=True).indices
+    assert without_self[4].tolist() == list(range(5, 15))
+    assert without_self[9].tolist() == [*range(4, 9), *range(10, 15)]
+
+
 def test_fewer_references_than_k_all_vote_and_none_gives_the_uniform(points):
     queries, references, labels = points
     mask = np.zeros(120, dtype=bool)

@@ -1,5 +1,6 @@
 """Methods are found by name, by the beginning of a name, or in a user's own file."""
 
+import dataclasses
 import importlib.metadata
 import pkgutil
 import sys
@@ -80,9 +81,10 @@ def test_a_class_that_is_no_method_is_refused(missing):
         registry.register(method_class(**{missing: None}))
 
 
-def test_a_config_that_is_no_dataclass_is_refused():
+@pytest.mark.parametrize("kind", [dict, dataclasses.make_dataclass("Config", ["strength"])])
+def test_a_config_that_checks_no_values_is_refused(kind):
     with pytest.raises(TypeError, match="@config"):
-        registry.register(method_class(Config=dict))
+        registry.register(method_class(Config=kind))
 
 
 def test_two_methods_of_one_name_are_refused():
@@ -124,8 +126,8 @@ def test_true_is_no_number(name, parameter):
 
 
 def test_a_text_of_the_wrong_form_is_refused_in_words():
-    with pytest.raises(UsageError, match=r"tau = '1e-1': it must be: share of wrong labels .* a number in \[0, 1\)"):
-        registry.build(registry.find("dygen"), {"tau": "1e-1"})
+    with pytest.raises(UsageError, match=r"tau = '1e1': it must be: share of wrong labels .* a number in \[0, 1\)"):
+        registry.build(registry.find("dygen"), {"tau": "1e1"})
 
 
 def test_a_method_that_takes_no_config_says_so():

@@ -76,7 +76,7 @@ def run(folder, tiny_bert, results, methods, *words, code=0):
     environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}
     command = [
         *(sys.executable, "-m", "bench", "run", "--methods", methods, "--tasks", str(folder / "reviews.csv")),
-        *("--llms", "ann", "--seeds", "1", "--encoder", f"{tiny_bert}:frozen", "--epochs", "5", "--batch-size", "16"),
+        *("--llms", "ann", "--seeds", "1", "--encoder", f"{tiny_bert}:frozen", "--epochs", "5", "--batch-size", "9"),
         *("--dropout", "0", "--learning-rate", "1e-2", "--results", str(folder / results), "--log-json", *words),
     ]
     done = subprocess.run(
@@ -91,7 +91,7 @@ def run(folder, tiny_bert, results, methods, *words, code=0):
 def runs(tmp_path_factory, tiny_bert):
     """(folder, events of one process, events of two, events of two once more)."""
     folder = tmp_path_factory.mktemp("distributed")
-    write_csv(folder / "reviews.csv", review_rows(101))  # batches that two processes cannot share evenly
+    write_csv(folder / "reviews.csv", review_rows(109))  # eight batches of 9 texts, and one of a single text
     (folder / "hurt.py").write_text(HURT, encoding="utf-8")
     hurt = [f"{folder}/hurt.py[how={how}]" for how in ("loss", "end", "memory", "never")]
     two = ("--processes-per-cell", "2")

@@ -234,15 +234,64 @@ def test_the_revision_of_a_folder_is_its_content(tmp_path, tiny_bert):
     assert fingerprint_folder(str(other)) != fingerprint_folder(str(copy))
 
 
+def test_the_revision_of_a_folder_tells_what_follows_the_model(tmp_path, tiny_bert):
+    """Sentence embeddings go through it; mean pooling, the usual one, leaves the revision as it is without a file."""
+    found = {locate(str(tiny_bert))[1]}
+    files = {
+        "mean": ("1_Pooling/config.json", '{"pooling_mode_mean_tokens": true, "include_prompt": true}'),
+        "cls": ("1_Pooling/config.json", '{"pooling_mode_cls_token": true}'),
+        "dense": ("2_Dense/model.safetensors", "weights"),
+        "other": ("2_Dense/model.safetensors", "other weights"),
+    }
+    for number, (name, (file, text)) in enumerate(files.items()):
+        folder = tmp_path / name
+        shutil.copytree(tiny_bert, folder)
+        (folder / file).parent.mkdir()
+        (folder / file).write_text(text)
+        found.add(fingerprint_folder(str(folder)))
+        assert len(found) == max(1, number + 1)
+
+
 @pytest.mark.parametrize(
     ("facts", "expected"),
-    [('{"pooling_mode_mean_tokens": true}', "mean"), ('{"pooling_mode_cls_token": true}', "cls"), (None, "cls")],
+    [
+        ('{"pooling_mode_mean_tokens": true, "include_prompt": true}', "mean"),
+        ('{"pooling_mode_cls_token": true}', "cls"),
+        ('{"pooling_mode": "mean"}', "mean"),
+        ('{"pooling_mode_lasttoken": true}', "lasttoken"),
+        ('{"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true}', "mean and max"),
+        (None, "cls"),
+    ],
 )
 def test_pooling_is_what_the_encoder_was_trained_with(tmp_path, facts, expected):
     if facts:
         (tmp_path / "1_Pooling").mkdir()
         (tmp_path / "1_Pooling" / "config.json").write_text(facts)
     assert trained_pooling(str(tmp_path)) == expected
+
+
+def test_a_causal_model_is_pooled_over_all_tokens_as_its_first_sees_no_other(tmp_path, tiny_bert):
+    assert trained_pooling(str(tiny_bert)) == "cls"
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    assert trained_pooling(str(tmp_path)) == "mean"
+
+
+def test_an_encoder_of_another_pooling_is_embedded_as_it_says_but_not_trained_by_guess(tmp_path, tiny_bert):
+    folder = tmp_path / "last"
+    shutil.copytree(tiny_bert, folder)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_lasttoken": true}')
+    with pytest.raises(UsageError, match="pools by lasttoken: to train it, name --pooling mean or --pooling cls"):
+        load_encoder(str(folder))
+    assert load_encoder(str(folder), pooling="mean").pooling == "mean"
+    assert load_encoder(f"{folder}:frozen").mode == "frozen"
+
+
+def test_sentences_are_embedded_in_float32_whatever_the_file_holds(tmp_path, tiny_bert):
+    folder = tmp_path / "half"
+    shutil.copytree(tiny_bert, folder)
+    AutoModel.from_pretrained(folder).to(torch.bfloat16).save_pretrained(folder)
+    assert {each.dtype for each in load_encoder(f"{folder}:frozen").sentences.parameters()} == {torch.float32}
 
 
 def test_pooling_of_a_hub_model_is_read_from_the_hub_or_its_cache(tmp_path):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from bench.core.errors import Unavailable
 from bench.core.seeds import named_generator
+from bench.training import distributed, loop
 from bench.training.batch import PerExample
 from bench.training.batches import epoch_batches
 from bench.training.encoders import load_encoder
@@ -373,3 +374,15 @@ def test_progress_and_parameters_are_told(inputs, labels):
     assert told == [("test", step, 6) for step in range(1, 7)]
     assert run.parameters == sum(p.numel() for network in networks for p in network.parameters())
     assert isinstance(networks[0](**inputs["test"].batch(np.arange(2))), Output)
+
+
+def test_a_process_without_rows_of_its_own_does_not_count_another_s_row_again(monkeypatch):
+    """It repeats one so as to take part in the pass: among small losses, its copy must not take the row's place."""
+    first = torch.tensor([0.9, 0.4])
+    monkeypatch.setattr(distributed, "processes", lambda: 2)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    monkeypatch.setattr(distributed, "gather_rows", lambda rows: [first, rows])
+    everywhere, mine = loop.gather(torch.tensor([0.1]))
+    assert (everywhere.tolist(), everywhere[mine].tolist()) == (pytest.approx([0.9, 0.4, 0.1]), pytest.approx([0.1]))
+    everywhere, mine = loop.gather(torch.tensor([0.1]), idle=True)
+    assert (everywhere.tolist(), len(everywhere[mine])) == (pytest.approx([0.9, 0.4]), 1)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from bench.core.errors import resolve
+from bench.core.errors import UsageError, resolve
 from methods import calibration
 from methods.base import NoisyTask, Predictions, Tools
 
@@ -44,4 +44,6 @@ WRAPPERS = {cls.suffix: cls for cls in (TemperatureScaling,)}
 
 def wrap(name: str, method: Any) -> Any:
     """`method` within the wrapper of that name. Raises UsageError for an unknown one."""
+    if name == "es":
+        raise UsageError("early stopping is not a wrapper: name plain, and every report has a row plain+es of its runs")
     return WRAPPERS[resolve("wrapper", name, WRAPPERS)](method)

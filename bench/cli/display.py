@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -162,21 +162,19 @@ def duration(seconds: float) -> str:
 def status_table(statuses: Iterable[tuple[Cell, str, str]]) -> tuple[Table, list[str]]:
     """The grid as a table of statuses and the reasons below it; see `statuses_by_row`."""
     return statuses_by_row(
-        (cell.key.model_copy(update={"task": cell.shown_task or cell.key.task}), _parameters(cell), status, reason)
+        (cell.key.model_copy(update={"task": cell.shown_task or cell.key.task}), cell.variant, status, reason)
         for cell, status, reason in statuses
     )
 
 
 def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[Table, list[str]]:
-    """(key, shown parameters, status, reason) as one row per task, noise, encoder and method, with seeds by status.
+    """(key, shown method, status, reason) as one row per task, noise, encoder and method, with seeds by status.
 
     Also the reasons, each once per noise source, with the method or how many there are, and the number of cells.
     """
     rows: dict[tuple[str, ...], dict[str, list[int]]] = {}
     reasons: dict[tuple[str, str, str, str], list[str]] = {}  # of status, task, noise and reason
-    for key, parameters, status, reason in statuses:
-        name, plus, wrappers = key.method.partition("+")
-        method = f"{name}{parameters}{plus}{wrappers}"  # as it is named on the command line
+    for key, method, status, reason in statuses:
         row = rows.setdefault((key.task, key.noise, key.encoder_selector, method), {})
         row.setdefault(status, []).append(key.seed)
         if reason:
@@ -198,10 +196,3 @@ def _reason(status: str, task: str, noise: str, reason: str, methods: list[str])
     named = methods[0] if different == 1 else f"{different} methods"
     cells = f" ({len(methods)} cells)" if len(methods) > 1 else ""
     return f"{status}: {task} · {noise} · {named}: {reason}{cells}"
-
-
-def _parameters(cell: Cell) -> str:
-    """The parameters of the cell's method that differ from its defaults, in the selector language."""
-    defaults, values = asdict(type(cell.method.config)()), asdict(cell.method.config)
-    changed = {name: value for name, value in values.items() if value != defaults[name]}
-    return "[" + ",".join(f"{name}={value}" for name, value in changed.items()) + "]" if changed else ""

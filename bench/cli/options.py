@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.markup import escape
-from typer import Option
+from typer import Context, Option
 from typer.models import OptionInfo
 
 from bench.grid.options import PRESETS, GridOptions
@@ -63,6 +63,12 @@ def grid_options(
         return wrapped
 
     return decorate
+
+
+def typed(context: Context, names: Iterable[str]) -> set[str]:
+    """Those of a command's options that stand on the command line, not in BENCH_* variables."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def _annotation(name: str) -> Any:

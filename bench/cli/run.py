@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from rich.table import Table
 from typer import Option
 
-from bench.cli.options import Config, Preset, grid_options
+from bench.cli.options import Config, Preset, grid_options, typed
 from bench.cli.shell import SOME_FAILED, app, count, err, friendly, out, say
 from bench.core.errors import NAMES, Unavailable
 from bench.grid.options import RUNNING_OPTIONS
@@ -33,14 +34,15 @@ def run(
     force: Annotated[bool, Option("--force", help="run finished cells again")] = False,
     log_json: Annotated[bool, Option("--log-json", envvar="BENCH_LOG_JSON", help="one JSON line per event")] = False,
     worker: Annotated[bool, Option(hidden=True)] = False,
+    one_round: Annotated[bool, Option(hidden=True)] = False,
 ) -> None:
     """Train and score a grid: every combination of task, noise, method, encoder, seed.
 
     Name tasks, LLMs or a preset. The same command again goes on where it stopped.
 
-    Every option is also a variable (--batch-size: BENCH_BATCH_SIZE) and a key of
-    the file that --config names (batch_size: 64). An option wins over a variable,
-    that over the file, that over the preset.
+    Every option but those of the first panel is also a variable (--batch-size:
+    BENCH_BATCH_SIZE) and a key of the file that --config names (batch_size: 64).
+    An option wins over a variable, that over the file, that over the preset.
     """
     if worker:  # what names stand for is told by the process that started it
         logging.getLogger(NAMES).setLevel(logging.ERROR)
@@ -49,42 +51,48 @@ def run(
         from bench.running.executors.worker import own_streams, serve
 
         serve(plan, *own_streams())
-    elif dry_run:
-        _show_dry_run(plan, as_json=log_json)
-    else:
-        from bench.running.settle import check_settling
+        return
+    from bench.running.executors.base import executor_of
+    from bench.running.settle import check_settling
 
-        check_settling(plan)
-        _run_plan(plan, force=force, log_json=log_json)
-        if plan.options.until_settled is not None:
-            _settle(plan, log_json=log_json)
+    check_settling(plan)
+    executor_of(plan.options.executor).check(force=force)
+    if dry_run:
+        _show_dry_run(plan, force=force, as_json=log_json)
+        return
+    failed = _run_plan(plan, force=force, log_json=log_json).failed
+    if plan.options.until_settled is not None and not one_round:
+        failed += _settle(plan, log_json=log_json)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
 
 
-def _settle(plan: Plan, *, log_json: bool) -> None:
-    """Add seeds to a grid that has run, one round after the other, until it is settled."""
+def _settle(plan: Plan, *, log_json: bool) -> int:
+    """Add seeds to a grid that has run, one round after the other, until it is settled; how many cells failed."""
     from bench.running.settle import next_round, sentences
 
+    failed = 0
     while (more := next_round(plan)) is not None:
         plan = more
         if not log_json:
             say(f"seed {plan.options.seeds[-1]} is added: not every method is shown to differ from plain")
-        _run_plan(plan, force=False, log_json=log_json)
+        failed += _run_plan(plan, force=False, log_json=log_json).failed
     for sentence in [] if log_json else sentences(plan):
         say(sentence)
+    return failed
 
 
 @app.command("status")
 @friendly
 @grid_options(exclude=RUNNING_OPTIONS - {"results"})
-def status(given: dict[str, Any], preset: Preset = None, config: Config = None) -> None:
+def status(given: dict[str, Any], context: typer.Context, preset: Preset = None, config: Config = None) -> None:
     """Show which cells of a grid are done, failed (why), skipped (why) or not run.
 
     With --results alone: the cells in that folder.
     """
     from bench.cli.display import status_table
 
-    named = {name for name, value in given.items() if value is not None} - {"results", "data_dir"}
-    if not named and preset is None and config is None:
+    if not typed(context, given) - {"results", "data_dir"} and preset is None and config is None:
         from bench.cli.show import record_statuses
 
         folder = given["results"] or Path("results")
@@ -127,7 +135,7 @@ def _statuses(plan: Plan) -> list[tuple]:
     return [(cell, *status_of(cell, plan.options.results)) for cell in plan.cells]
 
 
-def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> None:
+def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> Summary:
     from bench.training import distributed
 
     first = distributed.is_first_process()
@@ -138,9 +146,8 @@ def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> None:
     summary = run_cells(plan, force=force, log_json=log_json)
     if first and not log_json:
         counts = " · ".join(f"{number} {status}" for status, number in sorted(summary.counts.items()))
-        say(f"{counts}. Next: bench report --results {plan.options.results}")
-    if summary.failed:
-        raise typer.Exit(SOME_FAILED)
+        say(f"{counts}. Next: bench report --results {shlex.quote(str(plan.options.results))}")
+    return summary
 
 
 def run_cells(plan: Plan, *, force: bool = False, log_json: bool = False) -> Summary:
@@ -162,7 +169,7 @@ def run_cells(plan: Plan, *, force: bool = False, log_json: bool = False) -> Sum
     return summary
 
 
-def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
+def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
     from bench.cli.display import duration, status_table
     from bench.grid.estimate import sentences
     from bench.running.events import Planned
@@ -176,8 +183,10 @@ def _show_dry_run(plan: Plan, *, as_json: bool) -> None:
     for note in plan.notes:
         say(note, dim=True)
     _print_statuses(*status_table(shown), [status for _, status, _ in shown])
-    left = [cell for cell, status, _ in shown if status in ("not run", "failed")]
-    done = [cell for cell, status, _ in shown if status == "cached"]
+    again = {"cached"} if force else set()
+    again |= {"failed"} if force or plan.options.retry == "failed" else set()
+    left = [cell for cell, status, _ in shown if status in {"not run", *again}]
+    done = [cell for cell, status, _ in shown if status == "cached" and not force]
     records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
     for line in sentences(left, done, records, plan.options.jobs, duration):
         say(line)

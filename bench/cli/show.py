@@ -14,6 +14,7 @@ from bench.cli.display import STYLES, statuses_by_row
 from bench.cli.options import Results
 from bench.cli.shell import app, friendly, out, plain, table
 from bench.core.errors import UsageError
+from bench.report.names import method_labels
 from bench.report.places import task_names
 from bench.store.folder import CELL_DIGITS, ResultsFolder, packed
 from bench.store.metrics import METRICS
@@ -162,9 +163,10 @@ def record_statuses(results: Path) -> tuple[Table, list[str], list[str]]:
         raise UsageError(f"no records in '{results}': run `bench run` first, or name a folder with --results")
     good = [record for record in found if isinstance(record, Record)]
     damaged = [record for record in found if isinstance(record, Damaged)]
+    variants, _ = method_labels([record.key for record in good], [record.human_labels is not None for record in good])
     shown, reasons = statuses_by_row(
-        (record.key.model_copy(update={"task": task}), "", record.status, record.reason or "")
-        for record, task in zip(good, task_names(good, results), strict=True)
+        (record.key.model_copy(update={"task": task}), variant, record.status, record.reason or "")
+        for record, task, variant in zip(good, task_names(good, results), variants, strict=True)
     )
     reasons += [f"damaged: {file.path}: {file.why}" for file in damaged]
     return shown, reasons, [record.status for record in good] + ["damaged"] * len(damaged)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,8 @@ def there(path: str | Path) -> bool:
 
 def parse(text: str) -> Selector:
     """A selector from its text. Raises UsageError naming what is malformed."""
+    if file := _QUOTE.match(text):
+        return replace(parse(f"x{text[file.end() :]}"), name=unquoted(file[0])[0])
     body, bracket, rest = text.partition("[")
     if bracket:
         inside, closing, tail = rest.rpartition("]")

@@ -45,8 +45,8 @@ def load_task(
 
     A selector is a known name or a unique beginning of one (`trec`, `20`), with parameters in brackets
     (`semeval[mark_entities=false]`), or the path of a CSV, TSV, JSONL or JSON file or of a folder. The column
-    options and `no_answer` (values that mean it) say how to read a user's own file or folder (see
-    `bench.data.readers.tabular`); known tasks ignore them.
+    options and `no_answer` (values that mean it) say how to read a user's own file or folder, or that of a known task
+    in `data_dir` (see `bench.data.readers.tabular`); what does not need them says so in its notes.
     `limit`: at most this many texts per split, see `limit_task`.
 
     Raises UsageError for a wrong name or file, Unavailable (naming every way) for a known task that is nowhere.
@@ -56,12 +56,12 @@ def load_task(
         raise UsageError(f"--limit {limit}: at least 2 texts per split are needed")
     if data_dir is not None and not Path(data_dir).is_dir():
         raise UsageError(f"data folder '{data_dir}' does not exist: name a folder with --data-dir")
+    columns = Columns(text_column, gold_column, label_columns, tuple(no_answer))
     if _is_path(base):
-        columns = Columns(text_column, gold_column, label_columns, tuple(no_answer))
         raw, info = _from_path(Path(base), columns)
     else:
         info = known()[_known_name(base)]
-        raw = replace(_find(info, None if data_dir is None else Path(data_dir)), notes=())
+        raw = _find(info, None if data_dir is None else Path(data_dir), columns)
     raw_data.check(raw)
     task = _assemble(raw, info, parameters)
     return task if limit is None else limit_task(task, limit)
@@ -101,16 +101,19 @@ def _known_name(base: str) -> str:
         raise UsageError(f"{error}; a file or folder of your own is named by its path, like ./{base}.csv") from None
 
 
-def _find(info: TaskInfo, data_dir: Path | None) -> RawTask:
+def _find(info: TaskInfo, data_dir: Path | None, columns: Columns) -> RawTask:
     """The first source that has the task; every failed way is named when none has."""
     if data_dir is not None and (data_dir / info.name).is_dir():
-        return read_folder(data_dir / info.name, info.label_names, Columns())
+        raw = read_folder(data_dir / info.name, info.label_names, columns)
+        return replace(raw, notes=()) if columns == Columns() else raw  # of a known task only what options changed
     ways = [f"a folder '{info.name}' (WRENCH or CSV files) under the folder that --data-dir names"]
     for source in info.sources:
         try:
             if isinstance(source, Published):
-                return PublishedTask(info, source, data_dir).texts()
-            return read_source(info, source)
+                raw = PublishedTask(info, source, data_dir).texts()
+            else:
+                raw = read_source(info, source)
+            return replace(raw, notes=columns.unused(f"task {info.name}"))
         except Unavailable as reason:
             ways.append(str(reason))
     listed = "".join(f"\n  - {way}" for way in ways)
@@ -119,7 +122,8 @@ def _find(info: TaskInfo, data_dir: Path | None) -> RawTask:
 
 def _from_path(path: Path, columns: Columns) -> tuple[RawTask, TaskInfo]:
     if not there(path):
-        raise UsageError(f"task '{path}' does not exist: name a known task (`bench list tasks`), a file or a folder")
+        gone = "may not be looked at, nor its folder" if _hidden(path) else "does not exist"
+        raise UsageError(f"task '{path}' {gone}: name a known task (`bench list tasks`), a file or a folder")
     if path.is_dir():
         raw, name = read_folder(path, None, columns), path.resolve().name
     else:
@@ -133,6 +137,16 @@ def _from_path(path: Path, columns: Columns) -> tuple[RawTask, TaskInfo]:
         name = f"{name}-{'folder' if path.is_dir() else 'file'}"
     note = "a user's own data"
     return raw, TaskInfo(name, name, raw.label_names, 128, "the user's own", "", language="", note=note)
+
+
+def _hidden(path: Path) -> bool:
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        pass
+    return False
 
 
 def _assemble(raw: RawTask, info: TaskInfo, parameters: dict[str, bool]) -> TaskData:

@@ -107,6 +107,11 @@ def _take(task: TaskData, positions: Mapping[str, np.ndarray]) -> TaskData:
     def pick(split: str, values: Any) -> Any:
         return values if values is None or split not in positions else values[positions[split]]
 
+    def gold(split: str) -> Any:
+        """None where no text has any, as it is read from a file."""
+        found = pick(split, task.gold.of(split))
+        return found if found is None or (found >= 0).any() else None
+
     texts: dict[str, Any] = {
         split: Texts(*(tuple(part[at] for at in chosen) for part in (task.texts(split).ids, task.texts(split).texts)))
         for split, chosen in positions.items()
@@ -114,7 +119,7 @@ def _take(task: TaskData, positions: Mapping[str, np.ndarray]) -> TaskData:
     return replace(
         task,
         **texts,
-        gold=Gold(*(pick(split, task.gold.of(split)) for split in SPLITS)),
+        gold=Gold(*(gold(split) for split in SPLITS)),
         votes=None if task.votes is None else {split: pick(split, votes) for split, votes in task.votes.items()},
         columns={name: {s: pick(s, v) for s, v in values.items()} for name, values in task.columns.items()},
         rows={split: pick(split, rows) for split, rows in task.rows.items()},

@@ -44,10 +44,18 @@ class Cell:
     @property
     def label(self) -> str:
         """The cell in one line, for people."""
-        key, rows = self.key, self.method.human_rows()
-        chosen = f",chosen={key.config['chosen']}" if "chosen" in key.config else ""
-        method = key.method if rows is None else f"{key.method}[rows={rows}{chosen}]"
-        return f"{self.shown_task or key.task} · {key.noise} · {method} · {key.encoder_selector} · seed {key.seed}"
+        key = self.key
+        return (
+            f"{self.shown_task or key.task} · {key.noise} · {self.variant} · {key.encoder_selector} · seed {key.seed}"
+        )
+
+    @property
+    def variant(self) -> str:
+        """The method as it is named on the command line, with parameters other than the defaults, and `rows`."""
+        fields, values = type(self.method.config).__pydantic_fields__, dataclasses.asdict(self.method.config)
+        told = ",".join(f"{n}={value}" for n, value in values.items() if value != fields[n].default or n == "rows")
+        name, plus, wrappers = self.key.method.partition("+")
+        return f"{name}{f'[{told}]' if told else ''}{plus}{wrappers}"
 
     @property
     def exportable(self) -> bool:

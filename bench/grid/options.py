@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,7 +79,7 @@ class GridOptions(BaseModel, extra="forbid"):
     )
     jobs: int = _option(1, "worker processes on this machine", "Running", ge=1)
     processes_per_cell: int = _option(1, "processes (GPUs) that train one cell together", "Running", ge=1)
-    timeout: float | None = _option(None, "time limit per cell: 90s, 5m, 2h", "Running", gt=0)  # seconds
+    timeout: float | None = _option(None, "time limit per cell: 90s, 5m, 2h", "Running", gt=0, le=1e8)  # seconds
     retry: Literal["failed", "none"] = _option("failed", "retry failed cells: failed (default), none", "Running")
     until_settled: int | None = _option(
         None,
@@ -101,6 +102,7 @@ class GridOptions(BaseModel, extra="forbid"):
         if isinstance(value, (str, list, tuple)):
             try:
                 parts = task_list(value) if info.field_name == "tasks" else split_list(value)
+                parts = [os.path.expanduser(part) for part in parts] if info.field_name == "tasks" else parts
                 parts = _seeds(parts) if info.field_name == "seeds" else parts
             except UsageError as error:
                 raise ValueError(str(error)) from None
@@ -108,6 +110,12 @@ class GridOptions(BaseModel, extra="forbid"):
                 raise ValueError(f"it names nothing: leave {info.field_name} out, or name at least one")
             return list(dict.fromkeys(parts))
         return [str(value)]
+
+    @field_validator("data_dir", "results")
+    @classmethod
+    def _at_home(cls, value: Path | None) -> Path | None:
+        """A path from a file may begin with ~, which no shell has replaced there."""
+        return value and Path(os.path.expanduser(value))
 
     @field_validator("timeout", mode="before")
     @classmethod

@@ -63,7 +63,8 @@ class Session:
 
     def labels(self, cell: Cell) -> NoisyLabels:
         """The noisy labels of a cell; those drawn last are kept, as neighbouring cells share them."""
-        drawn = (cell.key.data, cell.key.noise, cell.key.seed, cell.key.sentence_encoder)
+        key = cell.key  # drawn noise depends on the name of the task too
+        drawn = (key.task, key.data, key.noise, key.seed, key.sentence_encoder)
         if self._labels is None or self._labels[0] != drawn:
             self._labels = drawn, labels_for(cell, self.stages)
         return self._labels[1]

@@ -11,6 +11,7 @@ from collections import defaultdict
 from bench.core.errors import UsageError
 from bench.grid.cells import Plan, plan
 from bench.report.tables import stats
+from bench.running.executors.base import executor_of
 from bench.store.records import Record, read_record
 
 BASELINE = "plain"
@@ -19,10 +20,14 @@ Scores = dict[tuple[str, str], dict[int, float]]
 
 
 def check_settling(made: Plan) -> None:
-    """Raises UsageError where seeds are to be added and there is nothing to compare."""
+    """Raises UsageError where seeds are to be added and there is nothing to compare, or not yet."""
+    if made.options.until_settled is None:
+        return
     methods = {cell.key.method for cell in made.cells}
-    if made.options.until_settled is not None and (BASELINE not in methods or len(methods) < 2):
+    if BASELINE not in methods or len(methods) < 2:
         raise UsageError(f"--until-settled compares methods with {BASELINE}: name {BASELINE} and another in --methods")
+    if not getattr(executor_of(made.options.executor).options, "wait", True):
+        raise UsageError("--until-settled compares what has run: leave out wait=false")
 
 
 def next_round(made: Plan) -> Plan | None:
@@ -35,10 +40,21 @@ def next_round(made: Plan) -> Plan | None:
 
 
 def unsettled(made: Plan) -> dict[str, stats.Interval]:
-    """By method and encoder: the difference from plain that still includes 0, on average over tasks and noise sources.
+    """Those of `differences` that still include 0.
 
-    A difference that is the same with every seed will not change with more of them and counts as settled; so do
-    references, and methods without a finished cell beside plain's.
+    A difference that is the same with every seed will not change with more of them and counts as settled.
+    """
+    return {
+        name: gap
+        for name, gap in differences(made).items()
+        if not gap.excludes_zero and not (gap.n >= stats.MIN_SEEDS and gap.half <= stats.NO_SPREAD)
+    }
+
+
+def differences(made: Plan) -> dict[str, stats.Interval]:
+    """By method and encoder: the paired difference from plain, on average over tasks and noise sources.
+
+    Without references, methods that were given human labels, and those without a scored cell beside one of plain's.
     """
     scores: dict[tuple[str, str], Scores] = defaultdict(lambda: defaultdict(dict))
     for cell in made.cells:
@@ -53,7 +69,7 @@ def unsettled(made: Plan) -> dict[str, stats.Interval]:
         if method == BASELINE:
             continue
         gap = _difference(ours, scores[BASELINE, encoder])
-        if gap.n and not gap.excludes_zero and not (gap.n >= stats.MIN_SEEDS and gap.half <= stats.NO_SPREAD):
+        if gap.n:
             found[f"{method.partition(' ')[0]} ({encoder})"] = gap
     return found
 
@@ -70,9 +86,12 @@ def _difference(ours: Scores, theirs: Scores) -> stats.Interval:
 
 def sentences(made: Plan) -> list[str]:
     """What was settled, once no seed is added any more."""
-    left = unsettled(made)
+    left, compared = unsettled(made), differences(made)
     seeds = f"{len(made.options.seeds)} seeds"
+    if not compared:
+        return [f"nothing could be compared with {BASELINE}: no method has a score beside one of its cells"]
     if not left:
-        return [f"settled with {seeds}: every interval against {BASELINE} excludes 0, or is without any spread"]
+        why = f"the interval against {BASELINE} excludes 0, or is without any spread, for {', '.join(compared)}"
+        return [f"settled with {seeds}: {why}"]
     listed = ", ".join(f"{name} {gap.mean:+.1f} ± {gap.half:.1f}" for name, gap in left.items())
     return [f"not settled with {seeds}, the most that --until-settled allows: {listed} points against {BASELINE}"]

@@ -29,6 +29,8 @@ PATIENCE = 1.5
 TORN_SECONDS = 5.0
 """How long a lease may be without its owner's name: writing it takes less than a millisecond."""
 POLL_SECONDS = 0.05
+CLOCKS_DIFFER = 3600.0
+"""By how many seconds at most the clock of a file system differs from that of this host."""
 
 
 def lease(path: Path) -> SoftFileLease:
@@ -103,6 +105,19 @@ def here(hostname: str) -> bool:
     return hostname.partition("?")[0] == socket.gethostname()
 
 
+def _runs(pid: int, path: Path) -> bool:
+    """Whether the process that holds the lease at `path` is there: one of its number, begun before the last heart-beat.
+
+    Numbers are given out again; for people's eyes and for tidying up it is enough to see that after `CLOCKS_DIFFER`.
+    """
+    try:
+        return psutil.Process(pid).create_time() <= path.stat().st_mtime + CLOCKS_DIFFER
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return False
+    except (psutil.Error, OSError):  # it may not be looked at, so it is there
+        return True
+
+
 def holder(path: Path) -> str | None:
     """Which process holds a lease that lies at `path`, for people; None for none, or a dead one of this host."""
     owner = lease(path).owner
@@ -110,7 +125,7 @@ def holder(path: Path) -> str | None:
         return None
     host = owner.hostname.partition("?")[0]
     if here(owner.hostname):
-        return f"by process {owner.pid}" if psutil.pid_exists(owner.pid) else None
+        return f"by process {owner.pid}" if _runs(owner.pid, path) else None
     with contextlib.suppress(OSError):
         silent = time.time() - path.stat().st_mtime
         if silent > LEASE_SECONDS:

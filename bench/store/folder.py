@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.core.errors import UsageError
 from bench.store.pack import Pack, open_pack
 
 CELL_DIGITS, LEASE_DIGITS, STAGE_DIGITS = 12, 24, 32
@@ -68,8 +69,13 @@ class ResultsFolder:
         return "/".join(record.parts[len(self.path.parts) :]).removesuffix(".json")
 
     def loose_records(self) -> list[Path]:
-        """Paths of the records that are files of their own, in order."""
-        walk = os.walk(self.cells)  # unlike glob, it does not mind that a folder goes, as packing makes them
+        """Paths of the records that are files of their own, in order. Raises UsageError for an unreadable folder."""
+
+        def refuse(error: OSError) -> None:
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):  # packing makes folders go
+                raise UsageError(f"'{error.filename}' cannot be read ({error.strerror}): its records would be left out")
+
+        walk = os.walk(self.cells, onerror=refuse)
         return sorted(Path(at, name) for at, _, names in walk for name in names if name.endswith(".json"))
 
     def record_paths(self) -> list[Path]:

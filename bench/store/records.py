@@ -227,7 +227,9 @@ def parse_record(path: Path, data: bytes | OSError) -> Record | Damaged:
         return Damaged(path, f"not readable as JSON: {error}")
     if not isinstance(raw, dict) or "schema" not in raw:
         return Damaged(path, "not a result record: it has no 'schema'")
-    if isinstance(raw["schema"], int) and raw["schema"] > SCHEMA:
+    if not isinstance(raw["schema"], int):
+        return Damaged(path, f"its 'schema' is not a number: {str(raw['schema'])[:80]!r}")
+    if raw["schema"] > SCHEMA:
         raise UsageError(
             f"{path} has schema {raw['schema']}, this version of bench reads up to {SCHEMA}: "
             "upgrade bench, or name another folder with --results"

@@ -85,6 +85,9 @@ def test_a_dry_run_shows_statuses_and_writes_nothing(run):
     run(seeds="1")
     before = files_under(Path())
     assert "1 of 2 cells would run" in run("--dry-run").stdout
+    assert "2 of 2 cells would run" in run("--dry-run", "--force").stdout
+    assert "--until-settled compares methods with plain" in run("--dry-run", "--until-settled", "5").stderr
+    assert "--force is for --executor local" in run("--dry-run", "--force", "--executor", "slurm").stderr
     assert files_under(Path()) == before
 
 
@@ -112,7 +115,10 @@ def test_status_tells_done_failed_skipped_and_not_run(run, bench, tmp_path):
     assert "RuntimeError: the trap snapped" in answer.stdout
     assert "skipped (1, 2)" in answer.stdout
     assert "weak" in answer.stdout
-    folder = bench("status")
+    answer = run("--dry-run", "--retry", "none", methods="./instant.py,./instant.py[trap=trap]")
+    assert "2 of 4 cells would run" in answer.stdout  # not the failed one
+    folder = bench("status", env={"BENCH_SEEDS": "1", "BENCH_ENCODER": "minilm"})  # those are of runs
+    assert "instant[trap=trap] " in folder.stdout
     assert "done (1)" in folder.stdout
     assert "failed (1)" in folder.stdout
     assert "not run" not in folder.stdout
@@ -122,6 +128,24 @@ def test_status_shows_a_method_as_it_is_named_on_the_command_line(run):
     answer = run(command="status", methods="gce[q=0.5]+ts,plain")
     assert " gce[q=0.5]+ts " in answer.stdout
     assert " plain " in answer.stdout
+
+
+def test_cells_that_differ_in_a_parameter_are_told_apart(run, bench):
+    answer = run(seeds="1", methods="./instant.py[log=a],./instant.py[log=b]")
+    assert "· instant[log=a] ·" in answer.stdout
+    assert "· instant[log=b] ·" in answer.stdout
+    folder = bench("status").stdout
+    assert ("instant[log=a] " in folder, "instant[log=b] " in folder) == (True, True)
+
+
+def test_a_method_file_with_a_comma_in_its_name_is_named_in_quotes(run, tmp_path):
+    shutil.copy(tmp_path / "instant.py", tmp_path / "mine, v2.py")
+    answer = run(seeds="1", methods='"./mine, v2.py"[log=a],plain')
+    assert "instant[log=a]" in answer.stdout, answer.stderr
+
+
+def test_the_row_of_reports_that_is_no_method_is_said_to_be_one(run):
+    assert "every report has a row plain+es" in run(methods="plain+es").stderr
 
 
 def test_a_damaged_record_is_run_again_with_a_warning(run, caplog):
@@ -364,14 +388,14 @@ def test_help_names_every_command_in_the_order_of_use_and_how_options_become_var
     rest = ["export", "predict", "list", "doctor", "check", "pack", "prune"]
     assert found == ["advise", *grids, *labels, *rest]
     text = " ".join(bench("run", "--help").stdout.split())
-    assert "Every option is also a variable (--batch-size: BENCH_BATCH_SIZE) and a key of the file" in text
+    assert "Every option but those of the first panel is also a variable (--batch-size: BENCH_BATCH_SIZE)" in text
 
 
 def test_every_option_of_a_run_has_the_variable_that_the_help_tells_of():
     import typer.main
 
     command = typer.main.get_command(application()).commands["run"]
-    own = {"dry_run", "force", "worker", "help"}
+    own = {"dry_run", "force", "worker", "one_round", "help"}
     for each in command.params:
         assert each.name in own or each.envvar == f"BENCH_{each.name.upper()}", each.name
 

@@ -138,14 +138,14 @@ def test_statuses_are_one_row_a_method_with_seeds_and_changed_parameters(cells):
 
 def test_a_reason_that_holds_for_several_methods_is_told_once():
     keys = [cell_key(method=method, seed=seed) for method in ("plain", "npc", "cr") for seed in (1, 2)]
-    _, reasons = statuses_by_row([(key, "", "skipped", "no labels") for key in keys])
+    _, reasons = statuses_by_row([(key, key.method, "skipped", "no labels") for key in keys])
     assert reasons == [f"skipped: {keys[0].task} · {keys[0].noise} · 3 methods: no labels (6 cells)"]
 
 
 def test_a_narrow_terminal_wraps_and_hides_nothing():
     screen = Console(file=io.StringIO(), width=60)
-    parameters = "[tau=0.2,ramp=0.5,exponent=2.0]"
-    screen.print(statuses_by_row([(cell_key(method="co-teaching"), parameters, "done", "")])[0])
+    variant = "co-teaching[tau=0.2,ramp=0.5,exponent=2.0]"
+    screen.print(statuses_by_row([(cell_key(method="co-teaching"), variant, "done", "")])[0])
     text = screen.file.getvalue()
     assert "…" not in text
     assert "done" in text

@@ -12,6 +12,7 @@ import pytest
 from bench.core.errors import Unavailable, UsageError
 from bench.data.load import load_task
 from bench.data.task import SPLITS, limit_task, restrict
+from bench.data.tasks import known
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,29 @@ def test_the_data_folder_wins_over_the_shipped_set(tmp_path):
     folder = wrench(tmp_path / "tweets")
     (folder / "label.json").write_text(json.dumps({"0": "negative", "1": "positive"}))
     assert len(load_task("tweets", data_dir=tmp_path).train) == 8
+
+
+def test_options_of_columns_reach_a_known_task_in_the_data_folder(tmp_path):
+    folder = tmp_path / "numclaim"
+    folder.mkdir()
+    names = known()["numclaim"].label_names
+    for split in ("train", "test"):
+        lines = [f"sentence {at},{names[at % 2]}" for at in range(10)]
+        (folder / f"{split}.csv").write_text("\n".join(["claim,label", *lines]))
+    with pytest.raises(UsageError, match="--text-column"):
+        load_task("numclaim", data_dir=tmp_path)
+    task = load_task("numclaim", data_dir=tmp_path, text_column="claim")
+    assert task.test.texts[3] == "sentence 3"
+    assert "without a valid split, 20 % of train became it" in task.notes[0]
+
+
+def test_options_of_columns_that_are_not_used_are_told_of(tmp_path):
+    folder = wrench(tmp_path / "mine")
+    (note,) = load_task(str(folder), text_column="zzz", no_answer=["0"]).notes
+    assert note == f"{folder} is not read from a table: --text-column, --no-answer not used there"
+    (note,) = load_task("tweets", gold_column="none").notes
+    assert note == "task tweets is not read from a table: --gold-column not used there"
+    assert load_task("tweets").notes == ()
 
 
 def test_a_known_task_with_other_classes_is_refused(tmp_path):

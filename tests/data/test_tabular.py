@@ -11,7 +11,7 @@ import pytest
 from bench.core.errors import UsageError
 from bench.data.load import load_task
 from bench.data.readers.tables import read_table
-from bench.data.task import SPLITS
+from bench.data.task import SPLITS, limit_task
 
 N = 40
 
@@ -48,6 +48,25 @@ def test_every_format_gives_the_same_task(tmp_path, ending):
     assert task.name == "mine"
     assert task.label_names == ("bad", "good")
     assert list(task.columns) == ["gpt"]
+
+
+@pytest.mark.parametrize("numbers", [[""] * N, ["0", "1"] * (N // 2)], ids=["trailing comma", "pandas.concat"])
+def test_a_column_without_a_name_is_not_one_of_ids(tmp_path, numbers):
+    rows = [{"": number, **row} for number, row in zip(numbers, good(columns=("text", "gold", "gpt")), strict=True)]
+    task = load_task(write(tmp_path / "mine.csv", rows))
+    expected = load_task(write(tmp_path / "plain.csv", good(columns=("text", "gold", "gpt"))))
+    assert [task.texts(split).ids for split in SPLITS] == [expected.texts(split).ids for split in SPLITS]
+    assert task.fingerprint == expected.fingerprint
+
+
+def test_a_limit_that_leaves_no_gold_in_a_split_leaves_it_without(tmp_path):
+    rows = good(columns=("text", "gold", "gpt", "split"))
+    rows = [row | {"gold": "" if row["split"] == "test" and at < N - 8 else row["gold"]} for at, row in enumerate(rows)]
+    tasks = [load_task(write(tmp_path / f"mine{number}.csv", rows)) for number in range(6)]
+    assert all((task.gold.test >= 0).any() for task in tasks)
+    chosen = [limit_task(task, 2).gold.test for task in tasks]  # what is chosen depends on the name
+    assert {gold is None for gold in chosen} == {True, False}
+    assert all(gold is None or (gold >= 0).any() for gold in chosen)
 
 
 def test_rows_are_split_70_10_20_and_keep_their_labels(tmp_path):

@@ -34,6 +34,18 @@ def test_seeds_may_be_ranges(text, seeds):
     assert load_options({"seeds": text}).seeds == seeds
 
 
+def test_a_path_of_a_file_may_begin_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "grid.yaml"
+    path.write_text("results: ~/r\ndata_dir: ~/d\ntasks: [~/mine.csv]\n", encoding="utf-8")
+    options = load_options({}, path)
+    assert (options.results, options.data_dir, options.tasks) == (
+        tmp_path / "r",
+        tmp_path / "d",
+        [f"{tmp_path}/mine.csv"],
+    )
+
+
 @pytest.mark.parametrize("text", ["3-1", "1-", "-1", "1-2-3", "1-9999999999", "a-b", "1.0-2"])
 def test_a_range_that_does_not_go_up_is_refused(text):
     with pytest.raises(UsageError, match="--seeds"):
@@ -207,7 +219,7 @@ def test_what_workers_are_given_reads_back_to_the_same_grid(tmp_path):
 
 
 def test_every_option_of_a_grid_is_an_option_of_run_and_status():
-    own = {"preset", "config", "dry_run", "force", "log_json", "worker"}
+    own = {"preset", "config", "context", "dry_run", "force", "log_json", "worker", "one_round"}
     running = {"jobs", "executor", "processes_per_cell", "stages", "timeout", "retry", "track", "until_settled"}
     for command, not_there in (
         (run.run, set()),

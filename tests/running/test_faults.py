@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from bench.core.errors import UsageError
@@ -217,6 +218,17 @@ def test_who_runs_a_cell_is_shown_and_a_dead_process_runs_nothing(make, file_sys
     begun = time.monotonic()
     assert go(grid)[0] == {"done": 2}
     assert time.monotonic() - begun < claims.LEASE_SECONDS / 2, "on this host nothing waits for a dead process"
+
+
+def test_a_process_that_got_the_number_of_a_dead_one_runs_nothing(tmp_path):
+    mine = Claims(tmp_path)
+    held = mine.take("a" * 64)
+    assert mine.holder("a" * 64) == f"by process {os.getpid()}"
+    path = mine.path("a" * 64)
+    before = psutil.Process().create_time() - claims.CLOCKS_DIFFER - 10
+    os.utime(path, (before, before))  # its last heart-beat was before this process began
+    assert mine.holder("a" * 64) is None
+    held.release()
 
 
 def test_a_stage_whose_worker_died_is_computed_by_who_waits_for_it(tmp_path, monkeypatch, file_system):

@@ -56,6 +56,17 @@ def runs(folder):
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
+def test_noise_that_is_drawn_is_that_of_the_task_whatever_is_beside_it(make, folder):
+    """Two files of one content, one after the other: what is drawn depends on the task's name too."""
+    (folder / "twin.csv").write_bytes((folder / "reviews.csv").read_bytes())
+    both = make(llms=None, noise="sn@0.3", seeds="1", tasks="reviews.csv,twin.csv")
+    session = runner.Session(both.options, print, {})
+    first, second = (session.labels(cell).train for cell in both.cells)
+    (alone,) = make(llms=None, noise="sn@0.3", seeds="1", tasks="twin.csv").cells
+    assert (second == runner.Session(both.options, print, {}).labels(alone).train).all()
+    assert (first != second).any()
+
+
 def test_every_cell_runs_once_and_a_second_call_reads_them(make, folder):
     counts, events = go(make())
     assert counts == {"done": 4}

@@ -1,5 +1,8 @@
 """`--until-settled`: seeds are added until every method's paired interval against plain excludes 0."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -80,6 +83,31 @@ def test_without_the_option_nothing_is_added(make):
     grid = make(until_settled=None)
     finish(grid, {"elr": lambda seed: (-1) ** seed, "gce": lambda seed: (-1) ** seed})
     assert next_round(grid) is None
+
+
+def test_only_what_was_compared_is_called_settled(make):
+    grid = make(methods="plain,elr,gce")
+    assert sentences(grid) == ["nothing could be compared with plain: no method has a score beside one of its cells"]
+    for cell in grid.cells:
+        if cell.key.method != "gce":  # its cells fail
+            finish(dataclasses.replace(grid, cells=[cell]), {"elr": lambda seed: 5 + 0.1 * seed})
+    (sentence,) = sentences(grid)
+    assert sentence.startswith("settled with 3 seeds")
+    assert "for elr (" in sentence
+    assert "gce" not in sentence
+
+
+def test_cells_that_are_queued_cannot_be_settled(make):
+    with pytest.raises(UsageError, match="leave out wait=false"):
+        check_settling(make(executor="slurm[wait=false]"))
+
+
+def test_a_failed_cell_ends_the_run_with_1_and_stops_no_seed_from_being_added(bench, reviews, tiny_bert, instant):
+    Path("trap").touch()
+    words = ["--methods", f"plain,elr,{instant}[trap=trap]", "--tasks", reviews, "--llms", "ann", "--epochs", "1"]
+    done = bench("run", *words, "--encoder", f"{tiny_bert}:frozen", "--seeds", "1-3", "--until-settled", "4")
+    assert done.exit_code == 1, done.stderr
+    assert "settled with" in done.stdout
 
 
 @pytest.mark.parametrize("methods", ["elr,gce", "plain"])

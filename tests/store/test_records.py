@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from bench.core.errors import UsageError
 from bench.core.files import slug, write_atomically
 from bench.store import records as store
+from bench.store.folder import ResultsFolder
 from bench.store.parts import Scores
 from bench.store.records import Damaged, Record, read_arrays, read_record, read_records, write_record
 from tests.factories import cell_key, done_record, write_done
@@ -144,6 +147,27 @@ def test_a_damaged_file_is_reported_and_the_others_are_read(tmp_path, damage, wh
     assert [type(each) for each in found] == [Damaged, Record]
     assert found[0].path == path
     assert why in found[0].why
+
+
+def test_a_schema_that_is_not_a_number_is_damage(tmp_path):
+    path = write_done(tmp_path, cell_key())
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"schema": "2"}))
+    assert "its 'schema' is not a number: '2'" in store.read_record(path).why
+
+
+def test_a_folder_that_cannot_be_read_is_told_of_and_its_records_not_left_out(tmp_path, monkeypatch):
+    path = write_done(tmp_path, cell_key())
+    assert ResultsFolder(tmp_path).loose_records() == [path]
+    listed = os.scandir
+
+    def scandir(folder):
+        if Path(folder) == path.parent:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UsageError, match=r"cannot be read \(Permission denied\): its records would be left out"):
+        ResultsFolder(tmp_path).loose_records()
 
 
 def test_a_record_of_a_newer_schema_is_refused_not_guessed_at(tmp_path):

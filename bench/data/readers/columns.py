@@ -54,6 +54,13 @@ class Columns:
     labellers: Sequence[str] | None = None
     no_answer: Sequence[str] = ()  # values that mean no answer, in every column of labels
 
+    def unused(self, where: str) -> tuple[str, ...]:
+        """A note that options were given for what is not a table of columns; nothing where none was."""
+        options = {"text": "--text-column", "gold": "--gold-column", "labellers": "--label-columns"}
+        given = [option for name, option in options.items() if getattr(self, name) is not None]
+        given += ["--no-answer"] if self.no_answer else []
+        return (f"{where} is not read from a table: {', '.join(given)} not used there",) if given else ()
+
 
 @dataclass
 class Roles:

@@ -19,7 +19,7 @@ from bench.core.errors import UsageError
 from bench.core.texts import SPLITS
 from bench.data.readers.columns import GOLD_COLUMNS, SPLIT_NAMES, TEXT_COLUMNS, Columns
 from bench.data.readers.objects import as_string
-from bench.data.readers.raw import RawSplit, RawTask, encode, hold_out_valid, read_label_names
+from bench.data.readers.raw import HELD_OUT, RawSplit, RawTask, encode, hold_out_valid, read_label_names
 from bench.data.readers.tables import FORMATS, Table, decode, ending, load_json, read_table
 from bench.data.readers.tabular import from_tables
 
@@ -46,7 +46,7 @@ def read_folder(folder: Path, label_names: tuple[str, ...] | None, columns: Colu
         if label_names is None:
             raise UsageError(f"{folder} has no label.json: a WRENCH folder needs one, like {{'0': 'no', '1': 'yes'}}")
         raw = read_wrench(files, label_names, str(folder))
-        return replace(raw, notes=notes + raw.notes)
+        return replace(raw, notes=notes + raw.notes + columns.unused(str(folder)))
     tables = {split: read_table(path) for split, path in files.items()}
     for table in tables.values():
         refuse_nested(table, columns)
@@ -63,7 +63,10 @@ def read_wrench(files: dict[str, Path], label_names: tuple[str, ...], origin: st
         raise UsageError(f"{origin}: weak_labels differ in length between the splits ({shown})")
     # train and valid are what methods learn from; the test split needs no votes
     silent = [split for split in ("train", "valid") if split in splits and split not in widths]
-    notes = (f"{origin}: no weak votes, as {silent[0]} has none while others have",) if widths and silent else ()
+    notes: tuple[str, ...] = ()
+    if widths and silent:
+        notes += (f"{origin}: no weak votes, as {silent[0]} has none while others have",)
+    notes += (f"{origin}{HELD_OUT}",) if "valid" not in splits else ()
     return RawTask(label_names, hold_out_valid(splits, origin), origin, notes)
 
 

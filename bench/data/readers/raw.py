@@ -134,6 +134,9 @@ def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
         raise UsageError(f"{where}, row {row}: duplicate id '{name[:80]}'; every id must be unique")
 
 
+HELD_OUT = "; without a valid split, 20 % of train became it, at random"
+
+
 def hold_out_valid(splits: dict[str, RawSplit], where: str) -> dict[str, RawSplit]:
     """Give a task without a validation split one: 20 % of train, scikit-learn's train_test_split with seed 42.
 

@@ -21,7 +21,7 @@ from bench.data.readers.columns import SPLIT_NAMES, Columns, Roles, cleaned, rol
 from bench.data.readers.label_values import LabelSet, Reading, complaint, inferred, is_number, key, read, silent
 from bench.data.readers.labellers import Found, chosen, chosen_without_gold
 from bench.data.readers.partial import more_classes, sparse_labellers
-from bench.data.readers.raw import RawSplit, RawTask, check_rows, hold_out_valid
+from bench.data.readers.raw import HELD_OUT, RawSplit, RawTask, check_rows, hold_out_valid
 from bench.data.readers.splits import split_together
 from bench.data.readers.tables import Table
 from bench.data.readers.understood import sentence
@@ -46,7 +46,7 @@ def from_tables(
     tables = cleaned(tables, origin)
     found = roles(tables, columns, origin)
     for split, table in tables.items():
-        for row, value in enumerate(table.columns.get(found.split or "", ()), 1):
+        for row, value in enumerate(() if found.split is None else table.columns.get(found.split, ()), 1):
             if SPLIT_NAMES.get(value.strip().lower()) != split:
                 raise UsageError(
                     f"{table.path}, row {row}: the column '{found.split}' says {value[:80]!r} in the file of {split}; "
@@ -58,7 +58,8 @@ def from_tables(
 
 
 def _ids(table: Table, found: Roles) -> list[str]:
-    return table.columns.get(found.id or "", [str(row) for row in range(len(table))])
+    numbers = [str(row) for row in range(len(table))]
+    return numbers if found.id is None else table.columns.get(found.id, numbers)
 
 
 def _finished(raw: RawTask, silent_gold: Sequence[str]) -> RawTask:
@@ -70,6 +71,7 @@ def _finished(raw: RawTask, silent_gold: Sequence[str]) -> RawTask:
     }
     golds = {name: part.gold for name, part in splits.items()}
     (note,) = raw.notes
+    note += HELD_OUT if "valid" not in raw.splits else ""
     if any(gold is not None and (gold < 0).any() for gold in golds.values()):
         counts = (
             f"{0 if part.gold is None else int((part.gold >= 0).sum()):,} of {len(part.texts):,} {name}"

@@ -53,6 +53,9 @@ class Executor(abc.ABC):
     def __init__(self, options: EngineOptions | None = None) -> None:
         self.options = options or self.Options()
 
+    def check(self, *, force: bool) -> None:  # noqa: B027  # most have nothing against it
+        """Raise UsageError where cells cannot be run like this, before anything is done."""
+
     @abc.abstractmethod
     def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
         """Run what is not done and return how many cells ended how.

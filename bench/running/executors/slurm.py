@@ -103,13 +103,17 @@ class Slurm(Executor):
         wait: bool = Field(True, description="false: submit and return; `bench status` shows the jobs")
         cluster: Literal["slurm", "local"] = Field("slurm", description="local: plain processes here, to try it out")
 
+    def check(self, *, force: bool) -> None:
+        """See `Executor.check`."""
+        if force:
+            raise UsageError("--force is for --executor local and ray: with slurm, name another folder with --results")
+
     def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
         """See `Executor.run`. With `wait=false` it returns once the jobs are queued; Ctrl-C cancels the jobs.
 
         Raises Unavailable without submitit or Slurm, BenchError when the jobs ended before the grid was finished.
         """
-        if force:
-            raise UsageError("--force is for --executor local and ray: with slurm, name another folder with --results")
+        self.check(force=force)
         submitit = required("submitit", "slurm")
         prepare_results(plan.options.results)
         summary = Summary()
@@ -153,7 +157,7 @@ def _submit(submitit: ModuleType, plan: Plan, engine: Slurm.Options, count: int)
     grid = dump_options(plan, elsewhere=True, processes_per_cell=plan.options.processes_per_cell)
     write_atomically(folder / "grid.yaml", grid.encode())
     executor.update_parameters(**_parameters(engine))
-    command = [*launcher(1), "run", "--config", str(folder / "grid.yaml"), "--log-json"]
+    command = [*launcher(1), "run", "--config", str(folder / "grid.yaml"), "--log-json", "--one-round"]
     workers = [Worker(command, os.getcwd(), str(folder / f"events-{number}.jsonl")) for number in range(count)]
     try:
         with executor.batch():

@@ -64,7 +64,7 @@ def _device() -> Iterator[Fact]:
 
     facts = describe(precision := choose_precision())
     yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {facts['threads']} threads")
-    yield Fact("ok", "precision", f"{precision.mode}: {precision.reason}")
+    yield Fact("ok", "precision", precision.reason)
 
 
 def _encoders() -> Iterator[Fact]:

@@ -11,8 +11,9 @@ from rich.markup import escape
 from typer import Option
 
 from bench.cli.options import DataDir, Results
-from bench.cli.shell import app, err, friendly, out, printable, say
+from bench.cli.shell import app, err, friendly, out, say
 from bench.core.errors import UsageError
+from bench.core.texts import printable
 
 PAGE = ("html", "texts")
 """The formats of the page alone."""

@@ -19,6 +19,7 @@ from typer import Option
 from typer.core import TyperGroup
 
 from bench.core.errors import NAMES, BenchError, Unavailable, UsageError
+from bench.core.texts import printable
 from bench.store.provenance import versions
 
 
@@ -119,11 +120,6 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str | Text]], *, title: 
 def count(number: int, noun: str) -> str:
     """A number of things: 1 cell, 2 cells."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def printable(text: str) -> str:
-    """Text without control characters: it may come from data, and a terminal obeys them."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def folder_for(path: Path, option: str) -> Path:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Context, Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, count, err, friendly, other_than, printable, say
+from bench.cli.shell import app, count, err, friendly, other_than, say
 from bench.cli.show import find_record
 from bench.core.errors import UsageError
+from bench.core.texts import printable
 from bench.store.intervals import FEWEST
 
 if TYPE_CHECKING:

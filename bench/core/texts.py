@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 SPLITS = ("train", "valid", "test")
 Prompting = Literal["zero", "few"]
 PROMPTINGS: tuple[str, ...] = get_args(Prompting)
+
+
+def printable(text: str) -> str:
+    """Text without control characters: it may come from data, a terminal obeys them, and no figure may hold them."""
+
+    def safe(sign: str) -> bool:
+        return sign.isprintable() or sign == "\n" or unicodedata.category(sign) == "Zs"
+
+    return "".join(sign if safe(sign) else repr(sign)[1:-1] for sign in text)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.core.errors import UsageError
+from bench.core.texts import printable
 from bench.report import names as labels
 from bench.report.costs import stand_alone
 from bench.report.places import ages, older, task_names
@@ -195,7 +196,7 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
     notes = [f"{name} stands for {full}." for name, full in (bare_methods | bare_noises).items()]
     costs = stand_alone(records, tasks, methods, setups)
     rows = [
-        _row(record, folder) | {"task": task, "method_label": method, "noise": noise, "setup": setup} | cost
+        _row(record, folder) | dict(zip(NAMES, map(printable, (task, method, noise, setup)), strict=True)) | cost
         for record, task, method, noise, setup, cost in zip(records, tasks, methods, noises, setups, costs, strict=True)
     ]
     cells = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -206,6 +207,8 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
     return cells.astype(dict.fromkeys(INTEGERS, "Int64") | flags), notes
 
 
+NAMES = ("task", "method_label", "noise", "setup")
+"""Columns with names that people read: of files, columns and methods, whatever signs they hold."""
 OF_KEY = ("task", "method", "method_version", "encoder_mode", "sentence_encoder", "limit", "seed", "data")
 OF_RECORD = (
     "status", "human_labels", "until_settled", "peak_memory_mb", "parameters", "code_version", "created", "command",

@@ -131,10 +131,13 @@ def _method(told: Adviser) -> list[str]:
     scores = told.agreements
     if not scores:
         return [f"No validation row has an answer, so nothing tells the methods apart: use {ranked[0]}."]
+    means = {method: np.mean(list(scores[method].values())) for method in ranked if method in scores}
+    level = [method for method in means if method != ranked[0] and np.isclose(means[method], means[ranked[0]])]
+    best = f"as well as {' and '.join(level)}, better than the others," if level else "best"
     said = [
-        f"Use {ranked[0]}. It agrees best with the noisy validation labels: "
-        f"{np.mean(list(scores[ranked[0]].values())):.1f} %. No gold chose it, and validation labels have the same "
-        "mistakes as the others: a method that repeats mistakes which the texts explain looks good here."
+        f"Use {ranked[0]}. It agrees {best} with the noisy validation labels: {means[ranked[0]]:.1f} %. No gold chose "
+        "it, and validation labels have the same mistakes as the others: a method that repeats mistakes which the "
+        "texts explain looks good here."
     ]
     others = [method for method in [*ranked[1:2], "plain"] if method in scores and method != ranked[0]]
     said += [_compared(told, ranked[0], other) for other in dict.fromkeys(others)]

@@ -2,8 +2,10 @@
 
 from rich.console import Console
 
-from bench.report.output.console import in_parts, rich_table
+from bench.report.build import build_report
+from bench.report.output.console import in_parts, main_table, rich_table
 from bench.report.tables.model import Entry, Head, Row, Table
+from tests.factories import cell_key, write_done
 
 
 def wide(columns):
@@ -27,6 +29,21 @@ def test_a_wide_table_comes_in_parts_that_fit_and_together_hold_every_column():
     for index in range(9):
         assert sum(f"{70 + index}.0 ± 1.5" in line for line in lines) == 2
     assert sum("(continued)" in line for line in lines) == len(found) - 1
+
+
+def test_signs_that_a_terminal_obeys_are_shown_and_not_sent(tmp_path):
+    """A column of labels may be called anything; figures are XML, which may not hold such signs either."""
+    for method in ("plain", "gce"):
+        write_done(tmp_path, cell_key(task="my\x1b[2Jtask", noise="gpt\x1b[31m\u202e4", method=method))
+    console = Console(width=200, force_terminal=False)
+    with console.capture() as text:
+        console.print(main_table(tmp_path))
+    assert "gpt\\x1b[31m\\u202e4" in text.get()
+    assert "\x1b" not in text.get()
+    build_report(tmp_path, tmp_path / "report", formats=("md", "html"))
+    for path in (tmp_path / "report").rglob("*.*"):
+        if path.suffix in (".md", ".html", ".svg"):
+            assert "\x1b" not in path.read_text("utf-8"), path
 
 
 def test_a_table_that_fits_is_one_part_and_so_is_one_without_a_limit():

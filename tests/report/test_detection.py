@@ -111,6 +111,15 @@ def test_ways_to_use_all_methods_are_scored_and_only_the_oracle_looks_at_test(si
     assert [row.kind for row in table.rows if "oracle" in row.label] == ["reference"]
 
 
+@pytest.mark.parametrize("table", [DetectionTables, TogetherTable])
+def test_the_baseline_stopped_early_is_not_counted_as_a_method_of_its_own(read, table):
+    results, block = read
+    early = block.by("last")
+    assert early.early in early.methods
+    (plain,), (found,) = (list(table().make(context(each, results))) for each in (block, early))
+    assert [(row.label, row.entries) for row in found.rows] == [(row.label, row.entries) for row in plain.rows]
+
+
 def test_the_figure_has_a_panel_per_column_and_names_every_method(read):
     (plan,) = detection_plans(*read)
     figure = plan.draw()

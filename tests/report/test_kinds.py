@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench.report import frame
+from bench.report.build import build_report
 from bench.report.figures import collect as figures
 from bench.report.figures import kinds
 from bench.report.tables.blocks import blocks
@@ -42,6 +43,19 @@ def test_methods_are_sorted_by_their_mean_gain(found):
             if row.rule == "last":
                 means.setdefault(row.method, []).append(row.gap.seeds.mean)
     assert kinds.ordered(found, "last") == sorted(means, key=lambda method: -np.mean(means[method]))
+
+
+def test_a_method_without_a_seed_beside_the_baseline_has_no_mark_and_breaks_nothing(tmp_path):
+    for method, seeds in {"plain": (1, 2), "npc": (3, 4), "gce": (1, 2, 3)}.items():
+        for seed in seeds:
+            write_done(tmp_path, cell_key(method=method, seed=seed))
+    summary = build_report(tmp_path, tmp_path / "report", formats=("md",))
+    assert any("gce" in sentence for sentence in summary.sentences)
+    read = frame.load(tmp_path)
+    found = headlines(read, blocks(read.cells, "plain")[0])
+    assert {row.method for each in found for row in each.rows} == {"gce", "plain+es"}
+    with figures.style():
+        assert np.isfinite(kinds.draw(found, kinds.ordered(found, "last")).axes[0].get_xlim()).all()
 
 
 def test_without_a_baseline_there_is_no_figure(tmp_path):

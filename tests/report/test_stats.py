@@ -1,10 +1,13 @@
 """Statistics against scipy, closed forms and tables."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from bench.report.tables import stats
+from bench.report.tables import ranks, stats
+from bench.report.tables.blocks import column_means
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -139,3 +142,14 @@ def test_drawn_seeds_weigh_as_often_as_they_were_drawn():
     assert set(np.unique(weights)) == {0, 0.25, 0.5, 0.75, 1}
     # P(all four draws are one given seed) = 4^-4
     assert (weights == 1).any(1).mean() == pytest.approx(4 / 256, abs=0.006)
+
+
+def test_means_that_differ_by_rounding_alone_are_ties():
+    """The same numbers summed in another order: 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1."""
+    values = {"a": {1: 0.1, 2: 0.2, 3: 0.3}, "b": {1: 0.3, 2: 0.2, 3: 0.1}}
+    block = SimpleNamespace(values=lambda method, column, name: values[method])
+    means = np.array([column_means(block, method, ["one", "two"], "accuracy_last") for method in "ab"])
+    assert sum(values["a"].values()) != sum(values["b"].values())
+    assert stats.average_ranks(means.T).tolist() == [1.5, 1.5]
+    assert ranks.win_rate(means).tolist() == [50, 50]
+    assert stats.signed_rank_p([1e-17, -1e-17, 0, 1e-17, 0, 0]) == 1.0

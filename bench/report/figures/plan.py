@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.core.files import slug
+from bench.core.texts import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,8 +48,8 @@ def _title(what: str, task: str, setup: str) -> str:
 
 
 def short(text: str, length: int = 26) -> str:
-    """`text` cut to `length` characters."""
-    text = " ".join(text.split())
+    """`text` in one line of printable characters, cut to `length`."""
+    text = printable(" ".join(text.split()))
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

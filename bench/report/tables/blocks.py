@@ -253,8 +253,9 @@ def compared(block: Block, name: str) -> tuple[list[str], list[Column]]:
 
 
 def column_means(block: Block, method: str, columns: list[Column], name: str) -> np.ndarray:
-    """A method's scores float64[columns], seeds averaged."""
-    return np.array([np.mean(list(block.values(method, column, name).values())) for column in columns])
+    """A method's scores float64[columns], seeds averaged; equal but for the order of summing is equal."""
+    means = [np.mean(list(block.values(method, column, name).values())) for column in columns]
+    return np.round(means, 12)
 
 
 def averages(block: Block, method: str, columns: list[Column], name: str, scale: float = 1.0) -> dict[int, float]:

@@ -176,7 +176,7 @@ def compared_in(block: Block, span: Span, rule: str) -> Compared:
 
 
 def method_gains(found: Compared, rule: str, draws: Draws | None) -> list[MethodGain]:
-    """What every method but the baseline gains over it by a rule."""
+    """What every method but the baseline gains over it by a rule, where they share a seed."""
     baseline = found.block.baseline
     if baseline not in found.methods:
         return []
@@ -185,6 +185,8 @@ def method_gains(found: Compared, rule: str, draws: Draws | None) -> list[Method
     made = []
     for method in others:
         found_gap = gap(found.block, draws, method, baseline, found.columns, rule)
+        if not found_gap.seeds.n:
+            continue
         sure = p[method] < 0.05 and (found_gap.sure() or found_gap.sure(-1))
         made.append(MethodGain(method, rule, found_gap, sure))
     return made

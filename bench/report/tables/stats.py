@@ -100,7 +100,7 @@ def signed_rank_p(differences: Sequence[float] | np.ndarray) -> float:
     """Two-sided Wilcoxon signed-rank p-value of paired differences over blocks; NaN below `MIN_BLOCKS` blocks."""
     from scipy import stats
 
-    values = np.asarray(differences, dtype=np.float64)
+    values = np.round(np.asarray(differences, dtype=np.float64), 12)  # ties stay ties
     if values.size < MIN_BLOCKS:
         return float("nan")
     if not values.any():

@@ -97,7 +97,8 @@ def _draws(read: Results, block: Block, column: Column):
     facts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for method in block.methods:
         for row in block.rows.get((method, column), ()):
-            arrays = read.arrays(row["cell"], *ARRAYS) if method not in block.references else None
+            competes = method not in (*block.references, block.early)  # that is the baseline again
+            arrays = read.arrays(row["cell"], *ARRAYS) if competes else None
             if arrays is None or not (arrays["valid_labels"] >= 0).any() or not (arrays["gold"] >= 0).any():
                 continue
             labels, gold = facts.setdefault(row["seed"], (arrays["valid_labels"], arrays["gold"]))

@@ -103,6 +103,6 @@ def _sentence(block: Block, table: Table, rule: str) -> str:
             said.append(f"{scores[best][1]} on {head.task} with {head.noise} ({best}, {scores[best][0]:.1f} %)")
     more = f"; {len(said) - MOST_SAID} more columns are in the table" if len(said) > MOST_SAID else ""
     return (
-        f"{block.setup}: the most accurate method is worth so many random human labels (95 % interval): "
-        f"{'; '.join(said[:MOST_SAID]) or 'none has a score'}{more}."
+        f"{block.setup}: the method of the highest test accuracy, which flatters it, is worth so many random human "
+        f"labels (95 % interval): {'; '.join(said[:MOST_SAID]) or 'none has a score'}{more}."
     )

@@ -91,10 +91,16 @@ def run_of(
         epochs = trainer.fit(
             nets, data, loss, targets={"label": targets}, name=name, evaluate=evaluate, features=dynamics, **habits
         )
-        kept = [_keep(epoch, dynamics) for epoch in epochs]
+        kept: list[Arrays] = []
+        features: Arrays = {}
+        for number, epoch in enumerate(epochs):
+            kept.append(
+                {f"logits_{split}": logits for split, logits in epoch.logits.items()} | {"running": epoch.running}
+            )
+            if dynamics:
+                _add(features, epoch.features, number, tools.recipe.epochs)
         arrays = {part: np.stack([epoch[part] for epoch in kept]) for part in kept[0]}
         if dynamics:
-            features = {f"features_{s}": arrays.pop(f"features_{s}").swapaxes(0, 1) for s in SPLITS}
             final = {f"final_{s}": arrays[f"logits_{s}"][-1] for s in SPLITS}
             del arrays["logits_train"]
         else:
@@ -120,8 +126,9 @@ def cross_entropy(outputs: Sequence[Output], batch: Batch) -> torch.Tensor:
     return losses.cross_entropy(outputs[0].logits, batch.targets["label"])
 
 
-def _keep(epoch, dynamics: bool) -> Arrays:
-    kept = {f"logits_{split}": logits for split, logits in epoch.logits.items()} | {"running": epoch.running}
-    if dynamics:
-        kept |= {f"features_{split}": z.astype(np.float16) for split, z in epoch.features.items()}
-    return kept
+def _add(features: Arrays, found: Arrays, number: int, epochs: int) -> None:
+    """Put an epoch's features into `features_SPLIT` float16[M, E, n, D]: the largest arrays, which exist once."""
+    for split, z in found.items():
+        if not number:
+            features[f"features_{split}"] = np.empty((len(z), epochs, *z.shape[1:]), np.float16)
+        features[f"features_{split}"][:, number] = z

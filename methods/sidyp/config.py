@@ -90,7 +90,8 @@ class Config:
     select: Literal["last", "prior_valid"] | None = Field(
         None,
         description="which epoch predicts: the last, or the best so far on neighbour-voted labels of valid; "
-        "None: last in paper mode, prior_valid in official mode. k is cut to the texts of valid that vote",
+        "None: last in paper mode, prior_valid in official mode. k is cut to the texts of valid that vote. What is "
+        "believed of training labels is always the last epoch's",
     )
     evaluate_every: int = Field(
         5,

@@ -178,7 +178,7 @@ def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[
         row = rows.setdefault((key.task, key.noise, key.encoder_selector, method), {})
         row.setdefault(status, []).append(key.seed)
         if reason:
-            reasons.setdefault((status, key.task, key.noise, reason), []).append(key.method)
+            reasons.setdefault((status, key.task, key.noise, reason), []).append(method)
     by_seed = {
         names: " · ".join(
             f"[{STYLES.get(status, 'dim')}]{status}[/] ({', '.join(map(str, sorted(seeds)))})"

@@ -68,15 +68,15 @@ def run(
 
 
 def _settle(plan: Plan, *, log_json: bool) -> int:
-    """Add seeds to a grid that has run, one round after the other, until it is settled; how many cells failed."""
-    from bench.running.settle import next_round, sentences
+    """Add seeds to a grid that has run, one after the other, until it is settled; how many of their cells failed."""
+    from bench.running.settle import added, next_round, sentences
 
     failed = 0
     while (more := next_round(plan)) is not None:
         plan = more
         if not log_json:
             say(f"seed {plan.options.seeds[-1]} is added: not every method is shown to differ from plain")
-        failed += _run_plan(plan, force=False, log_json=log_json).failed
+        failed += _run_plan(added(plan), force=False, log_json=log_json).failed
     for sentence in [] if log_json else sentences(plan):
         say(sentence)
     return failed
@@ -175,7 +175,12 @@ def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
     from bench.running.events import Planned
     from bench.store.records import Record, read_records
 
-    shown = [(cell, "cached" if status == "done" else status, reason) for cell, status, reason in _statuses(plan)]
+    shown = [
+        (cell, "not run", "done before: --force runs it again")
+        if force and status == "done"
+        else (cell, "cached" if status == "done" else status, reason)
+        for cell, status, reason in _statuses(plan)
+    ]
     if as_json:
         for cell, status, reason in shown:
             typer.echo(Planned(status=status, hash=cell.key.hash, cell=cell.label, reason=reason or None).line)
@@ -183,10 +188,9 @@ def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
     for note in plan.notes:
         say(note, dim=True)
     _print_statuses(*status_table(shown), [status for _, status, _ in shown])
-    again = {"cached"} if force else set()
-    again |= {"failed"} if force or plan.options.retry == "failed" else set()
-    left = [cell for cell, status, _ in shown if status in {"not run", *again}]
-    done = [cell for cell, status, _ in shown if status == "cached" and not force]
+    again = ("not run", "failed") if force or plan.options.retry == "failed" else ("not run",)
+    left = [cell for cell, status, _ in shown if status in again]
+    done = [cell for cell, status, _ in shown if status == "cached"]
     records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
     for line in sentences(left, done, records, plan.options.jobs, duration):
         say(line)

@@ -95,7 +95,10 @@ def there(path: str | Path) -> bool:
 def parse(text: str) -> Selector:
     """A selector from its text. Raises UsageError naming what is malformed."""
     if file := _QUOTE.match(text):
-        return replace(parse(f"x{text[file.end() :]}"), name=unquoted(file[0])[0])
+        named, rest = unquoted(file[0])[0], text[file.end() :]
+        if not named or rest[:1] not in ("", "[", "+"):
+            raise UsageError(f"{text}: after a name in quotes comes [parameter=value], +wrapper or nothing")
+        return replace(parse(f"{re.sub(r'[^A-Za-z0-9]', '_', named)}{rest}"), name=named)
     body, bracket, rest = text.partition("[")
     if bracket:
         inside, closing, tail = rest.rpartition("]")

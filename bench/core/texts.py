@@ -16,8 +16,8 @@ PROMPTINGS: tuple[str, ...] = get_args(Prompting)
 def printable(text: str) -> str:
     """Text without control characters: it may come from data, a terminal obeys them, and no figure may hold them."""
 
-    def safe(sign: str) -> bool:
-        return sign.isprintable() or sign == "\n" or unicodedata.category(sign) == "Zs"
+    def safe(sign: str) -> bool:  # spaces of all kinds too, and the joiners of letters and emoji
+        return sign.isprintable() or sign in "\n\u200c\u200d" or unicodedata.category(sign) == "Zs"
 
     return "".join(sign if safe(sign) else repr(sign)[1:-1] for sign in text)
 

@@ -20,7 +20,7 @@ from bench.core.errors import Unavailable, UsageError, resolve, unknown
 from bench.core.selectors import there, unquoted
 from bench.core.texts import Texts
 from bench.data.readers import raw as raw_data
-from bench.data.readers.columns import Columns
+from bench.data.readers.columns import Columns, NoColumn
 from bench.data.readers.fetch import read_source
 from bench.data.readers.folder import mark_entities, read_folder, refuse_nested
 from bench.data.readers.published import PublishedTask
@@ -104,8 +104,7 @@ def _known_name(base: str) -> str:
 def _find(info: TaskInfo, data_dir: Path | None, columns: Columns) -> RawTask:
     """The first source that has the task; every failed way is named when none has."""
     if data_dir is not None and (data_dir / info.name).is_dir():
-        raw = read_folder(data_dir / info.name, info.label_names, columns)
-        return replace(raw, notes=()) if columns == Columns() else raw  # of a known task only what options changed
+        return _known_folder(data_dir / info.name, info, columns)
     ways = [f"a folder '{info.name}' (WRENCH or CSV files) under the folder that --data-dir names"]
     for source in info.sources:
         try:
@@ -118,6 +117,18 @@ def _find(info: TaskInfo, data_dir: Path | None, columns: Columns) -> RawTask:
             ways.append(str(reason))
     listed = "".join(f"\n  - {way}" for way in ways)
     raise Unavailable(f"task {info.name} is not available here. Ways to get it:{listed}")
+
+
+def _known_folder(folder: Path, info: TaskInfo, columns: Columns) -> RawTask:
+    """A known task from the data folder. Options of columns may be meant for other tables of the grid."""
+    gold = None if columns.gold == "none" else columns.gold  # that of a known task is known
+    try:
+        raw = read_folder(folder, info.label_names, replace(columns, gold=gold))
+        notes = raw.notes if columns != Columns() else ()  # how it was read goes without saying
+    except NoColumn as error:
+        raw = read_folder(folder, info.label_names, Columns(no_answer=columns.no_answer))
+        notes = (f"{error}: options of columns are not used there",)
+    return replace(raw, notes=notes)
 
 
 def _from_path(path: Path, columns: Columns) -> tuple[RawTask, TaskInfo]:

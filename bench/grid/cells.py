@@ -127,7 +127,8 @@ def _lent(
         notes.append(f"pooling {pooling} is for fine-tuned encoders: {text} embeds sentences with its own")
         pooling = "auto"
     encoder = encoders.load_encoder(text, recipe.max_length, pooling)
-    sentence_encoder = encoders.load_encoder(options.sentence_encoder or name, recipe.max_length)
+    sentences, _ = split_mode(options.sentence_encoder or name)
+    sentence_encoder = encoders.load_encoder(f"{sentences}:frozen", recipe.max_length)
     return encoder, sentence_encoder, dataclasses.replace(recipe, pooling=encoder.pooling)
 
 

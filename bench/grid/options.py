@@ -102,7 +102,6 @@ class GridOptions(BaseModel, extra="forbid"):
         if isinstance(value, (str, list, tuple)):
             try:
                 parts = task_list(value) if info.field_name == "tasks" else split_list(value)
-                parts = [os.path.expanduser(part) for part in parts] if info.field_name == "tasks" else parts
                 parts = _seeds(parts) if info.field_name == "seeds" else parts
             except UsageError as error:
                 raise ValueError(str(error)) from None
@@ -110,12 +109,6 @@ class GridOptions(BaseModel, extra="forbid"):
                 raise ValueError(f"it names nothing: leave {info.field_name} out, or name at least one")
             return list(dict.fromkeys(parts))
         return [str(value)]
-
-    @field_validator("data_dir", "results")
-    @classmethod
-    def _at_home(cls, value: Path | None) -> Path | None:
-        """A path from a file may begin with ~, which no shell has replaced there."""
-        return value and Path(os.path.expanduser(value))
 
     @field_validator("timeout", mode="before")
     @classmethod
@@ -240,5 +233,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             raise UsageError(f"{file}: unknown option '{name}': {hint}")
         if name in ("data_dir", "results") and value is not None and not isinstance(value, str):
             raise UsageError(f"{file}: {key} must be a path, it is {shown(value)}")
-        values[name] = value
+        values[name] = [_at_home(part) for part in value] if isinstance(value, list) else _at_home(value)
     return values
+
+
+def _at_home(value: Any) -> Any:
+    """A text of a file with ~/ at the start of a name replaced: no shell has done so there."""
+    if not isinstance(value, str):
+        return value
+    home = os.path.expanduser("~/")
+    return re.sub(r"""(?<![^\s,"(\[=])~/""", lambda _: home, value)

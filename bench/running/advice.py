@@ -133,7 +133,8 @@ def _method(told: Adviser) -> list[str]:
         return [f"No validation row has an answer, so nothing tells the methods apart: use {ranked[0]}."]
     means = {method: np.mean(list(scores[method].values())) for method in ranked if method in scores}
     level = [method for method in means if method != ranked[0] and np.isclose(means[method], means[ranked[0]])]
-    best = f"as well as {' and '.join(level)}, better than the others," if level else "best"
+    lead = ", better than the others," if len(level) + 1 < len(means) else ""
+    best = f"as well as {' and '.join(level)}{lead}" if level else "best"
     said = [
         f"Use {ranked[0]}. It agrees {best} with the noisy validation labels: {means[ranked[0]]:.1f} %. No gold chose "
         "it, and validation labels have the same mistakes as the others: a method that repeats mistakes which the "

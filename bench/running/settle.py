@@ -39,6 +39,11 @@ def next_round(made: Plan) -> Plan | None:
     return plan(options.model_copy(update={"seeds": seeds}))
 
 
+def added(made: Plan) -> Plan:
+    """The cells of the last seed alone: what failed with another has had its try."""
+    return plan(made.options.model_copy(update={"seeds": made.options.seeds[-1:]}))
+
+
 def unsettled(made: Plan) -> dict[str, stats.Interval]:
     """Those of `differences` that still include 0.
 

@@ -22,7 +22,15 @@ from torch import nn
 from bench.core.errors import UsageError
 from bench.training import upper
 from bench.training.device import device_type
-from bench.training.find_encoder import load_options, locate, or_unavailable, quiet_loading, split_mode, trained_pooling
+from bench.training.find_encoder import (
+    load_options,
+    locate,
+    or_unavailable,
+    pooling_modes,
+    quiet_loading,
+    split_mode,
+    trained_pooling,
+)
 from bench.training.inputs import FeatureInputs, HiddenInputs, Inputs, TokenInputs
 from bench.training.networks import Classifier, FrozenBody, TransformerBody
 from bench.training.recipe import Pooling
@@ -185,8 +193,13 @@ def load_encoder(selector: str, max_length: int = 128, pooling: Pooling = "auto"
         raise UsageError(f"pooling '{pooling}': allowed are auto, cls, mean")
     name, mode = split_mode(selector)
     folder, revision = locate(name)
-    resolved = trained_pooling(folder) if pooling == "auto" else pooling
-    if mode != "frozen" and resolved not in ("cls", "mean"):  # a frozen one is pooled by sentence-transformers
+    if pooling != "auto":
+        resolved: str = pooling
+    elif mode == "frozen":  # sentence-transformers pools by itself
+        resolved = "mean" if "mean" in pooling_modes(folder) else "cls"
+    else:
+        resolved = trained_pooling(folder)
+    if resolved not in ("cls", "mean"):
         raise UsageError(f"encoder '{name}' pools by {resolved}: to train it, name --pooling mean or --pooling cls")
     encoder = Encoder(name, mode, folder, revision, "cls" if resolved == "cls" else "mean", max_length)
     if encoder.top:

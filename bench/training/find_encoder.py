@@ -34,6 +34,9 @@ DEFAULT_ENCODER = "bert-base-uncased"
 FINE_TUNED = "fine-tuned"
 MODES = re.compile(r"frozen|top[1-9]\d?")
 """What may follow the name and a colon; without it, the encoder is fine-tuned."""
+POOLING = "1_Pooling/config.json"
+ENCODERS = ("bert", "roberta", "xlm-roberta", "mpnet", "distilbert")
+"""Types of model that need no look into transformers to be known as encoders: it takes a second."""
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 
 
@@ -111,12 +114,10 @@ def fingerprint_folder(folder: str) -> str:
     What follows (a sentence-transformers folder's `1_Pooling`, `2_Dense`, ...) counts unless it is mean pooling alone.
     """
     root, digest = Path(folder), hashlib.sha256()
-
-    def files(part: Path) -> list[Path]:
-        return sorted(path for path in part.iterdir() if path.suffix in {".json", ".safetensors", ".txt", ".model"})
-
-    after = (path for part in sorted(root.glob("[0-9]*_*")) if part.is_dir() for path in files(part))
-    for path in (*files(root), *(path for path in after if _pooling_modes(path) != ["mean"])):
+    kinds = {".json", ".safetensors", ".txt", ".model"}
+    own = sorted(path for path in root.iterdir() if path.suffix in kinds)
+    after = sorted(path for path in root.glob("[0-9]*_*/*") if path.suffix in {*kinds, ".bin"})
+    for path in (*own, *(path for path in after if path != root / POOLING or _modes_in(path) != ["mean"])):
         digest.update(path.relative_to(root).as_posix().encode())
         digest.update(bytes.fromhex(hash_file(path)))
     return digest.hexdigest()[:16]
@@ -127,30 +128,43 @@ def trained_pooling(folder: str) -> str:
 
     Without one it is `cls`, but `mean` for a causal language model, whose first token sees no other.
     """
-    if path := _file_of(folder, "1_Pooling/config.json"):
-        return " and ".join(_pooling_modes(path)) or "cls"
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as causal,
-    )
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES as masked,  # of encoders that can be decoders as well
-    )
-
+    if _file_of(folder, POOLING):
+        return " and ".join(pooling_modes(folder)) or "cls"
     config = _file_of(folder, "config.json")
-    kind = json.loads(config.read_text(encoding="utf-8")).get("model_type") if config else None
-    return "mean" if kind in causal and kind not in masked else "cls"
+    kind = _facts(config).get("model_type") if config else None
+    if kind is None or kind in ENCODERS:
+        return "cls"
+    from transformers.models.auto import modeling_auto as known
+
+    also_encoder = kind in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return "mean" if kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not also_encoder else "cls"
 
 
-def _pooling_modes(path: Path) -> list[str]:
-    """The modes that a pooling configuration names, in the older form (a switch each) or the newer; else nothing."""
-    if path.parent.name != "1_Pooling" or path.name != "config.json":
-        return []
-    facts = json.loads(path.read_text(encoding="utf-8"))
+def pooling_modes(folder: str) -> list[str]:
+    """The modes that a sentence-transformers pooling configuration names, such as `mean`; nothing without one."""
+    path = _file_of(folder, POOLING)
+    return _modes_in(path) if path else []
+
+
+def _modes_in(path: Path) -> list[str]:
+    """The modes of a pooling configuration, in its older form (a switch each) or the newer one."""
+    facts = _facts(path)
     named = facts.get("pooling_mode") or []
+    if isinstance(named, str):
+        return [named]
     switched = [name for name, on in facts.items() if name.startswith("pooling_mode_") and on is True]
-    return (
-        [named] if isinstance(named, str) else [*named, *(re.sub("^pooling_mode_|_tokens?$", "", s) for s in switched)]
-    )
+    return [*named, *(re.sub("^pooling_mode_|_tokens?$", "", name) for name in switched)]
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What a JSON file of an encoder holds. Raises UsageError where that is not an object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"encoder file '{path}' cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"encoder file '{path}' does not hold an object: it is damaged")
+    return found
 
 
 def _file_of(folder: str, name: str) -> Path | None:

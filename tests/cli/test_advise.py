@@ -199,5 +199,7 @@ def test_methods_that_agree_equally_are_said_to(monkeypatch):
     assert advice._method(told)[0].startswith(
         "Use plain. It agrees as well as npc, better than the others, with the noisy validation labels: 56.0 %."
     )
+    told = SimpleNamespace(ranked=["plain", "npc"], agreements=agreements, tested=0)
+    assert advice._method(told)[0].startswith("Use plain. It agrees as well as npc with the noisy validation labels:")
     told = SimpleNamespace(ranked=["plain", "elr"], agreements=agreements, tested=0)
     assert advice._method(told)[0].startswith("Use plain. It agrees best with the noisy validation labels: 56.0 %.")

@@ -86,6 +86,7 @@ def test_a_dry_run_shows_statuses_and_writes_nothing(run):
     before = files_under(Path())
     assert "1 of 2 cells would run" in run("--dry-run").stdout
     assert "2 of 2 cells would run" in run("--dry-run", "--force").stdout
+    assert {event["status"] for event in events(run("--dry-run", "--force", "--log-json"))} == {"not run"}
     assert "--until-settled compares methods with plain" in run("--dry-run", "--until-settled", "5").stderr
     assert "--force is for --executor local" in run("--dry-run", "--force", "--executor", "slurm").stderr
     assert files_under(Path()) == before

@@ -133,7 +133,7 @@ def test_statuses_are_one_row_a_method_with_seeds_and_changed_parameters(cells):
     assert "co-teaching  " in text  # a default that was not changed is not shown
     assert "co-teaching[tau=0.2]" in text
     assert "done (1) · failed (2)" in text
-    assert reasons == ["failed: reviews · ann · co-teaching: why (2 cells)"]
+    assert reasons == ["failed: reviews · ann · 2 methods: why (2 cells)"]
 
 
 def test_a_reason_that_holds_for_several_methods_is_told_once():

@@ -117,3 +117,13 @@ def test_a_malformed_selector_is_refused_with_what_is_wrong(text, message):
 def test_values_are_data_never_code():
     with pytest.raises(UsageError, match="cannot be read"):
         parse("a[x=!!python/object/apply:os.getcwd []]")
+
+
+@pytest.mark.parametrize("text", ['""', '"plain"oops', '"a b.py"]'])
+def test_what_follows_a_name_in_quotes_is_not_dropped(text):
+    with pytest.raises(UsageError, match="after a name in quotes comes"):
+        parse(text)
+
+
+def test_a_file_in_quotes_has_parameters_and_wrappers():
+    assert parse('"./mine, ""v2"".py"[a=1]+ts') == Selector('./mine, "v2".py', {"a": 1}, ("ts",))

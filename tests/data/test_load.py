@@ -134,6 +134,22 @@ def test_options_of_columns_reach_a_known_task_in_the_data_folder(tmp_path):
     assert "without a valid split, 20 % of train became it" in task.notes[0]
 
 
+def test_options_meant_for_another_table_of_the_grid_do_not_spoil_a_known_task(tmp_path):
+    folder = tmp_path / "numclaim"
+    folder.mkdir()
+    names = known()["numclaim"].label_names
+    for split in ("train", "test"):
+        (folder / f"{split}.csv").write_text(
+            "\n".join(["text,label", *(f"s {at},{names[at % 2]}" for at in range(10))])
+        )
+    plain = load_task("numclaim", data_dir=tmp_path)
+    for options in ({"text_column": "body"}, {"label_columns": ["gpt"]}, {"gold_column": "truth"}):
+        task = load_task("numclaim", data_dir=tmp_path, **options)
+        assert task.fingerprint == plain.fingerprint
+        assert "options of columns are not used there" in task.notes[0]
+    assert load_task("numclaim", data_dir=tmp_path, gold_column="none").fingerprint == plain.fingerprint
+
+
 def test_options_of_columns_that_are_not_used_are_told_of(tmp_path):
     folder = wrench(tmp_path / "mine")
     (note,) = load_task(str(folder), text_column="zzz", no_answer=["0"]).notes

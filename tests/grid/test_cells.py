@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -120,6 +121,18 @@ def test_every_recipe_option_reaches_the_recipe_and_makes_another_cell(make, tin
     assert value != usual.key.recipe[option]
     assert changed.recipe == dataclasses.replace(usual.recipe, **{option: value})
     assert usual.key.hash != changed.key.hash
+
+
+def test_an_encoder_of_another_pooling_is_planned_frozen_and_with_a_pooling_that_is_named(make, tiny_bert, tmp_path):
+    folder = tmp_path / "last"
+    shutil.copytree(tiny_bert, folder)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_lasttoken": true}')
+    for options in ({"encoder": f"{folder}:frozen"}, {"encoder": f"{folder}", "pooling": "mean"}):
+        assert len(make(**options).cells) == 2
+    assert len(make(sentence_encoder=f"{folder}").cells) == 2
+    with pytest.raises(UsageError, match="pools by lasttoken"):
+        make(encoder=f"{folder}")
 
 
 def test_pooling_is_no_option_of_a_frozen_encoder_and_the_plan_says_so(make, tiny_bert):

@@ -37,8 +37,11 @@ def test_seeds_may_be_ranges(text, seeds):
 def test_a_path_of_a_file_may_begin_with_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "grid.yaml"
-    path.write_text("results: ~/r\ndata_dir: ~/d\ntasks: [~/mine.csv]\n", encoding="utf-8")
+    lines = ["results: ~/r", "data_dir: ~/d", "tasks: [~/mine.csv]", "methods: 'plain,~/m.py[x=~/f]'"]
+    path.write_text("\n".join([*lines, "encoder: ~/bert:frozen", "no_answer: a~/b"]), encoding="utf-8")
     options = load_options({}, path)
+    assert options.methods == ["plain", f"{tmp_path}/m.py[x={tmp_path}/f]"]
+    assert (options.encoder, options.no_answer) == ([f"{tmp_path}/bert:frozen"], ["a~/b"])
     assert (options.results, options.data_dir, options.tasks) == (
         tmp_path / "r",
         tmp_path / "d",

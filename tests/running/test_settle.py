@@ -10,8 +10,10 @@ from bench.core.errors import UsageError
 from bench.grid.cells import plan
 from bench.grid.options import load_options
 from bench.report import frame
+from bench.report.tables import stats
 from bench.report.tables.blocks import blocks
 from bench.report.tables.doubts import doubt_sentences
+from bench.running import settle
 from bench.running.settle import check_settling, next_round, sentences, unsettled
 from bench.store.records import write_record
 from tests.conftest import records
@@ -102,12 +104,27 @@ def test_cells_that_are_queued_cannot_be_settled(make):
         check_settling(make(executor="slurm[wait=false]"))
 
 
-def test_a_failed_cell_ends_the_run_with_1_and_stops_no_seed_from_being_added(bench, reviews, tiny_bert, instant):
+def test_a_failed_cell_ends_the_run_with_1_and_is_not_tried_again_for_every_seed_that_is_added(
+    bench, reviews, tiny_bert, instant, monkeypatch
+):
     Path("trap").touch()
-    words = ["--methods", f"plain,elr,{instant}[trap=trap]", "--tasks", reviews, "--llms", "ann", "--epochs", "1"]
-    done = bench("run", *words, "--encoder", f"{tiny_bert}:frozen", "--seeds", "1-3", "--until-settled", "4")
+    monkeypatch.setattr(settle, "unsettled", lambda made: {"elr": stats.mean_interval([0.0, 1.0])})
+    methods = f"plain,{instant}[trap=trap,log=log.txt]"
+    words = ["--methods", methods, "--tasks", reviews, "--llms", "ann", "--epochs", 1]
+    done = bench("run", *words, "--encoder", f"{tiny_bert}:frozen", "--seeds", "1-3", "--until-settled", "5")
     assert done.exit_code == 1, done.stderr
-    assert "settled with" in done.stdout
+    assert "seed 5 is added" in done.stdout
+    assert len(Path("log.txt").read_text().splitlines()) == 5  # one per seed
+    Path("trap").unlink()
+    words += ["--encoder", f"{tiny_bert}:frozen", "--seeds", "1-3", "--until-settled", "4"]
+    assert bench("run", *words).exit_code == 0
+
+
+def test_a_job_of_a_cluster_adds_no_seeds(bench, reviews, tiny_bert):
+    words = ["--methods", "plain,elr", "--tasks", reviews, "--llms", "ann", "--encoder", f"{tiny_bert}:frozen"]
+    done = bench("run", *words, "--epochs", 1, "--seeds", "1", "--until-settled", "5", "--one-round")
+    assert done.exit_code == 0, done.stderr
+    assert {(record.key.seed, record.until_settled) for record in records()} == {(1, 5)}
 
 
 @pytest.mark.parametrize("methods", ["elr,gce", "plain"])

@@ -70,9 +70,16 @@ def test_jobs_that_end_early_are_said_with_what_is_left(make, submitit, monkeypa
         executor_of("slurm[cluster=local]").run(make(jobs="1"), lambda facts: None)
 
 
-def test_without_waiting_the_jobs_are_only_queued(make, submitit):
+def test_without_waiting_the_jobs_are_only_queued(make, submitit, monkeypatch):
+    from bench.running.executors import slurm as executor_slurm
+
+    commands, worker = [], executor_slurm.Worker
+    monkeypatch.setattr(
+        executor_slurm, "Worker", lambda command, *rest: commands.append(command) or worker(command, *rest)
+    )
     summary = executor_of("slurm[cluster=local,wait=false]").run(make(jobs="1"), lambda facts: None)
     assert summary.counts == {"queued": 6}
+    assert [command[-1] for command in commands] == ["--one-round"]  # a job adds no seeds of its own
     deadline = time.monotonic() + 120
     while len(records()) < 6:
         assert time.monotonic() < deadline

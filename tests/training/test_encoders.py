@@ -242,6 +242,7 @@ def test_the_revision_of_a_folder_tells_what_follows_the_model(tmp_path, tiny_be
         "cls": ("1_Pooling/config.json", '{"pooling_mode_cls_token": true}'),
         "dense": ("2_Dense/model.safetensors", "weights"),
         "other": ("2_Dense/model.safetensors", "other weights"),
+        "older": ("2_Dense/pytorch_model.bin", "weights"),
     }
     for number, (name, (file, text)) in enumerate(files.items()):
         folder = tmp_path / name
@@ -274,6 +275,17 @@ def test_a_causal_model_is_pooled_over_all_tokens_as_its_first_sees_no_other(tmp
     assert trained_pooling(str(tiny_bert)) == "cls"
     (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
     assert trained_pooling(str(tmp_path)) == "mean"
+    shutil.copytree(tiny_bert, tmp_path / "frozen")
+    assert load_encoder(f"{tmp_path / 'frozen'}:frozen").pooling == "cls"  # as before: nothing depends on it
+
+
+@pytest.mark.parametrize("file", ["config.json", "1_Pooling/config.json"])
+@pytest.mark.parametrize("text", ['{"model_type": ', "[]"])
+def test_a_damaged_configuration_is_an_error_with_the_file(tmp_path, file, text):
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / file).write_text(text)
+    with pytest.raises(UsageError, match=f"encoder file .*{file}' (cannot be read|does not hold an object)"):
+        trained_pooling(str(tmp_path))
 
 
 def test_an_encoder_of_another_pooling_is_embedded_as_it_says_but_not_trained_by_guess(tmp_path, tiny_bert):

@@ -120,13 +120,17 @@ def cleaned(tables: Mapping[str, Table], origin: str) -> dict[str, Table]:
     return found
 
 
+class NoColumn(UsageError):
+    """An option names a column that a table does not have."""
+
+
 def one_of(present: Iterable[str], wanted: str, what: str, origin: str) -> str:
     """The column that an option names. Raises UsageError listing those that there are."""
     present = list(present)
     fits = [name for name in present if name == wanted.strip()]
     fits = fits or [name for name in present if folded(name) == folded(wanted)]
     if len(fits) != 1:
-        raise UsageError(f"{origin} has no column '{wanted}'{what}; it has: {', '.join(present)}")
+        raise NoColumn(f"{origin} has no column '{wanted}'{what}; it has: {', '.join(present)}")
     return fits[0]
 
 

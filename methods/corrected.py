@@ -24,9 +24,9 @@ class Corrected(Method):
     """A method on noisy labels of which k chosen ones are corrected by a person.
 
     Rows are chosen before any gold is known: by a score of the noisy labels (highest first), or at random. Suspicion is
-    that of `bench trust`, from classifiers on sentence embeddings and on words, out of fold, and, for an ensemble, its
-    members' answers; disagreement is the entropy of the members' answers; entropy is that of the out-of-fold
-    probabilities on sentence embeddings. Equal scores stand in the random order.
+    that of `bench trust`, from classifiers on sentence embeddings and on words, out of fold (here equal texts may
+    lie in several folds), and, for an ensemble, its members' answers; disagreement is the entropy of those answers;
+    entropy is that of the out-of-fold probabilities on sentence embeddings. Equal scores stand in the random order.
     """
 
     name = "corrected"

@@ -64,7 +64,7 @@ def _device() -> Iterator[Fact]:
 
     facts = describe(precision := choose_precision())
     yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {facts['threads']} threads")
-    yield Fact("ok", "precision", precision.reason)
+    yield Fact("ok", "precision", precision.sentence)
 
 
 def _encoders() -> Iterator[Fact]:

@@ -94,7 +94,7 @@ def plan(options: GridOptions) -> Plan:
     of_data: list[str] = []
     tasks = tasks_of(names, options, of_data)  # names and files are checked before anything of encoders
     precision = choose_precision(options.precision)
-    notes += [f"precision: {precision.reason}", *of_data]
+    notes += [f"precision {precision.sentence}", *of_data]
     modes = [(text, *split_mode(text)) for text in options.encoder]
     cells: list[Cell] = []
     for task in tasks:

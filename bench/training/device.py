@@ -30,6 +30,11 @@ class Precision(NamedTuple):
     mode: str  # "no" | "bf16" | "fp16"
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        """The mode in words, and the reason."""
+        return f"{'float32' if self.mode == 'no' else self.mode}: {self.reason}"
+
 
 def choose_precision(asked: str = "auto") -> Precision:
     """The precision of training: what was asked for where the device can do it, else the best it has."""
@@ -40,7 +45,7 @@ def choose_precision(asked: str = "auto") -> Precision:
         if cuda:
             return Precision("fp16", f"{torch.cuda.get_device_name()} has no bf16")
         faster = "; --precision bf16 trains an encoder faster on this one" if has_native_bf16() else ""
-        return Precision("no", f"CPU: float32, so that equal runs give equal bits{faster}")
+        return Precision("no", f"so that equal runs give equal bits on a CPU{faster}")
     if asked not in ("no", "bf16", "fp16"):
         raise UsageError(f"precision '{asked}': allowed are auto, no, bf16, fp16")
     if asked == "fp16" and not cuda:

@@ -28,7 +28,7 @@ def no_cuda(monkeypatch):
 def test_a_cpu_trains_in_float32_and_says_why(no_cuda):
     chosen = device.choose_precision()
     assert chosen.mode == "no"
-    assert chosen.reason.startswith("CPU: float32")
+    assert chosen.sentence.startswith("float32: so that equal runs give equal bits on a CPU")
 
 
 @pytest.mark.parametrize(

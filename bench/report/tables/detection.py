@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 from bench.report.frame import Results
@@ -40,7 +39,7 @@ class DetectionTables(ReportTable):
         """One table, averaged over the columns that all methods with a belief have; none without gold to score it."""
         if too_many(context.read, context.full):
             return
-        block = replace(context.block, methods=[each for each in context.block.methods if each != context.block.early])
+        block = context.block.by("noisy_valid")  # without the baseline stopped early as a row of its own
         found = scores(context.read, block)
         columns = [column for column in block.current() if any((method, column) in found for method in block.methods)]
         methods = [method for method in block.methods if any((method, column) in found for column in columns)]

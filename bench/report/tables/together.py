@@ -55,7 +55,7 @@ class TogetherTable(ReportTable):
         """One table of the ways to use all methods; none where fewer than three keep their probabilities of valid."""
         if too_many(context.read, context.full):
             return
-        block = context.block
+        block = context.block.by("noisy_valid")  # without the baseline stopped early as a row of its own
         by_seed: dict[int, dict[Column, dict[str, Score]]] = {}
         for column in block.current():
             for seed, kept, labels, gold in _draws(context.read, block, column):
@@ -97,8 +97,7 @@ def _draws(read: Results, block: Block, column: Column):
     facts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for method in block.methods:
         for row in block.rows.get((method, column), ()):
-            competes = method not in (*block.references, block.early)  # that is the baseline again
-            arrays = read.arrays(row["cell"], *ARRAYS) if competes else None
+            arrays = read.arrays(row["cell"], *ARRAYS) if method not in block.references else None
             if arrays is None or not (arrays["valid_labels"] >= 0).any() or not (arrays["gold"] >= 0).any():
                 continue
             labels, gold = facts.setdefault(row["seed"], (arrays["valid_labels"], arrays["gold"]))

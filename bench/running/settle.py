@@ -49,11 +49,11 @@ def unsettled(made: Plan) -> dict[str, stats.Interval]:
 
     A difference that is the same with every seed will not change with more of them and counts as settled.
     """
-    return {
-        name: gap
-        for name, gap in differences(made).items()
-        if not gap.excludes_zero and not (gap.n >= stats.MIN_SEEDS and gap.half <= stats.NO_SPREAD)
-    }
+    return {name: gap for name, gap in differences(made).items() if _is_open(gap)}
+
+
+def _is_open(gap: stats.Interval) -> bool:
+    return not gap.excludes_zero and not (gap.n >= stats.MIN_SEEDS and gap.half <= stats.NO_SPREAD)
 
 
 def differences(made: Plan) -> dict[str, stats.Interval]:
@@ -91,7 +91,8 @@ def _difference(ours: Scores, theirs: Scores) -> stats.Interval:
 
 def sentences(made: Plan) -> list[str]:
     """What was settled, once no seed is added any more."""
-    left, compared = unsettled(made), differences(made)
+    compared = differences(made)
+    left = {name: gap for name, gap in compared.items() if _is_open(gap)}
     seeds = f"{len(made.options.seeds)} seeds"
     if not compared:
         return [f"nothing could be compared with {BASELINE}: no method has a score beside one of its cells"]

@@ -37,6 +37,7 @@ def budget(
     from bench.core.errors import UsageError
     from bench.core.files import slug, write_atomically
     from bench.core.selectors import quoted, split_list, there
+    from bench.core.spreadsheet import frame_csv
     from bench.grid.cells import plan
     from bench.grid.options import load_options
     from bench.report.budget import budget_png, budget_table
@@ -66,7 +67,7 @@ def budget(
     if not table["rows"].any():
         raise UsageError("no cell with corrections has a score: all failed or were skipped, as their lines say")
     name = out_dir / slug("+".join(dict.fromkeys(cell.task.name for cell in made.cells)))
-    write_atomically(Path(f"{name}.csv"), table.to_csv(index=False).encode())
+    write_atomically(Path(f"{name}.csv"), frame_csv(table))
     write_atomically(Path(f"{name}.png"), budget_png(table, method))
     heads = ("task", "labels", "rows chosen by", "corrected", "changed", "accuracy %", "gain over random")
     out.print(terminal_table(heads, map(_line, table.to_dict("records")), left=3))

@@ -87,10 +87,11 @@ def labels(
         out.print(made)
         out.print()
     if out_dir is not None:
+        from bench.core.spreadsheet import frame_csv
         from bench.report.output.labels_page import NAME, label_files
 
         frames = {part.name: getattr(joined, part.name) for part in fields(joined)}
-        files = {f"{name}.csv": frame.to_csv(index=False).encode() for name, frame in frames.items()}
+        files = {f"{name}.csv": frame_csv(frame) for name, frame in frames.items()}
         for name, content in (files | label_files(frames)).items():
             write_atomically(out_dir / name, content)
         say(f"tables written to {out_dir}; the page is {out_dir / NAME}")

@@ -6,9 +6,12 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.core.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
@@ -35,6 +38,13 @@ def csv_bytes(columns: Mapping[str, Sequence[Any]], as_they_are: Sequence[str] =
     for row in (heads, *zip(*cells, strict=True)):
         (quoted if any(isinstance(cell, str) and "\r" in cell for cell in row) else plain).writerow(row)
     return text.getvalue().encode("utf-8", "surrogatepass")
+
+
+def frame_csv(frame: pd.DataFrame) -> bytes:
+    """A table of results as CSV in UTF-8, its names and cells of text made safe; NaN is empty."""
+    texts = frame.select_dtypes(exclude=["number", "bool", "datetime"])
+    safe = frame.assign(**{name: values.astype(object).map(safe_cell) for name, values in texts.items()})
+    return safe.rename(columns=safe_cell).to_csv(index=False).encode("utf-8", "surrogatepass")
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[Any]], as_they_are: Sequence[str] = ()) -> None:

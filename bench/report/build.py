@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.errors import UsageError
 from bench.core.files import slug
+from bench.core.spreadsheet import frame_csv
 from bench.report import words
 from bench.report.figures import collect as figure_plans
 from bench.report.figures.text_map import HOW_TO
@@ -287,4 +288,4 @@ def _files(
 def _tidy_files(cells: pd.DataFrame) -> dict[str, bytes]:
     buffer = io.BytesIO()
     cells.to_parquet(buffer, index=False)
-    return {"cells.parquet": buffer.getvalue(), "cells.csv": cells.to_csv(index=False).encode()}
+    return {"cells.parquet": buffer.getvalue(), "cells.csv": frame_csv(cells)}

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 
-from bench.core.spreadsheet import csv_bytes, safe_cell, write_csv
+from bench.core.spreadsheet import csv_bytes, frame_csv, safe_cell, write_csv
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1"])
@@ -30,6 +30,13 @@ def test_columns_and_headers_are_escaped_but_for_those_that_stay_as_they_are():
         ["'@x", "=b"],
         ["two\nlines", 'quo"ted'],
     ]
+
+
+def test_a_table_of_results_is_made_safe_and_keeps_its_numbers():
+    frame = pd.DataFrame({"task": ["=a", "b"], "kind": pd.Categorical(["x", "-y"]), "=gain": [-0.5, float("nan")]})
+    read = pd.read_csv(io.BytesIO(frame_csv(frame))).fillna(9)
+    assert read.to_dict("list") == {"task": ["'=a", "b"], "kind": ["x", "'-y"], "'=gain": [-0.5, 9]}
+    assert frame["task"].tolist() == ["=a", "b"]
 
 
 def test_a_bare_carriage_return_ends_no_row(tmp_path):

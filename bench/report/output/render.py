@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from bench.core.spreadsheet import csv_bytes
 from bench.report.tables.model import APART, Entry, Row, Table, parts
 
 LATEX = {
@@ -169,12 +168,9 @@ def csv_table(table: Table) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[tuple]) -> str:
-    """CSV with a line of names; NaN is empty."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if value != value else value for value in row] for row in rows)
-    return buffer.getvalue()
+    """CSV with a line of names, safe to open in a spreadsheet; NaN is empty."""
+    values = [["" if value != value else value for value in row] for row in rows]
+    return csv_bytes({name: [row[k] for row in values] for k, name in enumerate(columns)}).decode()
 
 
 def markdown_document(

@@ -108,7 +108,7 @@ def unanimous(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> tuple[float, 
     Returns
     -------
     share : float
-        Of the texts that all answered.
+        Of the texts that all answered; NaN where there are none.
     texts : int
         Unanimous ones.
     wrong : Estimate
@@ -118,8 +118,8 @@ def unanimous(gold: np.ndarray, sets: Mapping[str, np.ndarray]) -> tuple[float, 
     answered = (votes >= 0).all(axis=0) & (gold >= 0)
     agreed = answered & (votes == votes[0]).all(axis=0)
     count, wrong = int(agreed.sum()), int((votes[0] != gold)[agreed].sum())
-    found = wilson(wrong, count)
-    return (0.0, 0, NOTHING) if found is None else (count / int(answered.sum()), count, found)
+    share = count / int(answered.sum()) if answered.any() else float("nan")
+    return share, count, wilson(wrong, count) or NOTHING
 
 
 def mean_kappa(gold: np.ndarray, sets: Mapping[str, np.ndarray], name: str, draws: int = 200) -> Estimate:

@@ -23,13 +23,12 @@ def gold_of(task: TaskData, split: str, part: SplitLabels) -> np.ndarray:
 
 
 def rates(labels: np.ndarray, gold: np.ndarray) -> dict:
-    """Noise among answers with its interval, and accuracy, of the rows with gold."""
+    """Noise among answers with its interval, and accuracy (no answer is wrong), of the rows with gold."""
     known, right = gold >= 0, gold == labels
-    found = wilson(int((known & ~right & (labels >= 0)).sum()), int((known & (labels >= 0)).sum()))
-    if found is None:
-        return dict.fromkeys(("noise_rate", "noise_low", "noise_high", "accuracy"), float("nan")) | {"checked": 0}
+    checked = int((known & (labels >= 0)).sum())
+    found = wilson(int((known & ~right & (labels >= 0)).sum()), checked) or (float("nan"),) * 3
     rates = dict(zip(("noise_rate", "noise_low", "noise_high"), found, strict=True))
-    return rates | {"accuracy": float(right[known].mean()), "checked": int((known & (labels >= 0)).sum())}
+    return rates | {"accuracy": float(right[known].mean()) if known.any() else float("nan"), "checked": checked}
 
 
 def has_gaps(task: TaskData) -> bool:

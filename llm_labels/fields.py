@@ -17,6 +17,9 @@ _TAGS = re.compile(
 )
 
 
+_OPENS = re.compile(r"^[ \t]*(?:```\w*[ \t]*)?(\{)", re.MULTILINE)
+
+
 class _Object(list):
     """The (key, value) pairs of a JSON object; a key that comes twice is twice there."""
 
@@ -47,6 +50,12 @@ def json_statements(text: str, noun: re.Pattern) -> list[str] | None:
     if text[at] == "[" and text[end:].strip(" \n`"):
         return None  # "[1] is what I would say"
     statements = list(_statements(content, noun))
+    while (more := _OPENS.search(text, end)) is not None:  # a model that corrects itself writes another object
+        try:
+            further, end = json.JSONDecoder(object_pairs_hook=_Object).raw_decode(text, more.start(1))
+        except (ValueError, RecursionError):
+            break
+        statements += _statements(further, noun)
     opens = not text[:at].strip(" \n`json")
     return statements if statements or (opens and content) else None
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.core.errors import UsageError, shown
-from llm_labels.labelsets import is_unfinished, read_card, read_label_set
+from llm_labels.labelsets import SplitLabels, is_unfinished, read_card, read_label_set
 
 if TYPE_CHECKING:
     from bench.data.task import TaskData
     from llm_labels.labellers import Labeller
 
 
-def rows_there(folder: Path, task: TaskData, labeller: Labeller, prompt_hash: str) -> dict[str, np.ndarray]:
-    """Rows int64[K] by split that the set in `folder` has; empty where there is none, or an unfinished one.
+def rows_there(folder: Path, task: TaskData, labeller: Labeller, prompt_hash: str) -> dict[str, SplitLabels]:
+    """The labels by split that the set in `folder` has; empty where there is none, or an unfinished one.
 
     Raises UsageError where it was made otherwise: by another model, prompt or setting, or for other texts.
     """
@@ -42,5 +42,24 @@ def rows_there(folder: Path, task: TaskData, labeller: Labeller, prompt_hash: st
                 f"label set '{folder}' is there already, made with another {name} "
                 f"({shown(then)}, now {shown(now)}): {way}"
             )
-    parts: Mapping[str, Any] = read_label_set(folder, task.label_names, task.full_fingerprint)
-    return {split: part.rows for split, part in parts.items()}
+    return dict(read_label_set(folder, task.label_names, task.full_fingerprint))
+
+
+def check_unchanged(
+    folder: Path,
+    there: Mapping[str, SplitLabels],
+    labels: Mapping[str, SplitLabels],
+    now: Mapping[str, np.ndarray],
+) -> None:
+    """Refuse `labels` that change rows of the set in `folder` that were not asked for `now`. Raises UsageError."""
+    changed = 0
+    for split, part in there.items():
+        before = ~np.isin(part.rows, now.get(split, ()))
+        again = labels[split].labels[np.searchsorted(labels[split].rows, part.rows[before])]
+        changed += int((again != part.labels[before]).sum())
+    if changed:
+        raise UsageError(
+            f"label set '{folder}' would change in {changed} rows that are not asked for now: its answers were read "
+            "with another --decoder, --min-margin or --calibration, or by another version; give those, or label all "
+            "its rows again (no answer is asked twice), or give another --name or --out"
+        )

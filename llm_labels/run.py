@@ -26,7 +26,7 @@ from bench.store.provenance import utc_now
 from bench.store.records import array_bytes
 from llm_labels.cache import Answer, AnswerCache
 from llm_labels.decode import UNFINISHED
-from llm_labels.kept import rows_there
+from llm_labels.kept import check_unchanged, rows_there
 from llm_labels.labellers import Labeller, Question
 from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set
 from llm_labels.prompts import Prompt, Shown, find_prompt, shown, tidy
@@ -95,7 +95,7 @@ def label_task(
     The labeller reads the texts as the methods do; gold labels are never looked at. `limit`: at most this many
     texts per split, or a mapping from split to that; the texts are those that `bench run --limit` takes.
     `budget`: US dollars for the whole set, kept answers included; when it is spent the set is written with the
-    rows that were answered. Rows that the set has from before stay in it, decoded anew.
+    rows that were answered. Rows that the set has from before stay in it.
     Raises UsageError before anything is asked where the request makes no sense, or another set lies there.
     """
     if prompting not in PROMPTINGS:
@@ -122,8 +122,8 @@ def label_task(
     stem = Path(cache_dir) / "-".join(parts)
     with AnswerCache(Path(f"{stem}-{hash_json(settings)[:12]}.jsonl"), lock=Path(f"{stem}.lock")) as cache:
         there = rows_there(folder, task, labeller, settings["prompt"])
-        rows = {split: np.union1d(now.get(split, ()), there.get(split, ())).astype(np.int64) for split in SPLITS}
-        rows = {split: own for split, own in rows.items() if split in now or split in there}
+        rows = {split: now.get(split, np.zeros(0, np.int64)) for split in SPLITS if split in now or split in there}
+        rows |= {split: np.union1d(rows[split], part.rows) for split, part in there.items()}
         texts = {split: task.texts(split).texts for split in rows}
         questions = {"calibration": _questions(prompt, labeller.references(train), examples, settings)}
         for split, own in rows.items():
@@ -150,9 +150,11 @@ def label_task(
     paid = {q.key: a for split, qs in questions.items() for q, a in zip(qs, answers[split], strict=True) if a}
     references = [answer for answer in answers.pop("calibration") if answer is not None]
     labels, probabilities, calibration, readings = _decode(labeller, prompt, rows, answers, references)
+    check_unchanged(folder, there, labels, now)
     cost = _cost(labeller, paid.values())
     card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost, note)
-    if unfinished := readings.get(UNFINISHED, 0):
+    hidden = {key for key, answer in paid.items() if answer.cut and not answer.text.strip()}  # thoughts not shown
+    if unfinished := readings.get(UNFINISHED, 0) + len(hidden):
         notes += (f"{unfinished} answers ended within the thought: allow more tokens (--max-tokens)",)
     (folder / "probabilities.npz").unlink(missing_ok=True)
     write_label_set(folder, card, labels)

@@ -116,6 +116,16 @@ class Names:
             return None
         return mention, text[separator.end() :].strip(), separator[0].strip() != ","
 
+    def listed(self, text: str) -> frozenset[int]:
+        """The class that a line of a list begins with: a separator follows it, be it a dash or a table's bar."""
+        found = self.leading(re.sub(r"\s*[|=]\s*", " : ", text.strip("| ")))
+        return found[0].classes if found else frozenset()
+
+    def begins(self, text: str) -> frozenset[int]:
+        """The class that a text begins with, whatever follows; everyday words and numbers say nothing."""
+        found = self._strong.match(text)
+        return self._strong_classes[_group(found)] if found else frozenset()
+
     def begins_with_everyday(self, text: str) -> frozenset[int]:
         """The class whose name is an everyday word of more than a letter that `text` begins with."""
         found = self._any.match(text)

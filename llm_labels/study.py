@@ -233,8 +233,9 @@ def _agreement(task: TaskData, sets: Mapping[str, Mapping[str, SplitLabels]]) ->
         row["agreement"] = float((whole[a] == whole[b])[both].mean()) if both.any() else float("nan")
         row["kappa"], row["statistic"] = cohen_kappa(whole[a], whole[b]), "Cohen"
         if gold is not None:
-            wrong = both & (gold >= 0) & (whole[a] != gold) & (whole[b] != gold)
-            row["both_wrong"] = float(wrong.sum() / max((both & (gold >= 0)).sum(), 1))
+            known = both & (gold >= 0)
+            wrong = known & (whole[a] != gold) & (whole[b] != gold)
+            row["both_wrong"] = float(wrong.sum() / known.sum()) if known.any() else float("nan")
             row["same_error"] = float((whole[a] == whole[b])[wrong].mean()) if wrong.any() else float("nan")
         rows.append(row)
     if len(whole) > 2:

@@ -40,7 +40,7 @@ def answer(task: TaskData, data_dir: Path, labeller: str, flip: int, prompting: 
     parts, counts = {}, {}
     for split in SPLITS if rows is None else rows:
         total = len(task.texts(split))
-        asked = np.arange(total) if rows is None else np.asarray(rows[split])
+        asked = np.arange(total) if rows is None else np.asarray(rows[split], dtype=np.int64)
         labels = np.where(asked % flip == 0, (task.gold.of(split)[asked] + 1) % 3, task.gold.of(split)[asked])
         labels = np.where(asked % 7 == 6, -1, labels)
         parts[split] = SplitLabels(asked, labels)

@@ -76,6 +76,8 @@ def label(
         options["prices"] = Prices(price_in, price_out)
     data = load_task(task, data_dir=data_dir)
     labeller = open_labeller(llm, **options)
+    if address := getattr(labeller, "address", ""):
+        say(f"the texts go to {labeller.revision} at {address}", to=err)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}")
     with Progress(*columns, console=err, disable=not err.is_terminal) as live:
         bars: dict[str, TaskID] = {}

@@ -54,7 +54,7 @@ def labels(
     from bench.grid.options import load_options
     from bench.grid.tasks import load_named
     from bench.noise.label_sets import find_label_sets
-    from bench.noise.study import study
+    from bench.noise.study import readable, study
     from llm_labels.study import Study
 
     options = load_options(given)
@@ -72,6 +72,11 @@ def labels(
                 )
             for note in data.notes:
                 say(note, to=err)
+            sets, left_out = readable(data, sets)
+            for reason in left_out:
+                say(reason, mark="skipped", style="yellow", to=err)
+            if not sets and not data.columns:
+                raise Unavailable(f"none of the label sets of task {name} can be read here: {left_out[0]}")
             with err.status(f"studying {count(len(sets) + len(data.columns), 'set')} of labels of {plain(name)}"):
                 embedded = _embeddings(data.whole or data, encoder, results) if encoder else None
                 persons = _persons(humans, data.columns)
@@ -181,7 +186,7 @@ def tables(study) -> list[Table]:
             f"Agreement of labellers (train, %; both wrong and same mistake where gold is known{ended})",
             pairs,
             {"task": "task", "labellers": "labellers", "texts": "texts", "agree": percent("agreement")}
-            | {"κ": lambda row: f"{row['kappa']:.2f} {row['statistic']}"}
+            | {"κ": lambda row: f"{written('kappa', form='{:.2f}')(row)} {row['statistic']}"}
             | {"both wrong": percent("both_wrong"), "same": percent("same_error")},
         ),
         _table(

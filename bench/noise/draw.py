@@ -43,7 +43,8 @@ def covered(source: NoiseSource, task: TaskData) -> TaskData:
         return task
     empty = [split for split, listed in partial.items() if not np.isin(whole.rows[split], listed).any()]
     if empty:
-        raise Skip(f"{source.id} has no {empty[0]} labels for task {task.name} (for an ensemble: none in common)")
+        ways = "none in common" if len(source.label_sets) > 1 else "make them with `bench label`"
+        raise Skip(f"{source.id} has no {empty[0]} labels for the texts of task {task.name}: {ways}")
     narrowed = restrict(whole, partial)
     return narrowed if task.limit is None else limit_task(narrowed, task.limit)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,26 +124,28 @@ def _versions(paths: Iterable[Path]) -> tuple:
 def _read_once(
     place: Path | tuple[tuple[str, Path], ...], versions: tuple, label_names: tuple[str, ...], prints: tuple
 ) -> Mapping[str, SplitLabels]:
-    """The labels in a folder, or in the authors' files by split, in these versions of them; never to be changed."""
+    """The labels in a folder, or in the authors' files by split, in these versions of them; never to be changed.
+
+    A split of which no text was asked, as where a budget ended before, is one that the set does not have.
+    """
     if isinstance(place, Path):
         parts = read_label_set(place, label_names, dict(prints))
     else:
         parts = read_authors_files(dict(place), label_names, dict(prints))
     for part in parts.values():
         part.rows.flags.writeable = part.labels.flags.writeable = False
-    return MappingProxyType(parts)
+    return MappingProxyType({split: part for split, part in parts.items() if len(part.rows)})
 
 
 def labelling_cost(refs: Sequence[LabelSetRef]) -> dict[str, float]:
     """What making the label sets cost, by their cards: `texts` asked, requests, tokens, seconds, usd, summed.
 
-    Empty unless every set has a card that says what it cost (those of the paper's authors do not).
+    Only what the cards of all sets say (those of the paper's authors say nothing): an unknown price is not 0.
     """
-    total: Counter[str] = Counter()
-    for ref in refs:
-        card = ref.card
-        if card is None or not card.cost:
-            return {}
-        total["texts"] += sum(counts.asked for counts in card.splits.values())
-        total.update(card.cost)
-    return dict(total)
+    cards = [ref.card for ref in refs]
+    costs = [
+        {"texts": sum(counts.asked for counts in card.splits.values()), **card.cost} if card and card.cost else {}
+        for card in cards
+    ]
+    known = [name for name in costs[0] if all(name in cost for cost in costs)] if costs else []
+    return {name: sum(cost[name] for cost in costs) for name in known}

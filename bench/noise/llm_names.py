@@ -66,7 +66,7 @@ def tasks_labelled(llms: Sequence[str], sets: Sequence[LabelSetRef], prompting: 
                 raise no_such_family(base, known)
             for ref in sets:
                 if ref.labeller in named and ref.prompting in ((wanted,) if wanted else prompting):
-                    by_task[ref.task].add(ref.labeller)
+                    by_task[ref.task].add((ref.labeller, wanted))  # one LLM asked in two ways is two members
         found |= {task for task, members in by_task.items() if len(members) >= (2 if ensemble else 1)}
     return sorted(found)
 

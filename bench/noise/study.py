@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.core.errors import BenchError
+from bench.core.errors import BenchError, Unavailable
 from bench.core.network import on_this_machine
 from bench.core.selectors import quoted
 from bench.data.load import load_task
 from bench.data.readers.columns import is_persons_header
 from bench.data.task import TaskData
 from bench.noise.label_sets import LabelSetRef, read_labels
-from llm_labels.labelsets import SplitLabels
+from llm_labels.labelsets import SplitLabels, Unusable
 from llm_labels.study import Study, study_labels
 
 
@@ -40,6 +40,21 @@ def study(
     if persons is None:
         persons = [name for name in task.columns if name in labels and is_persons_header(name)]
     return study_labels(task, labels, features, costs, persons, features_of)
+
+
+def readable(task: TaskData, sets: Sequence[LabelSetRef]) -> tuple[list[LabelSetRef], list[str]]:
+    """The label sets of a task that can be read here, and why not of each of the others.
+
+    Raises UsageError for damaged files.
+    """
+    there, reasons = [], []
+    for ref in sets:
+        try:
+            read_labels(ref, task.whole or task)
+            there.append(ref)
+        except (Unusable, Unavailable) as error:
+            reasons.append(f"{ref.id} is left out: {error}")
+    return there, reasons
 
 
 def shares_right(sets: Sequence[LabelSetRef], data_dir: Path | None = None) -> list[float | None]:

@@ -105,22 +105,24 @@ def in_packs(items: Sequence[Item], sizes: Sequence[int], room: int) -> list[lis
 def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) -> Labeller:
     """The labeller that `model` stands for.
 
-    A chat server where `server` says so, or an address is named (`base_url=` or $OPENAI_BASE_URL), or the name is
-    not local and $OPENAI_API_KEY is set; a local model otherwise. Known local names, paths (also of what is not
-    there) and folders are always local unless `server` says so. `options` are those of `LocalLabeller` or
+    A chat server where `server` says so, or an address is named (`base_url=` or $OPENAI_BASE_URL), or
+    $OPENAI_API_KEY is set and the name is neither local nor the hub's (`owner/name`); a local model otherwise. Known
+    local names (without an address also their beginnings), paths (also of what is not there) and folders are always
+    local unless `server` or `base_url` says so. `options` are those of `LocalLabeller` or
     `OpenAILabeller`; one that the chosen labeller does not have raises UsageError; None means its default.
     """
     from llm_labels.labellers.local import LocalLabeller
     from llm_labels.labellers.openai_server import OpenAILabeller
 
     if server is None:
+        address = options.get("base_url") or os.environ.get("OPENAI_BASE_URL")
         local = (
-            any(known.startswith(model) for known in KNOWN)
+            (model in KNOWN if address else any(known.startswith(model) for known in KNOWN))
             or model.lower().endswith(".gguf")
             or model.startswith(("/", ".", "~"))
             or Path(model).is_dir()
         )
-        named = options.get("base_url") or os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_KEY")
+        named = address or ("/" not in model and os.environ.get("OPENAI_API_KEY"))
         server = bool(options.get("base_url")) or (not local and bool(named))
     chosen: type[Any] = OpenAILabeller if server else LocalLabeller
     given = {option: value for option, value in options.items() if value is not None}

@@ -127,13 +127,15 @@ def _read(files: ModelFiles, dtype) -> tuple[Any, Any]:
     kept = cache_dir() / "unpacked" / f"{files.revision.removeprefix('sha256:')[:16]}-{str(dtype).rpartition('.')[2]}"
     if files.gguf is None or kept.is_dir():
         source = files.source if files.gguf is None else str(kept)
+        commit = None if Path(source).is_dir() else files.revision.rpartition("@")[2]  # the one that the card names
         plain: Any = AutoModelForCausalLM.from_pretrained(
             source,
+            revision=commit,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,  # never a pickle
         )
-        return plain, AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        return plain, AutoTokenizer.from_pretrained(source, revision=commit, trust_remote_code=False)
     tokenizer = AutoTokenizer.from_pretrained(files.source, gguf_file=files.gguf)
     # Read in float32 and then narrowed: other targets take slower paths of the reader. Buffers stay in float32, as
     # they do when a model folder is read: rotary frequencies in bfloat16 are off by a radian after 300 tokens.

@@ -2,7 +2,8 @@
 
 Questions go out concurrently, up to a limit. 408, 409, 429, 5xx, time-outs, lost connections and malformed
 answers are tried again with growing pauses (`Retry-After` is obeyed); whatever stays broken ends the run with
-one error, and what was answered is kept. A completed answer without a label is "no answer", never an error.
+one error, and what was answered is kept. A completed answer without a label is "no answer", never an error, and so is
+a text that the server will not answer.
 The key comes from the environment alone and goes nowhere else.
 """
 
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "OPENAI_API_KEY"
 ADDRESS_VARIABLE = "OPENAI_BASE_URL"
 REFUSED = "[the server refused the request"
+BLOCKED = re.compile(
+    r"content.?(?:filter|policy)|invalid_prompt|moderation|(?:input|prompt) was flagged", re.IGNORECASE
+)
+"""How servers say that they do not answer one text, with status 400 or 403."""
+SILENT = 3
+"""Answers without any text after which a question has no answer."""
 TOO_LONG = re.compile(r"context.{0,10}(length|window|size)|string_above_max_length", re.IGNORECASE)
 """How servers say that one text does not fit: that is no answer, and the others go on."""
 LONGEST_PAUSE = 60.0
@@ -114,6 +121,11 @@ class OpenAILabeller:
         """The key in the environment, which is kept nowhere else; empty without one."""
         return os.environ.get(KEY_VARIABLE, "").strip()
 
+    @property
+    def address(self) -> str:
+        """Where the texts go, without a name and password in it."""
+        return printable(_public(self.base_url), 100) if self.base_url else "api.openai.com"
+
     def settings(self) -> dict[str, Any]:
         """What shapes an answer; of the server's address a hash (two may call different models the same), no key."""
         server = {"server": hash_json(_public(self.base_url).rstrip("/"))[:12]} if self.base_url else {}
@@ -183,7 +195,7 @@ class OpenAILabeller:
             if errors or stop():
                 return
             try:
-                answer = await self._one(client, message(prompt, question.examples, question.text), question.key)
+                answer = await self._one(client, message(prompt, question.examples, question.text), question)
             except Exception as error:
                 errors.append(error)
                 return
@@ -201,14 +213,14 @@ class OpenAILabeller:
                 )
                 return
 
-    async def _one(self, client: AsyncOpenAI, content: str, key: str) -> Answer:
+    async def _one(self, client: AsyncOpenAI, content: str, question: Question) -> Answer:
         """One completed answer, after as many tries as it takes. Raises Unavailable or UsageError."""
         import openai
 
         options: dict[str, Any] = {self.token_field: self.max_tokens}
         if self.temperature is not None:
             options["temperature"] = self.temperature
-        problem = "no answer"
+        problem, silent = "no answer", 0
         for attempt in range(self.attempts):
             wait = None
             started = perf_counter()
@@ -216,14 +228,19 @@ class OpenAILabeller:
                 reply = await client.chat.completions.create(
                     model=self.revision, messages=[{"role": "user", "content": content}], **options
                 )
-                return _read(reply, perf_counter() - started)
+                answer, spoke = _read(reply, perf_counter() - started)
+                silent += not spoke
+                if spoke or silent == SILENT:
+                    return answer
+                problem = "an answer without text"
             except openai.APIStatusError as error:
-                if error.status_code == 400 and error.code in ("content_filter", "content_policy_violation"):
+                said = f"{error.code} {error.message}"
+                if error.status_code in (400, 403) and BLOCKED.search(said):
                     return Answer(f"{REFUSED}: content filter]")
-                if error.status_code == 400 and TOO_LONG.search(f"{error.code} {error.message}"):
+                if error.status_code == 400 and TOO_LONG.search(said):
                     return Answer(f"{REFUSED}: the text is too long for the model]")
                 if not _passes(error):
-                    raise self._final(error) from None
+                    raise self._final(error, question.text) from None
                 problem, wait = f"status {error.status_code}", _retry_after(error)
             except openai.APITimeoutError:
                 problem = f"no answer within {self.timeout:g} s"
@@ -233,10 +250,10 @@ class OpenAILabeller:
                 problem = f"a malformed answer ({type(error).__name__})"
             if attempt + 1 < self.attempts:
                 self.usage.retries += 1
-                await asyncio.sleep(max(wait or 0.0, self._backoff(key, attempt)))
+                await asyncio.sleep(max(wait or 0.0, self._backoff(question.key, attempt)))
         raise Unavailable(
-            f"the server of '{self.revision}' gave {problem} {self.attempts} times in a row; "
-            "what was answered is kept: run the same command again to go on"
+            f"the server of '{self.revision}' gave {problem} {self.attempts} times in a row for the text "
+            f"'{printable(question.text, 60)}'; what was answered is kept: run the same command again to go on"
         )
 
     def _backoff(self, key: str, attempt: int) -> float:
@@ -244,7 +261,7 @@ class OpenAILabeller:
         jitter = 0.25 * (named_seed("retry", key, attempt) % 1000) / 1000
         return min(LONGEST_PAUSE, self.pause * 2**attempt) * (1 - jitter)
 
-    def _final(self, error: Any) -> Exception:
+    def _final(self, error: Any, text: str) -> Exception:
         """The error of a status that no retry changes."""
         said = str(getattr(error, "message", ""))
         said = printable(said.replace(self.key, "[key]") if self.key else said, 300)
@@ -254,7 +271,10 @@ class OpenAILabeller:
             return UsageError(f"the server does not know the model '{self.revision}' (status 404): {said}")
         if error.status_code == 429:
             return Unavailable(f"the account's quota is used up (status 429): {said}; what was answered is kept")
-        return UsageError(f"the server of '{self.revision}' refused the request (status {error.status_code}): {said}")
+        return UsageError(
+            f"the server of '{self.revision}' refused the request (status {error.status_code}): {said}; "
+            f"the text was '{printable(text, 60)}'"
+        )
 
 
 def _public(address: str) -> str:
@@ -262,21 +282,24 @@ def _public(address: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", address)
 
 
-def _read(reply: Any, seconds: float) -> Answer:
-    """The answer in a reply. Raises ValueError and its like where the reply is not of the protocol's shape."""
+def _read(reply: Any, seconds: float) -> tuple[Answer, bool]:
+    """The answer in a reply, and whether it is one: no text, for no reason given, may be text at the next try.
+
+    Raises ValueError and its like where the reply is not of the protocol's shape.
+    """
     choice = reply.choices[0]
     text = choice.message.content
     if text is None:
         refusal = getattr(choice.message, "refusal", None)
         text = f"[the model refused: {refusal}]" if isinstance(refusal, str) else None
-    if text is None and choice.finish_reason in ("content_filter", "length"):
-        text = ""
+    spoke = text is not None or choice.finish_reason in ("content_filter", "length")
+    text = "" if text is None else text
     if not isinstance(text, str):
         raise ValueError("no text in the answer")
     usage = getattr(reply, "usage", None)
     counts = [getattr(usage, name, 0) for name in ("prompt_tokens", "completion_tokens")]
     tokens_in, tokens_out = (count if isinstance(count, int) and count >= 0 else 0 for count in counts)
-    return Answer(text, (), tokens_in, tokens_out, round(seconds, 3), choice.finish_reason == "length")
+    return Answer(text, (), tokens_in, tokens_out, round(seconds, 3), choice.finish_reason == "length"), spoke
 
 
 def _passes(error: Any) -> bool:

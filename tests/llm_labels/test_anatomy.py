@@ -78,4 +78,6 @@ def test_the_mean_kappa_is_that_of_the_pairs_with_an_interval_that_covers():
 def test_labellers_without_a_common_text_share_nothing_that_can_be_counted():
     halves = {"x": np.where(np.arange(N) < 9, GOLD, -1), "y": np.where(np.arange(N) >= 9, GOLD, -1)}
     assert np.isnan(mean_kappa(GOLD, halves, "none").value)
-    assert unanimous(GOLD, halves)[:2] == (0.0, 0)
+    share, texts, _ = unanimous(GOLD, halves)
+    assert np.isnan(share)
+    assert texts == 0

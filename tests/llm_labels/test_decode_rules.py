@@ -264,6 +264,20 @@ def test_rules_8_and_9_several_and_denied():
     assert read("neutral", MOODS) == (-1, "no class named")
 
 
+def test_rule_8_a_list_of_the_classes_is_no_answer():
+    answers = [
+        "negative: 0\npositive: 1",
+        "Negative: 10%\nPositive: 90%",
+        "- negative: the writer is unhappy\n- positive: the writer is happy",
+        "| negative | 0.1 |\n| positive | 0.9 |",
+        "Negative - 0.1\nPositive - 0.9",
+        "Positive aspects: great food.\nNegative aspects: slow.\nOverall: negative",
+        '{"label": "positive"}\n{"label": "negative"}',
+    ]
+    check(dict.fromkeys(answers), MOODS)
+    check({'{"label": "positive"}\n{"label": "positive"}': "positive", "positive: yes, it is": "positive"}, MOODS)
+
+
 def test_rule_9_not_x_names_non_x():
     check(
         {

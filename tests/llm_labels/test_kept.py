@@ -53,6 +53,17 @@ def test_a_set_that_was_made_otherwise_is_never_replaced(tmp_path, other, compla
     assert files(tmp_path / "sets" / "moody-8b" / "few" / "moods") == before
 
 
+def test_rows_that_are_not_asked_for_keep_their_labels(tmp_path):
+    with chat_server(lambda text, n: (200, reply("The mood is POS"))) as server:
+        before = files(label(tmp_path, chat(server), limit=4, splits=("train",)).folder)
+        with pytest.raises(UsageError, match=r"would change in 4 rows that are not asked for now: .* --decoder"):
+            label(tmp_path, chat(server, decoder="official"), splits=("valid",))
+        assert files(tmp_path / "sets" / "moody-8b" / "few" / "moods") == before
+        made = label(tmp_path, chat(server, decoder="official"))  # all rows are asked for, and so read anew
+    assert (made.labels["train"].labels == -1).all()
+    assert len(server.asked) == 8 + 4 + 6
+
+
 def test_rows_whose_answers_are_gone_are_neither_lost_nor_asked_unasked(tmp_path):
     with chat_server(lambda text, n: (200, reply("POS"))) as server:
         made = label(tmp_path, chat(server), splits=("train",))

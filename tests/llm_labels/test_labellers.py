@@ -15,7 +15,7 @@ from bench.core.errors import Unavailable, UsageError
 from llm_labels.cache import Answer
 from llm_labels.labellers import Question, models, open_labeller
 from llm_labels.labellers.local import CALIBRATIONS, CONTENT_FREE, LocalLabeller, calibrate, choose_calibration
-from llm_labels.labellers.models import KNOWN, choose_precision, find_model, load_model
+from llm_labels.labellers.models import KNOWN, ModelFiles, choose_precision, find_model, load_model
 from llm_labels.labellers.openai_server import OpenAILabeller
 from llm_labels.labellers.scoring import ContinuationScorer
 from llm_labels.prompts import find_prompt, shown
@@ -256,6 +256,23 @@ def test_the_revision_follows_the_weights(tmp_path):
     first, second = (find_model(str(tiny_model(tmp_path / str(seed), seed))).revision for seed in (0, 1))
     assert first != second
     assert first.startswith("sha256:")
+
+
+def test_the_hub_model_that_is_loaded_is_the_one_that_the_card_names(monkeypatch):
+    asked = []
+    for loader in (transformers.AutoModelForCausalLM, transformers.AutoTokenizer):
+        monkeypatch.setattr(loader, "from_pretrained", lambda name, **more: asked.append((name, more["revision"])))
+    models._read(ModelFiles("m", "owner/m", None, "owner/m@0123abc"), None)
+    assert asked == [("owner/m", "0123abc")] * 2
+
+
+def test_where_a_name_is_looked_for(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    with pytest.raises(Unavailable, match="model 'owner/nothing' is not a file or folder here"):
+        open_labeller("owner/nothing")  # never to OpenAI: no text leaves the machine
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    assert isinstance(open_labeller("owner/nothing"), OpenAILabeller)
+    assert isinstance(open_labeller("gemma3"), OpenAILabeller)  # a server's name, not short for gemma3-270m
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_lasting_trouble_ends_the_run_and_keeps_what_was_answered():
     got = {}
     with chat_server(behave) as server:
         who = labeller(server, attempts=3, concurrency=1)
-        with pytest.raises(Unavailable, match=r"gave status 500 3 times in a row; what was answered is kept"):
+        with pytest.raises(Unavailable, match=r"gave status 500 3 times in a row for the text 'bad'; what was"):
             who.ask(PROMPT, questions("a", "bad", "c"), (), got.__setitem__, lambda: False)
     assert list(got) == ["a"]
     assert server.texts == {"a": 1, "bad": 3}
@@ -167,6 +167,30 @@ def test_a_refusal_is_an_answer_without_a_label_and_is_not_asked_again():
     assert decoded.rules == ("no class named", "refused", "empty", "refused")
     yes_no = find_prompt("questions", ("no", "yes"))
     assert who.decode(yes_no, [got["field"]], []).labels.tolist() == [-1]  # "No." refuses; it is not the class
+
+
+def test_a_text_that_a_server_will_not_answer_does_not_stop_the_others():
+    blocked = {
+        "never a word": (200, reply(None)),
+        "policy": (400, {"error": {"message": "Invalid prompt: your prompt was flagged", "code": "invalid_prompt"}}),
+        "moderated": (403, {"error": {"message": "m requires moderation. Your input was flagged", "code": 403}}),
+    }
+    with chat_server(lambda text, n: blocked.get(text, (200, reply("positive")))) as server:
+        who = labeller(server)
+        got = ask(who, *blocked, "a")
+    assert server.texts == {"never a word": 3, "policy": 1, "moderated": 1, "a": 1}
+    decoded = who.decode(PROMPT, [got[name] for name in (*blocked, "a")], [])
+    assert decoded.labels.tolist() == [-1, -1, -1, 1]
+    assert decoded.rules == ("empty", "refused", "refused", "alone")
+
+
+def test_the_error_of_one_question_names_its_text():
+    complaint = r"\(status 400\): .*bad.*; the text was 'a text of mine'"
+    with (
+        chat_server(lambda text, n: (400, {"error": {"message": "bad"}})) as server,
+        pytest.raises(UsageError, match=complaint),
+    ):
+        ask(labeller(server), "a text of mine")
 
 
 def test_a_sentence_that_the_token_limit_cut_is_not_searched_for_a_class():

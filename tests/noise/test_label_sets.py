@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,10 +14,10 @@ from bench.core.errors import Unavailable
 from bench.core.files import slug
 from bench.data.load import load_task
 from bench.data.tasks import Repository, TaskInfo, known
-from bench.noise.draw import draw
+from bench.noise.draw import covered, draw
 from bench.noise.label_sets import PUBLISHED, find_label_sets, labellers, labelling_cost, read_labels
 from bench.noise.select import sources_for
-from bench.noise.study import shares_right
+from bench.noise.study import readable, shares_right
 from llm_labels import labelsets
 from llm_labels.labelsets import SETS, read_card
 from tests.label_set_factory import answer, toy_task
@@ -124,6 +125,14 @@ def test_the_authors_labels_have_no_known_cost(tmp_path):
     assert labelling_cost([ref, *find_label_sets(task="trec")]) == {}
 
 
+def test_an_unknown_price_is_not_nothing():
+    known, unknown = (
+        SimpleNamespace(card=SimpleNamespace(cost=cost, splits={"train": SimpleNamespace(asked=3)}))
+        for cost in ({"usd": 0.0, "seconds": 1.0}, {"seconds": 2.0})
+    )
+    assert labelling_cost([known, unknown]) == labelling_cost([unknown, known]) == {"texts": 6, "seconds": 3.0}
+
+
 def test_label_files_are_read_once_until_they_change(task, tmp_path, monkeypatch):
     folder = tmp_path / "data" / "llm_labels" / "gpt" / "few" / "toy"
     folder.mkdir(parents=True)
@@ -160,6 +169,26 @@ def test_a_set_of_a_file_whose_name_is_no_folder_name_is_found_and_an_unfinished
     (made.parent / slug("Größe 1") / "card.json").unlink()
     [(_, reason)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
     assert "is unfinished: the same `bench label` command ends it" in reason
+
+
+def test_a_test_split_that_the_budget_did_not_reach_is_as_absent(tmp_path):
+    toy = toy_task(tmp_path)
+    every = {split: range(len(toy.texts(split))) for split in SPLITS}
+    answer(toy, tmp_path, "gpt", 2, rows=every | {"test": range(0)})
+    [source] = sources_for(toy, llms=["gpt"], data_dir=tmp_path)
+    assert covered(source, toy) is toy
+    assert draw(source, toy, 1).test is None
+
+
+def test_sets_that_cannot_be_read_are_left_out_of_a_study_with_the_reason(tmp_path):
+    toy = toy_task(tmp_path)
+    answer(toy, tmp_path, "gpt", 2)
+    (answer(toy, tmp_path, "cut-off", 2) / "card.json").unlink()
+    found, reasons = readable(toy, find_label_sets(tmp_path, "toy"))
+    assert [ref.id for ref in found] == ["gpt/zero"]
+    [reason] = reasons
+    assert reason.startswith("cut-off/zero is left out: ")
+    assert "is unfinished" in reason
 
 
 def test_the_share_right_counts_what_was_asked(tmp_path, monkeypatch):

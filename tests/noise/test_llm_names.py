@@ -48,6 +48,8 @@ def test_an_exact_name_wins_and_mixtral_keeps_its_meaning():
 def test_the_tasks_that_llms_have_labelled():
     assert tasks_labelled(["gpt-4"], PUBLISHED, ALL) == ["babe", "fomc", "phrasebank", "pidgin"]
     assert tasks_labelled(["gpt-4/few"], PUBLISHED, ALL) == ["babe"]
+    assert tasks_labelled(["vote(gpt-4/zero,gpt-4/few)"], PUBLISHED, ALL) == ["babe"]
+    assert tasks_labelled(["vote(gpt-4)"], PUBLISHED, ALL) == []
     assert tasks_labelled(["gpt-4"], PUBLISHED, ("few",)) == ["babe"]
     assert tasks_labelled(["claude*", "mixtral"], PUBLISHED, ALL) == ["cfpb", "semeval"]
     assert tasks_labelled(["vote(gpt-4,gpt-3.5-turbo)"], PUBLISHED, ALL) == ["fomc", "phrasebank"]

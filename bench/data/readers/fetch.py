@@ -6,9 +6,9 @@ Every function raises `Unavailable` with one line that says what is missing and 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib.metadata
 import importlib.resources
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def download(url: str, sha256: str) -> Path:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as reply:
             content = reply.read()
-    except (OSError, urllib.error.URLError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise Unavailable(f"{url} cannot be reached ({getattr(error, 'reason', error)})") from None
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,11 +13,14 @@ from bench.core.selectors import there
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
 from bench.grid.cells import Cell, Plan, plan
+from bench.grid.command import llm_selector
 from bench.grid.estimate import estimate, inputs_of, stages_of
-from bench.grid.options import load_options
+from bench.grid.options import GridOptions, load_options
 from bench.grid.tasks import labellers_of, load_named
+from bench.noise.select import sources_for
+from bench.noise.source import NoiseSource
 from bench.store.records import Record, read_records
-from methods.human import CURVE
+from methods.human import CURVE, GoldRows
 
 METHODS = ("plain", "co-teaching", "npc", "sidyp", "cleanlab")
 """One of each kind: the baseline, sample selection, a learned transition, diffusion, pruning by confident learning."""
@@ -31,7 +35,8 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     """The cells for a table: every labeller, their vote where there are several, `METHODS`, and a learning curve.
 
     Options of a grid that a person gave (None: not given) come before the choices made here. Raises UsageError for a
-    table that cannot be read, one without labels, or one whose default folder holds the advice on another table.
+    table that cannot be read, one without labels, methods of which none competes, or a default folder that holds the
+    advice on another table.
     """
     if not there(table):
         raise UsageError(f"'{table}' does not exist: name a CSV, TSV, JSONL, JSON, Parquet or Excel file")
@@ -42,13 +47,34 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     task = load_named(options.tasks[0] if options.tasks else table, options)
     if not task.columns:
         raise UsageError(f"{table} has no column of labels: name columns with --label-columns")
-    found: dict[str, Any] = {"llms": options.llms or labellers_of(task), "methods": [*options.methods, *_curve(task)]}
+    found: dict[str, Any] = {"llms": _labellers(task, options), "methods": [*options.methods, *_curve(task)]}
     if given.get("results") is None:
         found["results"] = Path(f"{task.info.name}-advice")
     made = plan(options.model_copy(update=found))
+    if all(cell.method.sees_gold or cell.method.human_rows() is not None for cell in made.cells):
+        raise UsageError(
+            f"--methods {','.join(options.methods)}: every one is given gold or human labels, and advice is on methods "
+            "that learn from the noisy labels alone: name one of them too, such as plain"
+        )
     if "results" in found:
         _refuse_another_table(made)
-    return made
+    return dataclasses.replace(made, cells=_curve_once(made.cells))
+
+
+def _labellers(task: TaskData, options: GridOptions) -> list[str]:
+    """What --llms named, else every column; with the vote of several columns, unless an ensemble was named."""
+    if options.llms is None:
+        return labellers_of(task)
+    named = [each for each in sources_for(task, llms=options.llms) if isinstance(each, NoiseSource)]
+    plain = all(each.kind == "column" and each.rule == "single" for each in named)
+    vote = f"vote({','.join(map(llm_selector, named))})"
+    return [*options.llms, vote] if plain and len(named) > 1 else options.llms
+
+
+def _curve_once(cells: list[Cell]) -> list[Cell]:
+    """The cells with the learning curve from human labels of one source alone: it is the same for all of them."""
+    once = next((cell.key.noise for cell in cells if not cell.skip), None)
+    return [cell for cell in cells if cell.key.method != GoldRows.name or cell.key.noise == once]
 
 
 def _refuse_another_table(made: Plan) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.core.files import slug
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
 from bench.grid.cells import Plan
@@ -75,6 +75,8 @@ def _wrong(told: Adviser) -> list[str]:
                 f"{source.name}: {value:.0f} % of the answers are wrong (95 % interval {low:.0f} to {high:.0f} %), "
                 f"measured on {source.rows} rows with gold."
             )
+            if source.silent >= 0.005:
+                said[-1] += f" {100 * source.silent:.0f} % of all rows have no answer."
             if source is not told.main and told.main.rate and low < 100 * told.main.rate.high:
                 said[-1] += f" It is not shown to be worse than {told.main.name}, which the advice is about."
         elif rates := told.estimates(source):
@@ -86,7 +88,7 @@ def _wrong(told: Adviser) -> list[str]:
             "ten sets of LLM labels among them it was always too low, by 6 to 32 points."
         )
     bound = disagreement_bound(np.stack(answers)) if (answers := _answers(told.task)) else None
-    if bound is not None:
+    if bound is not None and bound >= 0.0005:  # 0.1 %
         said.append(
             f"The labellers contradict each other: averaged over them, at least {100 * bound:.1f} % of their answers "
             "are wrong, whatever the truth is (if each text has one right label)."
@@ -140,8 +142,9 @@ def _method(told: Adviser) -> list[str]:
         "it, and validation labels have the same mistakes as the others: a method that repeats mistakes which the "
         "texts explain looks good here."
     ]
-    others = [method for method in [*ranked[1:2], "plain"] if method in scores and method != ranked[0]]
-    said += [_compared(told, ranked[0], other) for other in dict.fromkeys(others)]
+    others = [method for method in ranked[1:] if method in scores]
+    p = stats.corrected_p(scores, others, ranked[0])
+    said += [_compared(told, ranked[0], other, p) for other in others if other in (others[0], "plain")]
     if told.tested:
         said.append(
             f"{told.tested} test rows have gold: too few to choose by (from {FEWEST_TEST} on they do), so their "
@@ -150,17 +153,20 @@ def _method(told: Adviser) -> list[str]:
     return said
 
 
-def _compared(told: Adviser, ours: str, theirs: str) -> str:
-    """Whether noisy validation tells two methods apart, over seeds and over texts."""
+def _compared(told: Adviser, ours: str, theirs: str, p: dict[str, float]) -> str:
+    """Whether noisy validation tells two methods apart, over seeds and over texts; `p` is corrected, by method."""
     scores, records = told.agreements, told.competing
     seeds = stats.paired_difference(scores[ours], scores[theirs])
     shared = sorted(records[ours].keys() & records[theirs].keys())
     hits = [told.valid_hits(records[ours][seed]) - told.valid_hits(records[theirs][seed]) for seed in shared]
     texts = stats.mean_interval(100 * np.mean(hits, axis=0))
-    sure = seeds.n >= stats.MIN_SEEDS and seeds.excludes_zero and texts.excludes_zero and seeds.mean > 0
-    words = "ahead of" if sure else "not shown to differ from"
+    words = "ahead of" if p[theirs] < 0.05 and texts.excludes_zero and seeds.mean > 0 else "not shown to differ from"
+    several = len(p) > 1 and seeds.n >= stats.MIN_SEEDS
+    corrected = f" (test over seeds corrected for {len(p)} comparisons)" if several else ""
     over = plural(seeds.n, "seed")
-    return f"It is {words} {theirs}: {points(seeds)} points over {over}, {points(texts)} over {texts.n} texts."
+    return (
+        f"It is {words} {theirs}{corrected}: {points(seeds)} points over {over}, {points(texts)} over {texts.n} texts."
+    )
 
 
 def _scores(told: Adviser) -> list[Score]:
@@ -185,7 +191,8 @@ def _worth(told: Adviser) -> list[str]:
             "Unknown: that needs gold in more than 10 train rows and in test rows. Label random rows by hand in a "
             "column 'gold', which may have gaps, and run this command again."
         ]
-    brackets = "In brackets: the 95 % interval over seeds and these rows; " if "(" in found.text else ""
+    seeds = "seeds and " if len(told.accuracies[best]) > 1 else ""
+    brackets = f"In brackets: the 95 % interval over {seeds}these rows; " if "(" in found.text else ""
     return [
         f"{best} is worth {found.text} random human labels: so many alone, without any noisy label, give the same "
         f"accuracy on the {told.tested} test rows with gold. {brackets}< and > mean outside of the learning curve."
@@ -201,7 +208,7 @@ def _unknown(told: Adviser) -> list[str]:
             "to 100 random rows by hand in a column 'gold', leave the others empty, and run this command again."
         )
         if len(told.sources) > 1:
-            said.append("Which labeller is best: the vote of all is used, since nothing here can prefer one.")
+            said.append(f"Which labeller is best: {told.main.name} is used, since nothing here can prefer one.")
     elif told.tested < FEWEST_TEST:
         said.append(
             f"Which method is most accurate: {told.tested} test rows have gold, {FEWEST_TEST} or more are needed. More "
@@ -219,7 +226,7 @@ def _unknown(told: Adviser) -> list[str]:
 
 def _commands(told: Adviser) -> list[tuple[str, str]]:
     """What to type next, and why."""
-    options, name, table = told.plan.options, slug(told.task.info.name), told.path
+    options, name, table = told.plan.options, told.task.info.name, told.path
     reading = {each: value for each in READING if (value := getattr(options, each))}
     encoder, _ = split_mode(options.encoder[0])
     asked = {"llms": told.main.selector} | reading | ({} if encoder == "minilm" else {"encoder": encoder})
@@ -228,12 +235,10 @@ def _commands(told: Adviser) -> list[tuple[str, str]]:
     def command(which: str, given: dict[str, Any], *arguments: str, out: str) -> str:
         return command_line(which, {**given, "out": f"{name}-{out}"}, *arguments)
 
-    made = [
-        (
-            "The table with corrected labels beside the old ones, and why:",
-            command("clean", asked | kept, table, out="cleaned.csv"),
-        )
-    ]
+    made, one_file = [], not Path(table).is_dir()
+    if one_file:
+        cleaned = command("clean", asked | kept, table, out="cleaned.csv")
+        made.append(("The table with corrected labels beside the old ones, and why:", cleaned))
     if found := told.exportable():
         method, record = found
         best = told.ranked[0]
@@ -241,8 +246,10 @@ def _commands(told: Adviser) -> list[tuple[str, str]]:
         text = {"text_column": options.text_column} if options.text_column else {}
         local = {"encoder": encoder} if "/" in encoder else {}
         model = command("export", kept, record.hash[:CELL_DIGITS], out="model")
-        labels = command("predict", text | local, f"{name}-model", table, out="predictions.csv")
-        made += [(f"The model of {method}{why}, as a folder:", model), ("Labels of new texts by that model:", labels)]
+        made.append((f"The model of {method}{why}, as a folder:", model))
+        if one_file:
+            labels = command("predict", text | local, f"{name}-model", table, out="predictions.csv")
+            made.append(("Labels of new texts by that model:", labels))
     suspicion = command("trust", asked | kept, table, out="trust.csv")
     return [
         *made,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,8 +36,11 @@ class Source:
     name: str
     selector: str  # what --llms takes
     cells: tuple[Cell, ...]
-    rate: Estimate | None  # share of wrong answers among rows with gold
+    rate: Estimate | None  # share of wrong answers among rows with gold and an answer
     rows: int  # these rows
+    right: float  # share of right answers among all rows with gold: no answer is none
+    silent: float  # share of all rows without an answer
+    valid: bool  # whether a validation row has one
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,18 @@ class Adviser:
 
     @cached_property
     def results(self) -> Results:
-        """The records of this plan alone. Raises UsageError where none is done."""
+        """The records of this plan alone. Raises UsageError with the reasons where no competing method is done."""
         folder = self.plan.options.results
         wanted = {cell.key.hash for cell in self.plan.cells}
         records = [record for record in load(folder).records if record.hash in wanted]
-        if not any(record.status == "done" for record in records):
-            raise UsageError(f"none of the {len(wanted)} cells is done: `bench status --results {folder}` says why")
+        if not any(record.status == "done" and record.competes for record in records):
+            why = {
+                f"{r.key.method}, {r.key.noise}: {r.status}, {r.reason}": None for r in records if r.status != "done"
+            }
+            raise UsageError(
+                "no method that learns from the noisy labels alone has finished, so there is nothing to advise: "
+                f"{'; '.join([*why][:5]) or f'`bench status --results {folder}` says why'}"
+            )
         return Results(folder, records, *tidy(records, folder)[:1], [])
 
     @cached_property
@@ -78,30 +88,46 @@ class Adviser:
 
     @cached_property
     def sources(self) -> list[Source]:
-        """Every source with a finished cell, in the order of the plan."""
+        """Every source with a finished cell of a method that competes, in the order of the plan."""
         made = []
         for name in dict.fromkeys(cell.key.noise for cell in self.plan.cells):
             cells = tuple(cell for cell in self.plan.cells if cell.key.noise == name and cell.key.hash in self.records)
-            if cells:
-                made.append(Source(name, llm_selector(cells[0].source), cells, *self._measured(cells[0])))
+            if any(self.records[cell.key.hash].competes for cell in cells):
+                made.append(self._source(name, cells))
         return made
 
-    def _measured(self, cell: Cell) -> tuple[Estimate | None, int]:
-        """How many of the answers of rows with gold are wrong."""
-        labels = labels_for(cell, StageStore(ResultsFolder(self.plan.options.results).stages))
-        wrong = rows = 0
-        for split in SPLITS:
-            given, gold = getattr(labels, split), cell.task.gold.of(split)
-            if given is not None and gold is not None:
-                known = (given >= 0) & (gold >= 0)
-                wrong, rows = wrong + int((given != gold)[known].sum()), rows + int(known.sum())
-        return wilson(wrong, rows), rows
+    def _source(self, name: str, cells: tuple[Cell, ...]) -> Source:
+        """A source, with what its answers and the gold labels of all splits say of it."""
+        task, labels = cells[0].task, labels_for(cells[0], StageStore(ResultsFolder(self.plan.options.results).stages))
+
+        def joined(of: Callable[[str], np.ndarray | None]) -> np.ndarray:
+            parts = ((of(split), len(task.texts(split))) for split in SPLITS)
+            return np.concatenate([np.full(size, -1) if part is None else part for part, size in parts])
+
+        given, gold = joined(lambda split: getattr(labels, split)), joined(task.gold.of)
+        both, right = (given >= 0) & (gold >= 0), int(((given == gold) & (gold >= 0)).sum())
+        rows = int(both.sum())
+        return Source(
+            name,
+            llm_selector(cells[0].source),
+            cells,
+            rate=wilson(rows - right, rows),
+            rows=rows,
+            right=right / max(1, int((gold >= 0).sum())),
+            silent=float((given < 0).mean()),
+            valid=bool((labels.valid >= 0).any()),
+        )
 
     @cached_property
     def main(self) -> Source:
-        """The labels to use: those measured best where gold says so; else the only ones, or the vote of all."""
-        measured = [source for source in self.sources if source.rate is not None]
-        return min(measured, key=lambda each: each.rate.value if each.rate else 1) if measured else self.sources[-1]
+        """The labels to use: those that are right for most rows with gold; without gold the vote, or the only ones.
+
+        Those that mostly have no answer, or none in valid, only where there are no others.
+        """
+        usable = [each for each in self.sources if each.valid and each.silent <= 0.5] or self.sources
+        if any(each.rate for each in usable):
+            return max(usable, key=lambda each: each.right)
+        return next((each for each in usable if each.cells[0].source.rule != "single"), usable[0])
 
     @cached_property
     def competing(self) -> dict[str, dict[int, Record]]:

@@ -53,7 +53,7 @@ def test_three_labellers_without_gold_and_every_command_of_the_page(bench, tiny_
     assert "not shown to differ from" in text or "ahead of" in text
     assert "Unknown: that needs gold in more than 10 train rows" in text
     assert "How many labels are wrong, how accurate any model is" in text
-    assert "the vote of all is used" in text
+    assert "Which labeller is best: vote(ann,bob,cat) is used" in text
     assert "<script" not in raw
     assert len(re.findall('<tr><th scope="row">', raw)) == 2 + 20
     assert [command.split()[1] for command in commands] == ["clean", "export", "predict", "trust", "report"]
@@ -99,14 +99,48 @@ def test_enough_test_rows_with_gold_choose_the_method_by_the_rule_of_the_report(
     assert found[1] == max(means, key=means.get)
 
 
-def test_one_labeller(bench, tiny_bert):
-    table("one.csv", ("text", "ann"))
-    done = advise(bench, tiny_bert, "one.csv", methods="plain", seeds="1")
+def test_one_labeller_of_a_table_whose_name_has_no_latin_letter(bench, tiny_bert):
+    table("отзывы.csv", ("text", "ann"))
+    done = advise(bench, tiny_bert, "отзывы.csv", methods="plain", seeds="1")
     assert done.exit_code == 0, done.stderr
-    assert {each.key.noise for each in records(Path("one-advice"))} == {"ann"}
+    assert {each.key.noise for each in records(Path("отзывы-advice"))} == {"ann"}
     assert "contradict" not in done.stdout
     assert "Unknown: no gold, one labeller" in done.stdout
     assert "Use plain." in done.stdout
+    *_, commands = page("отзывы-advice")
+    written = [shlex.split(each)[-1] for each in commands if "--out" in each]
+    assert written == [f"отзывы-{what}" for what in ("cleaned.csv", "model", "predictions.csv", "trust.csv")]
+
+
+def test_a_labeller_that_hardly_answers_is_not_the_one_to_use(bench, tiny_bert):
+    rows = [{key: row[key] for key in ("text", "gold", "ann")} for row in review_rows(120)]
+    rows = [row | {"cat": row["gold"] if at % 13 == 0 else ""} for at, row in enumerate(rows)]
+    wrong = sum(row["ann"] != row["gold"] for row in rows)
+    write_csv(Path("mine.csv"), rows)
+    done = advise(bench, tiny_bert, "mine.csv", "--llms", "cat,ann,vote(ann,cat)", methods="plain", seeds="1")
+    assert done.exit_code == 0, done.stderr
+    _, text, (clean, *_) = page("mine-advice")
+    assert re.search(r"cat: 0 % of the answers are wrong .*, measured on 10 rows with gold\. 92 % of all rows", text)
+    assert f"ann: {100 * wrong / 120:.0f} % of the answers are wrong" in text
+    assert "--llms cat" not in clean
+    assert not re.search("<td>no answer</td>", text)
+
+
+def test_a_folder_gets_no_command_that_wants_a_file_and_agreement_is_no_contradiction(bench, tiny_bert):
+    Path("two").mkdir()
+    for split in ("train", "test"):
+        rows = [row for row in review_rows() if row["split"] == split]
+        write_csv(
+            Path(f"two/{split}.csv"),
+            [{"text": r["text"], "gold": r["gold"], "ann": r["ann"], "cat": r["ann"]} for r in rows],
+        )
+    done = advise(bench, tiny_bert, "two", methods="plain", seeds="1")
+    assert done.exit_code == 0, done.stderr
+    _, text, commands = page("two-advice")
+    assert [command.split()[1] for command in commands] == ["export", "trust", "report"]
+    told = bench(*shlex.split(commands[1])[1:])
+    assert told.exit_code == 0, told.stderr
+    assert "contradict" not in text
 
 
 @pytest.mark.parametrize(
@@ -203,3 +237,66 @@ def test_methods_that_agree_equally_are_said_to(monkeypatch):
     assert advice._method(told)[0].startswith("Use plain. It agrees as well as npc with the noisy validation labels:")
     told = SimpleNamespace(ranked=["plain", "elr"], agreements=agreements, tested=0)
     assert advice._method(told)[0].startswith("Use plain. It agrees best with the noisy validation labels: 56.0 %.")
+
+
+def test_a_lead_over_several_methods_is_corrected_for_their_number():
+    from bench.running import advice
+
+    best = {1: 60.0, 2: 61.0, 3: 62.0}
+    behind = {1: 59.0, 2: 59.7, 3: 60.4}  # p = 0.017
+    hits = np.r_[np.ones(60), np.zeros(40)]
+
+    def first(names):
+        agreements = {"npc": best} | dict.fromkeys(names, behind)
+        competing = {name: dict.fromkeys(best, name) for name in agreements}
+        told = SimpleNamespace(ranked=[*agreements], agreements=agreements, tested=0, competing=competing)
+        told.valid_hits = lambda name: hits * (name == "npc")
+        return advice._method(told)[1]
+
+    assert first(["plain"]).startswith("It is ahead of plain: +1.3 ± 0.7 points over 3 seeds, ")
+    assert first(["plain", *"abcd"]).startswith(
+        "It is not shown to differ from plain (test over seeds corrected for 5 comparisons): +1.3 ± 0.7 points"
+    )
+
+
+@pytest.mark.parametrize(("seeds", "over"), [((1,), "over these rows;"), ((1, 2), "over seeds and these rows;")])
+def test_the_interval_of_a_worth_is_over_seeds_where_there_are_several(seeds, over):
+    from bench.running import advice
+
+    curve = SimpleNamespace(entry=lambda *_: SimpleNamespace(text="57 (41 to 80)"))
+    scores = {"npc": dict.fromkeys(seeds, 70.0)}
+    told = SimpleNamespace(ranked=["npc"], column="", accuracies=scores, yardstick=curve, tested=40)
+    assert f"In brackets: the 95 % interval {over}" in advice._worth(told)[0]
+
+
+def plan_of(table, encoder, **given):
+    return advised.advised_plan(str(table), {"encoder": f"{encoder}:frozen", "methods": "plain", "seeds": "1"} | given)
+
+
+def test_the_vote_of_the_labellers_that_are_named_is_asked_too(bench, reviews, tiny_bert):
+    def sources(llms):
+        return [cell.key.noise for cell in plan_of(reviews, tiny_bert, llms=llms, gold_column="none").cells]
+
+    assert sources("ann,bob") == ["ann", "bob", "vote(ann,bob)"]
+    assert sources("ann") == ["ann"]
+    assert sources("vote(ann,bob),ann") == ["vote(ann,bob)", "ann"]
+
+
+def test_the_learning_curve_of_human_labels_is_trained_once(bench, reviews, tiny_bert):
+    cells = plan_of(reviews, tiny_bert).cells
+    curve = [cell for cell in cells if cell.key.method == "gold"]
+    assert {cell.key.noise for cell in cells} == {"ann", "bob", "vote(ann,bob)"}
+    assert {cell.key.noise for cell in curve} == {"ann"}
+    assert len(curve) == len({cell.variant for cell in curve}) > 2
+
+
+def test_nothing_to_compare_is_refused_before_and_after_the_grid(bench, tiny_bert, instant):
+    table("mine.csv", ("text", "gold", "ann"), gold_every=1)
+    told = advise(bench, tiny_bert, "mine.csv", methods="human,oracle", seeds="1")
+    assert (told.exit_code, Path("mine-advice").exists()) == (2, False)
+    assert "--methods human,oracle: every one is given gold or human labels" in told.stderr
+    Path("trap").touch()
+    told = advise(bench, tiny_bert, "mine.csv", methods=f"{instant}[trap=trap]", seeds="1")
+    assert (told.exit_code, Path("mine-advice/advice.html").exists()) == (2, False)
+    assert "no method that learns from the noisy labels alone has finished" in told.stderr
+    assert re.search("instant, ann: failed, .*the trap snapped", told.stderr)

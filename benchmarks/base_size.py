@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     asked = vars(parser.parse_args())
     encoder, chosen, groups = PARTS[asked.pop("part")]
-    precision = "bf16" if has_native_bf16() else None
+    precision = "bf16" if has_native_bf16("cpu") else None
     for methods in groups:
         for seed in asked["seeds"].split(","):
             fixed = asked | {"encoder": encoder, "methods": methods, "seeds": seed}

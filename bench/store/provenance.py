@@ -38,10 +38,10 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def code_version() -> str:
-    """The git commit of this code ("+" when changed since), or its release."""
+    """The git commit of this code ("+" when changed since), or its release where git does not tell."""
     root = Path(__file__).resolve().parents[2]
-    git = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10, check=False)
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+    git = functools.partial(subprocess.run, cwd=root, capture_output=True, text=True, timeout=10, check=True)
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
         if (root / ".git").exists():
             commit = git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
             changed = git(["git", "status", "--porcelain", "--", "bench", "methods", "llm_labels"]).stdout.strip()

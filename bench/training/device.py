@@ -38,13 +38,14 @@ class Precision(NamedTuple):
 
 def choose_precision(asked: str = "auto") -> Precision:
     """The precision of training: what was asked for where the device can do it, else the best it has."""
-    cuda = device_type() == "cuda"
+    kind = device_type()
+    cuda = kind == "cuda"
     if asked == "auto":
-        if cuda and torch.cuda.is_bf16_supported():
+        if cuda and has_native_bf16(kind):
             return Precision("bf16", f"{torch.cuda.get_device_name()} supports bf16")
         if cuda:
             return Precision("fp16", f"{torch.cuda.get_device_name()} has no bf16")
-        faster = "; --precision bf16 trains an encoder faster on this one" if has_native_bf16() else ""
+        faster = "; --precision bf16 trains an encoder faster on this one" if has_native_bf16(kind) else ""
         return Precision("no", f"so that equal runs give equal bits on a CPU{faster}")
     if asked not in ("no", "bf16", "fp16"):
         raise UsageError(f"precision '{asked}': allowed are auto, no, bf16, fp16")
@@ -53,8 +54,13 @@ def choose_precision(asked: str = "auto") -> Precision:
     return Precision(asked, "asked for")
 
 
-def has_native_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 by itself (AVX512_BF16, AMX): measured in docs/scale.md."""
+def has_native_bf16(kind: str) -> bool:
+    """Whether a "cuda" or "cpu" device multiplies bfloat16 by itself.
+
+    GPUs before Ampere emulate it; CPUs need AVX512_BF16 or AMX, measured in docs/scale.md.
+    """
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_tile"))
 

@@ -58,12 +58,17 @@ class Encoder:
 
     @functools.cached_property
     def model(self) -> nn.Module:
-        """The pretrained model in float32, never trained itself: classifiers train copies of it."""
+        """The pretrained model in float32, never trained itself: classifiers train copies of it.
+
+        Raises UsageError in mode topK where it cannot be cut.
+        """
         from transformers import AutoModel
 
         options = {"use_safetensors": True, "dtype": torch.float32, **load_options()}
         with quiet_loading():
             model = or_unavailable(self.name, lambda: AutoModel.from_pretrained(self.folder, **options))
+        if self.top:
+            upper.check_parts(model, self.top, self.name)
         return model.eval()
 
     @functools.cached_property

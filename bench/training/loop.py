@@ -64,7 +64,7 @@ class Fit:
         side = _Side(networks)
         trainer.parameters = sum(p.numel() for p in side.parameters() if p.requires_grad)
         adam = torch.optim.AdamW if self.recipe.weight_decay else torch.optim.Adam
-        self.raw_optimiser = adam(
+        self.optimiser = adam(
             side.parameters(),
             lr=self.recipe.learning_rate,
             eps=self.recipe.adam_epsilon,
@@ -74,16 +74,16 @@ class Fit:
         self.schedule = self._linear_schedule()
         # Precision and device only: gradients are summed over processes in `distributed.share_gradients`.
         self.side = self.accelerator.prepare_model(side, evaluation_mode=True)
-        # Accelerate looks for packages at every step, a fifth of a small one; only fp16's scaler needs it there.
-        scaled = self.accelerator.scaler is not None
-        self.optimiser = self.accelerator.prepare_optimizer(self.raw_optimiser) if scaled else self.raw_optimiser
-        self.backward = self.accelerator.backward if scaled else torch.Tensor.backward
+        # Torch's own, one per fit: Accelerate keeps one for all, whose scale would tell what ran before, and looks for
+        # packages at every step, which is a fifth of a small one. Not enabled, it does nothing.
+        kind = self.accelerator.device.type
+        self.scaler = torch.amp.GradScaler(kind, enabled=self.recipe.precision == "fp16")
         self.networks = self.accelerator.unwrap_model(self.side).networks
 
     def close(self) -> None:
         """Let go of the networks: the schedule makes the optimiser a cycle, which would hold them."""
-        self.raw_optimiser.state.clear()
-        self.raw_optimiser.param_groups.clear()
+        self.optimiser.state.clear()
+        self.optimiser.param_groups.clear()
         device.release(self.accelerator)
 
     def epoch(self, number: int) -> tuple[float, np.ndarray]:
@@ -110,10 +110,10 @@ class Fit:
         return mean, running
 
     def _linear_schedule(self) -> torch.optim.lr_scheduler.LambdaLR:
-        for group in self.raw_optimiser.param_groups:
+        for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate
             group.pop("initial_lr", None)
-        return get_linear_schedule_with_warmup(self.raw_optimiser, round(self.recipe.warmup * self.total), self.total)
+        return get_linear_schedule_with_warmup(self.optimiser, round(self.recipe.warmup * self.total), self.total)
 
     def _order(self, epoch: int) -> list[np.ndarray]:
         if not self.shuffle:
@@ -124,14 +124,15 @@ class Fit:
     def _step(self, epoch: int, step: int, rows: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """One optimiser step: the loss, the rows that this process visited and their probabilities."""
         value, seen, probabilities = self._gradients(self._batch_maker(epoch, step), rows)
-        self.accelerator.unscale_gradients(self.optimiser)  # once per step: fp16's scaler refuses a second time
+        self.scaler.unscale_(self.optimiser)  # once per step: it refuses a second time
         for network in self.networks:
             nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.schedule.step()
         self.optimiser.zero_grad(set_to_none=True)
         if self.trainer.track is not None:
-            rate = self.raw_optimiser.param_groups[0]["lr"]
+            rate = self.optimiser.param_groups[0]["lr"]
             self.trainer.track({f"{self.name}/loss": value, f"{self.name}/learning_rate": rate}, step + 1)
         self.trainer.progress(self.name, step + 1, self.total)
         return value, seen, probabilities
@@ -190,7 +191,7 @@ class Fit:
                 part = len(rows[start * count : (start + size) * count]) / len(rows)  # over all processes
                 mass = distributed.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)  # [K], over all processes
                 value = ((weights * terms.losses).sum(1) / mass).sum() * part
-                self.backward(value)
+                self.scaler.scale(value).backward()
                 total += float(value.detach())
                 with torch.no_grad():
                     stacked = torch.stack([torch.softmax(output.logits, -1) for output in outputs])

@@ -42,6 +42,29 @@ def upper_part(model: nn.Module, top: int, name: str) -> nn.Module:
     return copy.deepcopy(model, {id(layers): kept, id(model.embeddings): _AsGiven()})
 
 
+def check_parts(model: nn.Module, top: int, name: str) -> None:
+    """Raise UsageError unless the two parts together compute on a few tokens what the whole model does.
+
+    Not so where layers follow the stack or lie beside it: RoBERTa-PreLayerNorm, XLM-RoBERTa-XL, ESM, DeBERTa with a
+    convolution, embeddings of another width.
+    """
+    model.eval()
+    texts = TokenInputs(np.arange(5, 17, dtype=np.int32), np.array([0, 4, 12]), pad_id=0)
+    batch = texts.batch(np.arange(2))
+    mask = batch["attention_mask"]
+    lower, upper = lower_part(model, top, name), upper_part(model, top, name)
+    with torch.inference_mode():
+        whole = model(**batch).last_hidden_state[mask.bool()]
+        try:
+            hidden = lower(**batch).last_hidden_state
+            again = upper(inputs_embeds=hidden, attention_mask=mask).last_hidden_state[mask.bool()]
+            equal = torch.allclose(again, whole, rtol=0, atol=1e-5 * float(whole.std()))
+        except RuntimeError:  # shapes that do not fit
+            equal = False
+    if not equal:
+        raise _cannot_be_cut(model, top, name)
+
+
 def activations(lower: nn.Module, ids: np.ndarray, offsets: np.ndarray, device: torch.device | str) -> np.ndarray:
     """What leaves the lower part for n texts without padding, float16[total, D].
 
@@ -83,7 +106,11 @@ def _layers(model: nn.Module, top: int, name: str) -> nn.ModuleList:
         if isinstance(layers, nn.ModuleList) and hasattr(model, "embeddings"):
             check_depth(name, top, len(layers))
             return layers
-    raise UsageError(
+    raise _cannot_be_cut(model, top, name)
+
+
+def _cannot_be_cut(model: nn.Module, top: int, name: str) -> UsageError:
+    return UsageError(
         f"encoder '{name}:top{top}': {type(model).__name__} cannot be cut (BERT, RoBERTa, MPNet and DistilBERT can); "
         f"use '{name}' or '{name}:frozen'"
     )

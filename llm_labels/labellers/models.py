@@ -83,21 +83,21 @@ def find_model(name: str) -> ModelFiles:
 
 
 def choose_precision(device: str, precision: str) -> tuple[str, str]:
-    """(device, precision), with "auto" resolved to what this machine does fastest; logits stay float32 in any case."""
-    import torch
+    """(device, precision), with "auto" resolved to what this machine does fastest; logits stay float32 in any case.
 
-    from bench.training.device import has_native_bf16
+    Raises UsageError for a precision that is unknown, or for a CUDA device without CUDA or with BENCH_CPU=1.
+    """
+    from bench.training.device import device_type, has_native_bf16
 
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"device '{device}' is not available: this machine has no CUDA; use --device cpu")
+        device = device_type()
+    if device.startswith("cuda") and device_type() != "cuda":
+        raise UsageError(f"device '{device}' is not available: no CUDA here, or BENCH_CPU=1 forbids it; use 'cpu'")
     if precision != "auto":
         if precision not in ("float32", "bfloat16", "float16"):
             raise UsageError(f"precision '{precision}' is unknown: choose auto, float32, bfloat16 or float16")
         return device, precision
-    fast = torch.cuda.is_bf16_supported() if device.startswith("cuda") else has_native_bf16()
-    return device, "bfloat16" if fast else "float32"
+    return device, "bfloat16" if has_native_bf16(device.partition(":")[0]) else "float32"
 
 
 def load_model(files: ModelFiles, device: str, precision: str) -> tuple[ContinuationScorer, Any]:

@@ -146,6 +146,22 @@ def test_a_cpu_takes_bfloat16_where_it_multiplies_it_natively(monkeypatch, able,
     assert choose_precision("cpu", "auto") == ("cpu", chosen)
 
 
+@pytest.mark.parametrize(("bf16", "chosen"), [(True, "bfloat16"), (False, "float32")])
+def test_a_gpu_takes_bfloat16_where_it_does_not_only_emulate_it(monkeypatch, bf16, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16 or including_emulation)
+    assert choose_precision("auto", "auto") == ("cuda", chosen)
+    assert choose_precision("cuda:1", "auto") == ("cuda:1", chosen)
+
+
+def test_labelling_that_is_kept_off_the_gpu_is_done_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("BENCH_CPU", "1")
+    assert choose_precision("auto", "float32") == ("cpu", "float32")
+    with pytest.raises(UsageError, match=r"device 'cuda' is not available: .* BENCH_CPU=1 forbids it; use 'cpu'"):
+        choose_precision("cuda", "float32")
+
+
 def test_a_prompt_longer_than_the_model_is_refused():
     model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SHAPE, max_position_embeddings=24))
     scorer = ContinuationScorer(model)

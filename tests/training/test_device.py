@@ -10,11 +10,15 @@ from bench.training import device, distributed
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """Pretend that there is a CUDA device, with or without bf16."""
+    """Pretend that there is a CUDA device, with bf16 of its own or one that it emulates."""
 
     def pretend(bf16):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+
+        def supported(including_emulation=True):
+            return bf16 or including_emulation
+
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
 
     return pretend

@@ -1,5 +1,6 @@
 """The training loop when something goes wrong: what was drawn and what is held must not depend on it."""
 
+import dataclasses
 import gc
 import weakref
 
@@ -129,11 +130,35 @@ def test_a_network_dies_with_its_last_user_without_waiting_for_the_garbage_colle
 def test_gradients_are_unscaled_once_a_step_however_many_networks(inputs, monkeypatch):
     """fp16's gradient scaler raises when it is asked twice, and clips wrongly when it is not asked."""
     run, calls, clipped = trainer(), [], []
-    monkeypatch.setattr(run.accelerator, "unscale_gradients", lambda optimiser: calls.append(len(clipped)))
+    monkeypatch.setattr(torch.amp.GradScaler, "unscale_", lambda scaler, optimiser: calls.append(len(clipped)))
     original = torch.nn.utils.clip_grad_norm_
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *given: clipped.append(1) or original(*given))
     list(fit(run, run.classifiers(2, CLASSES, "test"), inputs, cross_entropy))
     assert calls == [0, 2, 4]  # three steps, each time before the two networks are clipped
+
+
+def test_no_fit_in_fp16_begins_with_the_scale_that_another_one_ended_with(inputs, monkeypatch):
+    """From far too large a scale, which costs the first steps: a second fit has to find its own again."""
+    run = trainer(epochs=5)
+    run.recipe = dataclasses.replace(run.recipe, precision="fp16")
+    plain = device.accelerator("no")  # Accelerate refuses fp16 on a CPU, torch's scaler does not
+    monkeypatch.setattr(Trainer, "accelerator", property(lambda trainer: plain))
+    scaler, made = torch.amp.GradScaler, []
+
+    def too_large(kind, **options):
+        made.append(scaler(kind, init_scale=2.0**127, **options))
+        return made[-1]
+
+    monkeypatch.setattr(torch.amp, "GradScaler", too_large)
+
+    def last():
+        networks = run.classifiers(1, CLASSES, "test")
+        return list(fit(run, networks, inputs, lambda outputs, batch: 64 * cross_entropy(outputs, batch)))[-1]
+
+    first, second = last(), last()
+    assert [each.get_scale() for each in made] == [made[0].get_scale()] * 2
+    assert 1 < made[0].get_scale() < 2.0**127  # it did overflow
+    np.testing.assert_array_equal(first.logits["test"], second.logits["test"])
 
 
 def test_two_fits_may_be_interleaved(inputs):

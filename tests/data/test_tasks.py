@@ -14,7 +14,7 @@ from bench.data.tasks import Hub, PackageFiles, Published, Repository, Shipped, 
 def test_the_tasks_that_the_benchmark_promises_are_there():
     own = {"20news", "numclaim", "reuters-r8", "semeval", "trec", "tweets"}
     with_llms = {"babe", "banking58", "cfpb", "fomc", "phrasebank", "pidgin", "scicite"}
-    assert set(known()) == own | with_llms
+    assert own | with_llms <= set(known())
 
 
 @pytest.mark.parametrize("name", sorted(known()))

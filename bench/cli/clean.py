@@ -12,11 +12,12 @@ from bench.cli.options import grid_options
 from bench.cli.shell import app, friendly, other_than, say
 from bench.cli.trust import TABLE, Encoder, believed, doubt
 from bench.core.errors import UsageError
+from bench.data.readers.columns import CLEANED, GIVEN, folded
 
 if TYPE_CHECKING:
     from bench.running.trust import Trusted
 
-GIVEN, CLEANED, WHY = "given_label", "cleaned_label", "why"
+WHY = "why"
 UNCONFIRMED = (
     "No other labeller confirms these changes. Of 27 sets of LLM labels such changes made 17 better, by up to 5.8 "
     "points, and 10 worse, by up to 7.8: check some by hand."
@@ -50,7 +51,7 @@ def clean(
     if not table.is_file():
         raise UsageError(f"'{table}' is not a file: name a table of texts and labels")
     own = read_table(table).columns
-    if taken := [name for name in (GIVEN, CLEANED, WHY) if name in own]:
+    if taken := [name for name in own if folded(name) in (GIVEN, CLEANED, WHY)]:
         raise UsageError(f"{table} has a column '{taken[0]}' already: rename it")
     found = believed([str(table)], given, encoder)
     rows, cleaned = _in_file_order(found, own, first_of(own, ("id",), str(table))), found.cleaned

@@ -84,6 +84,19 @@ def test_a_sparse_column_called_like_a_persons_is_offered_as_gold(header, tmp_pa
     )
 
 
+def test_a_column_label_beside_checked_rows_is_gold_only_where_that_is_said(tmp_path):
+    rows = [{"text": row["text"], "label": row["ann"], "Checked": row["gold"]} for row in with_gaps()]
+    path = str(write_csv(tmp_path / "mine.csv", rows))
+    told = "'label' may be gold, or 'Checked', which has labels of 35 of 240 texts .* --gold-column Checked, .* label$"
+    with pytest.raises(UsageError, match=told):
+        load_task(path)
+    task = load_task(path, gold_column="Checked")
+    assert (list(task.columns), task.gold.train.min()) == (["label"], -1)
+    assert list(load_task(path, gold_column="label").columns) == ["Checked"]
+    few = [{"text": row["text"], "label": row["ann"], "gpt": row["gold"]} for row in with_gaps()]
+    assert list(load_task(str(write_csv(tmp_path / "few.csv", few))).columns) == ["gpt"]
+
+
 def steps(rng, sizes, classes=3):
     made = {split: rng.dirichlet(np.ones(classes), size).astype(np.float32) for split, size in sizes.items()}
     return [Predictions(1, made["valid"], made["test"], made["train"])]

@@ -1,7 +1,8 @@
 """Which column of a user's table is what, by its header; headers match without regard to case and outer space.
 
 - text: the one named by `text_column`, else the first of TEXT_COLUMNS that is there;
-- gold: the one named by `gold_column` ("none": there is no gold), else the first of GOLD_COLUMNS that is there;
+- gold: the one named by `gold_column` ("none": there is no gold), else the first of GOLD_COLUMNS that is there, unless
+  `bench clean` corrected it;
 - `id`: unique names of the rows; without it the row number;
 - split: `split`, or any other column that holds train and test and nothing but names of splits;
 - the others may be labellers' (see `bench.data.readers.labellers`), but for the index that pandas writes.
@@ -15,9 +16,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.core.errors import UsageError
-from bench.data.readers.label_values import quoted
+from bench.data.readers.label_values import key, quoted
 from bench.data.readers.tables import Table
 
+GIVEN, CLEANED = "given_label", "cleaned_label"
+"""What `bench clean` adds to a table."""
 TEXT_COLUMNS = ("text", "sentence", "original_sent", "content")
 GOLD_COLUMNS = ("gold", "gold_label", "true_label", "label")
 SPLIT_NAMES = {
@@ -173,7 +176,7 @@ def roles(tables: Mapping[str, Table], columns: Columns, origin: str) -> Roles:
     free = [name for name in free if name != text]
     ignored: dict[str, str] = {}
     usual = first_of(free, GOLD_COLUMNS, origin) if columns.gold in (None, "none") else None
-    gold = usual if columns.gold is None else None
+    gold = usual if columns.gold is None and usual and not _corrected(tables, usual) else None
     if columns.gold == "none" and usual:
         ignored[usual] = "--gold-column none"
     if columns.gold not in (None, "none"):
@@ -189,6 +192,17 @@ def roles(tables: Mapping[str, Table], columns: Columns, origin: str) -> Roles:
     if columns.labellers is not None:
         ignored |= {name: "not in --label-columns" for name in free if name not in (row_id, split, *ignored)}
     return Roles(text, gold, row_id, split, others, ignored)
+
+
+def _corrected(tables: Mapping[str, Table], column: str) -> bool:
+    """Whether a column is the one that `bench clean` corrected: `given_label` says the same, one to one."""
+    pairs = set()
+    for table in tables.values():
+        if not {GIVEN, CLEANED} <= table.columns.keys():
+            return False
+        given = zip(table.columns.get(column, ()), table.columns[GIVEN], strict=False)
+        pairs |= {(key(old), key(new)) for old, new in given if new}
+    return 0 < len(pairs) == len({old for old, _ in pairs}) == len({new for _, new in pairs})
 
 
 def _split_column(tables: Mapping[str, Table], free: list[str], origin: str) -> str | None:

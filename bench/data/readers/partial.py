@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 
+from bench.core.errors import UsageError
 from bench.data.readers.columns import is_metadata_header, is_persons_header
 from bench.data.readers.label_values import SILENT_WORDS, LabelSet, is_number, key, read
 from bench.data.readers.labellers import Found
 from bench.data.readers.tables import Table
 
 
-def sparse_labellers(tables: Mapping[str, Table], labellers: Found, settled: bool) -> list[str]:
+def sparse_labellers(tables: Mapping[str, Table], labellers: Found, settled: bool, weak: str | None) -> list[str]:
     """The labellers that leave more than half of their texts without an answer, with the share.
 
     The only one of them that is called like a person's is not a labeller but offered as gold, unless that is `settled`.
+    Raises UsageError where there is one beside `weak`, a column that is gold by a name that noisy labels have as well.
     """
     found = {}
     for name, reading in labellers.readings.items():
@@ -22,6 +25,13 @@ def sparse_labellers(tables: Mapping[str, Table], labellers: Found, settled: boo
         if 2 * reading.inside.total() < rows:
             found[name] = rows
     persons = [name for name in found if is_persons_header(name)]
+    if persons and weak is not None:
+        name = persons[0]
+        raise UsageError(
+            f"{next(iter(tables.values())).path}: '{weak}' may be gold, or '{name}', which has labels of "
+            f"{labellers.readings[name].inside.total():,} of {found[name]:,} texts and is called like a person's: say "
+            f"--gold-column {shlex.quote(name)}, so that '{weak}' is a labeller's, or --gold-column {shlex.quote(weak)}"
+        )
     if not settled and len(persons) == 1:
         name = persons[0]
         answered = labellers.readings.pop(name).inside.total()

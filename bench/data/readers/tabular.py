@@ -17,7 +17,7 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
 from bench.core.texts import SPLITS
-from bench.data.readers.columns import SPLIT_NAMES, Columns, Roles, cleaned, roles
+from bench.data.readers.columns import SPLIT_NAMES, Columns, Roles, cleaned, folded, roles
 from bench.data.readers.label_values import LabelSet, Reading, complaint, inferred, is_number, key, read, silent
 from bench.data.readers.labellers import Found, chosen, chosen_without_gold
 from bench.data.readers.partial import more_classes, sparse_labellers
@@ -148,7 +148,8 @@ def _understood(
             f"name them with --gold-column and --label-columns{why}"
         )
     labellers = Found(labellers.readings, found.ignored | labellers.ignored)
-    sparse = sparse_labellers(tables, labellers, named or gold is not None)
+    weak = gold if gold and columns.gold is None and folded(gold) == "label" else None
+    sparse = sparse_labellers(tables, labellers, named or gold is not None, weak)
     whole = RawSplit(
         ids=tuple(name for table in tables.values() for name in _ids(table, found)),
         texts=tuple(text for table in tables.values() for text in table.column(found.text)),

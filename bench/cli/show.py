@@ -163,7 +163,11 @@ def record_statuses(results: Path) -> tuple[Table, list[str], list[str]]:
         raise UsageError(f"no records in '{results}': run `bench run` first, or name a folder with --results")
     good = [record for record in found if isinstance(record, Record)]
     damaged = [record for record in found if isinstance(record, Damaged)]
-    variants, _ = method_labels([record.key for record in good], [record.human_labels is not None for record in good])
+    variants, _ = method_labels(
+        [record.key for record in good],
+        [record.created for record in good],
+        [record.human_labels is not None for record in good],
+    )
     shown, reasons = statuses_by_row(
         (record.key.model_copy(update={"task": task}), variant, record.status, record.reason or "")
         for record, task, variant in zip(good, task_names(good, results), variants, strict=True)

@@ -190,7 +190,9 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
 
     keys = [record.key for record in records]
     tasks = task_names(records, folder)
-    methods, bare_methods = labels.method_labels(keys, [record.human_labels is not None for record in records])
+    methods, bare_methods = labels.method_labels(
+        keys, [record.created for record in records], [record.human_labels is not None for record in records]
+    )
     noises, bare_noises = labels.noise_labels(keys)
     setups = labels.setup_labels(keys)
     notes = [f"{name} stands for {full}." for name, full in (bare_methods | bare_noises).items()]

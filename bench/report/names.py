@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from bench.report.places import ranks
 from bench.store.records import CellKey
 
 
@@ -92,23 +93,32 @@ def _commonest(values: Iterable[str]) -> str | None:
     return first if most > second else None
 
 
-def method_labels(keys: Sequence[CellKey], human: Sequence[bool] = ()) -> tuple[list[str], dict[str, str]]:
-    """A label for each cell's method, e.g. `sidyp[mode=official]`, and what the bare names stand for.
+def method_labels(
+    keys: Sequence[CellKey], created: Sequence[str], human: Sequence[bool] = ()
+) -> tuple[list[str], dict[str, str]]:
+    """A label for each cell's method, e.g. `sidyp[mode=official]+ts`, and what the bare names stand for.
 
     `human` says which cells learn from human labels: how many is always shown, `gold[rows=100]`. Where a folder holds
-    results of several versions of a method, the older ones are marked `(v1)`.
+    results of several versions of a method, that of the newest cell has the bare name; the others are marked `(older)`,
+    `(older 2)`. Parameters are compared among equal names, whatever wrappers are around them.
     """
-    newest: dict[str, int] = {}
-    for key in keys:
-        newest[key.method] = max(newest.get(key.method, key.method_version), key.method_version)
-    names = [
-        key.method if key.method_version == newest[key.method] else f"{key.method} (v{key.method_version})"
-        for key in keys
-    ]
+    marks = [f" (older{'' if age == 1 else f' {age}'})" if age else "" for age in version_ages(keys, created)]
+    parts = [key.method.partition("+") for key in keys]
+    names = [name + mark for (name, *_), mark in zip(parts, marks, strict=True)]
     asking = {
         name: "rows" for name, key, asks in zip(names, keys, human, strict=False) if asks and "rows" in key.config
     }
-    return parameter_labels(names, [key.config for key in keys], asking)
+    found, bare = parameter_labels(names, [key.config for key in keys], asking)
+    labels = [
+        name + label.removeprefix(name + mark) + plus + wrappers + mark
+        for label, (name, plus, wrappers), mark in zip(found, parts, marks, strict=True)
+    ]
+    return labels, bare
+
+
+def version_ages(keys: Sequence[CellKey], created: Sequence[str]) -> list[int]:
+    """By cell: how many versions of its method have a newer cell than any of its own version."""
+    return ranks([(key.method,) for key in keys], [key.method_version for key in keys], created)
 
 
 def noise_labels(keys: Sequence[CellKey]) -> tuple[list[str], dict[str, str]]:

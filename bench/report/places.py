@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from bench.data.tasks import known
@@ -76,15 +76,15 @@ def ages(keys: Sequence[CellKey], columns: Sequence[tuple[str, str]], created: S
     """
     versions = [_content(key) if key.noise.startswith(("weak", "vote(")) else key.data for key in keys]
     places = [(*column, key.limit) for column, key in zip(columns, keys, strict=True)]
-    found = _ranks(places, versions, created)
+    found = ranks(places, versions, created)
     seeds = [(*place, version, key.seed) for place, version, key in zip(places, versions, keys, strict=True)]
-    within = _ranks(seeds, [key.data for key in keys], created)
+    within = ranks(seeds, [key.data for key in keys], created)
     return [older + old for older, old in zip(found, within, strict=True)]
 
 
-def _ranks(groups: Sequence[tuple], versions: Sequence[str], created: Sequence[str]) -> list[int]:
+def ranks(groups: Sequence[tuple], versions: Sequence[Hashable], created: Sequence[str]) -> list[int]:
     """By cell: how many versions of its group have a newer cell than any of its own version."""
-    newest: dict[tuple, dict[str, tuple[str, int]]] = defaultdict(dict)
+    newest: dict[tuple, dict[Hashable, tuple[str, int]]] = defaultdict(dict)
     for group, version, when in zip(groups, versions, created, strict=True):
         last, count = newest[group].get(version, ("", 0))
         newest[group][version] = max(last, when), count + 1

@@ -121,8 +121,8 @@ def test_commits_are_cut_short_and_stay_told_apart(before, after):
 
 def test_the_newest_version_in_a_folder_counts(before, after):
     write(before, "npc", [0.5, 0.6, 0.7])
-    write(after, "npc", [0.1, 0.1, 0.1])
-    write(after, "npc", [0.5, 0.6, 0.8], changes={"method_version": 2})
+    write(after, "npc", [0.1, 0.1, 0.1], changes={"method_version": 3}, record={"created": "2026-01-01T10:00:00Z"})
+    write(after, "npc", [0.5, 0.6, 0.8], changes={"method_version": 2}, record={"created": "2026-01-02T10:00:00Z"})
     assert outcome(compare(before, after), "npc").after == pytest.approx(100 * 1.9 / 3)
 
 

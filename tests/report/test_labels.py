@@ -11,19 +11,23 @@ def sidyp(count=1, **config):
     return [cell_key(method="sidyp", config=config, seed=seed) for seed in range(count)]
 
 
+def named(keys):
+    return labels.method_labels(keys, ["2026"] * len(keys))
+
+
 def test_equal_configurations_have_a_bare_name():
-    assert labels.method_labels(sidyp(2, mode="paper", num_samples=8)) == (["sidyp", "sidyp"], {})
+    assert named(sidyp(2, mode="paper", num_samples=8)) == (["sidyp", "sidyp"], {})
 
 
 def test_only_varying_parameters_are_shown_and_the_commonest_keeps_the_bare_name():
     keys = sidyp(3, mode="paper", num_samples=8) + sidyp(1, mode="official", num_samples=8)
-    names, bare = labels.method_labels(keys)
+    names, bare = named(keys)
     assert names == ["sidyp"] * 3 + ["sidyp[mode=official]"]
     assert bare == {"sidyp": "sidyp[mode=paper]"}
 
 
 def test_equally_common_configurations_are_all_spelled_out():
-    names, bare = labels.method_labels(sidyp(1, num_samples=4) + sidyp(1, num_samples=8))
+    names, bare = named(sidyp(1, num_samples=4) + sidyp(1, num_samples=8))
     assert names == ["sidyp[num_samples=4]", "sidyp[num_samples=8]"]
     assert bare == {}
 
@@ -31,14 +35,25 @@ def test_equally_common_configurations_are_all_spelled_out():
 def test_a_variant_names_only_the_parameters_in_which_it_is_unusual():
     keys = sidyp(2, mode="paper", num_samples=8, tau=1) + sidyp(1, mode="official", num_samples=8, tau=1)
     keys += sidyp(1, mode="paper", num_samples=4, tau=2) + sidyp(1, mode="paper", num_samples=8, tau=2)
-    names, bare = labels.method_labels(keys)
+    names, bare = named(keys)
     assert names == ["sidyp", "sidyp", "sidyp[mode=official]", "sidyp[num_samples=4,tau=2]", "sidyp[tau=2]"]
     assert bare == {"sidyp": "sidyp[mode=paper,num_samples=8,tau=1]"}
 
 
-def test_older_versions_of_a_method_are_marked():
-    keys = [cell_key(method_version=version, seed=version) for version in (1, 2, 2)]
-    assert labels.method_labels(keys)[0] == ["plain (v1)", "plain", "plain"]
+def test_versions_of_a_method_are_ranked_by_their_newest_cell_and_not_by_their_number():
+    """The version of a method of one's own file is a number made from its content."""
+    keys = [cell_key(method_version=version) for version in (281474976710655, 7, 7, 90000000000000)]
+    names, _ = labels.method_labels(keys, ["2026-03", "2026-01", "2026-05", "2026-04"])
+    assert names == ["plain (older 2)", "plain", "plain", "plain (older)"]
+
+
+def test_a_wrapped_method_names_the_parameter_in_which_it_differs_from_the_bare_one():
+    keys = [cell_key(method="gce", config={"q": 0.7}, seed=seed) for seed in (1, 2)]
+    keys += [cell_key(method="gce+ts", config={"q": 0.3}), cell_key(method="gce+ts", config={"q": 0.7})]
+    keys += [cell_key(method="gce+ts", config={"q": 0.3}, method_version=0)]
+    names, bare = labels.method_labels(keys, ["2026", "2026", "2026", "2026", "2025"])
+    assert names == ["gce", "gce", "gce[q=0.3]+ts", "gce+ts", "gce+ts (older)"]
+    assert bare == {"gce": "gce[q=0.7]"}
 
 
 def test_options_vary_within_a_source_only():

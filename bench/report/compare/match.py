@@ -135,8 +135,10 @@ def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair]
 
 
 def _newest(records: Iterable[Record]) -> dict[str, Record]:
+    oldest_first = sorted(records, key=lambda each: each.created)
+    ages = labels.version_ages([each.key for each in oldest_first], [each.created for each in oldest_first])
     found: dict[str, Record] = {}
-    for record in sorted(records, key=lambda each: (each.key.method_version, each.created)):
+    for record, _ in sorted(zip(oldest_first, ages, strict=True), key=lambda pair: -pair[1]):
         found[_place(record.key, without=("method_version",))] = record
     return found
 
@@ -179,7 +181,7 @@ def _order(line: Line) -> tuple:
 def _names(pairs: list[Pair]) -> tuple[list[str], list[str], list[str]]:
     """Set-up, noise and method of each pair, named over all pairs together."""
     keys = [pair.after.key.model_copy(update={"method_version": 1}) for pair in pairs]
-    methods, _ = labels.method_labels(keys)
+    methods, _ = labels.method_labels(keys, [pair.after.created for pair in pairs])
     named = [f"{pair.after.key.method} ({pair.change})" if pair.change else name
              for pair, name in zip(pairs, methods, strict=True)]  # fmt: skip
     return labels.setup_labels(keys), labels.noise_labels(keys)[0], named

@@ -154,7 +154,7 @@ def good_rows(**changes: dict) -> list[dict]:
         ("empty.csv", b"", ["empty.csv is empty"]),
         ("header.csv", b"text,gold,ann\n", ["header.csv is empty", "at least one row"]),
         ("notext.csv", b"words,gold,ann\na,x,y\n", ["no text column", "--text-column", "words"]),
-        ("latin.csv", "text,gold,ann\ncaf\xe9,a,b\n".encode("latin1"), ["line 2", "0xe9", "UTF-8"]),
+        ("latin.csv", "text,gold,ann\ncaf\xe9,a,b\n".encode("latin1"), ["line 2", "0xe9", "-f windows-1252"]),
         ("short.csv", b"text,gold,ann\nhello,a\n", ["row 1", "2 fields where the header has 3"]),
         ("twice.csv", b"text,gold,gold\na,x,y\n", ["two columns named 'gold'"]),
         ("one.csv", b"text,gold,ann\n" + b"".join(b"t%d,same,same\n" % i for i in range(9)), ["two classes", "same"]),

@@ -9,7 +9,7 @@ import numpy as np
 from typer import Argument, Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, friendly, other_than, say
+from bench.cli.shell import app, file_for, friendly, say
 from bench.cli.trust import TABLE, Encoder, believed, doubt
 from bench.core.errors import UsageError
 from bench.data.readers.columns import CLEANED, GIVEN, folded
@@ -31,7 +31,7 @@ OF_VOTES = (
 
 @app.command()
 @friendly
-@grid_options(only=TABLE)
+@grid_options(only=TABLE, exclude=("limit",))
 def clean(
     given: dict[str, Any],
     table: Annotated[Path, Argument(help="CSV, TSV, JSONL, JSON, Parquet or Excel file with texts and labels")],
@@ -47,7 +47,7 @@ def clean(
     from bench.data.readers.columns import first_of
     from bench.data.readers.tables import read_table
 
-    other_than(table, out)
+    file_for(out, table)
     if not table.is_file():
         raise UsageError(f"'{table}' is not a file: name a table of texts and labels")
     own = read_table(table).columns
@@ -84,7 +84,7 @@ def _in_file_order(found: Trusted, own: dict[str, list[str]], ids: str | None) -
     position = {name: at for at, name in enumerate(found.texts.ids)}
     wanted = [str(row) for row in range(count)] if ids is None else own[ids]
     if len(position) != count or any(name not in position for name in wanted):
-        raise UsageError(f"{len(position)} of the {count} rows have labels to clean: leave out --limit")
+        raise UsageError(f"{len(position)} of the {count} rows have labels to clean: name labels of all with --llms")
     return np.array([position[name] for name in wanted])
 
 

@@ -130,8 +130,13 @@ def folder_for(path: Path, option: str) -> Path:
     return path
 
 
-def other_than(given: Path, out: Path) -> None:
-    """Raise UsageError where a command would write over the table that it reads."""
+def file_for(out: Path, given: Path) -> None:
+    """Raise UsageError where --out is a folder, lies below a file, or is the table that a command reads."""
+    above = next(each for each in out.absolute().parents if each.exists())
+    if not above.is_dir():
+        raise UsageError(f"--out '{out}': '{above}' is a file: name another place")
+    if out.is_dir():
+        raise UsageError(f"--out '{out}' is a folder: name a file")
     if out.exists() and given.exists() and out.samefile(given):
         raise UsageError(f"--out '{out}' is the table itself: name another file")
 

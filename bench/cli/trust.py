@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Context, Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, count, err, friendly, other_than, say
+from bench.cli.shell import app, count, err, file_for, friendly, plain, say
 from bench.cli.show import find_record
 from bench.core.errors import UsageError
-from bench.core.texts import printable
 from bench.store.intervals import FEWEST
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def trust(
     from bench.core.spreadsheet import write_csv
 
     for table in map(Path, what):
-        other_than(table, out)
+        file_for(out, table)
     found = _of_cells(what, given, context) or believed(what, given, encoder)
     write_csv(out, found.columns())
     say(f"{found.task}, {found.labeller}: {len(found.texts)} texts by the suspicion of their labels in {out}")
@@ -75,7 +74,9 @@ def trust(
 
 
 def doubt(found: Trusted) -> None:
-    """Say so where the classifiers foresee the labels no better than the most frequent label would."""
+    """Say so where the classifiers know nothing of labels, or no more of all than the most frequent one would."""
+    if lone := int(found.trust.lone.sum()):
+        say(f"Labels that are the only ones of their class, so that no classifier could learn it: {lone}", dim=True)
     hits, usual = found.trust.foreseen
     if hits <= usual:
         say(
@@ -99,7 +100,7 @@ def believed(what: list[str], given: dict[str, Any], encoder: str) -> Trusted:
         raise UsageError(f"'{what[0]}' and {len(what) - 1} more: name cells, or one table")
     options = load_options({**given, "tasks": what})
     with err.status("reading") as status:
-        found = trust_task(options, encoder, lambda text: status.update(printable(text)))
+        found = trust_task(options, encoder, lambda text: status.update(plain(text)))
     for note in found.notes:
         say(f"{found.task}: {note}", dim=True, to=err)
     return found

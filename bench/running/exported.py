@@ -19,6 +19,7 @@ from bench.core.errors import UsageError, first_problem
 from bench.core.files import write_atomically
 from bench.training.batch import softmax
 from bench.training.encoders import Encoder, load_encoder
+from bench.training.find_encoder import split_mode
 from bench.training.inputs import Inputs
 from bench.training.networks import Classifier
 from bench.training.recipe import Recipe
@@ -202,7 +203,7 @@ def load_exported(folder: str | Path, encoder: str | None = None) -> Exported:
     folder = Path(folder)
     facts = _facts(folder)
     if facts.kind == "heads":
-        found = load_encoder(f"{encoder or facts.encoder}:frozen", facts.max_length)
+        found = load_encoder(f"{split_mode(encoder or facts.encoder)[0]}:frozen", facts.max_length)
         if found.revision != facts.encoder_revision:
             raise UsageError(
                 f"'{folder}' was exported with revision {facts.encoder_revision} of encoder {facts.encoder}, here is "

@@ -32,6 +32,7 @@ from bench.store.opinions import OPINIONS
 from bench.store.records import Damaged, Record, read_arrays, read_record
 from bench.store.trust import Detection, Trust, combined, detection, opinion
 from bench.training.encoders import load_encoder
+from bench.training.find_encoder import FINE_TUNED, split_mode
 from bench.training.stages import StageStore
 from methods import confident, shared, words
 from methods.stages import OUT_OF_FOLD
@@ -187,6 +188,9 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
 
     The opinions are those of `opinions`, once per seed of the folds. Raises UsageError and Unavailable.
     """
+    encoder, mode = split_mode(encoder)
+    if mode not in (FINE_TUNED, "frozen"):
+        raise UsageError(f"--encoder {encoder}:{mode}: sentence embeddings are computed once: leave out ':{mode}'")
     (name,) = options.tasks or ("",)
     source, task = _source(load_named(name, options), options)
     given = draw(source, task, 1)
@@ -213,7 +217,8 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
         say(f"cross-fitting on {source.id}, seed {seed}")
         for what, believed in opinions(texts.texts, x, labels, classes, task.name, seed, store).items():
             found.setdefault(what, []).append(believed)
-    trust = combined(labels, found, [joined(each.get) for each in others.values()], classes)
+    answers = [joined(each.get) for each in others.values()]
+    trust = combined(labels, found, answers, classes, first_of_equals(texts.texts))
     gold = joined(task.gold.of)
     return Trusted(
         task.name, source.id, task.label_names, texts, trust, tuple(found), tuple(others),

@@ -38,6 +38,9 @@ class Trust:
     votes: np.ndarray  # float64[N, C]: how many other labellers gave each class
     best: np.ndarray  # int64[methods, N]: the class that each method believes in most
     seeds_agree: np.ndarray  # float64[N]: share of a method's seeds with that method's best class, mean over methods
+    lone: (
+        np.ndarray
+    )  # bool[N]: labels that no other text has, so that classifiers which did not see it know nothing of it
 
     @property
     def suspicion(self) -> np.ndarray:
@@ -46,11 +49,12 @@ class Trust:
         The lift is what the methods believe of the label for this text over what they believe of it on average, so that
         a class which the labeller gives too readily does not vouch for itself. The share is that of the other
         labellers with this label, the mean over the texts where none answered. 0.5: the text says nothing for or
-        against its label, and no other labeller gave it. Without a label: 1 − the largest belief.
+        against its label, and no other labeller gave it. The lift of a `lone` label is 1. Without a label: 1 − the
+        largest belief.
         """
         rows, answered = np.arange(len(self.labels)), self.labels >= 0
         average = self.believed[answered].mean(axis=0) if answered.any() else np.ones(self.believed.shape[1])
-        lift = self.believed[rows, self.labels] / average[self.labels].clip(1e-12)
+        lift = np.where(self.lone, 1.0, self.believed[rows, self.labels] / average[self.labels].clip(1e-12))
         share = self.labellers_agree
         usual = share[~np.isnan(share)].mean() if (~np.isnan(share)).any() else 0.0
         doubted = 1 / (1 + lift * (1 + np.where(np.isnan(share), usual, share)))
@@ -100,7 +104,8 @@ class Trust:
         θ_j is the mean belief in class j over the texts labelled j. A text counts to the most believed of the classes
         with belief ≥ θ (confident learning, Northcutt et al., JAIR 2021, section 3.1). That class takes the place of
         the given label where more than half of the methods prefer it. If other labellers answered, more labellers must
-        have given it than gave the given label; one method that prefers it is then enough.
+        have given it than gave the given label; one method that prefers it is then enough. Without them a `lone` label
+        stays.
         """
         classes = self.belief.shape[1]
         answered = self.labels >= 0
@@ -113,7 +118,7 @@ class Trust:
         rows = np.arange(len(self.labels))
         for_given = self.votes[rows, self.labels] + 1
         alone = self.votes.sum(axis=1) == 0
-        outvoted = alone | (self.votes[rows, guess] > for_given) | ~answered
+        outvoted = (alone & ~self.lone) | (self.votes[rows, guess] > for_given) | ~answered
         likelier = ~answered | (self.belief[rows, guess] > self.belief[rows, self.labels])
         agreed = confident.any(axis=1) & (guess == self.suggested) & (self.methods_agree > np.where(alone, 0.5, 0.0))
         agreed &= outvoted & likelier
@@ -121,12 +126,17 @@ class Trust:
 
 
 def combined(
-    labels: np.ndarray, opinions: Mapping[Any, Sequence[np.ndarray]], others: Sequence[np.ndarray], classes: int
+    labels: np.ndarray,
+    opinions: Mapping[Any, Sequence[np.ndarray]],
+    others: Sequence[np.ndarray],
+    classes: int,
+    together: np.ndarray | None = None,
 ) -> Trust:
     """The opinions of several methods, with one or more seeds each, and the labels of other labellers as one belief.
 
     The belief is the mean over methods of their means over seeds; where other labellers answered, the mean of that and
-    of their votes' shares. `others` are int64[N] each.
+    of their votes' shares. `others` are int64[N] each. Where no opinion saw the label of its own text, `together`
+    int64[N] numbers equal texts: a label that only one of them has is `lone`.
     """
     by_method = {name: np.stack([np.asarray(each, np.float64) for each in seeds]) for name, seeds in opinions.items()}
     means = np.stack([_mean(seeds) for seeds in by_method.values()])
@@ -150,7 +160,15 @@ def combined(
         votes=votes,
         best=best,
         seeds_agree=np.mean([each.mean(axis=0) for each in same], axis=0),
+        lone=np.zeros(len(labels), dtype=bool) if together is None else _lone(labels, together, classes),
     )
+
+
+def _lone(labels: np.ndarray, together: np.ndarray, classes: int) -> np.ndarray:
+    """Which labels only one text has, bool[N]; `together` int64[N] numbers equal texts."""
+    answered = labels >= 0
+    given, _ = np.unique(np.stack([labels, together])[:, answered], axis=1)
+    return answered & (np.bincount(given, minlength=classes)[labels] == 1)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bench.data.load import load_task
@@ -40,3 +41,52 @@ def test_a_column_of_the_name_of_one_that_is_added_is_refused(bench, header):
     told = bench("clean", "mine.csv", "--llms", "gpt", "--out", "cleaned.csv")
     assert (told.exit_code, Path("cleaned.csv").exists()) == (2, False)
     assert f"mine.csv has a column '{header}' already: rename it" in told.stderr
+
+
+@pytest.fixture
+def simple() -> Path:
+    """60 reviews with one labeller, whose name is markup to a terminal."""
+    return write_csv(
+        Path("mine.csv"), [{"text": row["text"], "llama label [/5]": row["ann"]} for row in review_rows(60)]
+    )
+
+
+WORDS = ("--label-columns", '"llama label [/5]"', "--seeds", 1)
+
+
+@pytest.mark.parametrize("command", ["trust", "clean"])
+def test_names_are_no_markup_and_a_mode_of_the_encoder_may_stand_there(bench, simple, tiny_bert, command):
+    told = bench(command, simple, *WORDS, "--encoder", f"{tiny_bert}:frozen", "--out", "out.csv")
+    assert told.exit_code == 0, told.stderr
+    assert "llama label [/5]" in told.stdout
+    assert bench(command, simple, *WORDS, "--encoder", tiny_bert, "--out", "other.csv").exit_code == 0
+    assert Path("other.csv").read_bytes() == Path("out.csv").read_bytes()
+    told = bench(command, simple, *WORDS, "--encoder", f"{tiny_bert}:top1", "--out", "out.csv")
+    assert (told.exit_code, "leave out ':top1'" in told.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["trust", "clean", "predict"])
+def test_where_nothing_can_be_written_is_said_before_the_work(bench, simple, tiny_bert, command):
+    Path("folder").mkdir()
+    what = ("nowhere", simple) if command == "predict" else (simple, *WORDS, "--encoder", "nowhere")
+    for out, said in (("folder", "'folder' is a folder: name a file"), ("mine.csv/x.csv", "mine.csv' is a file")):
+        told = bench(command, *what, "--out", out)
+        assert (told.exit_code, said in told.stderr) == (2, True), told.stderr
+
+
+def test_clean_has_no_limit(bench, simple):
+    assert "No such option: --limit" in bench("clean", simple, "--limit", 5, "--out", "out.csv").stderr
+
+
+def test_a_label_that_is_the_only_one_of_its_class_is_not_the_most_suspicious_and_stays(bench, tiny_bert):
+    rows = [{"text": row["text"], "gpt": row["ann"]} for row in review_rows(90)]
+    rows += [{"text": f"what is this {word}", "gpt": word} for word in ("spam", "question")]
+    write_csv(Path("mine.csv"), rows)
+    for command in ("trust", "clean"):
+        told = bench(command, "mine.csv", "--encoder", tiny_bert, "--seeds", 1, "--out", f"{command}.csv")
+        assert told.exit_code == 0, told.stderr
+        assert "Labels that are the only ones of their class, so that no classifier could learn it: 2" in told.stdout
+    found = pd.read_csv("trust.csv")
+    assert (found["suspicion"][found["given"].isin(["spam", "question"])] == 0.5).all()
+    assert found["suspicion"][0] > 0.5
+    assert pd.read_csv("clean.csv")["cleaned_label"].tolist()[-2:] == ["spam", "question"]

@@ -217,3 +217,27 @@ def test_predictions_never_hold_formulas_and_never_replace_the_texts(bench, revi
     before = new.read_bytes()
     told = bench("predict", "model", new, "--text-column", "body", "--out", new)
     assert (told.exit_code, new.read_bytes()) == (2, before)
+
+
+def test_a_row_without_a_text_gets_no_label_and_the_file_has_a_name_of_its_own(bench, reviews, tiny_bert):
+    path, _ = make(bench, f"{tiny_bert}:frozen", methods="plain", epochs=1)
+    assert bench("export", path, "--out", "model").exit_code == 0
+    texts = ["good film", "", "bad film", " \t", "NaN"]
+    Path("sub").mkdir()
+    write_csv(Path("sub/new.csv"), [{"id": f"n{at}", "text": text} for at, text in enumerate(texts)])
+    told = bench("predict", "model", "sub/new.csv", "--encoder", f"{tiny_bert}:frozen")
+    assert told.exit_code == 0, told.stderr
+    assert "wrote 2 labels to sub/new-predictions.csv" in told.stdout
+    assert "3 rows without a text and so without a label: 2, 4, 5" in told.stdout
+    Path("pred.csv").write_bytes(Path("sub/new-predictions.csv").read_bytes())
+    rows = predictions()
+    assert (
+        [bool(row["label"]) for row in rows]
+        == [bool(row["probability"]) for row in rows]
+        == [True, False] * 2 + [False]
+    )
+    texts_file(["good film", "bad film"])
+    assert bench("predict", "model", "new.csv", "--out", "pred.csv").exit_code == 0
+    assert [row["label"] for row in predictions()] == [row["label"] for row in rows if row["label"]]
+    write_csv(Path("new.csv"), [{"text": ""}, {"text": " "}])
+    assert "wrote 0 labels" in bench("predict", "model", "new.csv").stdout

@@ -43,6 +43,19 @@ def test_a_class_that_is_given_too_readily_does_not_vouch_for_itself():
     np.testing.assert_allclose(combined(labels, {"m": [nothing]}, [], 2).suspicion, 0.5)
 
 
+def test_a_label_that_no_other_text_has_is_neither_doubted_nor_changed_by_classifiers_that_did_not_see_it():
+    labels, together = np.array([0, 0, 1, 1, 2, 3, 3, -1]), np.array([0, 1, 2, 3, 4, 5, 5, 7])
+    belief = np.tile([0.9, 0.1, 0.0, 0.0], (8, 1))
+    found = combined(labels, {"m": [belief]}, [], 4, together)
+    assert found.lone.tolist() == [False] * 4 + [True] * 3 + [False]  # the only two of class 3 are equal texts
+    np.testing.assert_allclose(found.suspicion[4:7], 0.5)
+    assert found.cleaned[4:7].tolist() == [2, 3, 3]
+    assert combined(labels, {"m": [belief]}, [], 4).cleaned[4:7].tolist() == [0, 0, 0]
+    agreed = np.zeros(8, int)
+    assert combined(labels, {"m": [belief]}, [agreed, agreed], 4, together).cleaned[4:7].tolist() == [0, 0, 0]
+    assert not combined(np.full(8, -1), {"m": [belief]}, [], 4, together).lone.any()
+
+
 def test_what_is_foreseen_is_compared_with_the_most_frequent_label():
     belief = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     assert combined(np.array([0, 1, 1, 1]), {"m": [belief]}, [], 2).foreseen == (0.5, 0.75)

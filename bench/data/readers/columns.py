@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.core.errors import UsageError
+from bench.data.readers.delimited import refuse_another_delimiter
 from bench.data.readers.label_values import key, quoted
 from bench.data.readers.tables import Table
 
@@ -161,9 +162,7 @@ def _text_column(present: Collection[str], free: Iterable[str], named: str | Non
         return one_of(present, named, " for the text", origin)
     if found := first_of(free, TEXT_COLUMNS, origin):
         return found
-    only = next(iter(present), "")
-    if len(present) == 1 and any(mark in only for mark in ";\t|"):
-        raise UsageError(f"{origin}: one column only, '{only[:80]}'; save the file with commas, or tabs as .tsv")
+    refuse_another_delimiter(origin, list(present))
     raise UsageError(f"{origin}: no text column; name one of {', '.join(present)} with --text-column")
 
 

@@ -68,15 +68,24 @@ def _notes(path: Path, found: _Found) -> list[str]:
     return [f"{path}: {what}" for what, count in said.items() if count]
 
 
-def _refuse_empty(path: Path, header: Sequence[str]) -> None:
+def _refuse_header(path: Path, header: Sequence[str]) -> None:
     if not any(name.strip() for name in header):
         raise UsageError(f"{path} is empty: it needs a line with the column names and at least one row of data")
+    if [*header] == ["sep=", ""]:
+        raise UsageError(f"{path}: its first line, which begins with sep=, is for Excel alone: take it out")
 
 
-def _refuse_width(path: Path, row: int, line: int, fields: int, wanted: int) -> None:
-    if fields != wanted:
+def refuse_another_delimiter(origin: str | Path, header: Sequence[str]) -> None:
+    """Raise UsageError where the header is one field that looks like several with another delimiter."""
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise UsageError(f"{origin}: one column only, '{header[0][:80]}'; save the file with commas, or tabs as .tsv")
+
+
+def _refuse_width(path: Path, row: int, line: int, fields: int, header: Sequence[str]) -> None:
+    if fields != len(header):
+        refuse_another_delimiter(path, header)
         raise UsageError(
-            f"{path}, row {row}: {fields} fields where the header has {wanted} (line {line}); "
+            f"{path}, row {row}: {fields} fields where the header has {len(header)} (line {line}); "
             "quote fields that hold the delimiter, and close every quote"
         )
 
@@ -91,12 +100,12 @@ def _comma_rows(path: Path, lines: list[str]) -> _Found:
             if not row:
                 continue
             if not found.header:
-                _refuse_empty(path, row)
+                _refuse_header(path, row)
                 if span[1] - span[0] > 1:
                     raise UsageError(f"{path}, line {span[0] + 1}: a quote in the header is not closed on its line")
                 found.header = row
                 continue
-            _refuse_width(path, len(found.rows) + 1, span[0] + 1, len(row), len(found.header))
+            _refuse_width(path, len(found.rows) + 1, span[0] + 1, len(row), found.header)
             found.rows.append(row)
             found.spans.append(span)
     except csv.Error as error:
@@ -112,7 +121,7 @@ def _comma_rows(path: Path, lines: list[str]) -> _Found:
                 'inside quotes a quote is written twice (""), a stray one is taken out'
             ) from None
         raise UsageError(f"{path}, {where}, is malformed: {error}") from None
-    _refuse_empty(path, found.header)
+    _refuse_header(path, found.header)
     return found
 
 
@@ -138,9 +147,9 @@ class _Tabbed:
 def _tab_rows(path: Path, lines: list[str]) -> _Found:
     filled = [at for at, line in enumerate(lines) if line.strip("\r\n")]
     if not filled:
-        _refuse_empty(path, [])
+        _refuse_header(path, [])
     found = _Found(_tab_fields(lines[filled[0]].rstrip("\r\n"))[0])
-    _refuse_empty(path, found.header)
+    _refuse_header(path, found.header)
     width, at = len(found.header), filled[0] + 1
     whole = _Tabbed(lines, width)
     while at < len(lines):
@@ -153,7 +162,7 @@ def _tab_rows(path: Path, lines: list[str]) -> _Found:
             fields, end = _with_quotes(path, whole, at, len(found.rows) + 1)
             # an enclosing quote is gone by now, but for texts that begin and end with a quoted quote
             found.literal += sum(f.startswith('"') and f in line and not ENCLOSED.fullmatch(f) for f in fields)
-        _refuse_width(path, len(found.rows) + 1, at + 1, len(fields), width)
+        _refuse_width(path, len(found.rows) + 1, at + 1, len(fields), found.header)
         found.rows.append(fields)
         found.spans.append((at, end))
         at = end

@@ -113,13 +113,18 @@ def refuse_half_pair(where: str, row: int, text: str) -> None:
         raise UsageError(f"{where}, row {row}: the text holds half a surrogate pair, which is not valid Unicode")
 
 
+def is_missing(text: str) -> bool:
+    """Whether a text is none: blank, or what pandas writes for a missing value."""
+    return not text.strip() or text in ("NaN", "nan")
+
+
 def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
     """Raise UsageError naming the row of a text that is missing, too long or broken, or of a repeated id."""
     if not texts:
         raise UsageError(f"{where} is empty: it needs at least one row of data")
     for row, text in enumerate(texts, 1):
         # 4 bytes a character at most: only long texts need be encoded to be measured
-        if not text.strip() or text in ("NaN", "nan"):
+        if is_missing(text):
             shown = "is empty" if not text.strip() else f"is '{text}', a missing value"
             raise UsageError(f"{where}, row {row}: the text {shown}; remove the row or fill it in")
         if len(text) * 4 > MAX_TEXT_BYTES and len(text.encode("utf-8", "replace")) > MAX_TEXT_BYTES:

@@ -112,7 +112,7 @@ def decode(path: Path) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UsageError(
             f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8 "
-            f"(for example: iconv -f latin1 -t utf-8)"
+            f"(for example: iconv -f windows-1252 -t utf-8)"
         ) from None
 
 

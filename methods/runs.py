@@ -12,6 +12,7 @@ import torch
 
 from bench.core.hashes import hash_arrays
 from bench.core.texts import SPLITS
+from bench.training import distributed
 from bench.training.batch import softmax
 from bench.training.inputs import Inputs
 from bench.training.networks import Output
@@ -50,6 +51,7 @@ def run_key(task: NoisyTask, tools: Tools, targets: np.ndarray, settings: Mappin
 
     `settings` is what the run does otherwise than another one of the stage. For `Stage.get`: of what JSON can hold.
     """
+    processes = distributed.processes()
     return {
         "splits": {split: getattr(task, split).fingerprint for split in SPLITS},
         "axes": list(tools.axes),
@@ -60,6 +62,7 @@ def run_key(task: NoisyTask, tools: Tools, targets: np.ndarray, settings: Mappin
         "device": tools.trainer.accelerator.device.type,
         "seed": tools.seed,
         "settings": dict(settings),
+        **({"processes": processes} if processes > 1 else {}),  # each draws its own dropout
     }
 
 

@@ -16,7 +16,7 @@ from bench.grid.tasks import choose_tasks, tasks_of
 from bench.noise.draw import identity
 from bench.noise.source import NoiseSource
 from bench.store.records import CellKey
-from bench.training import encoders
+from bench.training import distributed, encoders
 from bench.training.device import choose_precision
 from bench.training.find_encoder import split_mode
 from bench.training.recipe import Recipe, make_recipe
@@ -89,6 +89,8 @@ def plan(options: GridOptions) -> Plan:
 
     Raises UsageError or Unavailable; a combination that cannot run becomes a cell with a `skip` reason.
     """
+    if distributed.processes() > 1:  # this is one of them
+        options = options.model_copy(update={"processes_per_cell": distributed.processes()})
     chosen = [choose_method(text) for named in options.methods for text in GROUPS.get(named, [named])]
     names, notes = choose_tasks(options)
     of_data: list[str] = []
@@ -136,6 +138,7 @@ def _key(
     method: _Chosen, task: TaskData, source: NoiseSource, seed: int, data: str, lent: Lent, options: GridOptions
 ) -> CellKey:
     encoder, sentence_encoder, recipe = lent
+    several = {"processes": options.processes_per_cell} if options.processes_per_cell > 1 else {}
     return CellKey(
         task=task.name,
         noise=source.id,
@@ -146,7 +149,7 @@ def _key(
         encoder_mode=encoder.mode,
         encoder_revision=encoder.revision,
         sentence_encoder=sentence_encoder.revision,
-        recipe=dataclasses.asdict(recipe),
+        recipe=dataclasses.asdict(recipe) | several,
         options={"uncovered": options.uncovered} if source.kind == "weak" else {},
         limit=options.limit,
         seed=seed,

@@ -33,6 +33,7 @@ class Given(TypedDict, total=False):
     max_length: int
     pooling: Literal["auto", "cls", "mean"]
     precision: Literal["auto", "no", "bf16", "fp16"]
+    processes_per_cell: int
     data_dir: str | Path
     text_column: str
     gold_column: str
@@ -42,7 +43,6 @@ class Given(TypedDict, total=False):
     results: str | Path
     executor: str
     jobs: int
-    processes_per_cell: int
     timeout: str | float
     retry: Literal["failed", "none"]
     until_settled: int

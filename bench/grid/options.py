@@ -65,6 +65,9 @@ class GridOptions(BaseModel, extra="forbid"):
     precision: Literal["auto", "no", "bf16", "fp16"] = _option(
         "auto", "auto, no (float32, reproducible on a CPU), bf16 or fp16", "Training recipe"
     )
+    processes_per_cell: int = _option(
+        1, "processes (GPUs) that train one cell together; each draws dropout of its own", "Training recipe", ge=1
+    )
 
     data_dir: Path | None = _option(None, "folder with one sub-folder per task, and llm_labels/", "Data")
     text_column: str | None = _option(None, "column of a table with the texts (default text)", "Data")
@@ -78,7 +81,6 @@ class GridOptions(BaseModel, extra="forbid"):
         "local", "local, ray, slurm or my.py; with parameters: ray[gpus=0.25] (`bench list executors`)", "Running"
     )
     jobs: int = _option(1, "worker processes on this machine", "Running", ge=1)
-    processes_per_cell: int = _option(1, "processes (GPUs) that train one cell together", "Running", ge=1)
     timeout: float | None = _option(None, "time limit per cell: 90s, 5m, 2h", "Running", gt=0, le=1e8)  # seconds
     retry: Literal["failed", "none"] = _option("failed", "retry failed cells: failed (default), none", "Running")
     until_settled: int | None = _option(
@@ -138,7 +140,7 @@ LISTS = frozenset(name for name, field in GridOptions.model_fields.items() if "l
 RECIPE_OPTIONS = tuple(
     name
     for name in GridOptions.model_fields
-    if name in names_in("Training recipe") - {"max_length", "pooling", "precision"}
+    if name in names_in("Training recipe") - {"max_length", "pooling", "precision", "processes_per_cell"}
 )
 RUNNING_OPTIONS = names_in("Running")
 """Options that say where and how cells run, and change no number."""

@@ -50,7 +50,7 @@ class CellKey(BaseModel, extra="forbid"):
     encoder_mode: str = Field(pattern=r"^(fine-tuned|frozen|top[1-9]\d?)$")
     encoder_revision: str  # fingerprint or pinned revision of the weights
     sentence_encoder: str  # model for sentence embeddings, which find neighbours
-    recipe: dict[str, Any]  # the shared training recipe, resolved
+    recipe: dict[str, Any]  # the shared training recipe, resolved; "processes" where several train the cell together
     options: dict[str, Any] = {}  # options of the noise source and the data, e.g. {"uncovered": "uniform"}
     limit: int | None = None  # at most this many texts per split
     seed: int

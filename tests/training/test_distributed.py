@@ -119,7 +119,13 @@ def arrays_of(folder, method, **config):
 @pytest.mark.parametrize("method", ["plain", "co-teaching"])
 def test_two_processes_give_the_probabilities_of_one(method, runs):
     (_, one_record, one), (_, two_record, two) = (arrays_of(runs[0] / side, method) for side in ("one", "two"))
-    assert one_record["hash"] == two_record["hash"]  # the same cell
+    assert one_record["hash"] != two_record["hash"]  # with dropout they would differ
+    assert two_record["key"]["recipe"] == one_record["key"]["recipe"] | {"processes": 2}
+    assert "--processes-per-cell 2" in two_record["command"]
+    shared = {use["name"] for side in (one_record, two_record) for use in side["stages"]}
+    for name in shared:
+        hashes = [{use["hash"] for use in side["stages"] if use["name"] == name} for side in (one_record, two_record)]
+        assert hashes[0].isdisjoint(hashes[1]) == name.endswith(" run")
     assert (one_record["device"]["processes"], two_record["device"]["processes"]) == (1, 2)
     assert one["test_last"].std(axis=0).max() > 0.01  # it did learn to tell texts apart
     for name in ("test_last", "test_noisy_valid", "test_oracle_best"):

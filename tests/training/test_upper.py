@@ -12,7 +12,6 @@ from bench.core.errors import UsageError
 from bench.store.records import read_records
 from bench.training import upper
 from bench.training.encoders import load_encoder
-from bench.training.find_encoder import locate
 from bench.training.inputs import HiddenInputs, TokenInputs
 
 SHAPE = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
@@ -136,12 +135,3 @@ def test_the_lower_layers_are_computed_once_for_all_methods(tmp_path):
     assert len(uses) == 3  # splits
     assert all(sorted(reused) == [False, True, True] for reused in uses.values())
     assert 0 < trained["plain"] < sum(p.numel() for p in load_encoder("minilm", 16).model.parameters()) / 2
-
-
-def test_weights_under_a_pinned_name_must_be_those(tmp_path, monkeypatch):
-    monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
-    folder = tmp_path / "encoders" / "all-mpnet-base-v2"
-    folder.mkdir(parents=True)
-    (folder / "model.safetensors").write_bytes(b"others")
-    with pytest.raises(UsageError, match=r"encoder 'mpnet': .* does not hold the weights of sentence-tran"):
-        locate("mpnet")

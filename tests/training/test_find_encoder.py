@@ -37,3 +37,15 @@ def test_a_folder_with_another_file_is_refused_by_its_name(pinned, name, change)
     change(pinned / name)
     with pytest.raises(UsageError, match=rf"encoder 'mpnet': .*/{name} is not that of sentence-transformers/all-mpnet"):
         find_encoder.locate("mpnet")
+
+
+def test_of_the_hubs_own_copy_of_the_commit_the_weights_are_looked_at(pinned, tmp_path, monkeypatch):
+    """Beside them nothing of the hub's needs to be byte for byte what a folder from elsewhere has."""
+    copy = pinned.rename(tmp_path / "snapshot")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(copy))
+    (copy / "tokenizer_config.json").write_bytes((copy / "tokenizer_config.json").read_bytes() + b" ")
+    assert find_encoder.locate("mpnet") == (str(copy), "e8c3b32edf5434bc2275fc9bab85f82640a19130")
+    (copy / "model.safetensors").write_bytes(b"other")
+    find_encoder._pinned.cache_clear()
+    with pytest.raises(UsageError, match=r"model\.safetensors is not that of"):
+        find_encoder.locate("mpnet")

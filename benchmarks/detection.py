@@ -17,6 +17,7 @@ import pandas as pd
 
 from bench.core.seeds import named_generator
 from bench.data.load import load_task
+from bench.data.readers.splits import first_of_equals
 from bench.noise.label_sets import find_label_sets, read_labels
 from bench.noise.votes import majority_vote
 from bench.running.trust import opinions
@@ -40,6 +41,7 @@ def rows_of(name: str, data_dir: Path | None, store: StageStore) -> tuple[list[d
     sets = on_train(task, {ref.id: read_labels(ref, task) for ref in find_label_sets(data_dir, name)})
     texts, classes, gold = task.train.texts, len(task.label_names), task.gold.train
     assert gold is not None
+    together = first_of_equals(texts)
     x = shared.embed_texts(task.train, load_encoder("minilm:frozen", task.info.max_length), store)
 
     def believed(labels: np.ndarray) -> dict[str, list[np.ndarray]]:
@@ -49,7 +51,7 @@ def rows_of(name: str, data_dir: Path | None, store: StageStore) -> tuple[list[d
     for llm in CHOSEN[name]:
         labels, found = sets[llm], believed(sets[llm])
         others = [each for other, each in sets.items() if other != llm]
-        text, both = combined(labels, found, [], classes), combined(labels, found, others, classes)
+        text, both = (combined(labels, found, asked, classes, together) for asked in ([], others))
         known = (labels >= 0) & (gold >= 0)
         wrong = (labels != gold)[known]
         chance = wrong.mean()
@@ -85,7 +87,7 @@ def rows_of(name: str, data_dir: Path | None, store: StageStore) -> tuple[list[d
         answers = np.stack([sets[member] for member in members])
         labels = majority_vote(answers.T, classes, named_generator("detection", name, *members), "drop")
         if len(members) > 1 and (labels >= 0).all():
-            cleaned = combined(labels, believed(labels), list(answers), classes).cleaned_vote
+            cleaned = combined(labels, believed(labels), list(answers), classes, together).cleaned_vote
             right, after = (100 * (each == gold)[gold >= 0].mean() for each in (labels, cleaned))
             changed = 100 * (cleaned != labels).mean()
             votes.append({"task": name, "vote": ", ".join(members), "right": right, "changed": changed})

@@ -77,11 +77,12 @@ def why_not(source: NoiseSource, task: TaskData) -> str | None:
         if (gold < 0).any():
             some = f"for {int((gold >= 0).sum())} of {len(gold)} {split} texts"
             return f"{source.id} is made from gold labels of all texts, and task {task.name} has them {some} only"
-    most = source.noise().most(len(task.label_names))
-    if source.rate > most + 1e-9:
+    noise, num_classes = source.noise(), len(task.label_names)
+    if source.rate > (most := noise.most(num_classes)) + 1e-9:
         title = describe(source.noise).partition(":")[0]
-        return f"{source.id}: with {len(task.label_names)} classes the {title} rate is at most {most:.3g}"
-    return None
+        return f"{source.id}: with {num_classes} classes the {title} rate is at most {most:.3g}"
+    reason = noise.why_not(num_classes, source.rate)
+    return f"{source.id}: {reason}" if reason else None
 
 
 def is_noise(text: str) -> bool:

@@ -92,9 +92,10 @@ def test_wrong_names_and_values_are_refused_before_anything_runs(make, options, 
 
 
 def test_a_combination_that_cannot_run_is_a_visible_cell_with_its_reason(make):
-    by_noise = {cell.key.noise: cell for cell in make(noise="weak,sn@0.6,sn@0.2").cells}
+    by_noise = {cell.key.noise: cell for cell in make(noise="weak,sn@0.6,sn@0.2,idn@0.2").cells}
     assert "no weak votes" in by_noise["weak"].skip
     assert "with 2 classes the symmetric rate is at most 0.5" in by_noise["sn@0.6"].skip
+    assert by_noise["idn@0.2"].skip == "idn@0.2: with two classes that is symmetric noise: name sn@0.2 instead"
     assert by_noise["sn@0.2"].skip is None
 
 

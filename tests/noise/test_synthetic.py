@@ -8,7 +8,13 @@ from scipy.special import softmax
 from scipy.stats import chisquare, truncnorm
 
 from bench.noise.synthetic.asymmetric import Asymmetric
-from bench.noise.synthetic.instance_dependent import idn_probabilities, idn_rates, idn_weights, instance_dependent
+from bench.noise.synthetic.instance_dependent import (
+    InstanceDependent,
+    idn_probabilities,
+    idn_rates,
+    idn_weights,
+    instance_dependent,
+)
 from bench.noise.synthetic.symmetric import Symmetric
 from bench.noise.votes import majority_vote
 
@@ -78,7 +84,23 @@ def test_idn_probabilities_equal_the_formula_text_by_text():
         np.testing.assert_allclose(found[i], expected, rtol=1e-12)
 
 
-def test_idn_has_the_mean_rate_and_depends_on_the_text():
+def test_with_two_classes_idn_does_not_depend_on_the_text():
+    def drawn(classes):
+        true = {"train": gold(classes, 500)}
+        texts = (rng(seed).standard_normal((500, 6)) for seed in (1, 2))
+        one, two = (InstanceDependent().draw(true, classes, 0.3, rng_named, {"train": each})[0] for each in texts)
+        return (one["train"] == two["train"]).all()
+
+    def rng_named(name):
+        return rng(len(name))
+
+    assert drawn(2)
+    assert not drawn(3)
+    assert InstanceDependent().why_not(2, 0.3) == "with two classes that is symmetric noise: name sn@0.3 instead"
+    assert InstanceDependent().why_not(3, 0.3) is None
+
+
+def test_idn_has_the_mean_rate_and_its_wrong_classes_depend_on_the_text():
     true, embeddings, weights = gold(4), rng(1).standard_normal((N, 6)), idn_weights(4, 6, rng(2))
     rates = idn_rates(N, 0.3, rng(3))
     noisy = instance_dependent(idn_probabilities(true, embeddings, weights, rates), rng(4))

@@ -39,8 +39,26 @@ class SyntheticNoise:
     needs_embeddings: ClassVar[bool] = False
 
     def most(self, num_classes: int) -> float:
-        """The highest rate that makes sense for this many classes, in [0, 1]."""
+        """The highest rate that makes sense for this many classes, in [0, 1].
+
+        Parameters
+        ----------
+        num_classes : int
+            C.
+        """
         return 1.0
+
+    def why_not(self, num_classes: int, rate: float) -> str | None:
+        """Why this noise does not suit so many classes, and what to name instead; None where it does.
+
+        Parameters
+        ----------
+        num_classes : int
+            C.
+        rate : float
+            The share of labels that should be wrong, in [0, 1].
+        """
+        return None
 
     def flip(self, gold: np.ndarray, num_classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
         """Noisy labels of one split, where each depends on the text's own gold class alone.

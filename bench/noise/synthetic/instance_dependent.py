@@ -1,5 +1,9 @@
 """Instance-dependent label noise after Xia et al. 2020, Part-dependent label noise: towards instance-dependent label
-noise, NeurIPS."""
+noise, NeurIPS.
+
+As in their generator, a text's own rate is drawn without looking at the text: its embedding decides which wrong class
+it gets, not whether its label is wrong.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +13,20 @@ import numpy as np
 
 from bench.noise.synthetic.base import Drawn, Rng, SyntheticNoise, register
 
-IDN_RATE_SD = 0.1  # sd of the per-text flip rate (norm_std of the reference generator)
-IDN_SCALE = 5.0  # length of the scaled embedding: larger makes flips depend more on the text
+IDN_RATE_SD = 0.1  # sd of a text's own rate of being wrong (norm_std of the reference generator)
+IDN_SCALE = 5.0  # length of the scaled embedding: larger makes the wrong class depend more on the text
 
 
 @register
 class InstanceDependent(SyntheticNoise):
-    """instance-dependent: wrong labels depend on the text"""
+    """instance-dependent: which wrong class depends on the text, whether it is wrong does not"""
 
     name = "idn"
     needs_embeddings = True
+
+    def why_not(self, num_classes: int, rate: float) -> str | None:
+        """Two classes leave nothing for the text to decide."""
+        return f"with two classes that is symmetric noise: name sn@{rate:g} instead" if num_classes == 2 else None
 
     def draw(
         self,

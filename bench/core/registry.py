@@ -41,6 +41,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, package: str, group: str, importing: Importing = contextlib.nullcontext) -> None:
         self.kind, self.package, self.group, self.importing = kind, package, group, importing
         self.classes: dict[str, type[T]] = {}
+        self.read = False  # the entry points, which are read once
 
     @property
     def prefix(self) -> str:
@@ -60,8 +61,11 @@ class Registry(Generic[T]):
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
-        for _ in from_packages(self.kind, self.group, self.importing):
-            pass  # what is loaded is registered
+        if not self.read:
+            self.read = True
+            for loaded, point in from_packages(self.kind, self.group, self.importing):
+                if not any(loaded is cls for cls in self.classes.values()) and not self.registered_by(point.value):
+                    log.warning("%s of %s is left out: write @register above its class", self.kind, point.value)
         return dict(sorted(self.classes.items()))
 
     def find(self, name: str) -> type[T]:

@@ -204,8 +204,14 @@ def test_entry_points_of_other_packages_are_methods_and_a_broken_one_is_a_warnin
         raise ImportError("no module named theirs")
 
     points = [Point(broken), Point(lambda: registry.register(method_class("from-elsewhere")))]
+    points.append(Point(lambda: method_class("unregistered")))
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points if group == "bench.methods" else [])
-    known = registry.available()
-    assert "from-elsewhere" in known
-    assert "plain" in known
-    assert "other_package.methods cannot be loaded: ImportError: no module named theirs" in caplog.text
+    monkeypatch.setattr(registry.METHODS, "read", False)
+    for known in (registry.available(), registry.available()):
+        assert "from-elsewhere" in known
+        assert "plain" in known
+        assert "unregistered" not in known
+    assert [record.getMessage() for record in caplog.records] == [
+        "methods of other_package.methods cannot be loaded: ImportError: no module named theirs",
+        "method of other_package.methods is left out: write @register above its class",
+    ], "each once"

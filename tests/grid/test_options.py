@@ -132,6 +132,14 @@ def test_every_preset_loads_by_a_beginning_of_its_name(path):
     assert load_options({}, None, path.stem[:4]).methods[0] == "plain"
 
 
+def test_the_paper_preset_is_the_setup_of_the_published_numbers():
+    published = yaml.safe_load((PRESETS.parents[1] / "report/tables/published/paper.yaml").read_text("utf-8"))["setup"]
+    options = load_options({}, None, "paper")
+    assert options.epochs == published["epochs"] == 20
+    assert options.encoder == [published["encoder"]]
+    assert sorted(options.tasks) == sorted(published["tasks"])
+
+
 def test_an_empty_file_changes_nothing(tmp_path):
     path = tmp_path / "grid.yaml"
     path.write_text("# nothing yet\n", encoding="utf-8")

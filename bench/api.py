@@ -42,14 +42,29 @@ class OpenCell:
     """One cell of a grid, not run: what its method would see, and, to study it, also gold.
 
     Printed, it is three lines: its name, its texts and classes, and what is wrong with its labels.
+
+    Attributes
+    ----------
+    name : str
+        Task, noise source, method, set-up and seed.
+    task : NoisyTask
+        Texts and noisy labels: all that a method may know (gold training labels for oracle).
+    method : Method
+        The method, with its `config`.
+    tools : Tools
+        What it would be lent.
+    data : TaskData
+        The same texts with gold.
+    labels : NoisyLabels
+        The noisy labels, also those of test where a labeller gave them.
     """
 
     name: str
-    task: NoisyTask  # texts and noisy labels: all that a method may know (gold training labels for oracle)
+    task: NoisyTask
     method: Any
     tools: Tools
-    data: TaskData  # the same texts with gold
-    labels: NoisyLabels  # the noisy labels, also those of test where a labeller gave them
+    data: TaskData
+    labels: NoisyLabels
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(self.data.texts(split)):,} {split}" for split in SPLITS)

@@ -58,25 +58,49 @@ RATE = Field(
 
 @dataclass(frozen=True)
 class HumanLabels:
-    """Labels of a human for k train texts: those that a method asked for with `human_rows`, and no others."""
+    """Labels of a human for k train texts: those that a method asked for with `human_rows`, and no others.
 
-    rows: np.ndarray  # int64[k]: positions in train; random ones are the same for all methods of a seed
-    labels: np.ndarray  # int64[k]
+    Attributes
+    ----------
+    rows : int64[k]
+        Positions in train; random ones are the same for all methods of a seed.
+    labels : int64[k]
+        Their gold classes in 0..C-1.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
 
 
 @dataclass(frozen=True)
 class NoisyTask:
-    """Everything that a method may know. Labels are noisy; -1 = the labeller gave no answer."""
+    """Everything that a method may know. Labels are noisy; -1 = the labeller gave no answer.
+
+    Attributes
+    ----------
+    name : str
+        The task's name.
+    label_names : tuple of str
+        The names of the C classes; a class is its position.
+    train, valid, test : Texts
+        The texts of the three splits.
+    train_labels, valid_labels : int64[N_train], int64[N_valid]
+        Noisy labels in -1..C-1.
+    human : HumanLabels or None
+        Only for a method that asks for them, see `Method.human_rows`.
+    answers : int64[labellers, N_train] or None
+        What each member of an ensemble said, -1 = nothing; only for `Method.human_scores`.
+    """
 
     name: str
     label_names: tuple[str, ...]
     train: Texts
     valid: Texts
     test: Texts
-    train_labels: np.ndarray  # int64[N_train]
-    valid_labels: np.ndarray  # int64[N_valid]
-    human: HumanLabels | None = None  # only for a method that asks for them; see `Method.human_rows`
-    answers: np.ndarray | None = None  # int64[labellers, N_train], -1 = none; only for `Method.human_scores`
+    train_labels: np.ndarray
+    valid_labels: np.ndarray
+    human: HumanLabels | None = None
+    answers: np.ndarray | None = None
 
     @property
     def num_classes(self) -> int:
@@ -86,19 +110,30 @@ class NoisyTask:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a method believes after one step (usually an epoch): class probabilities, rows sum to 1."""
+    """What a method believes after one step (usually an epoch): class probabilities, rows sum to 1.
+
+    Attributes
+    ----------
+    step : int
+        Its number, which rises.
+    valid, test : float32[N_valid, C], float32[N_test, C]
+        Of the validation and test texts, in the order of the splits.
+    train : float32[N_train, C] or None
+        Running predictions of the training texts, as each was visited in this epoch, before its update. Only used for
+        the memorisation curve; None without them.
+    posterior : float32[N_train, C] or None
+        What the method believes the true class of each training text to be, where it has a better opinion than its
+        running predictions; only the last step's is kept. Rows of NaN: no opinion.
+    diagnostics : mapping
+        Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}.
+    """
 
     step: int
-    valid: np.ndarray  # float32[N_valid, C]
-    test: np.ndarray  # float32[N_test, C]
+    valid: np.ndarray
+    test: np.ndarray
     train: np.ndarray | None = None
-    """float32[N_train, C]: running predictions of the training texts, as each was visited in this
-    epoch, before its update. Only used for the memorisation curve; None without them."""
     posterior: np.ndarray | None = None
-    """float32[N_train, C]: what the method believes the true class of each training text to be, where it has a better
-    opinion than its running predictions; only the last step's is kept. Rows of NaN: no opinion."""
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
-    """Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}."""
 
 
 class Method(abc.ABC):
@@ -134,7 +169,20 @@ class Method(abc.ABC):
 
     @abc.abstractmethod
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
-        """Yield predictions after each step; see `Predictions`."""
+        """Learn from the noisy labels, and yield predictions after each step.
+
+        Parameters
+        ----------
+        task : NoisyTask
+            Texts and noisy labels, no gold.
+        tools : Tools
+            What the harness lends: trainer, encoders, shared stages, recipe, named random draws.
+
+        Yields
+        ------
+        Predictions
+            One or more. None at all, a wrong shape or rows that do not sum to 1 fail the cell.
+        """
 
     def human_rows(self) -> int | Literal["all"] | None:
         """How many train texts the method wants a human's label for; None: for none.

@@ -2,7 +2,9 @@
 
 import dataclasses
 import html
+import inspect
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -116,6 +118,24 @@ def test_reports_of_the_committed_results_are_part_of_the_site_and_linked(site):
     evidence = (site / "evidence.html").read_text("utf-8")
     for page in (site / "reports").iterdir():
         assert f'href="reports/{page.name}"' in evidence
+
+
+def test_what_the_reference_of_python_shows_says_what_its_parameters_are():
+    targets = [
+        name
+        for page in (ROOT / "docs").glob("*.md")
+        for name in re.findall(r"^::: ([\w.]+)", page.read_text("utf-8"), re.MULTILINE)
+    ]
+    shown = {name: pkgutil.resolve_name(name) for name in targets}
+    assert len(shown) > 20
+    silent = [
+        name
+        for name, each in shown.items()
+        if name != "methods.base.Tools"  # its fields have comments
+        and callable(each) and inspect.signature(each).parameters
+        and not re.search(r"^(Parameters|Attributes)\n---", inspect.getdoc(each) or "", re.MULTILINE)
+    ]  # fmt: skip
+    assert silent == []
 
 
 def test_every_notebook_is_a_page_and_is_listed(site):

@@ -24,7 +24,13 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts of one split, in a fixed order."""
+    """The texts of one split, in a fixed order.
+
+    Attributes
+    ----------
+    ids, texts : tuple of str, N each
+        Equal in length, or ValueError.
+    """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 
 class Loaded:
-    """A results folder in memory."""
+    """A results folder in memory; `load_results` makes it.
+
+    Parameters
+    ----------
+    results : Results
+        The records as read.
+    baseline : str
+        The method that differences are taken to. Raises UsageError for an unknown one.
+    """
 
     def __init__(self, results: frame.Results, baseline: str = "plain"):
         self.results = results
@@ -185,7 +193,17 @@ class Loaded:
 
 
 class Plots:
-    """The report's figures as matplotlib figures: `results.plot.reliability("trec")`."""
+    """The report's figures as matplotlib figures: `results.plot.reliability("trec")`.
+
+    In all of them `task` is one of `Loaded.tasks`, `setup` one of `Loaded.setups` (None: the first), and `rule` the
+    step whose scores count, last or noisy_valid. They raise UsageError for an unknown name, or where there is no data
+    for them.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        Whose figures; `Loaded.plot` has them.
+    """
 
     def __init__(self, loaded: Loaded):
         self._loaded = loaded

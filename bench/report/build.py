@@ -47,7 +47,23 @@ FORMATS = ("md", "latex", "csv", "html", "figures", "texts")
 
 @dataclass(frozen=True)
 class ReportSummary:
-    """What a report was made from and what was written."""
+    """What a report was made from and what was written.
+
+    Attributes
+    ----------
+    out, files : Path, list of Path
+        The folder that was written, and every file in it.
+    cells, done, failed, skipped : int
+        How many cells there are, and of each status.
+    not_run : int
+        Combinations of a method and a column without any cell.
+    damaged : list of Damaged
+        Files that are not readable records.
+    sentences, notes : list of str
+        The report in words, and what a reader must know about it.
+    results : Results
+        What was read.
+    """
 
     out: Path
     files: list[Path] = field(repr=False)
@@ -55,11 +71,11 @@ class ReportSummary:
     done: int
     failed: int
     skipped: int
-    not_run: int  # combinations of a method and a column without any cell
+    not_run: int
     damaged: list[Damaged]
-    sentences: list[str]  # the report in words, for people
+    sentences: list[str]
     notes: list[str]
-    results: Results = field(repr=False)  # what was read
+    results: Results = field(repr=False)
 
     @property
     def page(self) -> Path | None:
@@ -80,12 +96,35 @@ def build_report(
 ) -> ReportSummary:
     """Write tables, figures, the page and the tidy cells below `out`.
 
-    `rule` is `last` or `noisy_valid`: the step whose scores count. Figures are drawn for the formats that
-    show them (`html`, `md`) or when asked for (`figures`). `against` names published numbers to stand beside ours:
-    `paper`, or a YAML file. A report of very many cells leaves out what is slow and says so, unless `full`.
-    `data_dir` is where the data of known tasks lie, for the page of texts; None: `BENCH_DATA_DIR`, or the folder that
-    the records' commands name. Raises UsageError, before anything is written, for an unknown format, rule, baseline or
-    set of published numbers, a folder without results, or records of a newer schema.
+    Parameters
+    ----------
+    results : Path
+        A results folder, or a pack of one.
+    out : Path
+        The folder to write.
+    formats : collection of str
+        Some of `FORMATS`. Figures are drawn for the formats that show them (`html`, `md`) or for `figures`.
+    baseline : str
+        The method that differences are taken to.
+    rule : str
+        `last` or `noisy_valid`: the step whose scores count.
+    against : str or None
+        Published numbers to stand beside ours: `paper`, or a YAML file.
+    full : bool
+        Whether a report of very many cells also makes what is slow; else it says what it leaves out.
+    data_dir : Path or None
+        Where the data of known tasks lie, for the page of texts; None: `BENCH_DATA_DIR`, or the folder that the
+        records' commands name.
+
+    Returns
+    -------
+    ReportSummary
+
+    Raises
+    ------
+    UsageError
+        Before anything is written: for an unknown format, rule, baseline or set of published numbers, a folder without
+        results, or records of a newer schema.
     """
     _check(formats, rule)
     published = None if against is None else read_published(against)

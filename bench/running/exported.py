@@ -64,7 +64,19 @@ SCALING = "unit length, then times the square root of its width"
 
 @dataclass
 class Exported:
-    """A model that was exported from a cell. Make it with `load_exported`."""
+    """A model that was exported from a cell. Make it with `load_exported`.
+
+    Attributes
+    ----------
+    facts : Facts
+        What its folder says of it: classes, encoder, method, the cell that it comes from.
+    encoder : Encoder
+        The pretrained encoder that its networks are made on.
+    networks : sequence of Classifier
+        Their mean is the prediction.
+    correction : Correction or None
+        Of npc and dygen: what corrects the networks' probabilities.
+    """
 
     facts: Facts
     encoder: Encoder

@@ -113,18 +113,38 @@ Source = Plain | Published
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """What is known of a task without reading it."""
+    """What is known of a task without reading it.
+
+    Attributes
+    ----------
+    name, title : str
+        What it is called in `--tasks`, and in words.
+    label_names : tuple of str
+        The names of its classes; a class is its position.
+    max_length : int
+        Tokens per text; longer texts are cut.
+    licence, citation : str
+        Of the data.
+    sources : tuple
+        Where its texts are, in the order in which they are tried.
+    language : str
+        Of the texts, as an ISO 639 code.
+    note : str
+        What was done to the data, and what is unusual about them.
+    mark_entities : bool or None
+        None: the texts have no entities; else the default of `[mark_entities=...]`.
+    """
 
     name: str
     title: str
-    label_names: tuple[str, ...]  # class id = position
-    max_length: int  # tokens; longer texts are cut by the tokenizer
+    label_names: tuple[str, ...]
+    max_length: int
     licence: str
     citation: str
     sources: tuple[Source, ...] = ()
     language: str = "en"
     note: str = ""
-    mark_entities: bool | None = None  # None: the texts have no entities; else the default of `[mark_entities=...]`
+    mark_entities: bool | None = None
 
 
 @functools.cache

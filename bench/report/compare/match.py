@@ -74,24 +74,56 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that `bench report --compare` says."""
+    """All that `bench report --compare` says.
+
+    Attributes
+    ----------
+    before, after : Results
+        The two folders as read.
+    pairs : list of Pair
+        The cells that are compared.
+    lines, averages : list of Line
+        One per method and column; one per method, over the columns with the same seeds.
+    new, gone : list of Record
+        Cells that only one of the folders has.
+    statuses : list of (Record, Record)
+        The same cell, with another status.
+    differing : list of str
+        What differs in code, packages, devices, method versions.
+    apart : list of str
+        Cells of one name that differ in key: why they are not compared.
+    """
 
     before: Results
     after: Results
     pairs: list[Pair]
-    lines: list[Line]  # one per method and column
-    averages: list[Line]  # one per method: over the columns with the same seeds
+    lines: list[Line]
+    averages: list[Line]
     new: list[Record]
     gone: list[Record]
-    statuses: list[tuple[Record, Record]]  # the same cell, with another status
-    differing: list[str] = field(default_factory=list)  # what differs in code, packages, devices, method versions
-    apart: list[str] = field(default_factory=list)  # cells of one name that differ in key: why they are not compared
+    statuses: list[tuple[Record, Record]]
+    differing: list[str] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
 
 
 def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
-    """Compare the results in `after` with those in `before` at the step `rule` (`last` or `noisy_valid`).
+    """Compare the results in one folder with those in another, paired by seed.
 
-    Raises UsageError where a folder holds no results, or records of a newer schema.
+    Parameters
+    ----------
+    before, after : Path
+        Results folders, or packs of them.
+    rule : str
+        The step whose scores count: `last` or `noisy_valid`.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    UsageError
+        Where a folder holds no results, or records of a newer schema.
     """
     old, new = load(before), load(after)
     pairs, gone, added = match(old.records, new.records)

@@ -89,7 +89,14 @@ class ReportTable(abc.ABC):
 
     @abc.abstractmethod
     def make(self, context: Context) -> Iterable[Table | None]:
-        """The tables of one set-up; None where there is nothing to show."""
+        """The tables of one set-up; None where there is nothing to show.
+
+        Parameters
+        ----------
+        context : Context
+            What a report knows: the set-up's cells (`block`), the rule, the whole folder. An error is a note of the
+            report, which goes on without this table.
+        """
 
 
 def register(cls: type[ReportTable]) -> type[ReportTable]:

@@ -114,7 +114,7 @@ def refuse_half_pair(where: str, row: int, text: str) -> None:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a text is none: blank, or what pandas writes for a missing value."""
+    """Whether there is no text: blank, or what pandas writes for a missing value."""
     return not text.strip() or text in ("NaN", "nan")
 
 

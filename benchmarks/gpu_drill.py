@@ -10,12 +10,13 @@ and ends with status 1 where a check fails.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,15 +27,21 @@ import torch.nn.functional as F
 
 from bench.data.load import load_task
 from bench.store.records import read_arrays, read_records
+from bench.training.batch import Batch, Epoch
 from bench.training.encoders import load_encoder
 from bench.training.inputs import Inputs
+from bench.training.networks import Output
 from bench.training.recipe import make_recipe
 from bench.training.trainer import Trainer
 
-BF16_LOGITS = 0.05
-"""Largest mean distance of bf16 from float32 logits, as a share of their standard deviation."""
-BF16_LOSS = 0.02
-"""Largest relative distance of the training losses after one epoch."""
+LEARNT = 0.5
+"""Largest training loss in float32 as a share of chance's, log 2: what has not been learnt cannot differ."""
+BF16_PREDICTS = 0.05
+"""Largest mean distance of the margins that bf16 and float32 give one network, as a share of the spread over texts."""
+BF16_TRAINS = 0.2
+"""The same of two networks, one trained in each; and of their losses, as a share of the fall in float32."""
+RECOVERED = 0.05
+"""Largest distance of a run that ran out of memory from one that did not, as a share of what training changes."""
 PROCESSES = 1e-3
 """Largest distance of probabilities between one process and two."""
 BARE_SHARE = 0.85
@@ -121,51 +128,69 @@ def main(arguments: list[str] | None = None) -> int:
     return int(any(check.passed is False for check in found))
 
 
-def trainer(setting: Setting, precision: str) -> tuple[Trainer, dict[str, Inputs], np.ndarray]:
-    """A trainer in a precision, inputs of random texts of full length, and labels."""
+def trainer(setting: Setting, precision: str, **recipe: float) -> tuple[Trainer, dict[str, Inputs], np.ndarray]:
+    """A trainer in a precision, inputs of random texts of full length, and labels: a word in four tells them."""
     task = load_task("tweets")
-    words = " ".join(task.train.texts).split()
+    words = np.array(sorted({word for text in task.train.texts for word in text.lower().split() if word.isalpha()}))
     draws = np.random.default_rng(0)
-    texts = [" ".join(draws.choice(words, setting.length)) for _ in range(setting.texts)]
+    labels = np.arange(setting.texts) % 2
+    drawn = draws.choice(words[2:], (setting.texts, setting.length))
+    texts = np.where(draws.random(drawn.shape) < 0.25, words[labels][:, None], drawn)
     encoder = load_encoder(setting.encoder, setting.length)
-    recipe = make_recipe(
-        "fine-tuned", batch_size=setting.batch, epochs=1, max_length=setting.length, precision=precision
+    chosen = make_recipe(
+        "fine-tuned", batch_size=setting.batch, max_length=setting.length, precision=precision, **{"epochs": 1} | recipe
     )
-    inputs = encoder.inputs(encoder.tokenise(texts))
-    return Trainer(encoder, recipe, ("drill", 1)), {"train": inputs}, np.arange(setting.texts) % 2
+    inputs = encoder.inputs(encoder.tokenise([" ".join(row) for row in texts]))
+    return Trainer(encoder, chosen, ("drill", 1)), {"train": inputs}, labels
 
 
-def train(at: Trainer, inputs: dict[str, Inputs], labels: np.ndarray, networks: int = 1) -> tuple[float, float]:
-    """(loss, seconds) of one epoch."""
+def cross_entropy(outputs: Sequence[Output], batch: Batch) -> torch.Tensor:
+    """[K, B], of K networks."""
+    return torch.stack([F.cross_entropy(o.logits, batch.targets["label"], reduction="none") for o in outputs])
 
-    def loss(outputs, batch):
-        return torch.stack([F.cross_entropy(o.logits, batch.targets["label"], reduction="none") for o in outputs])
 
+def train(at: Trainer, inputs: dict[str, Inputs], labels: np.ndarray, networks: int = 1) -> tuple[list[Epoch], list]:
+    """The epochs, and the networks that were trained."""
     nets = at.classifiers(networks, 2, "drill")
-    epoch = next(iter(at.fit(nets, inputs, loss, targets={"label": labels}, name="drill", evaluate=())))
-    return epoch.loss, epoch.seconds
+    return list(at.fit(nets, inputs, cross_entropy, targets={"label": labels}, name="drill", evaluate=())), nets
+
+
+def margins(at: Trainer, networks: list, inputs: Inputs) -> np.ndarray:
+    """How far the second class is ahead of the first, float32[N] with mean 0."""
+    logits = at.predict(networks, inputs)[0][0]
+    margin = logits[:, 1] - logits[:, 0]
+    return margin - margin.mean()
 
 
 def precision(setting: Setting) -> Iterator[Check]:
-    """bf16 beside float32: the same network's logits, and the loss of one epoch."""
-    logits, losses = {}, {}
+    """bf16 beside float32 on labels that can be learnt: what one network predicts in both, and training in each."""
+    recipe = {"epochs": 6, "learning_rate": 2e-3} if setting.batch < 64 else {"epochs": 3, "learning_rate": 1e-4}
+    losses, seen, networks = {}, {}, []
     for mode in ("no", "bf16"):
-        at, inputs, labels = trainer(setting, mode)
-        logits[mode] = at.predict(at.classifiers(1, 2, "drill"), inputs["train"])[0]
-        losses[mode] = train(at, inputs, labels)[0]
-    off = float(np.abs(logits["bf16"] - logits["no"]).mean() / logits["no"].std())
+        at, inputs, labels = trainer(setting, mode, dropout=0.0, **recipe)
+        if networks:  # those that float32 has trained
+            seen["no in bf16"] = margins(at, networks, inputs["train"])
+        epochs, networks = train(at, inputs, labels)
+        losses[mode], seen[mode] = epochs[-1].loss, margins(at, networks, inputs["train"])
+    allowed = LEARNT * math.log(2)
     yield Check(
-        "bf16 logits, mean distance / standard deviation", f"{off:.4f} (allowed {BF16_LOGITS})", off <= BF16_LOGITS
+        "float32 training loss, last epoch", f"{losses['no']:.4f} (allowed {allowed:.4f})", losses["no"] <= allowed
     )
-    off = abs(losses["bf16"] / losses["no"] - 1)
-    yield Check("bf16 training loss, relative distance", f"{off:.4f} (allowed {BF16_LOSS})", off <= BF16_LOSS)
+    for name, other, most in (
+        ("bf16 predictions of one network", "no in bf16", BF16_PREDICTS),
+        ("bf16 training, predictions", "bf16", BF16_TRAINS),
+    ):
+        off = float(np.abs(seen[other] - seen["no"]).mean() / seen["no"].std())
+        yield Check(f"{name}, mean distance of margins / spread", f"{off:.4f} (allowed {most})", off <= most)
+    off = abs(losses["bf16"] - losses["no"]) / (math.log(2) - losses["no"])
+    yield Check("bf16 training loss, distance / fall", f"{off:.4f} (allowed {BF16_TRAINS})", 0 <= off <= BF16_TRAINS)
 
 
 def speed(setting: Setting) -> Iterator[Check]:
     """Steps per second of the trainer, of a bare loop of the same steps, and both against the device's peak."""
     at, inputs, labels = trainer(setting, setting.precision)
     train(at, inputs, labels)  # kernels are chosen and caches filled
-    ours = -(-setting.texts // setting.batch) / train(at, inputs, labels)[1]
+    ours = -(-setting.texts // setting.batch) / train(at, inputs, labels)[0][0].seconds
     bare = bare_steps(at, inputs["train"], labels, setting)
     passed = ours / bare >= BARE_SHARE if setting.cuda else None
     yield Check(
@@ -246,20 +271,36 @@ def out_of_memory(setting: Setting) -> Iterator[Check]:
         return
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
-    large = replace(setting, texts=4096, batch=4096)
     limit = 12 * 2**30
     torch.cuda.set_per_process_memory_fraction(min(1.0, limit / total))
     try:
-        at, inputs, labels = trainer(large, setting.precision)
-        loss, _ = train(at, inputs, labels)
+        yield recovery(replace(setting, texts=4096, batch=4096))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def recovery(setting: Setting) -> Check:
+    """A run that runs out of memory beside one that knows from the start what fits: losses and weights."""
+    at, inputs, labels = trainer(setting, setting.precision, epochs=3, learning_rate=1e-4)
+    start = weights(at.classifiers(1, 2, "drill"))
+    epochs, networks = train(at, inputs, labels)
+    known, *_ = trainer(setting, setting.precision, epochs=3, learning_rate=1e-4)
+    known.micro_batch = at.micro_batch
+    expected, others = train(known, inputs, labels)
+    there = weights(others)
+    moved = float((weights(networks) - there).abs().mean() / (there - start).abs().mean())
+    off = max(abs(a.loss / b.loss - 1) for a, b in zip(epochs, expected, strict=True))
     note = next((note for note in at.notes if note.startswith("out of memory")), "no note")
-    yield Check(
-        "out of memory, 4,096 texts within 12 GiB",
-        f"{note}; loss {loss:.3f}",
-        bool(at.micro_batch) and np.isfinite(loss),
+    return Check(
+        f"out of memory, {setting.texts:,} texts at once",
+        f"{note}; distance from a run of that size: losses {off:.1e}, weights {moved:.1e} (allowed {RECOVERED})",
+        bool(at.micro_batch) and not known.notes and off <= RECOVERED and moved <= RECOVERED,
     )
+
+
+def weights(networks: list) -> torch.Tensor:
+    """All weights in a row, on the CPU."""
+    return torch.cat([p.detach().float().cpu().flatten() for network in networks for p in network.parameters()])
 
 
 def grid(setting: Setting, name: str, *options: str, cpu: bool = False) -> dict[str, np.ndarray]:

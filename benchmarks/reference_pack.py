@@ -6,8 +6,8 @@
 
 Cells of the label sets and seeds that the named script runs, or all. What methods say of train and valid texts is kept
 only on request (--train), predictions of the step that was chosen on test data never, and of a task with more than 20
-classes only the test predictions of the last step. Predictions on valid and test are rounded to 1/128, the best class
-up and the others down: scores are those of the record, and the best class of every text stays. Commands name the data
+classes only the test predictions of the last step. Predictions on valid and test are rounded to 1/128, so that rows
+sum to 1 and the best class of every text stays: scores are those of the record. Commands name the data
 folder as seen from the repository.
 """
 
@@ -65,12 +65,17 @@ def copy(record: Record, results: Path, out: Path, train: bool) -> None:
 
 
 def coarse(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities float[N, C] in steps of 1/128, as float16: the best class of each row up, the others down."""
-    steps = STEPS * probabilities.astype(np.float64)
-    best = steps.argmax(axis=1)[:, None]
+    """Probabilities float[N, C] in steps of 1/128, as float16: rows sum to 1 (largest remainder), the best class stays.
+
+    Where another class before the best one comes to equal it, the best one takes a step from it.
+    """
+    steps = STEPS * probabilities.astype(np.float64) / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     found = np.floor(steps)
-    np.put_along_axis(found, best, np.ceil(np.take_along_axis(steps, best, axis=1)), axis=1)
-    return (found / STEPS).astype(np.float16)
+    rank = (found - steps).argsort(axis=1, kind="stable").argsort(axis=1)
+    found += rank < np.rint(STEPS - found.sum(axis=1, keepdims=True))
+    classes = np.arange(steps.shape[1])
+    best, first = (each.argmax(axis=1)[:, None] == classes for each in (probabilities, found))
+    return ((found + best - first) / STEPS).astype(np.float16)
 
 
 def main() -> None:

@@ -4,10 +4,10 @@
         --results results/sidyp-dissected --out results/reference/sidyp-dissected [--encoder mpnet:frozen]
 
 Every arm starts from the same stage 1 and reads it through the method's own code. The same command again goes on where
-it stopped; the tables are of everything in the results folder. Gold is used to count what is right, and in the arms
-whose name begins with "oracle". Writes accuracy.csv (an arm, task and seed per row), labels.csv (right labels of train
-by kind of text) and table.md. Differences are paired by seed, with the 95 % t-interval over seeds; in bold where the
-interval and the bootstrap over seeds and test texts both exclude 0.
+it stopped; the tables are of everything in the results folder, of each source, set-up and seed the newest. Gold is used
+to count what is right, and in the arms whose name begins with "oracle". Writes accuracy.csv (an arm, source, set-up and
+seed per row), labels.csv (right labels of train by kind of text) and table.md. Differences are paired by seed, with the
+95 % t-interval over seeds; in bold where the interval and the bootstrap over seeds and test texts both exclude 0.
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ import torch
 
 import bench
 from bench.api import OpenCell
-from bench.core.files import slug
+from bench.core.files import slug, write_atomically
+from bench.core.hashes import hash_json
 from bench.core.seeds import named_generator
+from bench.grid.cells import plan
+from bench.grid.options import load_options
+from bench.report.names import setup_labels
 from bench.report.tables import stats
 from bench.report.tables.bootstrap import Gap
 from bench.report.tables.model import number
+from bench.store.records import CellKey
 from benchmarks.evidence_table import markdown
 from methods import losses, shared
 from methods.neighbours import distance_weights, nearest
@@ -72,6 +77,7 @@ STEPS = (
     ("oracle", "oracle labels, diffusion"),
 )
 """Differences between arms that say what a stage is worth."""
+PARTS = ("task", "noise", "setup", "seed")
 KINDS = ("certain", "dominant", "uncertain", "all")
 
 
@@ -209,19 +215,20 @@ def dissect(cell: OpenCell, half: OpenCell, with_rate: OpenCell) -> tuple[dict[s
 
 
 def measure(folder: Path, **options: object) -> None:
-    """Dissect the cells of a grid that are not in `folder` yet; one file per task, labels and seed."""
-    cells = bench.open_cells(methods="sidyp,sidyp[tau=0.5],sidyp[tau=oracle]", **options)
-    for cell, half, with_rate in zip(cells[::3], cells[1::3], cells[2::3], strict=True):
-        noise, seed = cell.tools.axes[1], cell.tools.seed
-        path = folder / f"{slug(f'{cell.task.name}-{noise}')}-{seed}.json"
+    """Dissect the cells of a grid that are not in `folder` yet; one file per three cells, named by their hashes."""
+    options |= {"methods": "sidyp,sidyp[tau=0.5],sidyp[tau=oracle]"}
+    cells, keys = bench.open_cells(**options), [cell.key for cell in plan(load_options(options)).cells]
+    for at in range(0, len(cells), 3):
+        key, cell = keys[at], cells[at]
+        digest = hash_json([each.hash for each in keys[at : at + 3]])[:12]
+        path = folder / f"{slug(f'{key.task}-{key.noise}-{key.encoder_selector}')}-{key.seed}-{digest}.json"
         if path.exists():
             continue
-        arms, labels = dissect(cell, half, with_rate)
+        arms, labels = dissect(*cells[at : at + 3])
         gold = cell.data.gold.test
         right = {name: (p.argmax(1) == gold)[gold >= 0].astype(int).tolist() for name, p in arms.items()}
-        found = {"task": cell.task.name, "noise": noise, "seed": seed, "right": right}
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found | {"labels": labels.reset_index().to_dict("records")}))
+        found = {"key": key.model_dump(), "right": right, "labels": labels.reset_index().to_dict("records")}
+        write_atomically(path, json.dumps(found).encode())
         print(path.stem, {name: round(100 * float(np.mean(hits)), 1) for name, hits in right.items()}, flush=True)
 
 
@@ -256,8 +263,13 @@ class Differences:
 
 def report(folder: Path, out: Path) -> str:
     """Write the tables of what is in `folder`; gives the Markdown."""
-    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    keys = [{name: run[name] for name in ("task", "noise", "seed")} for run in runs]
+    paths = sorted(folder.glob(f"*-{12 * '[0-9a-f]'}.json"), key=lambda path: path.stat().st_mtime)
+    read = [json.loads(path.read_text()) for path in paths]
+    found = [CellKey(**run["key"]) for run in read]
+    named = zip(found, setup_labels(found), read, strict=True)
+    by_seed = {(key.task, key.noise, setup, key.seed): run for key, setup, run in named}  # a later one counts
+    order = sorted(by_seed)
+    keys, runs = [dict(zip(PARTS, names, strict=True)) for names in order], [by_seed[names] for names in order]
     accuracy = [
         key | {"arm": arm, "accuracy": np.mean(right)}
         for key, run in zip(keys, runs, strict=True)
@@ -267,10 +279,11 @@ def report(folder: Path, out: Path) -> str:
     out.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(accuracy).to_csv(out / "accuracy.csv", index=False, float_format="%.4f")
     labels.to_csv(out / "labels.csv", index=False, float_format="%.2f")
-    sources = list(dict.fromkeys((run["task"], run["noise"]) for run in runs))
-    seeds = {source: [run["right"] for run in runs if (run["task"], run["noise"]) == source] for source in sources}
-    columns = [Differences(task, right) for (task, _), right in seeds.items()]
-    heads = [f"{task}, {noise} ({len(seeds[task, noise])} seeds)" for task, noise in sources]
+    seeds: dict[tuple[str, str, str], list[dict]] = {}
+    for names, run in zip(order, runs, strict=True):
+        seeds.setdefault(names[:3], []).append(run["right"])
+    columns = [Differences(task, right) for (task, *_), right in seeds.items()]
+    heads = [f"{', '.join(source)} ({len(right)} seeds)" for source, right in seeds.items()]
     lines = ["Test accuracy (%), and its difference from plain training", ""]
     rows = [
         [
@@ -282,10 +295,10 @@ def report(folder: Path, out: Path) -> str:
     lines += markdown(["", *heads], rows)
     lines += ["", "What a step is worth (points of test accuracy)", ""]
     lines += markdown(["", *heads], [[f"{a} − {b}", *(each.shown(a, b) for each in columns)] for a, b in STEPS])
-    means = labels.drop(columns="seed").groupby(["task", "noise", "marks", "texts"], sort=False).mean()
-    for task, noise in sources:
-        part = means.loc[task, noise]
-        lines += ["", f"Right labels of train, {task}, {noise} (%)", ""]
+    means = labels.drop(columns="seed").groupby([*PARTS[:3], "marks", "texts"], sort=False).mean()
+    for source in seeds:
+        part = means.loc[source]
+        lines += ["", f"Right labels of train, {', '.join(source)} (%)", ""]
         rows = [
             [*names, *(f"{value:.1f}" for value in row)] for names, row in zip(part.index, part.values, strict=True)
         ]

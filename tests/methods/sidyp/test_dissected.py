@@ -24,10 +24,14 @@ def options(reviews, tiny_bert, folder):
 
 def test_every_arm_is_measured_once_and_told_in_tables(options, folder, tmp_path, monkeypatch):
     sidyp_dissected.measure(tmp_path / "runs", **options)
-    monkeypatch.setattr(sidyp_dissected, "dissect", lambda *cells: pytest.fail("measured again"))
+    monkeypatch.setattr(sidyp_dissected, "dissect", lambda *cells: 1 / 0)
     sidyp_dissected.measure(tmp_path / "runs", **options)
+    for other in ({"encoder": options["encoder"].removesuffix(":frozen")}, {"epochs": 4}, {"limit": 90}):
+        with pytest.raises(ZeroDivisionError):  # that is another cell
+            sidyp_dissected.measure(tmp_path / "runs", **options | other)
     text = sidyp_dissected.report(tmp_path / "runs", tmp_path / "out")
     assert (tmp_path / "out" / "table.md").read_text() == text
+    assert "| reviews, bob, tiny-bert:frozen (2 seeds) |" in text
 
     accuracy = pd.read_csv(tmp_path / "out" / "accuracy.csv").pivot_table(
         index="arm", columns="seed", values="accuracy"

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 # What pip is given for torch. PyPI's build for Linux brings CUDA, which is gigabytes; the small one for the CPU:
-#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+#   export TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 # The versions of everything else: those of constraints.txt, which `make lock` writes.
 VERSIONS ?= -c constraints.txt

@@ -31,12 +31,12 @@ def make(tmp_path):
     (tmp_path / "python").write_text(STAND_IN)
     (tmp_path / "python").chmod(0o755)
 
-    def call(*words: str) -> tuple[list[str], str]:
+    def call(*words: str, **variables: str) -> tuple[list[str], str]:
         log = tmp_path / "log"
         log.write_text("")
         done = subprocess.run(
             ["make", "--no-print-directory", f"PYTHON={tmp_path / 'python'}", f"VENV={tmp_path / 'venv'}", *words],
-            cwd=ROOT, env={"PATH": "/usr/bin:/bin", "LOG": str(log)}, capture_output=True, text=True, check=True,
+            cwd=ROOT, env={"PATH": "/usr/bin:/bin", "LOG": str(log)} | variables, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return log.read_text().splitlines(), done.stdout
 
@@ -66,6 +66,7 @@ def test_another_torch_replaces_the_one_that_is_there_and_so_does_going_back(mak
     assert f"{TORCH}|{cpu.replace(' ', '|')}" in log
     assert len(installs(log)) == 4, "what depends on torch is looked at again"
     assert not installs(make("install", f"TORCH={cpu}")[0])
+    assert not installs(make("demo", TORCH=cpu)[0]), "of the environment as well"
     assert f"{TORCH}|torch==2.13.0" in make("install")[0]
     assert f"{TORCH}|torch>=2.13" in make("install", "TORCH=torch>=2.13")[0]
 

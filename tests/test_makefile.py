@@ -36,7 +36,8 @@ def make(tmp_path):
         log.write_text("")
         done = subprocess.run(
             ["make", "--no-print-directory", f"PYTHON={tmp_path / 'python'}", f"VENV={tmp_path / 'venv'}", *words],
-            cwd=ROOT, env={"PATH": "/usr/bin:/bin", "LOG": str(log)} | variables, capture_output=True, text=True, check=True,
+            cwd=ROOT, env={"PATH": "/usr/bin:/bin", "LOG": str(log)} | variables,
+            capture_output=True, text=True, check=True,
         )  # fmt: skip
         return log.read_text().splitlines(), done.stdout
 

@@ -16,7 +16,9 @@ Pooling = Literal["auto", "cls", "mean"]
 class Recipe:
     """Hyper-parameters of the shared training loop; every field is part of a cell's key."""
 
-    epochs: int = Field(default=10, ge=1, le=1000, description="passes over the training texts (as SiDyP's)")
+    epochs: int = Field(
+        default=10, ge=1, le=1000, description="passes over the training texts (SiDyP's program; its scripts: 20)"
+    )
     batch_size: int = Field(default=128, ge=1, description="texts per optimiser step (SiDyP's released script)")
     learning_rate: float = Field(default=5e-5, gt=0, le=1, description="peak of the linear schedule (SiDyP's script)")
     warmup: float = Field(

@@ -20,18 +20,42 @@ if TYPE_CHECKING:
 
 @dataclass
 class Tools:
-    """What the harness lends a method for one cell."""
+    """What the harness lends a method for one cell.
 
-    encoder: Encoder  # the pretrained encoder of this cell
-    sentence_encoder: Encoder  # model for sentence embeddings: neighbours and noise estimates
-    recipe: Recipe  # the shared training recipe: epochs, batch size, learning rate, ...
-    stages: StageStore  # what methods share, content-addressed
-    seed: int  # the cell's seed
-    axes: tuple[str, ...] = ()  # name the data of this cell (task, noise source), never the method
-    oracle_noise_rate: float | None = None  # the true noise rate, only where a method's config says tau="oracle"
-    progress: Callable[[str, int, int], None] = lambda phase, done, total: None  # told how far a phase is
-    track: Callable[[dict[str, float], int], None] | None = None  # gets the loss of every step
-    trainer: Trainer = field(init=False)  # the one Accelerate training loop
+    Attributes
+    ----------
+    encoder : Encoder
+        The pretrained encoder of this cell.
+    sentence_encoder : Encoder
+        The model for sentence embeddings: neighbours and noise estimates.
+    recipe : Recipe
+        The shared training recipe: epochs, batch size, learning rate, ...
+    stages : StageStore
+        What methods share, content-addressed.
+    seed : int
+        The cell's seed.
+    axes : tuple of str
+        They name the data of this cell (task, noise source), never the method.
+    oracle_noise_rate : float or None
+        The true noise rate, only where a method's config says tau="oracle".
+    progress : callable
+        Told how far a phase is: its name, what is done, of how much.
+    track : callable or None
+        Gets the loss of every step: values by name, and the step.
+    trainer : Trainer
+        The one Accelerate training loop.
+    """
+
+    encoder: Encoder
+    sentence_encoder: Encoder
+    recipe: Recipe
+    stages: StageStore
+    seed: int
+    axes: tuple[str, ...] = ()
+    oracle_noise_rate: float | None = None
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None
+    track: Callable[[dict[str, float], int], None] | None = None
+    trainer: Trainer = field(init=False)
 
     def __post_init__(self) -> None:
         from bench.training.trainer import Trainer  # takes seconds to load, which importing `methods.base` need not
@@ -48,6 +72,21 @@ class Tools:
         return torch.Generator().manual_seed(named_seed(*self.axes, self.seed, *axes))
 
     def fill(self, labels: np.ndarray, split: str, num_classes: int) -> np.ndarray:
-        """`labels` int64[N] with every -1 (no answer) replaced by a seeded uniform class, equal for all methods."""
+        """Labels in which every -1 (no answer) is a class drawn uniformly, by seed, equal for all methods.
+
+        Parameters
+        ----------
+        labels : ndarray
+            int64[N].
+        split : str
+            train, valid or test; it names the draw.
+        num_classes : int
+            C.
+
+        Returns
+        -------
+        ndarray
+            int64[N] in [0, C).
+        """
         drawn = self.generator("no answer", split).integers(0, num_classes, len(labels))
         return np.where(labels < 0, drawn, labels).astype(np.int64)

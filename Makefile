@@ -1,9 +1,10 @@
 # Two commands for a fresh machine with Python >= 3.11 and pip: `make demo` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
-# What pip is given for torch. PyPI's build for Linux brings CUDA, which is gigabytes; the small one for the CPU:
-#   export TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
-TORCH ?= torch==2.13.0
+# What pip is given for torch; what it was given before stays. PyPI's build for Linux brings CUDA, which is gigabytes; the
+# small one for the CPU:
+#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= $(or $(shell cat $(VENV)/.torch 2>/dev/null),torch==2.13.0)
 # The versions of everything else: those of constraints.txt, which `make lock` writes.
 VERSIONS ?= -c constraints.txt
 BIN := $(VENV)/bin
@@ -23,6 +24,7 @@ $(BUILD):
 	$(PYTHON) -m venv $(VENV)
 	rm -f $(VENV)/.torch-*
 	$(PIP_INSTALL) --no-deps --force-reinstall $(foreach word,$(TORCH),"$(word)")
+	$(if $(filter file,$(origin TORCH)),,printf '%s\n' '$(TORCH)' > $(VENV)/.torch)
 	touch $@
 
 $(DEMO): $(BUILD) pyproject.toml constraints.txt Makefile

@@ -21,8 +21,8 @@ How a class is named, by its code, name or alias; spaces, hyphens and underscore
 When it gives no answer, although a class is named:
 
 8. Several: the lines of 4 to 6, or that of 7, give two classes ("CE or MT", "4, maybe 5"); so does a later line that
-   is another class alone, or begins with one as in 6, or after 7 begins with one at all: a list of the classes, with
-   their definitions or shares, is not an answer.
+   is another class alone, or begins with one where the line of 6 or 7 did: a list of the classes, with their
+   definitions or shares, is not an answer.
 9. Denied: the line of 7 denies ("not positive", "hardly"), or so does what follows in 6: right after the separator,
    or anywhere after a comma. Not where the class itself is a denial ("No, it is not"). "not toxic" names "non-toxic",
    where both are classes.
@@ -142,7 +142,8 @@ class _Reader:
             found = list(self._explicit(text))
             if not found and not cut and (lines := list(self._lines(text))):
                 found = [("named", self._named(lines[0]))]
-                found += [("named", self.names.begins(line.lstrip("| "))) for line in lines[1:] if found[0][1]]
+                if self.names.begins(lines[0].lstrip("| ")):  # a list of the classes?
+                    found += [("named", self.names.begins(line.lstrip("| "))) for line in lines[1:]]
         except _Denied:
             return Reading(-1, "denied")
         classes = frozenset().union(*(each for _, each in found))
@@ -168,10 +169,10 @@ class _Reader:
                     rule, classes = "leading", self._leading(line)
                 if classes:
                     yield rule, classes
-                first = classes
+                first, listed = classes, rule == "leading"
             elif stated := self._stated(line, first=False):
                 yield "stated", stated
-            elif first and (other := alone or self.names.listed(line)):
+            elif first and (other := alone or (listed and self.names.listed(line))):
                 yield "alone", other
         if inside is not None:
             yield "stated", frozenset()

@@ -17,7 +17,8 @@ _TAGS = re.compile(
 )
 
 
-_OPENS = re.compile(r"^[ \t]*(?:```\w*[ \t]*)?(\{)", re.MULTILINE)
+_NEXT = re.compile(r"(?:\s|```\w*)*(\{)")
+"""An object right after another."""
 
 
 class _Object(list):
@@ -50,12 +51,13 @@ def json_statements(text: str, noun: re.Pattern) -> list[str] | None:
     if text[at] == "[" and text[end:].strip(" \n`"):
         return None  # "[1] is what I would say"
     statements = list(_statements(content, noun))
-    while (more := _OPENS.search(text, end)) is not None:  # a model that corrects itself writes another object
+    while (more := _NEXT.match(text, end)) is not None:  # a model that corrects itself writes it again
         try:
             further, end = json.JSONDecoder(object_pairs_hook=_Object).raw_decode(text, more.start(1))
         except (ValueError, RecursionError):
             break
-        statements += _statements(further, noun)
+        if {key for key, _ in further} & {each[0] for each in content if isinstance(each, tuple)}:
+            statements += _statements(further, noun)
     opens = not text[:at].strip(" \n`json")
     return statements if statements or (opens and content) else None
 

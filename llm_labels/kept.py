@@ -45,21 +45,25 @@ def rows_there(folder: Path, task: TaskData, labeller: Labeller, prompt_hash: st
     return dict(read_label_set(folder, task.label_names, task.full_fingerprint))
 
 
-def check_unchanged(
+def reread(
     folder: Path,
     there: Mapping[str, SplitLabels],
     labels: Mapping[str, SplitLabels],
     now: Mapping[str, np.ndarray],
-) -> None:
-    """Refuse `labels` that change rows of the set in `folder` that were not asked for `now`. Raises UsageError."""
-    changed = 0
+) -> int:
+    """How many rows that the set in `folder` has are other in `labels`.
+
+    Raises UsageError where one of them was not asked for `now`.
+    """
+    changed = other = 0
     for split, part in there.items():
-        before = ~np.isin(part.rows, now.get(split, ()))
-        again = labels[split].labels[np.searchsorted(labels[split].rows, part.rows[before])]
-        changed += int((again != part.labels[before]).sum())
-    if changed:
+        again = labels[split].labels[np.searchsorted(labels[split].rows, part.rows)]
+        changed += int((again != part.labels).sum())
+        other += int((again != part.labels)[~np.isin(part.rows, now.get(split, ()))].sum())
+    if other:
         raise UsageError(
-            f"label set '{folder}' would change in {changed} rows that are not asked for now: its answers were read "
-            "with another --decoder, --min-margin or --calibration, or by another version; give those, or label all "
-            "its rows again (no answer is asked twice), or give another --name or --out"
+            f"label set '{folder}' would change in {other} rows that are not asked for now: its answers were read "
+            "with another --decoder, --min-margin or --calibration, or by the rules of another version of bench; label "
+            "all its rows again (no answer is asked twice), or give another --name or --out"
         )
+    return changed

@@ -26,7 +26,7 @@ from bench.store.provenance import utc_now
 from bench.store.records import array_bytes
 from llm_labels.cache import Answer, AnswerCache
 from llm_labels.decode import UNFINISHED
-from llm_labels.kept import check_unchanged, rows_there
+from llm_labels.kept import reread, rows_there
 from llm_labels.labellers import Labeller, Question
 from llm_labels.labelsets import Card, SplitCounts, SplitLabels, write_label_set
 from llm_labels.prompts import Prompt, Shown, find_prompt, shown, tidy
@@ -150,7 +150,8 @@ def label_task(
     paid = {q.key: a for split, qs in questions.items() for q, a in zip(qs, answers[split], strict=True) if a}
     references = [answer for answer in answers.pop("calibration") if answer is not None]
     labels, probabilities, calibration, readings = _decode(labeller, prompt, rows, answers, references)
-    check_unchanged(folder, there, labels, now)
+    if changed := reread(folder, there, labels, now):
+        notes += (f"{changed} labels that the set had are read otherwise than before",)
     cost = _cost(labeller, paid.values())
     card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost, note)
     hidden = {key for key, answer in paid.items() if answer.cut and not answer.text.strip()}  # thoughts not shown

@@ -60,7 +60,7 @@ def test_the_demo_needs_no_tools_of_developers_and_the_tests_add_them(make):
     assert not installs(make("demo")[0] + make("test")[0]), "all is there"
 
 
-def test_another_torch_replaces_the_one_that_is_there_and_so_does_going_back(make):
+def test_another_torch_replaces_the_one_that_is_there_and_stays(make):
     make("install")
     cpu = "torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
     log, _ = make("install", f"TORCH={cpu}")
@@ -68,7 +68,8 @@ def test_another_torch_replaces_the_one_that_is_there_and_so_does_going_back(mak
     assert len(installs(log)) == 4, "what depends on torch is looked at again"
     assert not installs(make("install", f"TORCH={cpu}")[0])
     assert not installs(make("demo", TORCH=cpu)[0]), "of the environment as well"
-    assert f"{TORCH}|torch==2.13.0" in make("install")[0]
+    assert not installs(make("install")[0] + make("test")[0])[1:], "in another shell the one that was asked for stays"
+    assert f"{TORCH}|torch==2.13.0" in make("install", "TORCH=torch==2.13.0")[0]
     assert f"{TORCH}|torch>=2.13" in make("install", "TORCH=torch>=2.13")[0]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from bench.report.places import ranks
@@ -59,12 +59,16 @@ def bracketed(name: str, parameters: Mapping[str, Any], names: Sequence[str]) ->
 
 
 def parameter_labels(
-    names: Sequence[str], parameters: Sequence[Mapping[str, Any]], spelled_out: Mapping[str, str] | None = None
+    names: Sequence[str],
+    parameters: Sequence[Mapping[str, Any]],
+    spelled_out: Mapping[str, str] | None = None,
+    deciding: Collection[int] = (),
 ) -> tuple[list[str], dict[str, str]]:
     """A label for each (name, parameters), and what a bare name stands for where parameters vary.
 
     A label names the parameters in which a variant differs from the commonest value; where two values are equally
-    common, every variant names its own, as do all of a name in `spelled_out` for the parameter there.
+    common, every variant names its own, as do all of a name in `spelled_out` for the parameter there. What is common
+    those at the positions `deciding` say, where a name has some.
     """
     labels = list(names)
     bare: dict[str, str] = {}
@@ -74,7 +78,8 @@ def parameter_labels(
         differing = sorted({*differing, always}) if always else differing
         if not differing:
             continue
-        usual = {each: _commonest(_value(parameters[i], each) for i in indices) for each in differing if each != always}
+        say = [i for i in indices if i in deciding] or indices
+        usual = {each: _commonest(_value(parameters[i], each) for i in say) for each in differing if each != always}
         for i in indices:
             own = [each for each in differing if _value(parameters[i], each) != usual.get(each)]
             labels[i] = bracketed(name, parameters[i], own)
@@ -88,9 +93,9 @@ def _value(parameters: Mapping[str, Any], name: str) -> str:
 
 
 def _commonest(values: Iterable[str]) -> str | None:
-    """The commonest of at least two different values; None where two are equally common."""
-    (first, most), (_, second) = Counter(values).most_common(2)
-    return first if most > second else None
+    """The commonest value; None where two are equally common."""
+    (first, most), *others = Counter(values).most_common(2)
+    return first if all(most > count for _, count in others) else None
 
 
 def method_labels(
@@ -100,7 +105,8 @@ def method_labels(
 
     `human` says which cells learn from human labels: how many is always shown, `gold[rows=100]`. Where a folder holds
     results of several versions of a method, that of the newest cell has the bare name; the others are marked `(older)`,
-    `(older 2)`. Parameters are compared among equal names, whatever wrappers are around them.
+    `(older 2)`. Parameters are compared among equal names, whatever wrappers are around them; those without say what is
+    common.
     """
     marks = [f" (older{'' if age == 1 else f' {age}'})" if age else "" for age in version_ages(keys, created)]
     parts = [key.method.partition("+") for key in keys]
@@ -108,11 +114,15 @@ def method_labels(
     asking = {
         name: "rows" for name, key, asks in zip(names, keys, human, strict=False) if asks and "rows" in key.config
     }
-    found, bare = parameter_labels(names, [key.config for key in keys], asking)
-    labels = [
-        name + label.removeprefix(name + mark) + plus + wrappers + mark
-        for label, (name, plus, wrappers), mark in zip(found, parts, marks, strict=True)
-    ]
+    plain = {i for i, (_, plus, _) in enumerate(parts) if not plus}
+    found, stands_for = parameter_labels(names, [key.config for key in keys], asking, plain)
+
+    def whole(i: int, label: str) -> str:
+        name, plus, wrappers = parts[i]
+        return f"{name}{label.removeprefix(names[i])}{plus}{wrappers}{marks[i]}"
+
+    labels = [whole(i, label) for i, label in enumerate(found)]
+    bare = {labels[i]: whole(i, stands_for[names[i]]) for i, label in enumerate(found) if label in stands_for}
     return labels, bare
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import math
 import os
 import re
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +41,14 @@ BLOCKED = re.compile(
 )
 """How servers say that they do not answer one text, with status 400 or 403."""
 SILENT = 3
-"""Answers without any text after which a question has no answer."""
+"""Answers without any text after which a question has no answer, if the server has text for others."""
 TOO_LONG = re.compile(r"context.{0,10}(length|window|size)|string_above_max_length", re.IGNORECASE)
 """How servers say that one text does not fit: that is no answer, and the others go on."""
 LONGEST_PAUSE = 60.0
 """Seconds between two tries at most, whatever the server asks for."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Prices:
     """US dollars per million tokens. Raises UsageError for what is not a price."""
 
@@ -115,6 +115,7 @@ class OpenAILabeller:
         self.prices, self.decoder = prices, decoder
         self.decoding = {"decoder": decoder}
         self.usage = Usage(usd=None if prices is None else 0.0)
+        self.has_spoken = False
 
     @property
     def key(self) -> str:
@@ -182,20 +183,35 @@ class OpenAILabeller:
         # a server of one's own often wants no key; the client insists on one
         key = self.key or "none"
         errors: list[Exception] = []
+        silent: list[tuple[str, Answer]] = []
         line = iter(waiting)
         async with AsyncOpenAI(api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=0) as client:
-            workers = [self._work(client, prompt, line, store, stop, errors) for _ in range(self.concurrency)]
+            workers = [self._work(client, prompt, line, store, stop, errors, silent) for _ in range(self.concurrency)]
             await asyncio.gather(*workers)
+        if silent and not self.has_spoken and not errors:
+            errors.append(
+                Unavailable(
+                    f"the server of '{self.revision}' has answered {len(silent)} texts without a word and none "
+                    "with one: look at its settings (a reasoning model may hide what it says), then run the same again"
+                )
+            )
+        for key, answer in silent if self.has_spoken else ():
+            store(key, answer)
         if errors:
             raise errors[0]
 
-    async def _work(self, client: AsyncOpenAI, prompt: Prompt, line: Iterator[Question], store, stop, errors) -> None:
-        """Take questions off the line, one after the other, until it is empty or one has failed."""
+    async def _work(
+        self, client: AsyncOpenAI, prompt: Prompt, line: Iterator[Question], store, stop, errors, silent
+    ) -> None:
+        """Take questions off the line, one after the other, until it is empty or one has failed.
+
+        Answers without a word go to `silent`: a server that has none for any text is out of order.
+        """
         for question in line:
             if errors or stop():
                 return
             try:
-                answer = await self._one(client, message(prompt, question.examples, question.text), question)
+                answer, spoke = await self._one(client, message(prompt, question.examples, question.text), question)
             except Exception as error:
                 errors.append(error)
                 return
@@ -203,7 +219,11 @@ class OpenAILabeller:
             self.usage.tokens_in += answer.tokens_in
             self.usage.tokens_out += answer.tokens_out
             self.usage.usd = self.price(self.usage.tokens_in, self.usage.tokens_out)
-            store(question.key, answer)
+            self.has_spoken |= spoke
+            if spoke:
+                store(question.key, answer)
+            else:
+                silent.append((question.key, answer))
             if self.prices is not None and not answer.tokens_in and not answer.text.startswith(REFUSED):
                 errors.append(
                     Unavailable(
@@ -213,14 +233,17 @@ class OpenAILabeller:
                 )
                 return
 
-    async def _one(self, client: AsyncOpenAI, content: str, question: Question) -> Answer:
-        """One completed answer, after as many tries as it takes. Raises Unavailable or UsageError."""
+    async def _one(self, client: AsyncOpenAI, content: str, question: Question) -> tuple[Answer, bool]:
+        """One completed answer, after as many tries as it takes, and whether it has a word.
+
+        Raises Unavailable or UsageError.
+        """
         import openai
 
         options: dict[str, Any] = {self.token_field: self.max_tokens}
         if self.temperature is not None:
             options["temperature"] = self.temperature
-        problem, silent = "no answer", 0
+        problem, silent, paid = "no answer", 0, (0, 0)  # tokens: tries without a word cost, too
         for attempt in range(self.attempts):
             wait = None
             started = perf_counter()
@@ -230,15 +253,16 @@ class OpenAILabeller:
                 )
                 answer, spoke = _read(reply, perf_counter() - started)
                 silent += not spoke
-                if spoke or silent == SILENT:
-                    return answer
+                paid = paid[0] + answer.tokens_in, paid[1] + answer.tokens_out
+                if spoke or silent == min(SILENT, self.attempts):
+                    return dataclasses.replace(answer, tokens_in=paid[0], tokens_out=paid[1]), spoke
                 problem = "an answer without text"
             except openai.APIStatusError as error:
                 said = f"{error.code} {error.message}"
                 if error.status_code in (400, 403) and BLOCKED.search(said):
-                    return Answer(f"{REFUSED}: content filter]")
+                    return Answer(f"{REFUSED}: content filter]"), True
                 if error.status_code == 400 and TOO_LONG.search(said):
-                    return Answer(f"{REFUSED}: the text is too long for the model]")
+                    return Answer(f"{REFUSED}: the text is too long for the model]"), True
                 if not _passes(error):
                     raise self._final(error, question.text) from None
                 problem, wait = f"status {error.status_code}", _retry_after(error)

@@ -278,6 +278,29 @@ def test_rule_8_a_list_of_the_classes_is_no_answer():
     check({'{"label": "positive"}\n{"label": "positive"}': "positive", "positive: yes, it is": "positive"}, MOODS)
 
 
+def test_rule_8_reasons_scales_and_options_after_an_answer_are_not_answers():
+    check(
+        {
+            "4\n\nReasons:\n1. The reviewer liked the food.\n2. The service was slow.": "4",
+            "Rating: 4\n\nScale:\n1 = terrible\n5 = excellent": "4",
+            "2\n\n1) Rude staff": "2",
+        },
+        STARS,
+    )
+    check(
+        {
+            "**Sentiment:** Positive\n\nNegative: 0.05": "positive",
+            "The tweet sounds positive.\n\nNegative words are absent.": "positive",
+            '{"label": "positive"}\n\nTweet: I hate this\n{"label": "negative"}': "positive",
+            '{"label": "positive"}\n{"alternative_label": "negative"}': "positive",
+        },
+        MOODS,
+    )
+    check({"Non-toxic\n\nToxic: no\nInsult: no": "non-toxic"}, TOXIC)
+    letters = classes("world", "sports", "business", codes=("A", "B", "C"))
+    check({"B\nA. World\nB. Sports\nC. Business": "sports"}, letters)
+
+
 def test_rule_9_not_x_names_non_x():
     check(
         {

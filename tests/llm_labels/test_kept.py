@@ -61,6 +61,7 @@ def test_rows_that_are_not_asked_for_keep_their_labels(tmp_path):
         assert files(tmp_path / "sets" / "moody-8b" / "few" / "moods") == before
         made = label(tmp_path, chat(server, decoder="official"))  # all rows are asked for, and so read anew
     assert (made.labels["train"].labels == -1).all()
+    assert made.notes == ("4 labels that the set had are read otherwise than before",)
     assert len(server.asked) == 8 + 4 + 6
 
 

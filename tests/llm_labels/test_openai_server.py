@@ -184,6 +184,17 @@ def test_a_text_that_a_server_will_not_answer_does_not_stop_the_others():
     assert decoded.rules == ("empty", "refused", "refused", "alone")
 
 
+def test_a_server_without_a_word_for_any_text_is_out_of_order_and_nothing_is_kept_of_it():
+    got = {}
+    with chat_server(lambda text, n: (200, reply(None))) as server:
+        who = labeller(server, attempts=2)
+        with pytest.raises(Unavailable, match="has answered 2 texts without a word and none with one"):
+            who.ask(PROMPT, questions("a", "b"), (), got.__setitem__, lambda: False)
+    assert got == {}
+    assert server.texts == {"a": 2, "b": 2}
+    assert who.usage.tokens_in == 2 * 2 * 100  # every try is paid for
+
+
 def test_the_error_of_one_question_names_its_text():
     complaint = r"\(status 400\): .*bad.*; the text was 'a text of mine'"
     with (

@@ -53,7 +53,17 @@ def test_a_wrapped_method_names_the_parameter_in_which_it_differs_from_the_bare_
     keys += [cell_key(method="gce+ts", config={"q": 0.3}, method_version=0)]
     names, bare = labels.method_labels(keys, ["2026", "2026", "2026", "2026", "2025"])
     assert names == ["gce", "gce", "gce[q=0.3]+ts", "gce+ts", "gce+ts (older)"]
-    assert bare == {"gce": "gce[q=0.7]"}
+    assert bare == {"gce": "gce[q=0.7]", "gce+ts": "gce[q=0.7]+ts"}
+
+
+def test_only_names_that_the_table_has_are_explained_and_bare_cells_say_what_is_common():
+    wrapped = [cell_key(method="gce+ts", config={"q": q}, seed=seed) for seed, q in enumerate((0.7, 0.7, 0.3))]
+    names, bare = labels.method_labels(wrapped, ["2026"] * 3)
+    assert names == ["gce+ts", "gce+ts", "gce[q=0.3]+ts"]
+    assert bare == {"gce+ts": "gce[q=0.7]+ts"}
+    keys = [cell_key(method="gce", config={"q": 0.7})]
+    keys += [cell_key(method="gce+ts", config={"q": 0.3}, seed=seed) for seed in (1, 2)]
+    assert labels.method_labels(keys, ["2026"] * 3)[0] == ["gce", "gce[q=0.3]+ts", "gce[q=0.3]+ts"]
 
 
 def test_options_vary_within_a_source_only():

@@ -93,6 +93,10 @@ def test_a_column_label_beside_checked_rows_is_gold_only_where_that_is_said(tmp_
     task = load_task(path, gold_column="Checked")
     assert (list(task.columns), task.gold.train.min()) == (["label"], -1)
     assert list(load_task(path, gold_column="label").columns) == ["Checked"]
+    assert list(load_task(path, label_columns=["Checked"]).columns) == ["Checked"]
+    crowd = [row | {"annotator_1": row["Checked"], "annotator_2": row["Checked"]} for row in rows]
+    crowd = [{name: value for name, value in row.items() if name != "Checked"} for row in crowd]
+    assert list(load_task(str(write_csv(tmp_path / "crowd.csv", crowd))).columns) == ["annotator_1", "annotator_2"]
     few = [{"text": row["text"], "label": row["ann"], "gpt": row["gold"]} for row in with_gaps()]
     assert list(load_task(str(write_csv(tmp_path / "few.csv", few))).columns) == ["gpt"]
 

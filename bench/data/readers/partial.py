@@ -25,7 +25,7 @@ def sparse_labellers(tables: Mapping[str, Table], labellers: Found, settled: boo
         if 2 * reading.inside.total() < rows:
             found[name] = rows
     persons = [name for name in found if is_persons_header(name)]
-    if persons and weak is not None:
+    if len(persons) == 1 and weak is not None:
         name = persons[0]
         raise UsageError(
             f"{next(iter(tables.values())).path}: '{weak}' may be gold, or '{name}', which has labels of "

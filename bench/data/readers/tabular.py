@@ -148,7 +148,7 @@ def _understood(
             f"name them with --gold-column and --label-columns{why}"
         )
     labellers = Found(labellers.readings, found.ignored | labellers.ignored)
-    weak = gold if gold and columns.gold is None and folded(gold) == "label" else None
+    weak = gold if gold and columns.gold is None and not named and folded(gold) == "label" else None
     sparse = sparse_labellers(tables, labellers, named or gold is not None, weak)
     whole = RawSplit(
         ids=tuple(name for table in tables.values() for name in _ids(table, found)),

@@ -160,6 +160,7 @@ class OpenAILabeller:
         waiting = [question for question in questions if question.key not in known]
         if not waiting:
             return
+        self.has_spoken |= len(waiting) < len(questions)  # in an earlier run
         try:
             asyncio.get_running_loop()
         except RuntimeError:

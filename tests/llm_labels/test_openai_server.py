@@ -193,6 +193,9 @@ def test_a_server_without_a_word_for_any_text_is_out_of_order_and_nothing_is_kep
     assert got == {}
     assert server.texts == {"a": 2, "b": 2}
     assert who.usage.tokens_in == 2 * 2 * 100  # every try is paid for
+    with chat_server(lambda text, n: (200, reply(None))) as server:
+        labeller(server).ask(PROMPT, questions("a", "b"), {"a"}, got.__setitem__, lambda: False)
+    assert [answer.text for answer in got.values()] == [""]  # it had a word for another text before
 
 
 def test_the_error_of_one_question_names_its_text():

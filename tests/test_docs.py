@@ -51,6 +51,8 @@ def test_every_method_has_a_page_with_its_equation_and_every_parameter(site):
     )
     assert {*ours.split(), "label-smoothing", "knn-vote", "cleanlab", "second-opinion"} <= set(equations)
     for name, cls in registry.available().items():
+        if not cls.__module__.startswith("methods."):  # another test's
+            continue
         page = site / "methods" / f"{name}.html"
         assert "<math" in page.read_text("utf-8") or name not in equations, name
         shown = text_of(page)

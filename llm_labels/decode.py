@@ -142,8 +142,8 @@ class _Reader:
             found = list(self._explicit(text))
             if not found and not cut and (lines := list(self._lines(text))):
                 found = [("named", self._named(lines[0]))]
-                if self.names.begins(lines[0].lstrip("| ")):  # a list of the classes?
-                    found += [("named", self.names.begins(line.lstrip("| "))) for line in lines[1:]]
+                if self.names.begins(lines[0]):  # a list of the classes?
+                    found += [("named", self.names.begins(line)) for line in lines[1:]]
         except _Denied:
             return Reading(-1, "denied")
         classes = frozenset().union(*(each for _, each in found))

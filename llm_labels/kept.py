@@ -58,8 +58,9 @@ def reread(
     changed = other = 0
     for split, part in there.items():
         again = labels[split].labels[np.searchsorted(labels[split].rows, part.rows)]
-        changed += int((again != part.labels).sum())
-        other += int((again != part.labels)[~np.isin(part.rows, now.get(split, ()))].sum())
+        differs = again != part.labels
+        changed += int(differs.sum())
+        other += int(differs[~np.isin(part.rows, now.get(split, ()))].sum())
     if other:
         raise UsageError(
             f"label set '{folder}' would change in {other} rows that are not asked for now: its answers were read "

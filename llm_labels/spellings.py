@@ -122,8 +122,8 @@ class Names:
         return found[0].classes if found else frozenset()
 
     def begins(self, text: str) -> frozenset[int]:
-        """The class that a text begins with, whatever follows; everyday words and numbers say nothing."""
-        found = self._strong.match(text)
+        """The class that a line or table row begins with, whatever follows; everyday words and numbers say nothing."""
+        found = self._strong.match(text.lstrip("| "))
         return self._strong_classes[_group(found)] if found else frozenset()
 
     def begins_with_everyday(self, text: str) -> frozenset[int]:

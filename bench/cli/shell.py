@@ -122,9 +122,14 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def _that_exists(path: Path) -> Path:
+    """A path, or the nearest one above it that exists."""
+    return next(each for each in (path, *path.absolute().parents) if each.exists())
+
+
 def folder_for(path: Path, option: str) -> Path:
     """A folder that files can be written to. Raises UsageError where it is a file, or below one."""
-    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    there = _that_exists(path)
     if not there.is_dir():
         raise UsageError(f"{option} '{path}': '{there}' is a file: name a folder")
     return path
@@ -132,7 +137,7 @@ def folder_for(path: Path, option: str) -> Path:
 
 def file_for(out: Path, given: Path) -> None:
     """Raise UsageError where --out is a folder, lies below a file, or is the table that a command reads."""
-    above = next(each for each in out.absolute().parents if each.exists())
+    above = _that_exists(out.absolute().parent)
     if not above.is_dir():
         raise UsageError(f"--out '{out}': '{above}' is a file: name another place")
     if out.is_dir():

@@ -38,9 +38,7 @@ class Trust:
     votes: np.ndarray  # float64[N, C]: how many other labellers gave each class
     best: np.ndarray  # int64[methods, N]: the class that each method believes in most
     seeds_agree: np.ndarray  # float64[N]: share of a method's seeds with that method's best class, mean over methods
-    lone: (
-        np.ndarray
-    )  # bool[N]: labels that no other text has, so that classifiers which did not see it know nothing of it
+    lone: np.ndarray  # bool[N]: labels that no other text has: classifiers that did not see them know nothing of them
 
     @property
     def suspicion(self) -> np.ndarray:

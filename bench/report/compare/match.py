@@ -167,10 +167,10 @@ def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair]
 
 
 def _newest(records: Iterable[Record]) -> dict[str, Record]:
-    oldest_first = sorted(records, key=lambda each: each.created)
-    ages = labels.version_ages([each.key for each in oldest_first], [each.created for each in oldest_first])
+    given = list(records)
+    ages = labels.version_ages([each.key for each in given], [each.created for each in given])
     found: dict[str, Record] = {}
-    for record, _ in sorted(zip(oldest_first, ages, strict=True), key=lambda pair: -pair[1]):
+    for record, _ in sorted(zip(given, ages, strict=True), key=lambda pair: (-pair[1], pair[0].created)):
         found[_place(record.key, without=("method_version",))] = record
     return found
 

@@ -1,4 +1,4 @@
-"""Write the three tables of docs/label_sets.md anew from the files that `bench labels --out` wrote.
+"""Rewrite the three tables of docs/label_sets.md from the files that `bench labels --out` wrote.
 
 python -m benchmarks.label_set_tables
 """
@@ -39,7 +39,7 @@ def noise(sizes: pd.DataFrame) -> list[str]:
 
 
 def mistakes() -> list[str]:
-    """A row per label set and class: share of its training texts that is right, and the most frequent mistake."""
+    """A row per label set and class: share of its training texts labelled correctly, and the most frequent mistake."""
     table = pd.read_csv(NUMBERS / "confusion.csv", keep_default_na=False)
     table = table[table["split"] == "train"]
     rows = []
@@ -51,7 +51,7 @@ def mistakes() -> list[str]:
             worst = row[row["label"] != gold].sort_values("count", ascending=False, kind="stable").iloc[0]
             mistake = worst["label"], f"{100 * worst['share']:.1f}"
             rows.append([task, labels, gold, str(row["count"].sum()), f"{100 * right:.1f}", *mistake])
-    return list(markdown(["task", "labels", "class", "texts", "right %", "mostly taken for", "%"], rows))
+    return list(markdown(["task", "labels", "class", "texts", "correct %", "most often labelled as", "%"], rows))
 
 
 def agreement() -> list[str]:
@@ -61,7 +61,7 @@ def agreement() -> list[str]:
         both, same = ("–" if pd.isna(share) else f"{100 * share:.1f}" for share in (row.both_wrong, row.same_error))
         kappa = f"{row.kappa:.2f} ({row.statistic})"
         rows.append([row.task, row.labellers, str(row.texts), f"{100 * row.agreement:.1f}", kappa, both, same])
-    heads = ["task", "labellers", "texts", "agreement %", "κ", "both wrong %", "same mistake then %"]
+    heads = ["task", "labellers", "texts", "agreement %", "κ", "both wrong %", "same class if both wrong %"]
     return list(markdown(heads, rows))
 
 

@@ -1,4 +1,4 @@
-"""Write the table of docs/llm_anatomy.md anew from what `bench labels --out` wrote, and print the numbers of its text.
+"""Rewrite the table of docs/llm_anatomy.md from what `bench labels --out` wrote, and print the numbers in its text.
 
 python -m benchmarks.llm_anatomy
 """
@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "llm_anatomy.md"
 NUMBERS = ROOT / "results" / "reference" / "llm-anatomy"
 HEADS = (
-    "task", "sets", "wrong (%)", "AUC: median (range)", "sets with AUC above 0.5", "κ of errors, mean of pairs",
-    "least to most", "same class (%)", "all agree", "of those wrong",
+    "task", "sets", "wrong (%)", "AUC: median (range)", "sets with AUC above 0.5", "κ of errors, mean over pairs",
+    "κ, lowest to highest pair", "same class (%)", "all agree", "of which wrong",
 )  # fmt: skip
 ENOUGH_SETS = 10
-"""Tasks with as many have a rank correlation over their sets."""
+"""Tasks with at least this many have a rank correlation over their sets."""
 
 
 def of_sets() -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Write the three tables of docs/which_method.md anew from the files of `benchmarks.noise_properties`.
+"""Rewrite the three tables of docs/which_method.md from the files of `benchmarks.noise_properties`.
 
 python -m benchmarks.which_method
 """
@@ -51,7 +51,7 @@ def replace_tables(page: Path, first: str, tables: list[str]) -> None:
 
 
 def main() -> None:
-    """Replace the tables of gains, slopes and shares foretold, in this order."""
+    """Replace the tables of gains, slopes and R² of predicted gains, in this order."""
     order = list(read("averages", "mpnet", "noisy_valid").index)
     gains: dict[str, list[str]] = {method: [] for method in order}
     foretold: dict[str, list[str]] = {method: [] for method in order}

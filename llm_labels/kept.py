@@ -39,7 +39,7 @@ def rows_there(folder: Path, task: TaskData, labeller: Labeller, prompt_hash: st
     for name, (then, now) in facts.items():
         if then != now:
             raise UsageError(
-                f"label set '{folder}' is there already, made with another {name} "
+                f"label set '{folder}' already exists, made with another {name} "
                 f"({shown(then)}, now {shown(now)}): {way}"
             )
     return dict(read_label_set(folder, task.label_names, task.full_fingerprint))

@@ -198,7 +198,7 @@ def _read_own(folder: Path, label_names: tuple[str, ...], fingerprints: Mapping[
 def _read_authors(path: Path, num_classes: int, fingerprint: str) -> SplitLabels:
     table = read_table(path)
     if tuple(table.columns) == COLUMNS:
-        raise Unusable(f"label set {path.parent} is unfinished: the same `bench label` command ends it")
+        raise Unusable(f"label set {path.parent} is unfinished: run the same `bench label` command to finish it")
     texts = tuple(table.column("original_sent"))
     if Texts(("",) * len(texts), texts).fingerprint != fingerprint:
         raise OtherTexts(

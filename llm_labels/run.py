@@ -151,12 +151,12 @@ def label_task(
     references = [answer for answer in answers.pop("calibration") if answer is not None]
     labels, probabilities, calibration, readings = _decode(labeller, prompt, rows, answers, references)
     if changed := reread(folder, there, labels, now):
-        notes += (f"{changed} labels that the set had are read otherwise than before",)
+        notes += (f"{changed} labels in the set are now read differently",)
     cost = _cost(labeller, paid.values())
     card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost, note)
     hidden = {key for key, answer in paid.items() if answer.cut and not answer.text.strip()}  # thoughts not shown
     if unfinished := readings.get(UNFINISHED, 0) + len(hidden):
-        notes += (f"{unfinished} answers ended within the thought: allow more tokens (--max-tokens)",)
+        notes += (f"{unfinished} answers ended before the model stopped thinking: allow more tokens (--max-tokens)",)
     (folder / "probabilities.npz").unlink(missing_ok=True)
     write_label_set(folder, card, labels)
     if probabilities:  # float32[K, C] per split, rows in the order of the CSV files

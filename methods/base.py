@@ -50,7 +50,7 @@ A number given for a text field is its text, so that `[tau=0.3]` needs no quotes
 RATE = Field(
     "estimated",
     pattern=r"^(estimated|oracle|0(\.[0-9]+)?|[0-9](\.[0-9]+)?e-0*[1-9][0-9]*)$",
-    description="share of wrong labels to reckon with: estimated (without gold), a number in [0, 1), or oracle "
+    description="share of wrong labels to assume: estimated (without gold), a number in [0, 1), or oracle "
     "(the true rate: an ablation, never a result)",
 )
 """The field `tau` of every method that needs a noise rate."""

@@ -21,7 +21,7 @@ from methods.stages import OUT_OF_FOLD, Stage
 
 @register
 class Corrected(Method):
-    """A method on noisy labels of which k chosen ones are corrected by a person.
+    """A method trained on noisy labels, of which a person corrects k chosen ones.
 
     Rows are chosen before any gold is known: by a score of the noisy labels (highest first), or at random. Suspicion is
     that of `bench trust`, from classifiers on sentence embeddings and on words, out of fold (here equal texts may
@@ -36,9 +36,10 @@ class Corrected(Method):
     class Config:
         """How many labels are corrected, which, and what learns from them."""
 
-        rows: Rows = Field(100, description="k: train texts that a person labels (at least 1), or all")
+        rows: Rows = Field(100, description="k: number of train texts that a person labels (at least 1), or all")
         chosen: Literal["random", "suspicion", "disagreement", "entropy"] = Field(
-            "random", description="which: random, suspicion, disagreement (of an ensemble's members) or entropy"
+            "random",
+            description="how they are chosen: random, suspicion, disagreement (of an ensemble's members) or entropy",
         )
         method: str = Field("plain", description="the method that learns from the corrected labels")
 

@@ -25,7 +25,7 @@ class CoRegularisation(Method):
         branches: int = Field(3, ge=2, le=64, description="M, networks (2 in the paper; 3 shares SiDyP's stage 1)")
         alpha: float = Field(5.0, ge=0, le=1e4, description="weight of the agreement term (the authors' script)")
         warmup: float = Field(
-            0.1, ge=0, le=1, description="share of all steps at the start without the agreement term (the paper)"
+            0.1, ge=0, le=1, description="share of all steps, at the start, without the agreement term (the paper)"
         )
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

@@ -26,8 +26,8 @@ class GeneralisedCrossEntropy(Method):
         ce_epochs: int = Field(
             1,
             ge=0,
-            description="first epochs on plain cross-entropy: from a fresh head p_ỹ is near 1/C, where L_q hardly "
-            "has a gradient (our choice)",
+            description="first epochs with plain cross-entropy: a fresh head has p_ỹ near 1/C, where L_q has hardly "
+            "any gradient (our choice)",
         )
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

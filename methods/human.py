@@ -46,7 +46,7 @@ class _Human(Method):
     class Config:
         """How many labels a human gives."""
 
-        rows: Rows = Field(100, description="k: random train texts with a human's label (at least 1), or all")
+        rows: Rows = Field(100, description="k: number of random train texts with a human label (at least 1), or all")
 
     def human_rows(self) -> int | Literal["all"]:
         """See `Method.human_rows`."""
@@ -55,7 +55,7 @@ class _Human(Method):
 
 @register
 class GoldRows(_Human):
-    """Cross entropy on k human labels and nothing else (Zhu et al., ACL 2023).
+    """Cross-entropy on k human labels and nothing else (Zhu et al., ACL 2023).
 
     The k texts are repeated until they are as many as the train texts, so that the optimiser makes as many steps, on
     the same schedule, as plain training does: few labels need many passes (Mosbach et al., ICLR 2021). Nothing depends
@@ -96,7 +96,7 @@ class GoldRows(_Human):
 
 @register
 class NoisyThenGold(_Human):
-    """Plain training on the noisy labels, then as long on k human ones (continuous fine-tuning, Zhu et al., ACL 2023).
+    """Plain training on noisy labels, then for as long on k human ones (continuous fine-tuning, Zhu et al., ACL 2023).
 
     The first half of the steps is the run of `plain`; the second starts from its weights with a new schedule and
     repeats the k texts as `gold` does.
@@ -119,7 +119,7 @@ class NoisyThenGold(_Human):
 
 @register
 class Mixed(_Human):
-    """Plain training on human labels of k texts and noisy labels of the others (Zhu et al., ACL 2023)."""
+    """Plain training on human labels for k texts and noisy labels for the others (Zhu et al., ACL 2023)."""
 
     name = "mixed"
 
@@ -134,7 +134,7 @@ class Mixed(_Human):
 def labels_of(task: NoisyTask) -> HumanLabels:
     """The human labels that the harness handed out."""
     if task.human is None:
-        raise ValueError("the harness handed out no human labels")
+        raise ValueError("the harness provided no human labels")
     return task.human
 
 

@@ -18,7 +18,7 @@ SMOOTHING = 1e-3
 
 @register
 class NeighbourVote(Method):
-    """Relabel by the distance-weighted vote of nearest texts, a baseline of our own (after Bahri et al., ICML 2020)."""
+    """Relabels by a distance-weighted vote of the nearest texts; our own baseline (after Bahri et al., ICML 2020)."""
 
     name = "knn-vote"
 
@@ -34,7 +34,7 @@ class NeighbourVote(Method):
             description="weight of a text's own label against 1 for all its neighbours together (our choice)",
         )
         neighbours_only: bool = Field(
-            False, description="train nothing: predict the vote of the training texts nearest to a test text"
+            False, description="do not train: predict the vote of the training texts nearest to a test text"
         )
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

@@ -18,7 +18,7 @@ class LabelSmoothing(Method):
     @config
     class Config:
         smoothing: float = Field(
-            0.1, ge=0, lt=1, description="ε, probability mass given to all classes alike (0.1 in the paper)"
+            0.1, ge=0, lt=1, description="ε, probability mass spread evenly over all classes (0.1 in the paper)"
         )
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

@@ -34,7 +34,7 @@ class NPC(Method):
         neighbours: int | None = dirichlet_vae.NEIGHBOURS
         metric: Literal["cosine", "euclidean"] = Field(
             "cosine",
-            description="distance of the prior's neighbours, between features (our choice: with few references an "
+            description="distance of the prior's neighbours, between features (our choice: with few references, a "
             "Euclidean vote follows the features' length more than their class)",
         )
         prior: Literal["onehot", "proba"] = Field(

@@ -11,7 +11,7 @@ from methods.registry import register
 
 @register
 class Plain(Method):
-    """Cross entropy on the noisy labels as if they were correct (Devlin et al., NAACL 2019)."""
+    """Cross-entropy on the noisy labels as if they were correct (Devlin et al., NAACL 2019)."""
 
     name = "plain"
     stages = (shared.PLAIN,)

@@ -38,14 +38,14 @@ class SecondOpinion(Method):
         """Hyper-parameters of second opinions, chosen on noisy validation labels of three label sets."""
 
         opinions: Literal["both", "logistic", "neighbours"] = Field(
-            "both", description="whose: the logistic regression's, the neighbours', or both"
+            "both", description="whose opinions: the logistic regression's, the neighbours', or both"
         )
         weight: float = Field(
             1.0,
             ge=0,
             le=100,
-            description="of the opinions together, in independent witnesses: 1 is the geometric mean of two opinions, "
-            "2 their product",
+            description="weight of the opinions together, in independent witnesses: 1 is the geometric mean of two "
+            "opinions, 2 their product",
         )
         branches: int = Field(3, ge=1, le=64, description="M, co-regularised networks (cr); 1: plain training")
         neighbours: int | None = Field(

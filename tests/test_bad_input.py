@@ -164,7 +164,7 @@ def good_rows(**changes: dict) -> list[dict]:
         ("table.xls", b"\xd0\xcf", ["unknown kind of file '.xls'", ".xlsx", ".csv"]),
         ("table.xlsx", b"PK", ["not a readable Excel workbook"]),
         ("table.parquet", b"PAR1", ["not a readable Parquet file"]),
-        ("table.csv.gz", b"text,gold,ann\n", ["not a whole gzip file"]),
+        ("table.csv.gz", b"text,gold,ann\n", ["not a complete gzip file"]),
     ],
 )
 def test_a_broken_file_is_refused_with_its_name_and_place(place, name, content, parts):

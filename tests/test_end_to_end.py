@@ -186,8 +186,8 @@ def test_an_interrupt_stops_cleanly_and_the_same_command_goes_on(tiny_bert, jobs
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
-    assert "finishing what is running; Ctrl-C once more stops it now" in stderr
-    assert "stopped: what is done is kept" in stderr
+    assert "finishing the running cells; press Ctrl-C again to stop them now" in stderr
+    assert "stopped: finished work is kept" in stderr
     assert all(json.loads(line) for line in stdout.splitlines())
     assert [record.key.seed for record in records()] == [1]
     assert not [path for path in Path("results").rglob("*.tmp")]

@@ -31,13 +31,15 @@ SHOWN = 5
 @grid_options(only=OPTIONS)
 def advise(
     given: dict[str, Any],
-    table: Annotated[str, Argument(help="CSV, TSV, JSONL, JSON, Parquet or Excel file with texts and labels")],
-    dry_run: Annotated[bool, Option("--dry-run", help="say how long it will take, run nothing")] = False,
+    table: Annotated[
+        str, Argument(metavar="TABLE", help="CSV, TSV, JSONL, JSON, Parquet or Excel file with texts and labels")
+    ],
+    dry_run: Annotated[bool, Option("--dry-run", help="estimate how long it will take without running it")] = False,
 ) -> None:
-    """One page on your own labels: how wrong they are, which method to use, which rows to look at, what to type next.
+    """Advice on your own labels: how wrong they are, which method to use, which rows to check, what to run next.
 
-    Runs a small grid (a frozen MiniLM unless --encoder says otherwise; every labeller, and their vote; 3 seeds) in the
-    folder NAME-advice, and resumes there. Needs no gold; a gold column may have gaps, and 50 random rows help.
+    Runs a small grid in the folder NAME-advice (by default: frozen MiniLM encoder, every labeller and their vote, 3
+    seeds), and resumes there when run again. Gold is not needed; a gold column may have gaps, and 50 random rows help.
     """
     from bench.grid.advised import advised_plan
     from bench.report.output.advice import NAME, advice_page
@@ -52,12 +54,12 @@ def advise(
     if dry_run:
         return
     summary = run_cells(plan)
-    with err.status("reading the results, and looking for wrong labels"):
+    with err.status("reading the results and looking for wrong labels"):
         advice = advice_of(plan)
     page = plan.options.results / NAME
     write_atomically(page, advice_page(advice).encode())
     _show(advice)
-    say(f"\nThe page with all of it: {page}")
+    say(f"\nThe full advice: {page}")
     if summary.failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -72,11 +74,11 @@ def _forecast(plan: Plan) -> None:
     folder = plan.options.results
     left = [cell for cell in plan.cells if status_of(cell, folder)[0] in ("not run", "failed")]
     seconds = seconds_left(plan.cells, left, [each for each in read_records(folder) if isinstance(each, Record)])
-    how_long = "how long is not known before the first are done" if seconds is None else f"about {duration(seconds)}"
+    how_long = "time not known until the first ones are done" if seconds is None else f"about {duration(seconds)}"
     if not left:
         how_long = "nothing to run"
-    cells = f"{count(len(plan.cells), 'cell')}, {len(left)} of them to run"
-    say(f"{cells}, in {folder}: {how_long}. Ctrl-C keeps what is done.")
+    cells = f"{count(len(plan.cells), 'cell')} in {folder}, {len(left)} still to run"
+    say(f"{cells}: {how_long}. If you stop with Ctrl-C, finished cells are kept.")
 
 
 def _show(advice: Advice) -> None:

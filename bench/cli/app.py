@@ -12,7 +12,7 @@ PANELS = {
     **dict.fromkeys(("advise", "run", "status", "report", "show"), "Grids"),
     **dict.fromkeys(("label", "labels", "trust", "clean", "budget"), "Labels"),
     **dict.fromkeys(("export", "predict"), "Models to take away"),
-    **dict.fromkeys(("list", "doctor", "check"), "What there is"),
+    **dict.fromkeys(("list", "doctor", "check"), "Look up and check"),
 }
 """The commands in the order in which the help shows them, under these headings; others follow."""
 

@@ -24,15 +24,18 @@ OPTIONS = (
 @grid_options(only=OPTIONS)
 def budget(
     given: dict[str, Any],
-    task: Annotated[str, Argument(help="a task with gold in train, which plays the human, or a table of your own")],
-    rows: Annotated[str, Option(help="numbers of corrections")] = "20,50,100,200",
-    chosen: Annotated[str, Option(help="how rows are chosen")] = "random,suspicion,disagreement,entropy",
-    method: Annotated[str, Option(help="what learns from the corrected labels")] = "plain",
+    task: Annotated[
+        str, Argument(metavar="TASK", help="a task with gold in train, or a table of your own; gold plays the human")
+    ],
+    rows: Annotated[str, Option(help="numbers of rows to correct")] = "20,50,100,200",
+    chosen: Annotated[str, Option(help="ways to choose the rows")] = "random,suspicion,disagreement,entropy",
+    method: Annotated[str, Option(help="method that learns from the corrected labels")] = "plain",
     out_dir: Annotated[Path, Option("--out", help="folder for TASK.csv and TASK.png")] = Path("budget"),
 ) -> None:
-    """Accuracy after so many human corrections, rows chosen in four ways: which rows to pay for?
+    """How accuracy grows with human corrections, with rows chosen in four ways: which rows are worth paying for?
 
-    Ordinary cells of the method `corrected`, which `bench report` shows too. Gold is used of the corrected rows alone.
+    Runs ordinary cells of the method `corrected`, which `bench report` shows too. In training, gold is used only for
+    the corrected rows.
     """
     from bench.core.errors import UsageError
     from bench.core.files import slug, write_atomically
@@ -55,7 +58,9 @@ def budget(
     options = load_options({"encoder": "minilm:frozen", "tasks": tasks, "methods": [method, *cells], **named})
     made = plan(options)
     if not any(each.task.gold.test is not None and (each.task.gold.test >= 0).any() for each in made.cells):
-        raise UsageError(f"'{task}' has no score: that needs gold in test rows, and in train rows for the corrections")
+        raise UsageError(
+            f"'{task}' cannot be scored: it needs gold in test rows, and in train rows for the corrections"
+        )
     check_results_folder(options.results)
     for note in made.notes:
         say(note, dim=True)
@@ -65,7 +70,7 @@ def budget(
     records = [each for each in found if isinstance(each, Record)]
     table = budget_table(records)
     if not table["rows"].any():
-        raise UsageError("no cell with corrections has a score: all failed or were skipped, as their lines say")
+        raise UsageError("no cell with corrections has a score: all failed or were skipped, for the reasons above")
     name = out_dir / slug("+".join(dict.fromkeys(cell.task.name for cell in made.cells)))
     write_atomically(Path(f"{name}.csv"), frame_csv(table))
     write_atomically(Path(f"{name}.png"), budget_png(table, method))
@@ -75,12 +80,12 @@ def budget(
     fewest, best = min(tested, default=FEWEST_TEST), table["accuracy"].max()
     if fewest < FEWEST_TEST and (limits := wilson(round(best / 100 * fewest), fewest)):
         say(
-            f"Accuracy is of {count(fewest, 'test text')} with gold. {best:.0f} % of them stand for "
-            f"{100 * limits.low:.0f} to {100 * limits.high:.0f} %, so small differences above say nothing."
+            f"Accuracy is measured on {count(fewest, 'test text')} with gold. There, {best:.0f} % has a 95 % interval "
+            f"of {100 * limits.low:.0f} to {100 * limits.high:.0f} %, so small differences above mean nothing."
         )
     say(
-        f"Gold plays the human, and is used of the corrected rows alone. ±: half of the 95 % t-interval over seeds. "
-        f"Written: {name}.csv and {name.name}.png"
+        "Gold plays the human; in training it is used only for the corrected rows. "
+        f"±: half of the 95 % t-interval over seeds. Written: {name}.csv and {name.name}.png"
     )
     if summary.failed:
         raise typer.Exit(SOME_FAILED)

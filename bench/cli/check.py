@@ -19,7 +19,7 @@ def check(
         str, Argument(help=escape("a method: name[parameter=value], or the path of a .py file"), metavar="METHOD")
     ],
 ) -> None:
-    """Test whether a method keeps the contract: shapes, seeds, odd data, no gold."""
+    """Test whether a method keeps the contract: shapes, seeds, unusual data, no access to gold."""
     from bench.running.conformance import CHECKS, run_checks
 
     failed = 0

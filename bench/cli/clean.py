@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 WHY = "why"
 UNCONFIRMED = (
-    "No other labeller confirms these changes. Of 27 sets of LLM labels such changes made 17 better, by up to 5.8 "
+    "No other labeller confirms these changes. Of 27 sets of LLM labels, such changes made 17 better, by up to 5.8 "
     "points, and 10 worse, by up to 7.8: check some by hand."
 )
 OF_VOTES = (
-    "For a vote one labeller that gave the new label is enough, a voter or another one. Of 9 votes of LLMs such "
+    "A vote changes where even one labeller, whether it voted or not, gave the new label. Of 9 votes of LLMs, such "
     "changes made 5 better, by up to 8.5 points, and 4 worse, by up to 3.6: check some by hand."
 )
 """Measured in results/reference/detection."""
@@ -34,14 +34,16 @@ OF_VOTES = (
 @grid_options(only=TABLE, exclude=("limit",))
 def clean(
     given: dict[str, Any],
-    table: Annotated[Path, Argument(help="CSV, TSV, JSONL, JSON, Parquet or Excel file with texts and labels")],
+    table: Annotated[
+        Path, Argument(metavar="TABLE", help="CSV, TSV, JSONL, JSON, Parquet or Excel file with texts and labels")
+    ],
     out: Annotated[Path, Option("--out", help="CSV file to write")],
     encoder: Encoder = "minilm",
 ) -> None:
-    """Correct the labels of a table: all its columns, the given and the cleaned label, and why it was changed.
+    """Correct the labels of a table: writes all its columns, the given and the cleaned label, and the reason.
 
-    A label changes where confident learning counts the text to another class, and other labellers, if there are any,
-    confirm it; one that is a vote changes to what one of the labellers said. No gold is used.
+    A label changes where confident learning assigns the text to another class and other labellers, if there are any,
+    confirm it. A label that is a vote changes only to a label that some labeller gave. No gold is used.
     """
     from bench.core.spreadsheet import write_csv
     from bench.data.readers.columns import first_of
@@ -52,7 +54,7 @@ def clean(
         raise UsageError(f"'{table}' is not a file: name a table of texts and labels")
     own = read_table(table).columns
     if taken := [name for name in own if folded(name) in (GIVEN, CLEANED, WHY)]:
-        raise UsageError(f"{table} has a column '{taken[0]}' already: rename it")
+        raise UsageError(f"{table} already has a column '{taken[0]}', which this command writes: rename it")
     found = believed([str(table)], given, encoder)
     rows, cleaned = _in_file_order(found, own, first_of(own, ("id",), str(table))), found.cleaned
     names = np.array([*found.label_names, ""], dtype=object)
@@ -66,7 +68,7 @@ def clean(
     filled = changed & (found.trust.labels < 0)
     say(
         f"{found.task}, {found.labeller}: {int((changed & ~filled).sum())} of {len(rows)} labels corrected, "
-        f"{int(filled.sum())} missing ones filled in, in {out}"
+        f"{int(filled.sum())} missing ones filled in; written to {out}"
     )
     doubt(found)
     if found.ensemble:
@@ -75,7 +77,10 @@ def clean(
         say(UNCONFIRMED, dim=True)
     if found.gold is not None and (known := (found.gold >= 0) & (found.trust.labels >= 0)).any():
         before, after = ((labels == found.gold)[known].mean() for labels in (found.trust.labels, cleaned))
-        say(f"Against gold ({int(known.sum())} rows): {100 * before:.1f} % right before, {100 * after:.1f} % after.")
+        say(
+            f"Compared with gold ({int(known.sum())} rows): {100 * before:.1f} % correct before, "
+            f"{100 * after:.1f} % after."
+        )
 
 
 def _in_file_order(found: Trusted, own: dict[str, list[str]], ids: str | None) -> np.ndarray:

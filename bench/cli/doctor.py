@@ -32,7 +32,7 @@ class Fact(NamedTuple):
 @app.command("doctor")
 @friendly
 def doctor(results: Results = None, data_dir: DataDir = None) -> None:
-    """Show what this machine has and what is missing, with how to fix it."""
+    """Show what this machine has, what is missing, and how to fix it."""
     missing = 0
     for fact in examine(results, data_dir):
         missing += fact.state == "missing"
@@ -54,9 +54,9 @@ def examine(results: Path | None, data_dir: Path | None) -> Iterator[Fact]:
     yield from _encoders()
     yield from _data(data_dir)
     yield _writable(results or Path("results"))
-    for tool, why in (("pdflatex", "compiles the LaTeX tables"), ("chromium", "runs the page's own tests")):
+    for tool, why in (("pdflatex", "to compile the LaTeX tables"), ("chromium", "to test the report page")):
         found = shutil.which(tool)
-        yield Fact("ok", tool, found) if found else Fact("absent", tool, f"optional: {why}")
+        yield Fact("ok", tool, found) if found else Fact("absent", tool, f"optional, {why}")
 
 
 def _device() -> Iterator[Fact]:
@@ -105,7 +105,9 @@ def _writable(results: Path) -> Fact:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return Fact("missing", "results", f"'{results}' cannot be written ({error.strerror}): name another folder")
+        return Fact(
+            "missing", "results", f"'{results}' is not writable ({error.strerror}): name another folder with --results"
+        )
     if free < MIN_FREE_GB:
-        return Fact("absent", "results", f"'{results}': only {free:.1f} GiB free")
-    return Fact("ok", "results", f"'{results}' can be written, {free:.0f} GiB free")
+        return Fact("absent", "results", f"'{results}': only {free:.1f} GiB free; name another folder with --results")
+    return Fact("ok", "results", f"'{results}' is writable, {free:.0f} GiB free")

@@ -15,13 +15,13 @@ from bench.cli.show import find_record
 @app.command()
 @friendly
 def export(
-    cell: Annotated[str, Argument(help="the beginning of a cell's hash, or the path of its record")],
+    cell: Annotated[str, Argument(metavar="CELL", help="the beginning of a cell's hash, or the path of its record")],
     out: Annotated[Path, Option("--out", help="new folder for the model")],
     results: Results = None,
 ) -> None:
-    """The model of a cell, trained once more, as a folder that `bench predict` and `bench.load_exported` use.
+    """Train a cell once more and write its model to a folder that `bench predict` and `bench.load_exported` use.
 
-    Fine-tuned on [CLS] (BERT, RoBERTa, MPNet), it is a model that transformers' pipeline loads.
+    A model fine-tuned on [CLS] (BERT, RoBERTa, MPNet) can also be loaded by the pipeline of transformers.
     """
     from bench.running.export import export as exported
     from bench.running.export import refuse_export
@@ -33,14 +33,14 @@ def export(
         done = exported(record, folder, out)
     if done.differing:
         say(
-            f"Trained again here, {done.differing} of {done.texts} test texts have other probabilities than in the "
-            f"record (by up to {done.largest:.2g}), and {done.changed} another class."
+            f"Trained again here, {done.differing} of {done.texts} test texts have probabilities that differ from the "
+            f"record (by up to {done.largest:.2g}), and {done.changed} another predicted class."
         )
     else:
-        say(f"Trained again here, all {done.texts} test predictions are those of the record, bit for bit.")
+        say(f"Trained again here, all {done.texts} test predictions equal those of the record, bit for bit.")
     said = {
-        "transformers": "a text-classification model of transformers",
+        "transformers": "a text-classification model for transformers",
         "networks": f"{done.facts.networks} fine-tuned network(s)",
         "heads": f"{done.facts.networks} head(s) on the frozen encoder {done.facts.encoder}",
     }
-    say(f"{done.folder}: {said[done.facts.kind]}, loaded again and compared. README.md says how to use it.")
+    say(f"{done.folder}: {said[done.facts.kind]}, loaded back and compared. Its README.md says how to use it.")

@@ -27,38 +27,42 @@ def _help(text: str, panel: str = "Label set", flag: str = "") -> Any:
 @friendly
 def label(
     context: typer.Context,
-    llm: Annotated[str, _help("smollm2, gemma, a causal LM by name or path, a .gguf file, or a server's model")],
-    task: Annotated[str, _help("a task name, or the path of a CSV/JSONL file or WRENCH folder")],
-    prompting: Annotated[str, _help("zero or few")] = "few",
+    llm: Annotated[str, _help("smollm2, gemma, the name or path of a causal LM, a .gguf file, or a server's model")],
+    task: Annotated[str, _help("task name, or path of a CSV/JSONL file or WRENCH folder")],
+    prompting: Annotated[str, _help("prompting: zero or few")] = "few",
     splits: Annotated[str, _help("splits to label")] = "train,valid,test",
     limit: Annotated[int | None, _help("at most N texts per split")] = None,
     name: Annotated[str | None, _help("name of the labeller in tables (default: the model's)")] = None,
     prompt_file: Annotated[Path | None, _help("your own prompt, in the format of llm_labels/prompts")] = None,
-    out_dir: Annotated[Path, _help("where label sets are written: a data folder's llm_labels", flag="--out")] = Path(
+    out_dir: Annotated[Path, _help("folder for label sets: the llm_labels of a data folder", flag="--out")] = Path(
         "llm_labels_out/llm_labels"
     ),
-    cache_dir: Annotated[Path | None, _help("where raw answers are kept (default: beside the sets)")] = None,
+    cache_dir: Annotated[Path | None, _help("folder for raw answers (default: beside the sets)")] = None,
     data_dir: DataDir = None,
-    calibration: Annotated[str | None, _help("auto, contextual, batch or none", "Local model")] = None,
-    min_margin: Annotated[float | None, _help("no answer below this margin", "Local model")] = None,
-    precision: Annotated[str | None, _help("auto, float32, bfloat16, float16", "Local model")] = None,
+    calibration: Annotated[
+        str | None, _help("calibration of scores: auto, contextual, batch or none", "Local model")
+    ] = None,
+    min_margin: Annotated[
+        float | None, _help("smallest margin between the best two labels; below it, no answer", "Local model")
+    ] = None,
+    precision: Annotated[str | None, _help("auto, float32, bfloat16 or float16", "Local model")] = None,
     base_url: Annotated[str | None, _help("address of an OpenAI-compatible server", "Server")] = None,
     concurrency: Annotated[int | None, _help("concurrent requests", "Server")] = None,
-    timeout: Annotated[float | None, _help("timeout of one request in seconds", "Server")] = None,
+    timeout: Annotated[float | None, _help("timeout per request, in seconds", "Server")] = None,
     attempts: Annotated[int | None, _help("attempts per question (default 7)", "Server")] = None,
     temperature: Annotated[float | None, _help("sampling temperature (default 0)", "Server")] = None,
     max_tokens: Annotated[int | None, _help("maximum tokens per answer (default 100)", "Server")] = None,
     token_field: Annotated[
-        str | None, _help("max_tokens, or max_completion_tokens for models that want it", "Server")
+        str | None, _help("max_tokens, or max_completion_tokens for models that require it", "Server")
     ] = None,
-    decoder: Annotated[str | None, _help("strict or official", "Server")] = None,
+    decoder: Annotated[str | None, _help("how answers are read: strict or official", "Server")] = None,
     price_in: Annotated[float | None, _help("US dollars per million input tokens", "Server")] = None,
     price_out: Annotated[float | None, _help("US dollars per million output tokens", "Server")] = None,
-    budget: Annotated[float | None, _help("stop cleanly after this many US dollars", "Server")] = None,
+    budget: Annotated[float | None, _help("stop cleanly after spending this many US dollars", "Server")] = None,
 ) -> None:
-    """Label the texts of a task with an LLM; prints agreement only if gold is known.
+    """Label the texts of a task with an LLM; where gold is known, print the agreement with it.
 
-    The same command again goes on where it stopped, and asks nothing twice.
+    Run the same command again to continue where it stopped; no question is asked twice.
     """
     from bench.core.errors import UsageError
     from bench.core.selectors import split_list
@@ -77,7 +81,7 @@ def label(
     data = load_task(task, data_dir=data_dir)
     labeller = open_labeller(llm, **options)
     if address := getattr(labeller, "address", ""):
-        say(f"the texts go to {labeller.revision} at {address}", to=err)
+        say(f"sending the texts to {labeller.revision} at {address}", to=err)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}")
     with Progress(*columns, console=err, disable=not err.is_terminal) as live:
         bars: dict[str, TaskID] = {}
@@ -95,7 +99,10 @@ def label(
         )  # fmt: skip
     _show_made(made, data)
     if not made.complete:
-        say("the budget is spent: the set holds what was answered; the same command goes on", to=err)
+        say(
+            "the budget is spent: the set keeps the answers so far; run the same command again to continue",
+            to=err,
+        )
         raise typer.Exit(SOME_FAILED)
 
 

@@ -34,20 +34,20 @@ COLUMNS = ("tasks", "data_dir", "text_column", "gold_column", "label_columns", "
 def labels(
     given: dict[str, Any],
     humans: Annotated[
-        str | None, Option(help="columns of human annotators (default: those called so): may an LLM replace them?")
+        str | None, Option(help="columns of human annotators (default: those named as such): may an LLM replace them?")
     ] = None,
     encoder: Annotated[
-        str | None, Option(help="encoder that looks at the texts: minilm, mpnet, a folder (default: TF-IDF)")
+        str | None, Option(help="encoder for the texts: minilm, mpnet or a folder (default: TF-IDF)")
     ] = None,
     results: Results = None,
     out_dir: Annotated[
-        Path | None, Option("--out", help="also write all tables as CSV, figures and a page into this folder")
+        Path | None, Option("--out", help="also write all tables (CSV), figures and a page to this folder")
     ] = None,
 ) -> None:
-    """Study label sets and columns of labels: noise, refusals, confusion, agreement, shared and predictable mistakes.
+    """Study label sets and label columns: noise, refusals, confusion, agreement, shared and predictable mistakes.
 
-    Any number of rows with gold will do; without: sizes, refusals, agreement and estimates of the noise rate.
-    Embeddings of an encoder are kept in the folder of results, where `bench run` finds them.
+    Any number of gold labels will do. Without gold, it shows sizes, refusals, agreement and estimated noise rates.
+    An encoder's embeddings are kept in the results folder, where `bench run` finds them.
     """
     from dataclasses import fields
 
@@ -67,7 +67,7 @@ def labels(
             sets = find_label_sets(options.data_dir, data.info.name)
             if not sets and not data.columns:
                 raise UsageError(
-                    f"there is no label set for task {name}, and no column of labels: make a set with "
+                    f"task {name} has neither a label set nor a column of labels: make a label set with "
                     f"`bench label --task {name}`, or name columns with --label-columns"
                 )
             for note in data.notes:
@@ -86,7 +86,7 @@ def labels(
                 raise
             say(f"{name}: {error}", mark="skipped", style="yellow", to=err)
     if not studies:
-        raise UsageError("no label sets were found: make one with `bench label`, or name --data-dir")
+        raise UsageError("no label sets were found: make one with `bench label`, or name their folder with --data-dir")
     joined = Study.join(studies)
     for made in tables(joined):
         out.print(made)
@@ -119,7 +119,7 @@ def _persons(humans: str | None, columns: Collection[str]) -> list[str] | None:
         return None
     names = [resolve("column", unquoted(part)[0], columns) for part in split_list(humans)]
     if len(names) < 2:
-        raise UsageError(f"--humans '{humans}': name two columns of human annotators or more")
+        raise UsageError(f"--humans '{humans}': name two or more columns of human annotators")
     return names
 
 
@@ -144,7 +144,7 @@ def tables(study) -> list[Table]:
             },
         ),
         _table(
-            "Kind of noise (train; estimate sees no gold; p-values: symmetric? independent of the text?"
+            "Kind of noise (train; the estimate uses no gold; p-values: symmetric? independent of the text?"
             + ("; both: gold and estimate together, prediction-powered)" if "ppi" in study.kind else ")"),
             study.kind,
             who
@@ -154,7 +154,7 @@ def tables(study) -> list[Table]:
             | {"kind": "noise"},
         ),
         _table(
-            f'Mistakes that the text foretells (train; AUC of "is it wrong?" with 95 % interval, from {seen})',
+            f'Mistakes that the text predicts (train; AUC of "is it wrong?" with 95 % interval, from {seen})',
             study.predictable,
             who | {"texts": "texts", "wrong": "wrong", "AUC": interval("auc", scale=1, form=".2f")},
         ),
@@ -190,7 +190,7 @@ def tables(study) -> list[Table]:
             | {"both wrong": percent("both_wrong"), "same": percent("same_error")},
         ),
         _table(
-            "May it replace a human annotator? (share of them that it may stand in for; yes from 50 % on; alt-test)",
+            "May it replace a human annotator? (share of annotators that it may stand in for; yes from 50 %; alt-test)",
             study.replacement,
             who
             | {"humans": "annotators", "texts": "texts", "as near": percent("advantage")}

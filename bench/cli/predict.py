@@ -18,13 +18,13 @@ SHOWN = 10
 @app.command()
 @friendly
 def predict(
-    model: Annotated[Path, Argument(help="a folder that `bench export` wrote")],
+    model: Annotated[Path, Argument(metavar="MODEL", help="a folder that `bench export` wrote")],
     texts: Annotated[Path, Argument(metavar="TABLE", help="CSV, TSV, JSONL, JSON, Parquet or Excel file")],
     out: Annotated[Path | None, Option("--out", help="CSV file to write (default: TABLE-predictions.csv)")] = None,
     text_column: Annotated[str | None, Option(help="column with the texts (default text)")] = None,
-    encoder: Annotated[str | None, Option(help="where the frozen encoder lies now: name or folder")] = None,
+    encoder: Annotated[str | None, Option(help="where the frozen encoder is now: name or folder")] = None,
 ) -> None:
-    """Label new texts with an exported model: row, id, text, label and its probability, rows in their order.
+    """Label new texts with an exported model: writes row, id, text, label and its probability, in the table's order.
 
     A row without a text gets no label.
     """

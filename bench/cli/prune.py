@@ -23,10 +23,12 @@ def prune(
     max_size: Annotated[
         str | None,
         Option(
-            "--max-size", help="size limit; least recently used stages are removed first: 500MB, 20GB", metavar="<size>"
+            "--max-size",
+            help="size limit, such as 500MB or 20GB; least recently used stages go first",
+            metavar="<size>",
         ),
     ] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="show what would be removed, remove nothing")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="show what would be removed without removing it")] = False,
 ) -> None:
     """Remove shared stages that no record needs, and what killed runs left behind. Records are never touched."""
     from bench.store.prune import prune as remove
@@ -40,15 +42,15 @@ def sentences(done: Pruned, verb: str) -> list[str]:
     """The outcome for people."""
     lines = []
     if done.running:
-        lines.append(f"{count(done.running, 'cell')} running: stages used within a day stay")
+        lines.append(f"{count(done.running, 'cell')} running: stages used within the last day are kept")
     parts = [f"{count(len(done.unneeded), 'stage')} that no record needs"]
     if done.limit is not None:
-        parts.append(f"{len(done.oldest)} that were not used for the longest time")
+        parts.append(f"{len(done.oldest)} least recently used")
     parts.append(f"{count(len(done.leftovers), 'leftover')} of killed runs")
     lines.append(f"{verb} {', '.join(parts)}: {decimal(done.freed)}")
     lines.append(f"left: {count(done.stages, 'stage')}, {decimal(done.kept)}")
     if done.limit is not None and done.kept > done.limit:
-        lines.append(f"more than {decimal(done.limit)}, because they are in use: prune again later")
+        lines.append(f"still more than {decimal(done.limit)}, because the rest is in use: prune again later")
     return lines
 
 

@@ -27,23 +27,25 @@ def report(
     context: typer.Context,
     results: Results = None,
     out_dir: Annotated[Path | None, Option("--out", help="where to write (default RESULTS/report)")] = None,
-    format: Annotated[str | None, Option(help="md,latex,csv,html,figures,texts (default all)")] = None,
-    baseline: Annotated[str, Option(help="method that the others are compared with")] = "plain",
-    rule: Annotated[str, Option(help="step that is scored: last, noisy_valid")] = "last",
-    against: Annotated[str | None, Option(help="published numbers beside ours: paper, or a YAML file")] = None,
+    format: Annotated[
+        str | None, Option(help="formats to write: md,latex,csv,html,figures,texts (default all)")
+    ] = None,
+    baseline: Annotated[str, Option(help="method to compare the others with")] = "plain",
+    rule: Annotated[str, Option(help="which step is scored: last or noisy_valid")] = "last",
+    against: Annotated[str | None, Option(help="show published numbers beside ours: paper, or a YAML file")] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
         Option(metavar="BEFORE AFTER", help="compare two results folders, with significance tests"),
     ] = None,
     data_dir: DataDir = None,
     show: Annotated[bool, Option(help="print the main table")] = True,
-    html_only: Annotated[bool, Option("--html-only", help="write the page alone, with what it shows")] = False,
+    html_only: Annotated[bool, Option("--html-only", help="write only the page and what it shows")] = False,
     serve: Annotated[
-        bool, Option("--serve", help="open the page on this machine, and make it anew while a grid runs")
+        bool, Option("--serve", help="serve the page on this machine, and update it while a grid runs")
     ] = False,
     full: Annotated[bool, Option("--full", help="leave nothing out, however many cells there are")] = False,
 ) -> None:
-    """Regenerate every table and figure and the page from the records alone, or compare two results folders."""
+    """Make every table, figure and page from the records alone, or compare two results folders."""
     from bench.core.selectors import split_list
 
     formats = None if format is None else split_list(format)

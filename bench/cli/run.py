@@ -30,19 +30,21 @@ def run(
     given: dict[str, Any],
     preset: Preset = None,
     config: Config = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="show the cells and their statuses, run nothing")] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="show the cells and their statuses without running them")
+    ] = False,
     force: Annotated[bool, Option("--force", help="run finished cells again")] = False,
     log_json: Annotated[bool, Option("--log-json", envvar="BENCH_LOG_JSON", help="one JSON line per event")] = False,
     worker: Annotated[bool, Option(hidden=True)] = False,
     one_round: Annotated[bool, Option(hidden=True)] = False,
 ) -> None:
-    """Train and score a grid: every combination of task, noise, method, encoder, seed.
+    """Train and score a grid: every combination of task, noise, method, encoder and seed.
 
-    Name tasks, LLMs or a preset. The same command again goes on where it stopped.
+    Name tasks, LLMs or a preset; lists are separated by commas. Run the same command again to continue a stopped grid.
 
-    Every option but those of the first panel is also a variable (--batch-size:
-    BENCH_BATCH_SIZE) and a key of the file that --config names (batch_size: 64).
-    An option wins over a variable, that over the file, that over the preset.
+    All options except those in the first panel can also be set as environment variables (--batch-size:
+    BENCH_BATCH_SIZE) or in the file given by --config (batch_size: 64). Options override environment variables, which
+    override the file, which overrides the preset.
     """
     if worker:  # what names stand for is told by the process that started it
         logging.getLogger(NAMES).setLevel(logging.ERROR)
@@ -75,7 +77,7 @@ def _settle(plan: Plan, *, log_json: bool) -> int:
     while (more := next_round(plan)) is not None:
         plan = more
         if not log_json:
-            say(f"seed {plan.options.seeds[-1]} is added: not every method is shown to differ from plain")
+            say(f"adding seed {plan.options.seeds[-1]}: not every method is shown to differ from plain yet")
         failed += _run_plan(added(plan), force=False, log_json=log_json).failed
     for sentence in [] if log_json else sentences(plan):
         say(sentence)
@@ -86,9 +88,9 @@ def _settle(plan: Plan, *, log_json: bool) -> int:
 @friendly
 @grid_options(exclude=RUNNING_OPTIONS - {"results"})
 def status(given: dict[str, Any], context: typer.Context, preset: Preset = None, config: Config = None) -> None:
-    """Show which cells of a grid are done, failed (why), skipped (why) or not run.
+    """Show which cells of a grid are done, failed, skipped (and why) or not run.
 
-    With --results alone: the cells in that folder.
+    With only --results, show all cells in that folder.
     """
     from bench.cli.display import status_table
 
@@ -160,7 +162,7 @@ def run_cells(plan: Plan, *, force: bool = False, log_json: bool = False) -> Sum
 
     def draining() -> None:
         if first:
-            say("\nfinishing what is running; Ctrl-C once more stops it now", to=err)
+            say("\nfinishing the running cells; press Ctrl-C again to stop them now", to=err)
 
     with GridDisplay(out, len(plan.cells), as_json=log_json, quiet=not first, messages=err) as display:
         summary = execute(plan, display, force=force, draining=draining)
@@ -176,7 +178,7 @@ def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
     from bench.store.records import Record, read_records
 
     shown = [
-        (cell, "not run", "done before: --force runs it again")
+        (cell, "not run", "done, but --force runs it again")
         if force and status == "done"
         else (cell, "cached" if status == "done" else status, reason)
         for cell, status, reason in _statuses(plan)

@@ -38,9 +38,9 @@ class _Commands(TyperGroup):
         here = [flag for each in ctx.command.params for flag in each.opts]
         if option:
             if (argument := option.lstrip("-")) in here:
-                return f" here: write `{ctx.command_path} {argument.upper()}`"
+                return f" for this command: write `{ctx.command_path} {argument.upper()}`"
             others = [name for name, each in self.commands.items() if any(option in its.opts for its in each.params)]
-            return f" here: it is one of bench {', '.join(others)}" if others else ""
+            return f" for this command: it is an option of bench {', '.join(others)}" if others else ""
         flag = next((flag for flag in ("--tasks", "--task", "--results") if flag in here), None)
         if "unexpected extra argument" not in message or not flag:
             return ""
@@ -52,7 +52,8 @@ app = typer.Typer(
     cls=_Commands,
     help="Benchmark of methods that learn text classifiers from noisy (LLM-written) labels.\n\n"
     "First steps: bench doctor; bench run --preset quickstart; bench report.\n\n"
-    "--results, --data-dir and the options of a grid are also variables: BENCH_RESULTS, BENCH_DATA_DIR, ...",
+    "--results, --data-dir and all options of a grid can also be set as environment variables: BENCH_RESULTS, "
+    "BENCH_DATA_DIR, ...",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -82,7 +83,7 @@ def friendly(command: Callable) -> Callable:
             say(text, mark="error:", style="bold red", to=err)
             raise typer.Exit(USAGE if isinstance(error, (UsageError, Unavailable)) else SOME_FAILED) from None
         except KeyboardInterrupt:
-            say("\nstopped: what is done is kept; the same command goes on from there", to=err)
+            say("\nstopped: finished work is kept; run the same command again to continue", to=err)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # the reader of the output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -155,7 +156,7 @@ def _show_version(asked: bool) -> None:
     if not asked:
         return
     release = versions().get("noisy-label-bench")
-    typer.echo(f"bench {release}" if release else "bench, run from its source without having been installed")
+    typer.echo(f"bench {release}" if release else "bench (run from source, not installed)")
     raise typer.Exit
 
 

@@ -29,7 +29,7 @@ def show(
     cell: Annotated[str, Argument(help="the beginning of a cell's hash, or the path of its record", metavar="CELL")],
     results: Results = None,
 ) -> None:
-    """Show one cell: its key, scores, costs, and the command that makes it again."""
+    """Show one cell: its key, scores, costs, and the command that reproduces it."""
     path, record = find_record(cell, results or Path("results"))
     out.print(record_view(path, record))
     out.print(f"again {record.command}", markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -25,7 +25,7 @@ TABLE = (
 )  # fmt: skip
 """Options of a grid that say how a table is read, which labels are meant, and how often folds are drawn."""
 HASH = re.compile(r"[0-9a-f]{4,64}")  # the beginning of one
-Encoder = Annotated[str, Option(help="sentence encoder for a table: minilm, Hugging Face name, or folder")]
+Encoder = Annotated[str, Option(help="model for sentence embeddings: minilm, Hugging Face name or folder")]
 
 
 @app.command()
@@ -35,15 +35,15 @@ def trust(
     given: dict[str, Any],
     context: Context,
     what: Annotated[
-        list[str], Argument(metavar="CELLS|TABLE", help="cells (hash or record, or a folder of records), or a table")
+        list[str], Argument(metavar="CELLS|TABLE", help="cells (hashes, records or a folder of records), or a table")
     ],
     out: Annotated[Path, Option("--out", help="CSV file to write")],
     encoder: Encoder = "minilm",
 ) -> None:
-    """Which labels to look at: a row per text with suspicion in [0, 1], a suggested label, and who agrees.
+    """Which labels to check: one row per text with its suspicion in [0, 1], a suggested label, and who agrees.
 
-    Of cells: what their methods believe. Of a table: cross-fitted classifiers and the other labellers' columns. Gold,
-    where known, scores the result and nothing else.
+    For cells, suspicion comes from what their methods believe; for a table, from cross-fitted classifiers and the
+    other labellers' columns. Gold, where known, is used only to score the result.
     """
     from bench.core.spreadsheet import write_csv
 
@@ -51,24 +51,26 @@ def trust(
         file_for(out, table)
     found = _of_cells(what, given, context) or believed(what, given, encoder)
     write_csv(out, found.columns())
-    say(f"{found.task}, {found.labeller}: {len(found.texts)} texts by the suspicion of their labels in {out}")
-    say(f"asked: {', '.join(found.methods)}; other labellers: {', '.join(found.others) or 'none'}", dim=True)
+    say(f"{found.task}, {found.labeller}: {len(found.texts)} texts, most suspicious labels first, in {out}")
+    say(f"methods asked: {', '.join(found.methods)}; other labellers: {', '.join(found.others) or 'none'}", dim=True)
     doubt(found)
     score = found.scored()
     if score is None:
         return
     if score.rows < FEWEST:
         known = count(score.rows, "label")
-        say(f"Gold is known for {known} with an answer: fewer than {FEWEST} do not score a ranking.", dim=True)
+        say(f"Gold is known for only {known} with an answer: scoring the ranking takes {FEWEST}.", dim=True)
         return
     times, most = score.average_precision / score.chance, 1 / score.chance
-    rows = f"{score.rows}" if score.rows == len(found.texts) else f"{score.rows} (those with gold and an answer)"
+    rows = (
+        f"{score.rows} labels" if score.rows == len(found.texts) else f"the {score.rows} labels with gold and an answer"
+    )
     first = [f"the first {k}: {100 * share:.0f} %" for k, share in _first(score).items()]
     say(
-        f"Against gold: {score.errors} of {rows} labels are wrong. Average precision "
-        f"{score.average_precision:.3f}, {times:.2f} times chance ({score.chance:.3f}; more than {most:.2f} times is "
-        f"impossible). Wrong among {', '.join(first)}. The first tenth of these rows holds "
-        f"{100 * score.found_in_tenth:.0f} % of the wrong labels. The suggestion is right for "
+        f"Compared with gold: {score.errors} of {rows} are wrong. The ranking has an average precision of "
+        f"{score.average_precision:.3f}, {times:.2f} times chance ({score.chance:.3f}; at most {most:.2f} times is "
+        f"possible). Share of wrong labels among {', '.join(first)}. The first tenth of these rows holds "
+        f"{100 * score.found_in_tenth:.0f} % of all wrong labels. The suggestion is right for "
         f"{100 * score.corrected:.0f} % of the wrong labels."
     )
 
@@ -76,12 +78,13 @@ def trust(
 def doubt(found: Trusted) -> None:
     """Say so where the classifiers know nothing of labels, or no more of all than the most frequent one would."""
     if lone := int(found.trust.lone.sum()):
-        say(f"Labels that are the only ones of their class, so that no classifier could learn it: {lone}", dim=True)
+        say(f"Labels that are the only one of their class, which no classifier could therefore learn: {lone}", dim=True)
     hits, usual = found.trust.foreseen
     if hits <= usual:
         say(
-            f"Careful: the methods foresee {100 * hits:.0f} % of these labels, and always the most frequent one would "
-            f"be {100 * usual:.0f} %. They learned little from the texts, so their doubts and suggestions mean little."
+            f"Careful: the methods predict {100 * hits:.0f} % of these labels correctly, and always guessing the most "
+            f"frequent one would get {100 * usual:.0f} %. They learned little from the texts, so their doubts and "
+            "suggestions mean little."
         )
 
 
@@ -117,10 +120,10 @@ def _of_cells(what: list[str], given: dict[str, Any], context: Context) -> Trust
         source = context.get_parameter_source(name)
         if name != "results" and source is not None and source.name == "COMMANDLINE":  # a variable is for every command
             flag = f"--{'no-' if given.get(name) is False else ''}{name.replace('_', '-')}"
-            raise UsageError(f"{flag} is for tables and means nothing for cells: leave it out")
+            raise UsageError(f"{flag} applies to tables, not to cells: leave it out")
     folders = {folder for folder, _ in cells}
     if len(folders) > 1:
-        raise UsageError(f"cells of {len(folders)} results folders were named: name those of one")
+        raise UsageError(f"these cells are in {len(folders)} results folders: name cells of one folder")
     return trust_cells([record for _, record in cells], folders.pop())
 
 
@@ -157,7 +160,9 @@ def _records(what: list[str], results: Path) -> list[tuple[Path, Record]]:
             for why in left_out:
                 say(f"left out: {why}", dim=True, to=err)
             if not kept:
-                raise UsageError(f"no cell in '{word}' is done and can be asked")
+                raise UsageError(
+                    f"no cell in '{word}' is done and holds beliefs about its labels: name others, or a table"
+                )
             found += [(above.parent, record) for record in kept]
         elif above is not None or is_hash(word):
             at, record = find_record(word, results)

@@ -98,14 +98,14 @@ def _known_name(base: str) -> str:
     try:
         return resolve("task", base, known())
     except UsageError as error:
-        raise UsageError(f"{error}; a file or folder of your own is named by its path, like ./{base}.csv") from None
+        raise UsageError(f"{error}; name a file or folder of your own by its path, like ./{base}.csv") from None
 
 
 def _find(info: TaskInfo, data_dir: Path | None, columns: Columns) -> RawTask:
     """The first source that has the task; every failed way is named when none has."""
     if data_dir is not None and (data_dir / info.name).is_dir():
         return _known_folder(data_dir / info.name, info, columns)
-    ways = [f"a folder '{info.name}' (WRENCH or CSV files) under the folder that --data-dir names"]
+    ways = [f"put a folder '{info.name}' with WRENCH or CSV files into the --data-dir folder"]
     for source in info.sources:
         try:
             if isinstance(source, Published):
@@ -116,7 +116,7 @@ def _find(info: TaskInfo, data_dir: Path | None, columns: Columns) -> RawTask:
         except Unavailable as reason:
             ways.append(str(reason))
     listed = "".join(f"\n  - {way}" for way in ways)
-    raise Unavailable(f"task {info.name} is not available here. Ways to get it:{listed}")
+    raise Unavailable(f"task {info.name} is not available here. Ways to get it, and what failed here:{listed}")
 
 
 def _known_folder(folder: Path, info: TaskInfo, columns: Columns) -> RawTask:
@@ -127,13 +127,13 @@ def _known_folder(folder: Path, info: TaskInfo, columns: Columns) -> RawTask:
         notes = raw.notes if columns != Columns() else ()  # how it was read goes without saying
     except NoColumn as error:
         raw = read_folder(folder, info.label_names, Columns(no_answer=columns.no_answer))
-        notes = (f"{error}: options of columns are not used there",)
+        notes = (f"{error}: column options are not applied there",)
     return replace(raw, notes=notes)
 
 
 def _from_path(path: Path, columns: Columns) -> tuple[RawTask, TaskInfo]:
     if not there(path):
-        gone = "may not be looked at, nor its folder" if _hidden(path) else "does not exist"
+        gone = "cannot be accessed (check the permissions of its folder)" if _hidden(path) else "does not exist"
         raise UsageError(f"task '{path}' {gone}: name a known task (`bench list tasks`), a file or a folder")
     if path.is_dir():
         raw, name = read_folder(path, None, columns), path.resolve().name

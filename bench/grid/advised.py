@@ -43,7 +43,7 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     defaults = {"encoder": "minilm:frozen", "methods": list(METHODS)}
     options = load_options({**defaults, **{name: v for name, v in given.items() if v is not None}, "tasks": [table]})
     if len(options.encoder) > 1:
-        raise UsageError(f"--encoder {','.join(options.encoder)}: advice is for one encoder, name one")
+        raise UsageError(f"--encoder {','.join(options.encoder)}: advice is for a single encoder: name one")
     task = load_named(options.tasks[0] if options.tasks else table, options)
     if not task.columns:
         raise UsageError(f"{table} has no column of labels: name columns with --label-columns")
@@ -53,8 +53,8 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
     made = plan(options.model_copy(update=found))
     if all(cell.method.sees_gold or cell.method.human_rows() is not None for cell in made.cells):
         raise UsageError(
-            f"--methods {','.join(options.methods)}: every one is given gold or human labels, and advice is on methods "
-            "that learn from the noisy labels alone: name one of them too, such as plain"
+            f"--methods {','.join(options.methods)}: all of these are given gold or human labels, but advice needs a "
+            "method that learns from the noisy labels alone: add one, such as plain"
         )
     if "results" in found:
         _refuse_another_table(made)

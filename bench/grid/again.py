@@ -34,7 +34,7 @@ def cell_of(record: Record, results: Path) -> Cell:
     if found is None:
         parts = [name for name, value in cells[0].key if value != getattr(record.key, name)]
         raise UsageError(
-            f"cell {record.hash[:12]} cannot be made again: {' and '.join(parts)} changed since it ran; run it anew "
+            f"cell {record.hash[:12]} cannot be reproduced: {' and '.join(parts)} changed since it ran; run it again "
             f"with `{record.command}` and name the new cell"
         )
     return found

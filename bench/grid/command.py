@@ -73,7 +73,7 @@ def with_commands(error: UsageError, options: GridOptions, command: str) -> Usag
     ways = {"tasks": [TASK]} | given | here, {"llms": [LLM]} | given | here, {"preset": "quickstart"} | given
     lines = "\n".join(f"    {command_line(command, way)}" for way in ways)
     return UsageError(
-        f"{error}. For example:\n\n{lines}\n\n`bench list tasks` and `bench list llms` show what there is"
+        f"{error}. For example:\n\n{lines}\n\n`bench list tasks` and `bench list llms` show what is available"
     )
 
 
@@ -94,7 +94,7 @@ def with_a_way_on(error: Unavailable, options: GridOptions) -> Unavailable:
         way = {"encoder": [ENCODER]} | ({} if only_encoder else {"tasks": [TASK], "llms": [LABELS]})
         given = changed(options, without=(*ENCODER_OPTIONS, *(() if only_encoder else DATA_OPTIONS)))
         order = {name: (way | given)[name] for name in GridOptions.model_fields if name in way | given}
-        runs = f"This runs here and now, without a network:\n\n    {command_line('run', order)}\n\n"
+        runs = f"This command works here, without a network:\n\n    {command_line('run', order)}\n\n"
     return Unavailable(f"{first}.\n{runs}{'Ways ' + rest if rest else ''}".rstrip() if runs or rest else str(error))
 
 

@@ -122,7 +122,7 @@ def sentences(
     """What the cells that would run share (among them and with the `done` ones), and an estimate of their time."""
     there = {identity for cell in done for identity in (inputs_of(cell.key), *stages_of(cell))}
     lines = [
-        f"shared: {row.name} {'are' if row.name in INPUTS else 'is'} computed {_times(row.computed)} for "
+        f"shared: {row.name} {'are' if row.name in INPUTS else 'is'} {_times(row.computed)} for "
         f"{row.cells} cells ({', '.join(sorted(row.methods))})"
         for row in shared_by(cells, there)
     ]
@@ -133,10 +133,10 @@ def sentences(
         return [*lines, "no estimate of time: this results folder has no finished cell with one of these encoders"]
     workers = min(jobs, len(cells))
     spread = f", about {duration(found.seconds / workers)} in {workers} workers" if workers > 1 else ""
-    basis = f"from the times of {found.records} finished cells in this results folder, wherever they were made"
-    missing = f"; {found.unknown} cells have nothing to go by and are left out" if found.unknown else ""
+    basis = f"from the times of {found.records} finished cells in this results folder, wherever they ran"
+    missing = f"; {found.unknown} cells cannot be estimated and are left out" if found.unknown else ""
     return [*lines, f"estimate: about {duration(found.seconds)} of work{spread} ({basis}{missing})"]
 
 
 def _times(count: int) -> str:
-    return "not again" if not count else "once" if count == 1 else f"{count} times"
+    return "not computed again" if not count else "computed once" if count == 1 else f"computed {count} times"

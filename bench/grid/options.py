@@ -37,18 +37,22 @@ def _recipe(name: str) -> Any:
 class GridOptions(BaseModel, extra="forbid"):
     """A grid: LLMs x tasks x methods x seeds x encoders, and how to train. YAML keys equal these names."""
 
-    methods: list[str] = _option(["plain"], "plain, co-teaching, sidyp[num_samples=8], plain+ts, my.py")
-    tasks: list[str] | None = _option(None, "tasks, or paths of CSV/JSONL files and WRENCH folders")
-    llms: list[str] | None = _option(None, "labellers, or all: mixtral, gpt-*, vote(a,b)")
-    prompting: list[str] | None = _option(None, "zero,few (default: all that exist)")
-    noise: list[str] | None = _option(None, "weak, sn@RATE, asn@RATE, idn@RATE, FILE.py@RATE")
+    methods: list[str] = _option(
+        ["plain"], "methods, parameters in brackets: plain, sidyp[num_samples=8], plain+ts, my.py (default plain)"
+    )
+    tasks: list[str] | None = _option(None, "task names, or paths of CSV/JSONL files or WRENCH folders")
+    llms: list[str] | None = _option(None, "labellers, such as mixtral, gpt-* or vote(a,b), or all")
+    prompting: list[str] | None = _option(None, "prompting of the LLMs: zero, few (default: all that exist)")
+    noise: list[str] | None = _option(
+        None, "weak labels or synthetic noise: weak, sn@RATE, asn@RATE, idn@RATE, FILE.py@RATE"
+    )
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = _option([1, 2, 3], "seeds, or ranges like 1-5 (default 1,2,3)")
     encoder: list[str] = _option(
         ["bert-base-uncased"],
-        "Hugging Face name, local folder, minilm, mpnet; NAME:frozen, NAME:topK (default bert-base-uncased)",
+        "Hugging Face name, local folder, minilm or mpnet; NAME:frozen, NAME:topK (default bert-base-uncased)",
     )
     sentence_encoder: str | None = _option(None, "model for sentence embeddings (default: same as --encoder)")
-    limit: int | None = _option(None, "at most N texts per split, the same for all methods and seeds", ge=2)
+    limit: int | None = _option(None, "at most N texts per split, the same ones for all methods and seeds", ge=2)
 
     epochs: int | None = _recipe("epochs")
     batch_size: int | None = _recipe("batch_size")
@@ -61,37 +65,45 @@ class GridOptions(BaseModel, extra="forbid"):
     max_length: int | None = _option(
         None, "maximum tokens per text (default: set by the task)", "Training recipe", ge=2, le=8192
     )
-    pooling: Literal["auto", "cls", "mean"] = _option("auto", "auto, cls or mean", "Training recipe")
+    pooling: Literal["auto", "cls", "mean"] = _option(
+        "auto", "how token vectors become one: auto, cls or mean", "Training recipe"
+    )
     precision: Literal["auto", "no", "bf16", "fp16"] = _option(
         "auto", "auto, no (float32, reproducible on a CPU), bf16 or fp16", "Training recipe"
     )
     processes_per_cell: int = _option(
-        1, "processes (GPUs) that train one cell together; each draws dropout of its own", "Training recipe", ge=1
+        1, "processes (GPUs) that train one cell together, each with its own dropout", "Training recipe", ge=1
     )
 
-    data_dir: Path | None = _option(None, "folder with one sub-folder per task, and llm_labels/", "Data")
-    text_column: str | None = _option(None, "column of a table with the texts (default text)", "Data")
-    gold_column: str | None = _option(None, "column of a table with the gold labels; none: there is no gold", "Data")
-    label_columns: list[str] | None = _option(None, "columns of a table with noisy labels", "Data")
-    no_answer: list[str] | None = _option(None, "values that mean no answer: -1,abstain", "Data")
-    uncovered: Literal["uniform", "drop"] = _option("uniform", "texts without weak votes: uniform or drop", "Data")
+    data_dir: Path | None = _option(None, "folder with one sub-folder per task, and llm_labels/ for label sets", "Data")
+    text_column: str | None = _option(None, "table column with the texts (default text)", "Data")
+    gold_column: str | None = _option(None, "table column with the gold labels, or none if there is no gold", "Data")
+    label_columns: list[str] | None = _option(None, "table columns with noisy labels", "Data")
+    no_answer: list[str] | None = _option(None, "values that mean no answer, such as -1,abstain", "Data")
+    uncovered: Literal["uniform", "drop"] = _option(
+        "uniform", "texts without weak votes: uniform (a random class) or drop", "Data"
+    )
 
-    results: Path = _option(Path("results"), "folder of results (default results)", "Running")
+    results: Path = _option(Path("results"), "results folder (default results)", "Running")
     executor: str = _option(
-        "local", "local, ray, slurm or my.py; with parameters: ray[gpus=0.25] (`bench list executors`)", "Running"
+        "local",
+        "local, ray, slurm or my.py, parameters in brackets: ray[gpus=0.25] (`bench list executors`)",
+        "Running",
     )
-    jobs: int = _option(1, "worker processes on this machine", "Running", ge=1)
+    jobs: int = _option(1, "number of worker processes on this machine (default 1)", "Running", ge=1)
     timeout: float | None = _option(None, "time limit per cell: 90s, 5m, 2h", "Running", gt=0, le=1e8)  # seconds
-    retry: Literal["failed", "none"] = _option("failed", "retry failed cells: failed (default), none", "Running")
+    retry: Literal["failed", "none"] = _option(
+        "failed", "which cells to try again: failed (default) or none", "Running"
+    )
     until_settled: int | None = _option(
         None,
-        "add seeds one at a time until every method differs from plain (its paired interval excludes 0), N at most",
+        "add seeds one at a time, up to N, until every method differs from plain (paired interval excludes 0)",
         "Running",
         ge=3,
         le=MOST_SEEDS,
     )
-    stages: bool = _option(True, "share stages between cells", "Running")
-    track: list[str] | None = _option(None, "curves of every cell: tensorboard,wandb,mlflow", "Running")
+    stages: bool = _option(True, "share stages, such as embeddings, between cells (default)", "Running")
+    track: list[str] | None = _option(None, "log the curves of every cell: tensorboard, wandb, mlflow", "Running")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -159,7 +171,9 @@ def task_list(value: str | Sequence[Any]) -> list[str]:
             path = ",".join(pieces[at:end]).strip()
             if listed(path) != path and there(path):
                 if end - at > 1 and all(there(piece.strip()) for piece in pieces[at:end]):
-                    raise UsageError(f"'{path}' is a file, and a list of files: write {quoted(path)} for the one file")
+                    raise UsageError(
+                        f"'{path}' is both a file and a list of files: write {quoted(path)} for the one file"
+                    )
                 found.append(quoted(path))
                 at = end
                 break
@@ -179,7 +193,7 @@ def _seeds(parts: list[str]) -> list[str]:
             continue
         first, last = int(found[1]), int(found[2])
         if not 0 <= last - first < MOST_SEEDS:
-            raise UsageError(f"'{part}': a range of seeds goes up, over at most {MOST_SEEDS} of them, like 1-5")
+            raise UsageError(f"'{part}': a range of seeds must ascend and hold at most {MOST_SEEDS} seeds, like 1-5")
         seeds += map(str, range(first, last + 1))
     return seeds
 

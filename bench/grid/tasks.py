@@ -75,7 +75,7 @@ def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
         return options.tasks, []
     if options.llms is None:
         raise NothingNamed(
-            "name tasks (--tasks, also a file of your own: --tasks my.csv) or LLMs (--llms: then every task that has "
+            "name tasks (--tasks, also a file of your own: --tasks my.csv) or LLMs (--llms, for every task that has "
             "labels of theirs)"
         )
     found = tasks_labelled(options.llms, find_label_sets(options.data_dir), options.prompting or PROMPTINGS)
@@ -84,7 +84,7 @@ def choose_tasks(options: GridOptions) -> tuple[list[str], list[str]]:
             f"no --tasks, and no label sets of {', '.join(options.llms)} were found: "
             "name tasks (`bench list tasks`), or a --data-dir that holds llm_labels/"
         )
-    return found, [f"tasks {', '.join(found)}: those that the LLMs have labels for"]
+    return found, [f"tasks {', '.join(found)}: those for which these LLMs have labels"]
 
 
 def _load_all(names: list[str], options: GridOptions, notes: list[str]) -> list[tuple[str, TaskData]]:
@@ -139,7 +139,9 @@ def _no_answer_notes(usable: list[tuple[NoiseSource, TaskData, str | None]]) -> 
     shares = [(source, task, no_answer_share(source, task)) for source, task, skip in usable if not skip]
     told = ", ".join(f"{source.id} {100 * share:.1f} %" for source, _, share in shares if share)
     name = usable[0][1].name if usable else ""
-    return [f"{name}: no answer in train, so a class drawn uniformly at random: {told}"] if told else []
+    return (
+        [f"{name}: train texts without an answer, which get a class drawn uniformly at random: {told}"] if told else []
+    )
 
 
 def _origin(task: TaskData, results: Path) -> str | None:

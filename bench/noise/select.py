@@ -161,7 +161,7 @@ class _Finder:
         unused = [f"{name} ({why})" for name, why in self.task.ignored if why != ROW_NUMBERS]
         if unused:
             raise UsageError(
-                f"task {self.task.name}: no column is taken for a labeller's: {', '.join(unused)[:MAX_SHOWN]}; name "
+                f"task {self.task.name}: no column is read as a labeller's: {', '.join(unused)[:MAX_SHOWN]}; name "
                 "the labellers' columns with --label-columns, add noise with --noise, or make a label set with "
                 f"`bench label --llm NAME --task {self.task.info.name}`"
             )
@@ -189,7 +189,7 @@ class _Finder:
         base, wanted = without_prompting(name)
         if base not in self.known and (why := dict(self.task.ignored).get(base)):
             raise UsageError(
-                f"column '{base}' of task {self.task.name} is not taken for a labeller's: {why}; "
+                f"column '{base}' of task {self.task.name} is not read as a labeller's: {why}; "
                 "name it with --label-columns if it is one"
             )
         full = labeller_named(base, self.known)
@@ -258,7 +258,7 @@ class _Finder:
                 found.append(self.combined(rule, members, shots if plain else None))
         usable: list[Selection] = [each for each in found if isinstance(each, NoiseSource)]
         none = NoiseSource(f"{rule}({','.join(names)})", "llm", rule=rule)
-        return usable or found[:1] or [(none, f"fewer than two labellers of task {self.task.name} are named so")]
+        return usable or found[:1] or [(none, f"fewer than two labellers of task {self.task.name} match this name")]
 
     def combined(self, rule: Rule, members: set[_Member], prompting: str | None) -> Selection:
         ordered = sorted(members, key=lambda member: (member[0], member[1] or ""))

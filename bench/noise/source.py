@@ -73,10 +73,12 @@ def why_not(source: NoiseSource, task: TaskData) -> str | None:
     for split in ("train", "valid"):
         gold = task.gold.of(split)
         if gold is None:
-            return f"{source.id} is made from gold labels, and task {task.name} has none for {split}"
+            return f"{source.id} is generated from gold labels, and task {task.name} has none for {split}"
         if (gold < 0).any():
             some = f"for {int((gold >= 0).sum())} of {len(gold)} {split} texts"
-            return f"{source.id} is made from gold labels of all texts, and task {task.name} has them {some} only"
+            return (
+                f"{source.id} is generated from the gold labels of all texts, and task {task.name} has gold {some} only"
+            )
     noise, num_classes = source.noise(), len(task.label_names)
     if source.rate > (most := noise.most(num_classes)) + 1e-9:
         title = describe(source.noise).partition(":")[0]
@@ -97,7 +99,7 @@ def is_noise(text: str) -> bool:
 def names_twice(task: TaskData, noise: Sequence[str]) -> list[str]:
     """A sentence on every noise that was asked for whose name is that of a column too: the column is not meant."""
     return [
-        f"noise {text} is not the column of that name of task {task.name}: that is --llms {listed(text)}"
+        f"--noise {text} is not the column of that name in task {task.name}: for the column, use --llms {listed(text)}"
         for text in noise
         if text in task.columns and is_noise(text)
     ]

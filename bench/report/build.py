@@ -151,12 +151,12 @@ def _build(
     notes = list(read.notes)
     if too_many(read, full) and FIGURE_FILES.keys() & set(formats):
         notes.append(
-            f"From {MOST_CELLS:,} cells on only the figures over all columns are drawn, and the bootstrap is "
+            f"With {MOST_CELLS:,} cells or more, only the figures over all columns are drawn, and the bootstrap is "
             "left out: `bench report --full` makes everything."
         )
     if named is None:
         notes.append(
-            f"No method named '{baseline}' is among the results: so tables show no differences from a baseline."
+            f"No method named '{baseline}' is among the results, so the tables show no differences from a baseline."
         )
     read = dataclasses.replace(read, notes=notes)
     tables = all_tables(read, parts, rule, full=full)

@@ -53,7 +53,7 @@ COLUMNS = {
     "setup": "encoder, mode, varying recipe, limit: only cells of one set-up are compared",
     "limit": "at most this many texts per split; empty = all",
     "seed": "seed",
-    "until_settled": "most seeds of a run that added them until intervals against plain exclude 0; else empty",
+    "until_settled": "the most seeds allowed to a run that added seeds until intervals exclude 0; else empty",
     "data": "fingerprint of texts, gold and noisy labels",
     "n_train": "texts",
     "n_valid": "texts",

@@ -47,7 +47,7 @@ def answer(found: Headline) -> Answer:
     title = f"{found.title[:1].upper()}{found.title[1:]}, {plural(found.columns, 'column')}"
     if not found.best:
         return Answer(title, "no method can be compared yet", [], "")
-    names = {"last": "by the last step", "noisy_valid": "by early stopping"}
+    names = {"last": "at the last step", "noisy_valid": "with early stopping"}
     told = [
         (f"over {found.baseline} {names[rule]}", gain.points, "" if gain.sure else found.unsure)
         for rule, gain in found.gains.items()
@@ -56,7 +56,7 @@ def answer(found: Headline) -> Answer:
     if found.es_alone is not None:
         sentences.append(f"early stopping alone gives {found.baseline} {found.es_alone.points}")
     if found.sure_es and found.best_es != found.best:
-        sentences.append(f"by early stopping {found.best_es} is highest, {found.sure_es}")
+        sentences.append(f"with early stopping, {found.best_es} is highest, {found.sure_es}")
     text = " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences if each)
     return Answer(title, f"{found.best} {number(found.accuracy, 1)} %", told, text)
 
@@ -65,7 +65,7 @@ def answer_sentences(block: Block, found: Sequence[Headline], several: bool) -> 
     """The headlines of a set-up as sentences, the set-up named where there are several."""
     where = f"{block.setup}, " if several else ""
     if not block.current():
-        return [f"{block.setup}: no method can be compared yet, as newer data supersede all that it has."]
+        return [f"{block.setup}: no method can be compared yet, because newer data supersede all of its cells."]
     return [f"{where}{each.sentence}" for each in found]
 
 
@@ -79,4 +79,4 @@ def unscored_sentence(results: Results) -> str | None:
     saved = "The predictions lie beside the records (test_last in each .npz)."
     if len(without) == len(cells):
         return f"Nothing can be scored, because the test texts have no gold labels: {tasks}. {saved}"
-    return f"Without scores, because the test texts have no gold labels: {tasks}. {saved}"
+    return f"Not scored, because the test texts have no gold labels: {tasks}. {saved}"

@@ -36,7 +36,7 @@ def advise(plan: Plan) -> Advice:
     try:
         suspects = _suspects(trust_task(*_question(told)))
     except BenchError as error:
-        suspects, unknown = [], [*unknown, f"Which rows to look at: {error}."]
+        suspects, unknown = [], [*unknown, f"Which rows to check: {error}."]
     return Advice(
         table=told.path,
         labeller=main.name,
@@ -78,12 +78,12 @@ def _wrong(told: Adviser) -> list[str]:
             if source.silent >= 0.005:
                 said[-1] += f" {100 * source.silent:.0f} % of all rows have no answer."
             if source is not told.main and told.main.rate and low < 100 * told.main.rate.high:
-                said[-1] += f" It is not shown to be worse than {told.main.name}, which the advice is about."
+                said[-1] += f" They are not shown to be worse than {told.main.name}, which this advice is about."
         elif rates := told.estimates(source):
             guesses.append(f"{source.name} about {100 * float(np.mean(rates)):.0f} %")
     if guesses:
         said.append(
-            f"Wrong labels, by an estimate that sees no gold: {', '.join(guesses)}. It finds only mistakes that the "
+            f"Wrong labels, estimated without gold: {', '.join(guesses)}. The estimate finds only mistakes that the "
             "texts do not explain. On 27 sets of labels with known truth it was off by 12 points on average; for the "
             "ten sets of LLM labels among them it was always too low, by 6 to 32 points."
         )
@@ -91,9 +91,9 @@ def _wrong(told: Adviser) -> list[str]:
     if bound is not None and bound >= 0.0005:  # 0.1 %
         said.append(
             f"The labellers contradict each other: averaged over them, at least {100 * bound:.1f} % of their answers "
-            "are wrong, whatever the truth is (if each text has one right label)."
+            "are wrong, whatever the truth is (assuming that each text has exactly one right label)."
         )
-    return said or ["Unknown: no gold, one labeller, and no method here that estimates it (co-teaching does)."]
+    return said or ["Unknown: no gold, one labeller, and no method here that estimates it (co-teaching would)."]
 
 
 def _answers(task: TaskData) -> list[np.ndarray]:
@@ -124,10 +124,11 @@ def _method(told: Adviser) -> list[str]:
         kind = told.block.kinds[told.column]
         span = Span(str(kind), told.main.name, [told.column])
         found = headline(told.block, span, "last", *draws_of(told.results, told.block))
-        said = [f"Use {ranked[0]}. By the {told.tested} test rows with gold, last step: {found.sentence}"]
+        said = [f"Use {ranked[0]}. On the {told.tested} test rows with gold, last step: {found.sentence}"]
         if found.best.endswith(EARLY):
             said.append(
-                f"{found.best} is plain at its best step on noisy validation labels; models are of the last step."
+                f"{found.best} is plain at its best step on the noisy validation labels; exported models are those of "
+                "the last step."
             )
         return said
     scores = told.agreements
@@ -135,20 +136,20 @@ def _method(told: Adviser) -> list[str]:
         return [f"No validation row has an answer, so nothing tells the methods apart: use {ranked[0]}."]
     means = {method: np.mean(list(scores[method].values())) for method in ranked if method in scores}
     level = [method for method in means if method != ranked[0] and np.isclose(means[method], means[ranked[0]])]
-    lead = ", better than the others," if len(level) + 1 < len(means) else ""
+    lead = " and better than the others" if len(level) + 1 < len(means) else ""
     best = f"as well as {' and '.join(level)}{lead}" if level else "best"
     said = [
-        f"Use {ranked[0]}. It agrees {best} with the noisy validation labels: {means[ranked[0]]:.1f} %. No gold chose "
-        "it, and validation labels have the same mistakes as the others: a method that repeats mistakes which the "
-        "texts explain looks good here."
+        f"Use {ranked[0]}. It agrees with the noisy validation labels {best}: {means[ranked[0]]:.1f} %. It was chosen "
+        "without gold, and the validation labels have the same kinds of mistakes as the training labels: a method that "
+        "repeats mistakes which the texts explain looks good here."
     ]
     others = [method for method in ranked[1:] if method in scores]
     p = stats.corrected_p(scores, others, ranked[0])
     said += [_compared(told, ranked[0], other, p) for other in others if other in (others[0], "plain")]
     if told.tested:
         said.append(
-            f"{told.tested} test rows have gold: too few to choose by (from {FEWEST_TEST} on they do), so their "
-            "accuracies below only say how wide the uncertainty is."
+            f"{told.tested} test rows have gold: too few to choose a method by (that takes at least {FEWEST_TEST}), so "
+            "the accuracies below only show how wide the uncertainty is."
         )
     return said
 
@@ -188,14 +189,15 @@ def _worth(told: Adviser) -> list[str]:
     found = told.yardstick.entry(best, [column]) if told.accuracies else None
     if found is None or not found.text:
         return [
-            "Unknown: that needs gold in more than 10 train rows and in test rows. Label random rows by hand in a "
+            "Unknown: it takes gold in more than 10 train rows and in some test rows. Label random rows by hand in a "
             "column 'gold', which may have gaps, and run this command again."
         ]
     seeds = "seeds and " if len(told.accuracies[best]) > 1 else ""
     brackets = f"In brackets: the 95 % interval over {seeds}these rows; " if "(" in found.text else ""
     return [
-        f"{best} is worth {found.text} random human labels: so many alone, without any noisy label, give the same "
-        f"accuracy on the {told.tested} test rows with gold. {brackets}< and > mean outside of the learning curve."
+        f"{best} is worth {found.text} random human labels: training on that many human labels alone, without any "
+        f"noisy label, gives the same accuracy on the {told.tested} test rows with gold. {brackets}< and > mean "
+        "outside the learning curve."
     ]
 
 
@@ -208,14 +210,16 @@ def _unknown(told: Adviser) -> list[str]:
             "to 100 random rows by hand in a column 'gold', leave the others empty, and run this command again."
         )
         if len(told.sources) > 1:
-            said.append(f"Which labeller is best: {told.main.name} is used, since nothing here can prefer one.")
+            said.append(
+                f"Which labeller is best: {told.main.name} is used, since nothing here favours any one of them."
+            )
     elif told.tested < FEWEST_TEST:
         said.append(
-            f"Which method is most accurate: {told.tested} test rows have gold, {FEWEST_TEST} or more are needed. More "
-            "random rows with gold narrow every interval above (four times as many halve it)."
+            f"Which method is most accurate: {told.tested} test rows have gold, and at least {FEWEST_TEST} are needed. "
+            "More random rows with gold narrow every interval above (four times as many halve it)."
         )
     if told.main.rate is not None:
-        said.append("The intervals hold if the rows with gold are a random choice of all rows.")
+        said.append("The intervals are valid only if the rows with gold were drawn at random from all rows.")
     failed = [record for record in told.results.records if record.status != "done"]
     said += [
         f"{record.key.method}, {record.key.noise}, seed {record.key.seed}: {record.status}, {record.reason}"
@@ -238,21 +242,21 @@ def _commands(told: Adviser) -> list[tuple[str, str]]:
     made, one_file = [], not Path(table).is_dir()
     if one_file:
         cleaned = command("clean", asked | kept, table, out="cleaned.csv")
-        made.append(("The table with corrected labels beside the old ones, and why:", cleaned))
+        made.append(("The table with corrected labels beside the old ones, and the reasons:", cleaned))
     if found := told.exportable():
         method, record = found
         best = told.ranked[0]
-        why = "" if method == best else f" ({best} predicts by more than networks, so its model cannot be taken away)"
+        why = "" if method == best else f" ({best} needs more than its networks to predict and cannot be exported)"
         text = {"text_column": options.text_column} if options.text_column else {}
         local = {"encoder": encoder} if "/" in encoder else {}
         model = command("export", kept, record.hash[:CELL_DIGITS], out="model")
-        made.append((f"The model of {method}{why}, as a folder:", model))
+        made.append((f"The model of {method}{why} as a folder:", model))
         if one_file:
             labels = command("predict", text | local, f"{name}-model", table, out="predictions.csv")
-            made.append(("Labels of new texts by that model:", labels))
+            made.append(("Label new texts with that model:", labels))
     suspicion = command("trust", asked | kept, table, out="trust.csv")
     return [
         *made,
-        ("All rows by suspicion, to check the first ones by hand:", suspicion),
+        ("All rows, the most suspicious first, to check by hand:", suspicion),
         ("Every number behind this page:", command_line("report", kept)),
     ]

@@ -60,7 +60,7 @@ class Adviser:
                 f"{r.key.method}, {r.key.noise}: {r.status}, {r.reason}": None for r in records if r.status != "done"
             }
             raise UsageError(
-                "no method that learns from the noisy labels alone has finished, so there is nothing to advise: "
+                "no method that learns from the noisy labels alone has finished, so there is no advice to give: "
                 f"{'; '.join([*why][:5]) or f'`bench status --results {folder}` says why'}"
             )
         return Results(folder, records, *tidy(records, folder)[:1], [])

@@ -207,32 +207,38 @@ CHECKS: dict[str, tuple[Callable[[Any], object], str]] = {
         lambda method: predict(method, make_case()),
         "float32 probabilities [N, C] for valid and test at every step",
     ),
-    "determinism by seed": (_seeded, "the same seed gives the same bits"),
+    "determinism by seed": (_seeded, "the same seed gives bit-identical predictions"),
     "gold permutation": (
         _no_gold,
-        "no gold labels but the human ones that it asks for may matter, neither in memory nor on disk",
+        "gold labels, in memory or on disk, must not matter, except human labels that it asks for",
     ),
-    "data files": (_data_files, "a method knows only the data that it is handed, and opens none of their files"),
-    "stage store": (_shared_stages, "with and without shared stages the bits are the same"),
+    "data files": (_data_files, "a method uses only the data that it is given, and opens none of the files"),
+    "stage store": (_shared_stages, "predictions are bit-identical with and without shared stages"),
     "class absent from the noisy labels": (
         lambda method: predict(method, changed(lambda labels: np.where(labels == CLASSES - 1, 0, labels))),
-        "an LLM may never use a class",
+        "an LLM might never use one of the classes",
     ),
     "every label no answer": (
         lambda method: predict(method, changed(lambda labels: np.full_like(labels, -1))),
-        "an LLM may refuse everything",
+        "an LLM might refuse every text",
     ),
     "some labels no answer": (
         lambda method: predict(method, changed(lambda labels: np.where(np.arange(len(labels)) % 5 == 0, -1, labels))),
-        "refusals become seeded uniform classes",
+        "refusals become uniform random classes, drawn by seed",
     ),
-    "two texts": (lambda method: predict(method, make_case((2, 2, 2), classes=2, noise=0.0)), "the smallest data"),
-    "one class": (lambda method: predict(method, changed(np.zeros_like)), "an LLM may always answer the same"),
+    "two texts": (
+        lambda method: predict(method, make_case((2, 2, 2), classes=2, noise=0.0)),
+        "the smallest data that there can be",
+    ),
+    "one class": (lambda method: predict(method, changed(np.zeros_like)), "an LLM might always give the same answer"),
     "a last batch of one": (
         lambda method: predict(method, make_case((33, 17, 1)), batch_size=16),
         "batch statistics of one row do not exist",
     ),
-    "one epoch": (lambda method: predict(method, make_case(), epochs=1), "schedules and warm-ups in the shortest run"),
+    "one epoch": (
+        lambda method: predict(method, make_case(), epochs=1),
+        "schedules and warm-ups must work in the shortest run",
+    ),
 }
 """Checks by name, each with its reason. One that returns a text has found that wrong; so has one that raises."""
 

@@ -59,7 +59,7 @@ def refuse_export(record: Record, out: Path) -> None:
     if record.status != "done":
         raise UsageError(f"cell {record.hash[:12]} is {record.status}: only a cell that is done has a model")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"--out '{out}' is there already: name a new folder")
+        raise UsageError(f"--out '{out}' already exists: name a new folder")
 
 
 def export(record: Record, results: Path, out: Path, progress: Progress = lambda phase, done, total: None) -> Export:
@@ -99,7 +99,7 @@ def not_exportable(cell: Cell) -> UsageError:
         )
     able = [each for each, cls in registry.available().items() if cls.exportable in (True, mode) and not cls.sees_gold]
     return UsageError(
-        f"{name} predicts by more than the networks that it trains, so its model cannot be exported from a {mode} "
+        f"{name} needs more than its trained networks to predict, so its model cannot be exported from a {mode} "
         f"encoder: export a cell of {', '.join(able)}, or train plain on labels that `bench clean` corrected"
     )
 

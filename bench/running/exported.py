@@ -226,7 +226,9 @@ def load_exported(folder: str | Path, encoder: str | None = None) -> Exported:
     try:
         return Exported(facts, found, _networks(folder, facts, found), _correction(folder, facts))
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        raise UsageError(f"'{folder}' is damaged: {str(error).strip().partition(chr(10))[0]}: export it anew") from None
+        raise UsageError(
+            f"'{folder}' is damaged: {str(error).strip().partition(chr(10))[0]}: export it again"
+        ) from None
 
 
 def _facts(folder: Path) -> Facts:

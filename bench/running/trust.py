@@ -161,7 +161,7 @@ def _refuse_stale(record: Record, cell: Cell, results: Path) -> None:
         return  # of another question, which `trust_cells` refuses
     uncovered = options_of(record, results).uncovered
     if key.data != identity(cell.source, cell.task, key.seed, uncovered):
-        raise UsageError(f"cell {record.hash[:12]} is stale: data changed since it ran; run it anew")
+        raise UsageError(f"cell {record.hash[:12]} is stale: its data changed since it ran; run it again")
 
 
 def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +178,7 @@ def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:
         raise UsageError(f"cell {short}: {record.key.method} has no opinion about its training labels: leave it out")
     if believed is None or "train_labels" not in arrays:
         raise UsageError(
-            f"cell {short} is older than train probabilities in records: make it anew with `{record.command} --force`"
+            f"cell {short} is older than train probabilities in records: run it again with `{record.command} --force`"
         )
     return arrays["train_labels"].astype(np.int64), believed
 

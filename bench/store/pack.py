@@ -101,7 +101,7 @@ class Pack:
         """The error that says so, and what to do."""
         return UsageError(
             f"the packed results '{self.path}' are damaged ({shown(why)[1:-1]}): restore the file from a copy, or move "
-            "it away to go on without the cells in it"
+            "it away to continue without its cells"
         )
 
     def _check(self, manifest: dict, names: list[str]) -> None:

@@ -61,14 +61,14 @@ def pack(results: Path, out: Path | None = None) -> Packed:
     folder = _checked(results)
     target = out or folder.packed
     if out is not None and out.exists() and not (zipfile.is_zipfile(out) and Pack(out)):
-        raise UsageError(f"--out '{out}' is there and is not a pack: name another file")
+        raise UsageError(f"--out '{out}' exists and is not a pack: name another file")
     with _held(folder, needed=out is None):
         done = Packed(target)
         packs = folder.packs()
         loose = _loose(folder, done)
         held = {stem: found for found in reversed(packs) for stem in found.stems}
         if not loose and not held:
-            raise UsageError(f"nothing to pack in '{results}': there are no whole records; name a folder of results")
+            raise UsageError(f"nothing to pack in '{results}': there are no complete records; name a folder of results")
         others = [each for each in packs if not (target.exists() and each.path.samefile(target))]
         if loose or others:
             twice = [(held[stem], each, stem) for each in packs for stem in each.stems if held[stem] is not each]
@@ -112,7 +112,7 @@ def unpack(results: Path) -> Packed:
 
 def _checked(results: Path) -> ResultsFolder:
     if not results.is_dir():
-        raise UsageError(f"no results folder '{results}': name one")
+        raise UsageError(f"results folder '{results}' does not exist: name another")
     refuse_links(results)
     return ResultsFolder(results)
 

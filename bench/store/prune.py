@@ -76,7 +76,7 @@ def prune(results: Path, limit: int | None = None, *, dry_run: bool = False) -> 
     is removed costs time alone: it is computed again when wanted. Raises UsageError for a missing folder.
     """
     if not results.is_dir():
-        raise UsageError(f"no results folder '{results}': name one with --results")
+        raise UsageError(f"results folder '{results}' does not exist: name another with --results")
     refuse_links(results)
     running = len(Claims(results).live())
     records = [record for record in read_records(results) if isinstance(record, Record)]

@@ -45,10 +45,10 @@ def choose_precision(asked: str = "auto") -> Precision:
             return Precision("bf16", f"{torch.cuda.get_device_name()} supports bf16")
         if cuda:
             return Precision("fp16", f"{torch.cuda.get_device_name()} has no bf16")
-        faster = "; --precision bf16 trains an encoder faster on this one" if has_native_bf16(kind) else ""
-        return Precision("no", f"so that equal runs give equal bits on a CPU{faster}")
+        faster = "; --precision bf16 would train an encoder faster on this CPU" if has_native_bf16(kind) else ""
+        return Precision("no", f"equal runs give bit-identical results on a CPU{faster}")
     if asked not in ("no", "bf16", "fp16"):
-        raise UsageError(f"precision '{asked}': allowed are auto, no, bf16, fp16")
+        raise UsageError(f"precision '{asked}': choose auto, no, bf16 or fp16")
     if asked == "fp16" and not cuda:
         raise UsageError("precision 'fp16' needs a CUDA device: use auto, no or bf16")
     return Precision(asked, "asked for")

@@ -195,7 +195,7 @@ def load_encoder(selector: str, max_length: int = 128, pooling: Pooling = "auto"
     a causal language model the mean. Raises UsageError where that is another kind and the encoder is to be trained.
     """
     if pooling not in ("auto", "cls", "mean"):
-        raise UsageError(f"pooling '{pooling}': allowed are auto, cls, mean")
+        raise UsageError(f"pooling '{pooling}': choose auto, cls or mean")
     name, mode = split_mode(selector)
     folder, revision = locate(name)
     if pooling != "auto":

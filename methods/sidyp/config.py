@@ -49,7 +49,7 @@ class Config:
     )
     epochs: int = Field(10, ge=1, le=10_000, description="training epochs of the denoisers; script: 10")
     warm_up: float = Field(
-        0.2, ge=0, le=1, description="share of the epochs on certain texts only, and of the rising learning rate"
+        0.2, ge=0, le=1, description="share of the epochs on certain texts only, in which the learning rate rises"
     )
     learning_rate: float = Field(6e-4, gt=0, le=1, description="peak learning rate of Adam; script: 6e-4")
     batch_size: int = Field(128, ge=2, description="texts per step; script: 128")
@@ -85,7 +85,10 @@ class Config:
     )
     share_time: bool = Field(False, description="branches share one diffusion time per text (ablation)")
     ema_decay: float | None = Field(
-        None, gt=0, lt=1, description="predict with the running mean of the parameters; None: off. Rises from 0.1"
+        None,
+        gt=0,
+        lt=1,
+        description="decay of the running mean of the parameters used to predict, rising from 0.1; None: off",
     )
     select: Literal["last", "prior_valid"] | None = Field(
         None,

@@ -17,7 +17,7 @@ from bench.running.adviser import FEWEST_TEST
 from bench.store.intervals import wilson
 from tests.conftest import records, review_rows, write_csv
 
-GUESS = "by an estimate that sees no gold"
+GUESS = "Wrong labels, estimated without gold"
 
 
 def table(name, columns, size=120, gold_every=0):
@@ -45,13 +45,13 @@ def test_three_labellers_without_gold_and_every_command_of_the_page(bench, tiny_
     table("mine.csv", ("text", "ann", "bob", "cat"))
     done = advise(bench, tiny_bert, "mine.csv")
     assert done.exit_code == 0, done.stderr
-    assert "24 cells, 24 of them to run, in mine-advice: about" in done.stdout
+    assert "24 cells in mine-advice, 24 still to run: about" in done.stdout
     assert {each.key.noise for each in records(Path("mine-advice"))} == {"ann", "bob", "cat", "vote(ann,bob,cat)"}
     raw, text, commands = page("mine-advice")
     assert GUESS in text
-    assert re.search("agrees (best|as well as .*) with the noisy validation labels", text)
+    assert re.search("agrees (with the noisy validation labels best|.* as well as .*): ", text)
     assert "not shown to differ from" in text or "ahead of" in text
-    assert "Unknown: that needs gold in more than 10 train rows" in text
+    assert "Unknown: it takes gold in more than 10 train rows" in text
     assert "How many labels are wrong, how accurate any model is" in text
     assert "Which labeller is best: vote(ann,bob,cat) is used" in text
     assert "<script" not in raw
@@ -78,7 +78,7 @@ def test_fifty_rows_with_gold_measure_the_labels_and_give_a_yardstick(bench, tin
     assert GUESS not in text
     tested = sum(row["split"] == "test" for row in known)
     assert 0 < tested < FEWEST_TEST
-    assert f"{tested} test rows have gold: too few to choose by" in text
+    assert f"{tested} test rows have gold: too few to choose a method by" in text
     assert re.search(r"is worth [<>]? ?\d+.* random human labels", text)
     settled = {row["id"] for row in known}
     assert not settled & set(re.findall(r'<th scope="row">(r\d+)</th>', text))
@@ -89,7 +89,7 @@ def test_enough_test_rows_with_gold_choose_the_method_by_the_rule_of_the_report(
     done = advise(bench, tiny_bert, "mine.csv")
     assert done.exit_code == 0, done.stderr
     _, text, _ = page("mine-advice")
-    found = re.search(r"Use (\S+)\. By the 120 test rows with gold, last step: .* has the highest accuracy", text)
+    found = re.search(r"Use (\S+)\. On the 120 test rows with gold, last step: .* has the highest accuracy", text)
     means = {
         method: np.mean(
             [each.scores.last.accuracy for each in records(Path("mine-advice")) if each.key.method == method]
@@ -180,13 +180,13 @@ def test_the_same_command_goes_on_after_an_interrupt(bench, tiny_bert, instant, 
     assert not Path("mine-advice/advice.html").exists()
     monkeypatch.setattr(runner, "run_cell", real)
     assert (
-        "6 cells, 4 of them to run"
+        "6 cells in mine-advice, 4 still to run"
         in advise(bench, tiny_bert, "mine.csv", "--dry-run", methods=method, seeds="1-2").stdout
     )
     assert advise(bench, tiny_bert, "mine.csv", methods=method, seeds="1-2").exit_code == 0
     assert len(Path("log.txt").read_text().splitlines()) == 6
     again = advise(bench, tiny_bert, "mine.csv", methods=method, seeds="1-2")
-    assert "6 cells, 0 of them to run, in mine-advice: nothing to run" in again.stdout
+    assert "6 cells in mine-advice, 0 still to run: nothing to run" in again.stdout
 
 
 def test_a_folder_with_the_advice_on_another_table_is_not_written_to(bench, tiny_bert):
@@ -203,7 +203,7 @@ def test_a_folder_with_the_advice_on_another_table_is_not_written_to(bench, tiny
     assert (len(records(Path("mine-advice"))), Path("mine-advice/advice.html").read_bytes()) == (1, before)
     assert advise(bench, tiny_bert, "b/mine.csv", "--results", "b-advice", **words).exit_code == 0
     again = advise(bench, tiny_bert, Path("a/mine.csv").absolute(), **words)
-    assert "1 cell, 0 of them to run, in mine-advice" in again.stdout
+    assert "1 cell in mine-advice, 0 still to run" in again.stdout
 
 
 def test_what_contradictions_prove():
@@ -231,12 +231,12 @@ def test_methods_that_agree_equally_are_said_to(monkeypatch):
     agreements = {"plain": {1: 55.0, 2: 57.0}, "npc": {1: 57.0, 2: 55.0}, "elr": {1: 50.0, 2: 50.0}}
     told = SimpleNamespace(ranked=["plain", "npc", "elr"], agreements=agreements, tested=0)
     assert advice._method(told)[0].startswith(
-        "Use plain. It agrees as well as npc, better than the others, with the noisy validation labels: 56.0 %."
+        "Use plain. It agrees with the noisy validation labels as well as npc and better than the others: 56.0 %."
     )
     told = SimpleNamespace(ranked=["plain", "npc"], agreements=agreements, tested=0)
-    assert advice._method(told)[0].startswith("Use plain. It agrees as well as npc with the noisy validation labels:")
+    assert advice._method(told)[0].startswith("Use plain. It agrees with the noisy validation labels as well as npc:")
     told = SimpleNamespace(ranked=["plain", "elr"], agreements=agreements, tested=0)
-    assert advice._method(told)[0].startswith("Use plain. It agrees best with the noisy validation labels: 56.0 %.")
+    assert advice._method(told)[0].startswith("Use plain. It agrees with the noisy validation labels best: 56.0 %.")
 
 
 def test_a_lead_over_several_methods_is_corrected_for_their_number():
@@ -294,7 +294,7 @@ def test_nothing_to_compare_is_refused_before_and_after_the_grid(bench, tiny_ber
     table("mine.csv", ("text", "gold", "ann"), gold_every=1)
     told = advise(bench, tiny_bert, "mine.csv", methods="human,oracle", seeds="1")
     assert (told.exit_code, Path("mine-advice").exists()) == (2, False)
-    assert "--methods human,oracle: every one is given gold or human labels" in told.stderr
+    assert "--methods human,oracle: all of these are given gold or human labels" in told.stderr
     Path("trap").touch()
     told = advise(bench, tiny_bert, "mine.csv", methods=f"{instant}[trap=trap]", seeds="1")
     assert (told.exit_code, Path("mine-advice/advice.html").exists()) == (2, False)

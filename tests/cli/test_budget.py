@@ -121,7 +121,7 @@ def test_the_command_writes_a_curve_and_resumes(bench, tiny_bert):
     assert done.exit_code == 0, done.stderr
     assert "Gold plays the human" in done.stdout
     tested = sum(row["split"] == "test" for row in rows)
-    assert f"Accuracy is of {tested} test texts with gold. " in " ".join(done.stdout.split())
+    assert f"Accuracy is measured on {tested} test texts with gold. " in " ".join(done.stdout.split())
     found = [each for each in records() if isinstance(each, Record)]
     assert len(found) == 2 * (1 + 2 * 4)
     assert {each.human_labels for each in found} == {None, 5, 20}

@@ -85,7 +85,9 @@ def test_a_label_that_is_the_only_one_of_its_class_is_not_the_most_suspicious_an
     for command in ("trust", "clean"):
         told = bench(command, "mine.csv", "--encoder", tiny_bert, "--seeds", 1, "--out", f"{command}.csv")
         assert told.exit_code == 0, told.stderr
-        assert "Labels that are the only ones of their class, so that no classifier could learn it: 2" in told.stdout
+        assert (
+            "Labels that are the only one of their class, which no classifier could therefore learn: 2" in told.stdout
+        )
     found = pd.read_csv("trust.csv")
     assert (found["suspicion"][found["given"].isin(["spam", "question"])] == 0.5).all()
     assert found["suspicion"][0] > 0.5

@@ -363,7 +363,7 @@ def test_doctor_says_what_there_is_and_what_is_missing_with_the_way_out(bench):
     assert re.search(r"^ +ok torch: \d", answer.stdout, re.M)
     assert re.search(r"^ +ok task tweets: 2892/400/800 texts", answer.stdout, re.M)
     assert re.search(r"^ absent encoder bert-base-uncased: .*--encoder minilm", answer.stdout, re.M)
-    assert "can be written" in answer.stdout
+    assert "is writable" in answer.stdout
     missing = bench("doctor", "--data-dir", "gone")
     assert missing.exit_code == 1
     assert "missing data folder: 'gone' does not exist" in missing.stdout
@@ -389,7 +389,7 @@ def test_help_names_every_command_in_the_order_of_use_and_how_options_become_var
     rest = ["export", "predict", "list", "doctor", "check", "pack", "prune"]
     assert found == ["advise", *grids, *labels, *rest]
     text = " ".join(bench("run", "--help").stdout.split())
-    assert "Every option but those of the first panel is also a variable (--batch-size: BENCH_BATCH_SIZE)" in text
+    assert "can also be set as environment variables (--batch-size: BENCH_BATCH_SIZE)" in text
 
 
 def test_every_option_of_a_run_has_the_variable_that_the_help_tells_of():

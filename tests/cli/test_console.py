@@ -47,7 +47,7 @@ def test_with_llms_alone_the_tasks_are_those_that_they_have_labels_for(data_dir)
     answer = bench("run", "--llms", "mixtral", "--data-dir", data_dir, "--encoder", "minilm:frozen", "--dry-run")
     assert answer.exit_code == 0, answer.stderr
     expected = sorted({ref.task for ref in find_label_sets(data_dir) if ref.labeller == "mixtral-8x22b"})
-    assert f"tasks {', '.join(expected)}: those that the LLMs have labels for" in answer.stdout
+    assert f"tasks {', '.join(expected)}: those for which these LLMs have labels" in answer.stdout
     assert "mixtral → mixtral-8x22b" in answer.stderr
 
 
@@ -107,15 +107,15 @@ def test_where_train_has_no_gold_oracle_and_the_map_say_that_and_nothing_else(tm
         (["report", "results"], "as in `bench report --results RESULTS`"),
         (["prune", "results"], "as in `bench prune --results RESULTS`"),
         (["pack", "--results", "x"], "write `bench pack RESULTS`"),
-        (["status", "--jobs", "2"], "it is one of bench advise, run, budget"),
-        (["report", "--methods", "plain"], "it is one of bench advise, run, status"),
+        (["status", "--jobs", "2"], "it is an option of bench advise, run, budget"),
+        (["report", "--methods", "plain"], "it is an option of bench advise, run, status"),
         (["list", "tasks", "--data-dir", "gone"], "data folder 'gone' does not exist: name a folder with --data-dir"),
         (["labels", "--tasks", "tweets", "--out", "a.txt"], "--out 'a.txt': 'a.txt' is a file: name a folder"),
         (["labels", "--tasks", "tweets", "--out", "a.txt/b"], "is a file: name a folder"),
         (["label", "--llm", "smollm2", "--task", "tweets", "--out", "a.txt"], "'a.txt' is a file: name a folder"),
         (
             ["label", "--llm", "gpt-9", "--task", "tweets"],
-            "needs its address (--base-url or $OPENAI_BASE_URL) or a key",
+            "needs an address (--base-url or $OPENAI_BASE_URL) or a key",
         ),
         (["run", "--config", "."], "configuration file '.' cannot be read: Is a directory\n"),
         (["run", "--preset", "big"], "unknown preset 'big': known: paper, quickstart\n"),

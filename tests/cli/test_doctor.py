@@ -50,4 +50,5 @@ def test_a_results_path_below_a_file_is_missing(tmp_path):
 def test_a_full_disk_is_said(tmp_path, monkeypatch):
     usage = doctor.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage._replace(free=2**29))
-    assert doctor._writable(tmp_path) == ("absent", "results", f"'{tmp_path}': only 0.5 GiB free")
+    said = f"'{tmp_path}': only 0.5 GiB free; name another folder with --results"
+    assert doctor._writable(tmp_path) == ("absent", "results", said)

@@ -56,7 +56,7 @@ def test_an_exported_model_predicts_what_the_cell_did(
     path, stored = make(bench, f"{tiny_bert}{encoder}", methods=method, pooling=pooling, epochs=2)
     done = bench("export", path, "--out", "model")
     assert done.exit_code == 0, done.stderr
-    assert f"all {len(stored)} test predictions are those of the record, bit for bit" in done.stdout
+    assert f"all {len(stored)} test predictions equal those of the record, bit for bit" in done.stdout
     facts = json.loads(Path("model/bench.json").read_text())
     assert (facts["kind"], facts["networks"], facts["label_names"]) == (kind, networks, ["negative", "positive"])
     assert not [file for file in Path("model").iterdir() if file.suffix in (".bin", ".pt", ".pkl")]
@@ -102,7 +102,7 @@ def test_a_method_that_predicts_otherwise_is_refused_with_what_can_be_exported(b
     path, _ = make(bench, tiny_bert, methods="npc[epochs=1]", epochs=1)
     told = bench("export", path, "--out", "model")
     assert told.exit_code == 2
-    assert "npc predicts by more than the networks" in told.stderr
+    assert "npc needs more than its trained networks to predict" in told.stderr
     assert "from a fine-tuned encoder" in told.stderr
     assert "co-teaching, corrected, cr, elr" in told.stderr
     assert "bench clean" in told.stderr
@@ -129,7 +129,7 @@ def test_a_method_without_networks_is_refused(bench, reviews, tiny_bert, instant
     path, _ = make(bench, f"{tiny_bert}:frozen", methods=instant)
     told = bench("export", path, "--out", "model")
     assert (told.exit_code, Path("model").exists()) == (2, False)
-    assert "instant predicts by more than the networks" in told.stderr
+    assert "instant needs more than its trained networks to predict" in told.stderr
 
 
 def test_changed_data_and_used_folders_are_refused(bench, reviews, tiny_bert):
@@ -142,7 +142,7 @@ def test_changed_data_and_used_folders_are_refused(bench, reviews, tiny_bert):
     write_csv(Path("reviews.csv"), rows)
     told = bench("export", path, "--out", "model")
     assert told.exit_code == 2
-    assert "data changed since it ran; run it anew with" in told.stderr
+    assert "data changed since it ran; run it again with" in told.stderr
     assert sorted(file.name for file in Path("full").iterdir()) == ["note.txt"]
 
 

@@ -144,5 +144,5 @@ def test_a_file_without_labels_says_so(bench, tmp_path):
     path.write_text("text,gold\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(9)))
     answer = bench("labels", "--tasks", path)
     assert answer.exit_code == 2
-    assert "no column of labels" in answer.stderr
+    assert "neither a label set nor a column of labels" in answer.stderr
     assert "--label-columns" in answer.stderr

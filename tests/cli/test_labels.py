@@ -103,4 +103,4 @@ def test_few_pairs_are_all_shown_and_one_set_shares_nothing():
     assert said == ""
     single = many(1)
     assert "Mistakes that labellers share" not in printed(single)
-    assert "Mistakes that the text foretells" in printed(single)
+    assert "Mistakes that the text predicts" in printed(single)

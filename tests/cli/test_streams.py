@@ -35,7 +35,7 @@ def test_a_run_says_what_it_does_a_line_a_cell_and_what_comes_next(go):
     result = go(seeds="1,2", llms="ann")
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("precision float32: so that equal runs give equal bits on a CPU")
+    assert lines[0].startswith("precision float32: equal runs give bit-identical results on a CPU")
     assert lines[1].startswith("reviews: gold = gold, 2 classes: negative, positive; ")
     assert lines[2] == "2 cells → results"
     assert lines[3].startswith("1/2    done reviews · ann · instant · tiny-bert:frozen · seed 1 ")

@@ -49,7 +49,7 @@ def test_a_table_is_ranked_by_suspicion_and_gold_only_scores_it(bench, table, ti
         assert float(row["labellers_agree"]) == pytest.approx(others.count(row["given"]) / 3, abs=1e-4)
     wrong = [source[row["id"]]["gold"] != row["given"] for row in found]
     assert np.mean(wrong[:50]) > 0.8 > 0.5 > np.mean(wrong[50:])
-    assert f"Against gold: {sum(wrong)} of 180 labels are wrong" in told.stdout
+    assert f"Compared with gold: {sum(wrong)} of 180 labels are wrong" in told.stdout
 
     permuted = rows_of("mine.csv")
     for row, gold in zip(permuted, np.random.default_rng(0).permutation([r["gold"] for r in permuted]), strict=True):
@@ -63,7 +63,7 @@ def test_without_llms_the_vote_of_all_columns_is_meant_and_gold_is_not_needed(be
     told = bench("trust", table, "--gold-column", "none", "--encoder", tiny_bert, "--seeds", 1, "--out", "trust.csv")
     assert told.exit_code == 0, told.stderr
     assert "vote(" in told.stdout
-    assert "Against gold" not in told.stdout
+    assert "Compared with gold" not in told.stdout
     assert len(rows_of("trust.csv")) == 180
 
 
@@ -108,7 +108,7 @@ def test_clean_keeps_every_column_and_says_why(bench, table, tiny_bert):
         assert others.count(row["cleaned_label"]) > others.count(row["given_label"]) + 1
     right = [np.mean([row[name] == row["gold"] for row in found]) for name in ("given_label", "cleaned_label")]
     assert right[1] > right[0] + 0.05
-    assert f"{100 * right[0]:.1f} % right before, {100 * right[1]:.1f} % after" in told.stdout
+    assert f"{100 * right[0]:.1f} % correct before, {100 * right[1]:.1f} % after" in told.stdout
     assert "No other labeller" not in told.stdout
     words = ("--tasks", "cleaned.csv", "--llms", "cleaned_label", "--encoder", f"{tiny_bert}:frozen", "--epochs", 1)
     assert bench("run", "--methods", "plain", "--seeds", 1, *words).exit_code == 0
@@ -130,14 +130,16 @@ def test_a_vote_can_be_cleaned_and_gold_of_few_rows_is_not_taken_for_more(bench,
     words = ("--llms", "vote(bob,gpt,llama)", "--encoder", tiny_bert, "--seeds", 1)
     told = bench("clean", table, *words, "--out", "cleaned.csv")
     assert told.exit_code == 0, told.stderr
-    assert "For a vote one labeller that gave the new label is enough" in " ".join(told.stdout.split())
+    assert "A vote changes where even one labeller, whether it voted or not, gave the new label" in " ".join(
+        told.stdout.split()
+    )
     changed = [row for row in rows_of("cleaned.csv") if row["why"]]
     assert changed
     for row in changed:
         assert row["cleaned_label"] in {row[name] for name in ("bob", "gpt", "llama", "claude")}
         assert "% of labellers gave the given label" in row["why"]
     told = " ".join(bench("trust", table, *words, "--out", "trust.csv").stdout.split())
-    assert "of 60 (those with gold and an answer) labels are wrong" in told
+    assert "of the 60 labels with gold and an answer are wrong" in told
     assert "the first 50:" not in told
 
 
@@ -170,11 +172,11 @@ def test_texts_that_say_nothing_of_their_labels_are_told_of(bench, tiny_bert):
     rows[:3] = [row | {"gpt": "", "gold": row["gpt"]} for row in rows[:3]]
     write_csv(Path("words.csv"), rows)
     told = bench("clean", "words.csv", *words, "--out", "out.csv")  # gold, but not of any label that was given
-    assert (told.exit_code, "Against gold" in told.stdout, "learned little" in told.stdout) == (0, False, False)
+    assert (told.exit_code, "Compared with gold" in told.stdout, "learned little" in told.stdout) == (0, False, False)
     rows[3:6] = [row | {"gold": gold} for row, gold in zip(rows[3:6], ("good", "bad", "good"), strict=True)]
     write_csv(Path("words.csv"), rows)
     told = bench("trust", "words.csv", *words, "--out", "out.csv")
-    assert "Gold is known for 3 labels with an answer: fewer than 20" in told.stdout
+    assert "Gold is known for only 3 labels with an answer: scoring the ranking takes 20" in told.stdout
 
 
 def test_a_single_column_that_was_read_as_gold_is_told_of_with_the_way_out(bench, tiny_bert):
@@ -288,7 +290,7 @@ def test_cells_that_do_not_belong_together_or_hold_nothing_are_refused(bench, ce
     path = plain.key.path(Path("results"))
     old = {k: v for k, v in read_arrays(path).items() if not k.startswith(("train_last", "train_mean", "valid_last"))}
     write_record(plain, Path("results"), old)
-    assert f"make it anew with `{plain.command} --force`" in error(plain)
+    assert f"run it again with `{plain.command} --force`" in error(plain)
 
 
 def test_options_of_tables_are_refused_beside_cells(bench, cells, monkeypatch):
@@ -297,7 +299,7 @@ def test_options_of_tables_are_refused_beside_cells(bench, cells, monkeypatch):
     for option, value in wrong.items():
         told = bench("trust", cell, option, value, *out)
         assert (told.exit_code, Path("trust.csv").exists()) == (2, False)
-        assert f"{option} is for tables and means nothing for cells" in told.stderr
+        assert f"{option} applies to tables, not to cells" in told.stderr
     monkeypatch.setenv("BENCH_SEEDS", "1,2")  # a variable is for every command
     assert bench("trust", cell, "--results", "results", *out).exit_code == 0
 
@@ -315,7 +317,7 @@ def test_of_a_folder_cells_without_an_opinion_on_these_texts_are_left_out_and_to
     write_csv(Path("reviews.csv"), rows)
     told = bench("trust", "results/cells/reviews/ann", "--out", "none.csv")
     assert (told.exit_code, Path("none.csv").exists()) == (2, False)
-    assert "no cell in 'results/cells/reviews/ann' is done and can be asked" in told.stderr
+    assert "no cell in 'results/cells/reviews/ann' is done and holds beliefs about its labels" in told.stderr
     words = ("--tasks", "reviews.csv", "--encoder", f"{tiny_bert}:frozen", "--epochs", 2)
     assert bench("run", "--llms", "ann", "--methods", "knn-vote", "--seeds", "1", *words).exit_code == 0
     told = bench("trust", "results/cells/reviews/ann", "--out", "fresh.csv")

@@ -79,7 +79,9 @@ def test_a_unique_beginning_names_a_task_and_two_are_refused():
 
 
 def test_an_unknown_task_is_refused_with_the_nearest():
-    with pytest.raises(UsageError, match=r"did you mean tweets.*named by its path, like \./tweet_s\.csv"):
+    with pytest.raises(
+        UsageError, match=r"did you mean tweets.*name a file or folder of your own by its path, like \./tweet_s\.csv"
+    ):
         load_task("tweet_s")
 
 
@@ -88,7 +90,7 @@ def test_a_task_that_is_nowhere_names_every_way_to_it(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_CACHE_DIR", str(tmp_path))
     with pytest.raises(Unavailable) as raised:
         load_task("trec")
-    assert str(raised.value).startswith("task trec is not available here. Ways to get it:")
+    assert str(raised.value).startswith("task trec is not available here. Ways to get it, and what failed here:")
     assert "--data-dir" in str(raised.value)
     assert "the network is switched off" in str(raised.value)
 
@@ -131,7 +133,7 @@ def test_options_of_columns_reach_a_known_task_in_the_data_folder(tmp_path):
         load_task("numclaim", data_dir=tmp_path)
     task = load_task("numclaim", data_dir=tmp_path, text_column="claim")
     assert task.test.texts[3] == "sentence 3"
-    assert "without a valid split, 20 % of train became it" in task.notes[0]
+    assert "there is no valid split, so a random 20 % of train serves as one" in task.notes[0]
 
 
 def test_options_meant_for_another_table_of_the_grid_do_not_spoil_a_known_task(tmp_path):
@@ -146,16 +148,16 @@ def test_options_meant_for_another_table_of_the_grid_do_not_spoil_a_known_task(t
     for options in ({"text_column": "body"}, {"label_columns": ["gpt"]}, {"gold_column": "truth"}):
         task = load_task("numclaim", data_dir=tmp_path, **options)
         assert task.fingerprint == plain.fingerprint
-        assert "options of columns are not used there" in task.notes[0]
+        assert "column options are not applied there" in task.notes[0]
     assert load_task("numclaim", data_dir=tmp_path, gold_column="none").fingerprint == plain.fingerprint
 
 
 def test_options_of_columns_that_are_not_used_are_told_of(tmp_path):
     folder = wrench(tmp_path / "mine")
     (note,) = load_task(str(folder), text_column="zzz", no_answer=["0"]).notes
-    assert note == f"{folder} is not read from a table: --text-column, --no-answer not used there"
+    assert note == f"{folder} is not read from a table: --text-column, --no-answer not applied there"
     (note,) = load_task("tweets", gold_column="none").notes
-    assert note == "task tweets is not read from a table: --gold-column not used there"
+    assert note == "task tweets is not read from a table: --gold-column not applied there"
     assert load_task("tweets").notes == ()
 
 

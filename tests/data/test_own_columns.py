@@ -148,7 +148,7 @@ def test_missing_values_are_missing_in_gold_and_no_answer_in_a_labellers_column(
     gaps = task(broken)
     assert gold(gaps) == with_some(named(GOLD), None)
     assert f"15 % missing: '{word}'" in note(gaps)
-    assert f"those of train are human labels ({word} means unknown)" in note(gaps)
+    assert f"those in train are human labels ({word} means unknown)" in note(gaps)
     declared = task(broken, labels=[word, *NAMES])
     assert gold(declared) == with_some(named(GOLD), word)
 
@@ -245,7 +245,7 @@ def test_flags_folds_years_and_the_index_are_no_labellers(task):
 def test_numbers_under_any_header_are_a_labellers_if_they_agree_with_gold(task):
     read = task({"gold": GOLD, "anna": GUESS, "x": COIN})
     assert list(read.columns) == ["anna"]
-    assert "x ('0', '1' fit the classes, but it agrees with gold no more than chance" in note(read)
+    assert "x ('0', '1' match the classes, but it agrees with gold no more than by chance" in note(read)
 
 
 def test_headers_tell_labellers_from_metadata():
@@ -279,9 +279,9 @@ def test_explanations_among_the_answers_are_refused_with_examples(task):
 
 def test_a_run_that_finds_no_labeller_is_refused_with_the_columns(task):
     read = task({"gold": named(GOLD), "llama": [name[:3] for name in named(GUESS)]})
-    with pytest.raises(UsageError, match=r"no column is taken for a labeller's: llama \(60 of 60.*--label-columns"):
+    with pytest.raises(UsageError, match=r"no column is read as a labeller's: llama \(60 of 60.*--label-columns"):
         sources_for(read)
-    with pytest.raises(UsageError, match="column 'llama' of task mine is not taken for a labeller's: 60 of 60"):
+    with pytest.raises(UsageError, match="column 'llama' of task mine is not read as a labeller's: 60 of 60"):
         sources_for(read, llms=["llama"])
     assert [source.id for source in sources_for(read, noise=["sn@0.2"])] == ["sn@0.2"]
 
@@ -324,10 +324,12 @@ def test_headers_match_without_regard_to_case_and_space(task, headers):
 
 def test_a_split_column_that_is_only_half_one_is_refused(task):
     half = [("train", "test", "holdout")[row % 3] for row in range(N)]
-    refused(lambda: task({"gold": named(GOLD), "fold": half}), "column 'fold' holds train and test, but also 'holdout'")
+    refused(
+        lambda: task({"gold": named(GOLD), "fold": half}), "column 'fold' contains train and test, but also 'holdout'"
+    )
     two = {name: [("train", "test")[each] for each in COIN] for name in ("part", "phase")}
-    refused(lambda: task({"gold": named(GOLD), **two}), "'part', 'phase' all hold train and test")
-    refused(lambda: task({"gold": named(GOLD), "Gold": named(GOLD)}), "two columns named 'gold', but for case")
+    refused(lambda: task({"gold": named(GOLD), **two}), "'part', 'phase' all contain train and test")
+    refused(lambda: task({"gold": named(GOLD), "Gold": named(GOLD)}), "two columns named 'gold', ignoring case")
 
 
 # folders
@@ -401,7 +403,10 @@ def test_a_plan_says_what_was_understood_and_how_many_labels_are_drawn_at_random
     made = plan(load_options(given))
     share = np.mean([row % 10 != 0 for row in map(int, made.cells[0].task.train.ids)])
     assert any(line.startswith("mine: gold = gold, 3 classes") and "a0 (90 % no answer)" in line for line in made.notes)
-    assert f"mine: no answer in train, so a class drawn uniformly at random: a0 {100 * share:.1f} %" in made.notes
+    assert (
+        f"mine: train texts without an answer, which get a class drawn uniformly at random: a0 {100 * share:.1f} %"
+        in made.notes
+    )
 
 
 def test_no_answer_is_a_list_and_part_of_the_command_that_makes_a_cell_again(tmp_path, tiny_bert):

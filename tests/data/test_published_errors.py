@@ -148,15 +148,15 @@ def edited(rows, row: int, **values) -> bytes:
     ("answers", "changes", "message"),
     [
         (csv_bytes(ANSWERS), {"labellers": {"gpt-4.5_x/zero": Answers("gone", ("answers",))}},
-         r"gpt.csv has no column 'gone'; it has: id, text, answer.*it is fetched"),
+         r"gpt.csv has no column 'gone'; it has: id, text, answer.*it is fetched again"),
         (edited(ANSWERS, 3, answer="maybe"), {},
          r"gpt.csv \(gpt-4.5_x/zero\), row 4: column 'answer' holds 'maybe', which is neither a class \(bad, good\)"),
         (edited(ANSWERS, 0, id="x1"), {},
-         r"row 1: id 'x1' is not among the texts \(1 of 40 rows do not join\)"),
+         r"row 1: id 'x1' is not among the texts \(1 of 40 rows do not match\)"),
         (csv_bytes(ANSWERS[1:]), {}, r"has no row for 1 texts, the first with id 'n39'"),
-        (csv_bytes(ANSWERS[1:]), {"key": None}, r"has 39 rows, the texts have 40, and they are joined row by row"),
-        (csv_bytes(ANSWERS), {"key": None}, r"row 1: text 'text 39' is joined to 'text 0'"),
-        (edited(ANSWERS, 0, text="another"), {}, r"row 1: text 'another' is joined to 'text 39'"),
+        (csv_bytes(ANSWERS[1:]), {"key": None}, r"has 39 rows for 40 texts, and they are matched row by row"),
+        (csv_bytes(ANSWERS), {"key": None}, r"row 1: text 'text 39' is matched with 'text 0'"),
+        (edited(ANSWERS, 0, text="another"), {}, r"row 1: text 'another' is matched with 'text 39'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_answers(answers, changes, message, tmp_path):

@@ -54,7 +54,7 @@ def test_stray_quotes_in_a_tsv_file_are_data_and_every_row_is_read(tmp_path, cha
 @pytest.mark.parametrize("changes", STRAY)
 def test_stray_quotes_in_a_csv_file_are_refused_with_the_lines(tmp_path, changes):
     first = min(changes)
-    with pytest.raises(UsageError, match=f"a quote that opens in line {first + 2} closes in line .* rows of their own"):
+    with pytest.raises(UsageError, match=f"a quote that opens in line {first + 2} closes in line .* separate rows"):
         table(tmp_path / "x.csv", lines(changed(changes), ","))
 
 
@@ -99,7 +99,7 @@ def test_what_a_writer_quoted_reads_back(tmp_path, delimiter, text):
     csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows([HEADER, *changed({3: text})])
     found = table(tmp_path / ("x.csv" if delimiter == "," else "x.tsv"), out.getvalue())
     assert found.column("text") == [row[0] for row in changed({3: text})]
-    assert any("rows of several lines, inside quotes: 1 of 10" in note for note in found.notes) == ("\n" in text)
+    assert any("rows that span several lines, inside quotes: 1 of 10" in note for note in found.notes) == ("\n" in text)
 
 
 def test_a_stray_quote_is_found_in_a_file_of_texts_of_several_lines(tmp_path):
@@ -129,7 +129,7 @@ def test_a_swallowed_row_is_seen_where_its_labels_are_nowhere_else(tmp_path):
 def test_blank_lines_between_rows_are_counted(tmp_path):
     found = table(tmp_path / "x.csv", lines(ROWS, ",").replace("the lamp", "\n\nthe lamp"))
     assert len(found) == len(ROWS)
-    assert found.notes == (f"{tmp_path / 'x.csv'}: blank lines between rows, left out: 4",)
+    assert found.notes == (f"{tmp_path / 'x.csv'}: blank lines between rows, ignored: 4",)
 
 
 # JSON
@@ -221,9 +221,9 @@ def workbook(path: Path, rows: list[list], sheet_two: list[list] = (), merge: st
     [
         ([HEADER, *ROWS], {"sheet_two": [["a"]]}, "2 sheets with data .Sheet, second.: keep one"),
         ([HEADER, *ROWS], {"merge": "B3:B5"}, "cells B3:B5 are merged"),
-        ([HEADER, [*ROWS[0][:2], "=1+1"]], {}, "cell C2: a formula without its value"),
+        ([HEADER, [*ROWS[0][:2], "=1+1"]], {}, "cell C2: a formula without a stored value"),
         ([HEADER, [*ROWS[0][:2], "#N/A"]], {}, "cell C2 holds the error #N/A"),
-        ([HEADER[:2], *ROWS], {}, "column 3 has values and no name"),
+        ([HEADER[:2], *ROWS], {}, "column 3 has values but no name"),
         ([["text", "gold", "gold"], *ROWS], {}, "two columns named 'gold'"),
         ([HEADER], {}, "is empty"),
         ([], {}, "is empty"),
@@ -279,7 +279,7 @@ def test_two_validation_files_are_refused_and_other_files_are_named(tmp_path):
     for name in ("train", "test", "dev", "extra", "unlabelled"):
         (tmp_path / f"{name}.csv").write_text(lines(ROWS, ","))
     assert (
-        "not read, as their names are not those of splits: extra.csv, unlabelled.csv"
+        "not read, because these names are not names of splits: extra.csv, unlabelled.csv"
         in load_task(str(tmp_path)).notes[0]
     )
     (tmp_path / "validation.tsv").write_text(lines(ROWS, "\t"))
@@ -304,7 +304,7 @@ def test_votes_of_train_and_valid_suffice(tmp_path):
     assert task.votes["valid"].tolist() == [[1, -1]] * 6
     task = load_task(wrench(tmp_path, {"train": [0, 1], "dev": None, "test": [0, 1]}))
     assert task.votes is None
-    assert "no weak votes, as valid has none" in task.notes[0]
+    assert "weak votes are not used, because valid has none" in task.notes[0]
 
 
 def test_votes_of_other_lengths_are_refused(tmp_path):

@@ -95,7 +95,7 @@ def test_a_combination_that_cannot_run_is_a_visible_cell_with_its_reason(make):
     by_noise = {cell.key.noise: cell for cell in make(noise="weak,sn@0.6,sn@0.2,idn@0.2").cells}
     assert "no weak votes" in by_noise["weak"].skip
     assert "with 2 classes the symmetric rate is at most 0.5" in by_noise["sn@0.6"].skip
-    assert by_noise["idn@0.2"].skip == "idn@0.2: with two classes that is symmetric noise: name sn@0.2 instead"
+    assert by_noise["idn@0.2"].skip == "idn@0.2: with two classes this is symmetric noise: use sn@0.2 instead"
     assert by_noise["sn@0.2"].skip is None
 
 
@@ -254,7 +254,7 @@ def test_no_machine_path_beyond_what_was_typed_is_in_a_key(make, tiny_bert):
 def test_without_tasks_they_are_those_that_the_llms_have_labels_for(data_dir):
     names, notes = choose_tasks(GridOptions(llms=["smollm2"], data_dir=data_dir))
     assert "tweets" in names
-    assert "those that the LLMs have labels for" in notes[0]
+    assert "those for which these LLMs have labels" in notes[0]
     assert choose_tasks(GridOptions(tasks=["x"])) == (["x"], [])
     with pytest.raises(UsageError, match="unknown llm 'gtp'"):
         choose_tasks(GridOptions(llms=["gtp"]))
@@ -302,5 +302,5 @@ def test_what_is_missing_or_repeated_in_the_data_is_said_before_the_run(make, tm
         row["text"] = rows[0]["text"] if i in (3, 7) else row["text"]
     notes = make(tasks=str(write_csv(tmp_path / "x.csv", rows)), llms="ann").notes
     assert "x: 2 of 24 test texts are also in train. What a method remembers of them counts as learnt." in notes
-    assert "x: no answer in train, so a class drawn uniformly at random: ann 25.0 %" in notes
+    assert "x: train texts without an answer, which get a class drawn uniformly at random: ann 25.0 %" in notes
     assert any(note.startswith("x, ann: no valid text has an answer") for note in notes)

@@ -87,7 +87,7 @@ def test_a_dry_run_shows_what_is_shared_and_how_long_it_may_take(bench, reviews,
     bench(*words, "--seeds", "1")
     said = bench(*words, "--seeds", "1,2,3,4,5", "--jobs", 2, "--dry-run").stdout
     assert "shared: plain run is computed 4 times for 8 cells (npc, plain)" in said, "of the cells that are left"
-    assert "shared: embeddings are computed not again for 16 cells" in said
+    assert "shared: embeddings are not computed again for 16 cells" in said
     assert "in 2 workers (from the times of 4 finished cells in this results folder" in said
     assert "16 of 20 cells would run; nothing was run" in said
     more = words.copy()

@@ -78,7 +78,7 @@ def test_a_path_that_is_a_list_of_paths_too_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b", "a,b"):
         (tmp_path / name).touch()
-    with pytest.raises(UsageError, match="'a,b' is a file, and a list of files: write \"a,b\" for the one file"):
+    with pytest.raises(UsageError, match="'a,b' is both a file and a list of files: write \"a,b\" for the one file"):
         load_options({"tasks": "a,b"})
     assert load_options({"tasks": '"a,b"'}).tasks == ['"a,b"']
 

@@ -61,7 +61,7 @@ def test_rows_that_are_not_asked_for_keep_their_labels(tmp_path):
         assert files(tmp_path / "sets" / "moody-8b" / "few" / "moods") == before
         made = label(tmp_path, chat(server, decoder="official"))  # all rows are asked for, and so read anew
     assert (made.labels["train"].labels == -1).all()
-    assert made.notes == ("4 labels that the set had are read otherwise than before",)
+    assert made.notes == ("4 labels in the set are now read differently",)
     assert len(server.asked) == 8 + 4 + 6
 
 
@@ -90,7 +90,7 @@ def test_a_set_that_was_cut_off_while_it_was_written_is_written_again(tmp_path):
     with chat_server(lambda text, n: (200, reply("POS"))) as server:
         made = label(tmp_path, chat(server))
         (made.folder / "card.json").unlink()
-        with pytest.raises(Unusable, match="is unfinished: the same `bench label` command ends it"):
+        with pytest.raises(Unusable, match="is unfinished: run the same `bench label` command to finish it"):
             read_label_set(made.folder, TASK.label_names, TASK.full_fingerprint)
         assert label(tmp_path, chat(server)).from_cache == 18
     assert (made.folder / "card.json").exists()

@@ -176,7 +176,7 @@ def test_the_card_counts_how_the_answers_were_read(tmp_path):
     assert made.labels["test"].labels.tolist() == [0, 1, -1, -1, 1, 0]
     counts = {"alone": 2, "stated": 2, "thought without an end": 1, "several classes": 1}
     assert made.card.readings == read_card(made.folder).readings == counts
-    assert made.notes == ("1 answers ended within the thought: allow more tokens (--max-tokens)",)
+    assert made.notes == ("1 answers ended before the model stopped thinking: allow more tokens (--max-tokens)",)
 
 
 def test_the_label_after_a_long_thought_is_kept(tmp_path):

@@ -168,7 +168,7 @@ def test_a_set_of_a_file_whose_name_is_no_folder_name_is_found_and_an_unfinished
     assert [ref.task for ref in find_label_sets(tmp_path, "Größe 1")] == ["Gr-e-1"]
     (made.parent / slug("Größe 1") / "card.json").unlink()
     [(_, reason)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
-    assert "is unfinished: the same `bench label` command ends it" in reason
+    assert "is unfinished: run the same `bench label` command to finish it" in reason
 
 
 def test_a_test_split_that_the_budget_did_not_reach_is_as_absent(tmp_path):

@@ -112,11 +112,11 @@ def test_what_cannot_run_is_a_visible_skip_with_a_way_out(task, tmp_path, option
 def test_without_gold_or_votes_there_is_no_synthetic_or_weak_noise(task):
     bare = replace(task, gold=Gold(None, None, None), votes=None)
     reasons = [why for _, why in sources_for(bare, noise=["sn@0.3", "weak"])]
-    assert "made from gold labels, and task toy has none" in reasons[0]
+    assert "generated from gold labels, and task toy has none" in reasons[0]
     assert "has no weak votes" in reasons[1]
     [(_, why)] = sources_for(bare)
     assert "there is no label set for task toy" in why
-    with pytest.raises(Skip, match="made from gold labels"):
+    with pytest.raises(Skip, match="generated from gold labels"):
         draw(parse_noise("sn@0.3"), bare, 1)
 
 
@@ -206,7 +206,7 @@ def test_a_name_in_noise_is_the_noise_and_in_llms_the_column(odd):
     [source] = sources_for(odd, llms=["sn@0.3"])
     assert (source.id, source.kind) == ('"sn@0.3"', "column")
     assert names_twice(odd, ["sn@0.3", "sn@0.2", "plain"]) == [
-        "noise sn@0.3 is not the column of that name of task odd: that is --llms sn@0.3"
+        "--noise sn@0.3 is not the column of that name in task odd: for the column, use --llms sn@0.3"
     ]
 
 

@@ -96,7 +96,7 @@ def test_with_two_classes_idn_does_not_depend_on_the_text():
 
     assert drawn(2)
     assert not drawn(3)
-    assert InstanceDependent().why_not(2, 0.3) == "with two classes that is symmetric noise: name sn@0.3 instead"
+    assert InstanceDependent().why_not(2, 0.3) == "with two classes this is symmetric noise: use sn@0.3 instead"
     assert InstanceDependent().why_not(3, 0.3) is None
 
 

@@ -44,7 +44,7 @@ def test_where_plain_training_beats_gold_only_what_beats_it_too_is_doubted(tmp_p
     write(tmp_path, "like-plain", dict.fromkeys(ORACLE, 0.97))
     write(tmp_path, "mine", dict.fromkeys(ORACLE, 1.0))
     less, warning = doubts(tmp_path)
-    assert less.startswith("Gold teaches less, ")
+    assert less.startswith("Noisy labels above gold, ")
     assert (
         "in trec, weak plain training on the noisy labels scores above the oracle's 95 % interval: 96.0 ± 2.5" in less
     )
@@ -60,7 +60,7 @@ def test_one_seed_of_plain_has_no_interval_and_hides_no_doubt(tmp_path):
     write(tmp_path, "mine", dict.fromkeys(ORACLE, 1.0))
     found = doubts(tmp_path)
     assert any(each.split(": ", 1)[1].startswith("mine scores above") for each in found)
-    assert not any(each.startswith("Gold teaches less") for each in found)
+    assert not any(each.startswith("Noisy labels above gold") for each in found)
 
 
 def test_one_seed_of_the_oracle_has_no_interval_and_gives_no_warning(tmp_path):

@@ -92,5 +92,5 @@ def test_the_main_tables_have_both_rules_side_by_side(results):
     alone = gains.rows[0].entries
     assert alone[2].mean == pytest.approx(rows["plain"][3].mean - rows["plain"][2].mean)
     assert alone[3].state == "empty"
-    assert "None is bold, for want of the bootstrap: nothing was drawn." in gains.caption
+    assert "None is bold, because there is no bootstrap: nothing was drawn." in gains.caption
     assert means.heads[-1].below == "2 LLM, 2 weak, 2 synthetic"

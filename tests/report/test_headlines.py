@@ -91,9 +91,9 @@ def test_ahead_takes_seeds_and_texts(tmp_path):
     close, clear = (headlines(frame.load(tmp_path / each))[0] for each in "ab")
     assert close.gains["last"].gap.seeds.excludes_zero
     assert not close.gains["last"].sure
-    assert close.sure.startswith("not shown to differ from the runner-up plain: in seeds it is ahead, but not where")
+    assert close.sure.startswith("not shown to differ from the runner-up plain: it is ahead over seeds, but not when")
     assert clear.gains["last"].sure
-    assert clear.sure == "ahead of the runner-up plain in seeds and texts"
+    assert clear.sure == "ahead of the runner-up plain over seeds and test texts"
 
 
 def test_without_the_arrays_or_with_few_seeds_nothing_is_ahead(tmp_path, monkeypatch):
@@ -108,7 +108,7 @@ def test_without_the_arrays_or_with_few_seeds_nothing_is_ahead(tmp_path, monkeyp
     many = headlines(frame.load(tmp_path / "many"))[0]
     assert many.gains["last"].gap.seeds.excludes_zero
     assert not many.gains["last"].sure
-    assert "in seeds it is ahead, test texts were not drawn (it is left out from 5 cells on" in many.sure
+    assert "it is ahead over seeds, but test texts were not resampled (it is left out from 5 cells on" in many.sure
 
 
 def test_the_rows_for_the_figure_have_every_method_kind_and_rule(grid):

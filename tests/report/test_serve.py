@@ -76,7 +76,7 @@ def test_a_report_that_cannot_be_made_is_told_and_the_last_one_stays(served):
     (results / "broken").touch()
     write_done(results, cell_key(method="gce"))
     wait_for(lambda: len(told) == 2)
-    assert told[1] == "not made anew: a broken folder"
+    assert told[1] == "not updated: a broken folder"
     assert "Noisy-label benchmark" in read(told[0].split()[0])[0]
 
 

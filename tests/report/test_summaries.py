@@ -98,8 +98,8 @@ def test_an_answer_says_the_best_method_its_gain_by_both_rules_and_how_sure_that
             assert answer.title.startswith(found.title[:1].upper() + found.title[1:])
             assert answer.best == f"{found.best} {found.accuracy:.1f} %"
             assert [name for name, *_ in answer.gains] == [
-                "over plain by the last step",
-                "over plain by early stopping",
+                "over plain at the last step",
+                "over plain with early stopping",
             ]
             assert [value for _, value, _ in answer.gains] == [points(each.gap.seeds) for each in found.gains.values()]
             assert [note == "" for *_, note in answer.gains] == [each.sure for each in found.gains.values()]

@@ -247,7 +247,8 @@ def test_a_small_test_set_is_named_with_wilson_s_interval(tmp_path):
     table = result_table(blocks(results.cells, "plain")[0], "trec", "accuracy", "last")
     share = max(results.cells.groupby("method")["accuracy_last"].mean())
     low, high = proportion_confint(round(share * 60), 60, method="wilson")
-    expected = f"{100 * share:.1f} % of co-teaching with weak, stands for {100 * low:.0f} to {100 * high:.0f} %"
+    limits = f"{100 * low:.0f} to {100 * high:.0f} %"
+    expected = f"{100 * share:.1f} % of co-teaching with weak, has a 95 % interval of {limits}"
     assert any("trec has only 60 test texts" in text and expected in text for text in table.caption)
     assert wilson(52.7 / 60, 60) == pytest.approx((77.8, 94.2), abs=0.1)
 

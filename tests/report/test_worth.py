@@ -146,7 +146,9 @@ def test_the_report_has_a_table_a_column_a_figure_and_a_sentence(folder, tmp_pat
     assert "figures/worth-tweets-minilm-frozen.png" in names
     text = (tmp_path / "report" / "report.md").read_text()
     (said,) = [sentence for sentence in summary.sentences if "human labels" in sentence]
-    assert said.startswith("minilm:frozen: the method of the highest test accuracy, which flatters it, is worth")
+    assert said.startswith(
+        "minilm:frozen: what the method with the highest test accuracy (a choice that flatters it) is worth in"
+    )
     assert "> 1,000 on tweets with weak (great, 95.0 %); > 1,000 on tweets with sn@0.3 (great, 95.0 %)." in said
     assert "Worth in human labels: minilm:frozen" in text
     table = next(path for path in summary.files if path.name == "accuracy-tweets-minilm-frozen.csv").read_text()

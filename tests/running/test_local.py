@@ -105,7 +105,7 @@ class Killer:
     [
         ("die", "WorkerDied: the worker process was ended by SIGKILL: the system may have run out of memory"),
         ("sleep", "timed out after 4s (--timeout)"),
-        ("hang", "WorkerDied: timed out after 4s (--timeout) and did not react: its process was killed"),
+        ("hang", "WorkerDied: timed out after 4s (--timeout) and did not respond: its process was killed"),
     ],
 )
 def test_a_cell_that_kills_or_hangs_its_worker_is_a_failed_row_and_the_others_finish(make, monkeypatch, how, reason):

@@ -45,7 +45,7 @@ def test_packed_cells_are_cached_and_new_ones_lie_loose_beside(go, bench):
     assert len([*RESULTS.glob("cells/**/*.json")]) == 2
     assert "6 cells in results/packed.zip, " in bench("pack").stdout, "the folder's name may be left out"
     answer = bench("pack", "--undo")
-    assert "6 cells of results/packed.zip in results, 6 of them laid out now; the pack is removed" in answer.stdout
+    assert "6 cells of results/packed.zip in results, 6 of them unpacked now; the pack is removed" in answer.stdout
     after = tree(RESULTS / "cells")
     assert {name: after[name] for name in before if name.endswith(".json")} == {
         name: text for name, text in before.items() if name.endswith(".json")
@@ -142,8 +142,8 @@ def test_a_packed_record_is_found_by_its_path(go, bench):
 
 
 def test_wrong_usage_of_pack_is_one_message(bench, go):
-    assert "no results folder 'results': name one" in bench("pack").stderr
-    assert "name one" in bench("pack", "--undo").stderr
+    assert "results folder 'results' does not exist: name another" in bench("pack").stderr
+    assert "does not exist: name another" in bench("pack", "--undo").stderr
     go()
     answer = bench("pack", "--undo")
     assert answer.exit_code == 2
@@ -152,7 +152,7 @@ def test_wrong_usage_of_pack_is_one_message(bench, go):
     assert "--undo writes into the results folder: leave out --out" in answer.stderr
     Path("notes.txt").write_text("mine")
     answer = bench("pack", "--out", "notes.txt")
-    assert "'notes.txt' is there and is not a pack" in answer.stderr
+    assert "'notes.txt' exists and is not a pack" in answer.stderr
     assert Path("notes.txt").read_text() == "mine"
     assert bench("pack", "--out", "notes.txt/x.zip").exit_code == 2
     torn = records()[0].key.path(RESULTS).with_name("seed-7-torn.json")

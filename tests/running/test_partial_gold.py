@@ -46,7 +46,7 @@ def test_a_gold_column_with_gaps_is_read_and_said(gaps):
     (note,) = task.notes
     known = {split: sum(row["gold"] != "" and row["split"] == split for row in rows) for split in ("train", "test")}
     assert f"gold is known for {known['train']} of 160 train" in note
-    assert f"{known['test']} of 40 test texts: scores are of these, and those of train are human labels" in note
+    assert f"{known['test']} of 40 test texts: only these are scored, and those in train are human labels" in note
 
 
 def test_a_column_without_any_gold_is_refused_when_it_is_named(tmp_path):
@@ -62,7 +62,7 @@ def test_a_class_without_gold_is_one_where_two_labellers_name_it(tmp_path):
         row["ann"], row["bob"] = ("mixed", "mixed") if at % 10 == 1 else (row["ann"], row["bob"])
     task = load_task(str(write_csv(tmp_path / "more.csv", rows)))
     assert task.label_names == ("mixed", "negative", "positive")
-    assert "no text with gold is mixed" in task.notes[0]
+    assert "no text has the gold label mixed" in task.notes[0]
     for row in rows:
         row["bob"] = "positive" if row["bob"] == "mixed" else row["bob"]
     with pytest.raises(UsageError, match="'mixed' is outside the label set"):
@@ -74,20 +74,19 @@ def test_a_sparse_column_called_like_a_persons_is_offered_as_gold(header, tmp_pa
     path = write_csv(tmp_path / "mine.csv", with_gaps(gold=header))
     task = load_task(str(path))
     assert sorted(task.columns) == ["ann", "bob"]
-    assert dict(task.ignored)[header].startswith(
-        "answered for 35 of 240 texts and called like a person's: name it with"
-    )
+    assert dict(task.ignored)[header].startswith("labels 35 of 240 texts and is named like a person's: name it with")
     assert load_task(str(path), gold_column=header).gold.train.max() == 1
     named = load_task(str(path), label_columns=["ann", header])
     assert (
-        f"warning: more than half of the texts have no answer, but a random class, of {header} (85 %)" in named.notes[0]
+        f"warning: more than half of the texts have no answer, and so get a random class, by {header} (85 %)"
+        in named.notes[0]
     )
 
 
 def test_a_column_label_beside_checked_rows_is_gold_only_where_that_is_said(tmp_path):
     rows = [{"text": row["text"], "label": row["ann"], "Checked": row["gold"]} for row in with_gaps()]
     path = str(write_csv(tmp_path / "mine.csv", rows))
-    told = "'label' may be gold, or 'Checked', which has labels of 35 of 240 texts .* --gold-column Checked, .* label$"
+    told = "gold may be 'label' or 'Checked', which labels 35 of 240 texts .* --gold-column Checked if .* label$"
     with pytest.raises(UsageError, match=told):
         load_task(path)
     task = load_task(path, gold_column="Checked")
@@ -156,7 +155,7 @@ def test_a_run_scores_the_rows_with_gold_and_the_report_says_how_sure_that_is(ga
     library.run_grid(tasks=str(gaps), methods="plain,oracle,gold[rows=all]", llms="ann", noise="sn@0.3", **options)
     found = {(each.key.method, each.key.noise): each for each in records(tmp_path / "out")}
     bought = sum(row["gold"] != "" for row in with_gaps() if row["split"] == "train")
-    assert f"has them for {bought} of 160 train texts only" in found["plain", "sn@0.3"].reason
+    assert f"has gold for {bought} of 160 train texts only" in found["plain", "sn@0.3"].reason
     assert found["oracle", "ann"].status == "skipped"
     plain, gold = found["plain", "ann"], found["gold", "ann"]
     assert gold.human_labels == bought
@@ -172,5 +171,5 @@ def test_a_run_scores_the_rows_with_gold_and_the_report_says_how_sure_that_is(ga
     text = Path(summary.out, "report.md").read_text()
     low, high = (100 * limit for limit in plain.partial["last"].wilson[1:])
     assert "Few texts with gold" in text
-    assert f"Only test texts with gold are scored: {scored} of 40; how little that says" in text
+    assert f"Only test texts with gold are scored: {scored} of 40; a separate table shows how uncertain" in text
     assert f"({low:.1f} to {high:.1f})" in text

@@ -127,7 +127,7 @@ def test_a_pack_is_read_where_it_stands_alone(folder, tmp_path):
     pd.testing.assert_frame_equal(frame.load(alone).cells, before)
     assert frame.load(alone).bins(cell_key(seed=1).hash[:12]) is not None
     alone.write_bytes(b"notes")
-    with pytest.raises(UsageError, match=r"--out '.*mine\.zip' is there and is not a pack"):
+    with pytest.raises(UsageError, match=r"--out '.*mine\.zip' exists and is not a pack"):
         pack(folder, alone)
     assert alone.read_bytes() == b"notes"
 
@@ -440,11 +440,11 @@ def test_what_cannot_be_packed_whole_stays_and_is_named(folder, tmp_path):
 
 
 def test_nothing_to_pack_is_said(tmp_path):
-    with pytest.raises(UsageError, match=r"no results folder '.*nowhere': name one"):
+    with pytest.raises(UsageError, match=r"results folder '.*nowhere' does not exist: name another"):
         pack(tmp_path / "nowhere")
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / "x.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"nothing to pack in '.*': there are no whole records"):
+    with pytest.raises(UsageError, match=r"nothing to pack in '.*': there are no complete records"):
         pack(tmp_path)
     assert (tmp_path / "cells" / "x.json").exists()
     assert not (tmp_path / "packed.zip").exists()

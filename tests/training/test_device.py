@@ -32,7 +32,7 @@ def no_cuda(monkeypatch):
 def test_a_cpu_trains_in_float32_and_says_why(no_cuda):
     chosen = device.choose_precision()
     assert chosen.mode == "no"
-    assert chosen.sentence.startswith("float32: so that equal runs give equal bits on a CPU")
+    assert chosen.sentence.startswith("float32: equal runs give bit-identical results on a CPU")
 
 
 @pytest.mark.parametrize(

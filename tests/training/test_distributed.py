@@ -163,7 +163,7 @@ def test_when_one_process_lacks_memory_all_repeat_the_step_in_smaller_pieces(run
     _, record, arrays = arrays_of(runs[0] / "two", "hurt", how="memory")
     assert (whole["status"], record["status"]) == ("done", "done")
     (note,) = record["device"]["notes"]
-    assert note.startswith("out of memory: micro-batches of ")
+    assert note.startswith("out of memory: going on with micro-batches of ")
     np.testing.assert_allclose(arrays["test_last"], expected["test_last"], atol=TOLERANCE)
 
 

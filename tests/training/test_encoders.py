@@ -191,7 +191,7 @@ def test_wrong_folders_and_pooling_are_refused(tmp_path, tiny_bert):
         load_encoder(str(tmp_path))
     with pytest.raises(UsageError, match="does not exist"):
         load_encoder("./no/such/folder")
-    with pytest.raises(UsageError, match="allowed are auto, cls, mean"):
+    with pytest.raises(UsageError, match="choose auto, cls or mean"):
         load_encoder(str(tiny_bert), pooling="max")
 
 

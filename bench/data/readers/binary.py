@@ -58,7 +58,9 @@ def excel_rows(path: Path, raw: bytes) -> list[tuple[str, dict[str, Any]]]:
         for cell in row:
             shown = sheet[cell.coordinate]
             if cell.data_type == "f" and shown.value is None:
-                raise UsageError(f"{path}, cell {cell.coordinate}: a formula without its value: save it in Excel again")
+                raise UsageError(
+                    f"{path}, cell {cell.coordinate}: a formula without a stored value: save the file in Excel again"
+                )
             if shown.data_type == "e":
                 raise UsageError(f"{path}, cell {cell.coordinate} holds the error {shown.value}: correct it")
     return list(_rows_of(path, sheet))
@@ -71,7 +73,7 @@ def _rows_of(path: Path, sheet) -> Iterator[tuple[str, dict[str, Any]]]:
     used = [at for at, name in enumerate(names) if name or any(row[at] is not None for _, row in rest)]
     for at in used:
         if not names[at].strip():
-            raise UsageError(f"{path}, row {first}: column {at + 1} has values and no name: name it in its first cell")
+            raise UsageError(f"{path}, row {first}: column {at + 1} has values but no name: name it in its first cell")
     refuse_twice(path, [names[at] for at in used])
     for number, row in rest:
         yield f"row {number - first}", {names[at]: row[at] for at in used}

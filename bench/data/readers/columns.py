@@ -63,7 +63,7 @@ class Columns:
         options = {"text": "--text-column", "gold": "--gold-column", "labellers": "--label-columns"}
         given = [option for name, option in options.items() if getattr(self, name) is not None]
         given += ["--no-answer"] if self.no_answer else []
-        return (f"{where} is not read from a table: {', '.join(given)} not used there",) if given else ()
+        return (f"{where} is not read from a table: {', '.join(given)} not applied there",) if given else ()
 
 
 @dataclass
@@ -118,7 +118,7 @@ def cleaned(tables: Mapping[str, Table], origin: str) -> dict[str, Table]:
         for header, values in table.columns.items():
             name = spelt.setdefault(header.strip().casefold(), header.strip())
             if name in columns:
-                raise UsageError(f"{origin} has two columns named '{name}', but for case and outer space: rename one")
+                raise UsageError(f"{origin} has two columns named '{name}', ignoring case and outer space: rename one")
             columns[name] = values
         found[split] = Table(table.path, columns)
     return found
@@ -143,7 +143,7 @@ def first_of(present: Iterable[str], usual: Sequence[str], origin: str) -> str |
     for name in usual:
         fits = [column for column in present if folded(column) == name]
         if len(fits) > 1:
-            raise UsageError(f"{origin}: the columns {quoted(fits)} may all be '{name}': rename one")
+            raise UsageError(f"{origin}: each of the columns {quoted(fits)} may be '{name}': rename one")
         if fits:
             return fits[0]
     return None
@@ -216,9 +216,9 @@ def _split_column(tables: Mapping[str, Table], free: list[str], origin: str) -> 
         elif folded(name) in ("set", "fold") and {"train", "test"} <= values:
             wrong = sorted(values - SPLIT_NAMES.keys())
             raise UsageError(
-                f"{origin}: column '{name}' holds train and test, but also {quoted(wrong)}: "
+                f"{origin}: column '{name}' contains train and test, but also {quoted(wrong)}: "
                 "write train, valid or test in every row, or rename the column"
             )
     if len(fits) > 1:
-        raise UsageError(f"{origin}: the columns {quoted(fits)} all hold train and test: rename one to 'split'")
+        raise UsageError(f"{origin}: the columns {quoted(fits)} all contain train and test: rename one to 'split'")
     return fits[0] if fits else None

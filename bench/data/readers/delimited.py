@@ -61,9 +61,9 @@ def _notes(path: Path, found: _Found) -> list[str]:
     several = sum(end - start > 1 for start, end in found.spans)
     blank = found.spans[-1][1] - 1 - used if found.spans else 0
     said = {
-        f"rows of several lines, inside quotes: {several} of {len(found.rows)} ({used} lines in all)": several,
-        f"blank lines between rows, left out: {blank}": blank,
-        f"quotation marks that begin a field and do not enclose it, read as text: {found.literal}": found.literal,
+        f"rows that span several lines, inside quotes: {several} of {len(found.rows)} ({used} lines in all)": several,
+        f"blank lines between rows, ignored: {blank}": blank,
+        f"quotation marks that open a field but do not enclose it, read as text: {found.literal}": found.literal,
     }
     return [f"{path}: {what}" for what, count in said.items() if count]
 
@@ -72,13 +72,13 @@ def _refuse_header(path: Path, header: Sequence[str]) -> None:
     if not any(name.strip() for name in header):
         raise UsageError(f"{path} is empty: it needs a line with the column names and at least one row of data")
     if [*header] == ["sep=", ""]:
-        raise UsageError(f"{path}: its first line, which begins with sep=, is for Excel alone: take it out")
+        raise UsageError(f"{path}: its first line, which begins with sep=, is only meant for Excel: remove it")
 
 
 def refuse_another_delimiter(origin: str | Path, header: Sequence[str]) -> None:
     """Raise UsageError where the header is one field that looks like several with another delimiter."""
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise UsageError(f"{origin}: one column only, '{header[0][:80]}'; save the file with commas, or tabs as .tsv")
+        raise UsageError(f"{origin}: only one column, '{header[0][:80]}'; separate with commas, or with tabs in a .tsv")
 
 
 def _refuse_width(path: Path, row: int, line: int, fields: int, header: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ def _refuse_width(path: Path, row: int, line: int, fields: int, header: Sequence
         refuse_another_delimiter(path, header)
         raise UsageError(
             f"{path}, row {row}: {fields} fields where the header has {len(header)} (line {line}); "
-            "quote fields that hold the delimiter, and close every quote"
+            "quote fields that contain the delimiter, and close every quote"
         )
 
 
@@ -118,7 +118,7 @@ def _comma_rows(path: Path, lines: list[str]) -> _Found:
                 f"{path}, {where}, line {reader.line_num}: text follows a closing quote"
                 f"{f' ({opened})' if reader.line_num > start + 1 else ''}: "
                 f"{lines[reader.line_num - 1].strip()[:80]!r}; "
-                'inside quotes a quote is written twice (""), a stray one is taken out'
+                'write a quote inside quotes twice (""), and remove stray ones'
             ) from None
         raise UsageError(f"{path}, {where}, is malformed: {error}") from None
     _refuse_header(path, found.header)
@@ -198,8 +198,8 @@ def _with_quotes(path: Path, whole: _Tabbed, at: int, row: int) -> tuple[list[st
     elif not any(len(line) == width for line in filled[1:-1]):
         return fields, end
     raise UsageError(
-        f"{path}, row {row}: a quote that opens in line {at + 1} closes in line {end}: these lines are one row, or "
-        "they are rows with stray quotes; take the quotes out, or save texts of several lines as JSONL"
+        f"{path}, row {row}: a quote that opens in line {at + 1} closes in line {end}: either these lines are one "
+        "row, or they are rows with stray quotes; remove the quotes, or save texts of several lines as JSONL"
     )
 
 
@@ -236,9 +236,9 @@ def _refuse_swallowed_rows(path: Path, lines: Sequence[str], found: _Found) -> N
         at = next(at for at, value in enumerate(row) if "\n" in value or "\r" in value)
         if _reads_as_rows([line.rstrip("\r\n").split(",") for line in lines[start:end]], at, columns, not quotes):
             raise UsageError(
-                f"{path}, row {number}: a quote that opens in line {start + 1} closes in line {end}: these lines are "
-                f"one row, but they read as {end - start} rows of their own; take the stray quotes out, or save a text "
-                "that really spans these lines as JSONL"
+                f"{path}, row {number}: a quote that opens in line {start + 1} closes in line {end}: that makes "
+                f"these lines one row, but they look like {end - start} separate rows; remove the stray quotes, or "
+                "save a text that really spans these lines as JSONL"
             )
 
 

@@ -89,7 +89,7 @@ def _from_package(info: TaskInfo, source: PackageFiles) -> RawTask:
 def _from_hub(info: TaskInfo, source: Hub) -> RawTask:
     where = f"{source.repo} on the Hugging Face hub, revision {source.revision[:7]},"
     if closed():  # not even its cache: to read it takes long
-        raise Unavailable(f"{where} is not asked here")
+        raise Unavailable(f"{where} is not contacted here")
     if not offline() and not hub_reachable():
         # asking anyway would cost half a minute of retries; a filled cache is used in offline mode
         raise Unavailable(f"{where} cannot be reached; if it is in the hub's cache already, set HF_HUB_OFFLINE=1")

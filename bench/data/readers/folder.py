@@ -40,7 +40,7 @@ def read_folder(folder: Path, label_names: tuple[str, ...] | None, columns: Colu
             raise UsageError(
                 f"{folder} has no {needed} file: expected {needed}.json (WRENCH), .csv, .jsonl, .tsv, .parquet or .xlsx"
             )
-    notes = (f"{folder}: not read, as their names are not those of splits: {', '.join(others)}",) if others else ()
+    notes = (f"{folder}: not read, because these names are not names of splits: {', '.join(others)}",) if others else ()
     # an object is WRENCH's, a list one of rows; anything else fails when parsed
     if all(ending(path) in (".json", ".json.gz") and decode(path).lstrip()[:1] != "[" for path in files.values()):
         if label_names is None:
@@ -65,7 +65,7 @@ def read_wrench(files: dict[str, Path], label_names: tuple[str, ...], origin: st
     silent = [split for split in ("train", "valid") if split in splits and split not in widths]
     notes: tuple[str, ...] = ()
     if widths and silent:
-        notes += (f"{origin}: no weak votes, as {silent[0]} has none while others have",)
+        notes += (f"{origin}: weak votes are not used, because {silent[0]} has none while other splits do",)
     notes += (f"{origin}{HELD_OUT}",) if "valid" not in splits else ()
     return RawTask(label_names, hold_out_valid(splits, origin), origin, notes)
 
@@ -77,7 +77,7 @@ def mark_entities(split: RawSplit, where: str) -> tuple[str, ...]:
     overlapping entities.
     """
     if split.entities is None:
-        raise UsageError(f"{where}: mark_entities needs the fields span1 and span2, and the texts have none")
+        raise UsageError(f"{where}: mark_entities needs the fields span1 and span2, which the texts lack")
     return tuple(
         _marked(text, spans, f"{where}, row {row}")
         for row, (text, spans) in enumerate(zip(split.texts, split.entities.tolist(), strict=True), 1)

@@ -151,7 +151,7 @@ def read(counts: Mapping[str, int], labels: LabelSet) -> Reading:
         found = exact.get(value, labels.by_key.get(key(value)))
         if found is not None and found >= 0 and value in MISSING and value not in exact and not labels.declared:
             reading.doubt = (
-                f"{value!r} is a missing value, and the class '{labels.names[found]}' in another spelling: "
+                f"{value!r} may be a missing value or another spelling of the class '{labels.names[found]}': "
                 f"list the classes in a label.json if it is that class, or give --no-answer {value} if it is not"
             )
         if found is not None and key(value) in labels.no_answer and not labels.declared:
@@ -202,7 +202,7 @@ def complaint(reading: Reading, labels: LabelSet) -> str:
     start = f"{quoted(reading.outside)} {verb} outside the label set ({labels.shown}) in {rows} of {count} rows"
     numbers = [value for value in reading.outside if is_number(value)]
     if len(numbers) == len(reading.outside) and reading.named and not labels.has_numbers:
-        return f"{start}: class names and numbers are mixed; write one of them, or --no-answer {numbers[0]}"
+        return f"{start}: class names and numbers are mixed; use only one kind, or give --no-answer {numbers[0]}"
     if len(numbers) == len(reading.outside) and not labels.has_numbers:
         return f"{start}; as class ids they must be 0..{len(labels.names) - 1}; {way_out(min(reading.outside))}"
     if numbers and labels.has_numbers and "0" in map(key, reading.outside):
@@ -214,7 +214,7 @@ def way_out(value: str) -> str:
     """What to do about a value that is not a class."""
     shown = shlex.quote(value[:SHOWN_CHARACTERS])
     if key(value) == "0":
-        return "give --no-answer 0 if it means no answer, else write the classes as gold does"
+        return "give --no-answer 0 if it means no answer, or else write the classes as gold does"
     if key(value) in SILENT_WORDS:
         return f"give --no-answer {shown} if it means no answer, or list all classes in a label.json if it is a class"
     return (
@@ -240,8 +240,8 @@ def inferred(counts: Mapping[str, int], no_answer: frozenset[str], where: str) -
     if numbers and len(numbers) < len(spellings):
         words = {each: spellings[each].total() for each in spellings if each not in numbers}
         raise UsageError(
-            f"{where}: both names ({quoted(words)}) and numbers ({quoted(sorted(numbers))}) stand there; "
-            "write one of them everywhere, or --no-answer VALUE for a number that means no answer"
+            f"{where}: it contains both names ({quoted(words)}) and numbers ({quoted(sorted(numbers))}); "
+            "use one kind everywhere, or give --no-answer VALUE for a number that means no answer"
         )
     rows = sum(spelt.total() for spelt in spellings.values())
     if len(spellings) > max(rows / 2, 3):

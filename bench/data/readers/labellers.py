@@ -108,10 +108,10 @@ def _left_out(name: str, reading: Reading, wrong: str, column: list[str], gold: 
         return misfit if outside else "no values"
     if _generic(inside):
         if is_metadata_header(name):
-            return misfit if outside else f"{quoted(inside, 2)} fit the classes, but the header reads like metadata"
+            return misfit if outside else f"{quoted(inside, 2)} match the classes, but the header reads like metadata"
         if not is_labellers_header(name) and not _agrees(reading.encode(column), gold):
-            why = "nothing says that it labels" if gold is None else "it agrees with gold no more than chance"
-            fit = misfit if outside else f"{quoted(inside, 2)} fit the classes, but {why}"
+            why = "nothing says that it holds labels" if gold is None else "it agrees with gold no more than by chance"
+            fit = misfit if outside else f"{quoted(inside, 2)} match the classes, but {why}"
             return f"{fit}; if it is a labeller's, name it with --label-columns"
     looks_like_one = outside.total() <= inside.total() or 2 <= len(inside) > len(outside)
     return "" if looks_like_one else misfit

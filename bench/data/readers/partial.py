@@ -28,15 +28,15 @@ def sparse_labellers(tables: Mapping[str, Table], labellers: Found, settled: boo
     if len(persons) == 1 and weak is not None:
         name = persons[0]
         raise UsageError(
-            f"{next(iter(tables.values())).path}: '{weak}' may be gold, or '{name}', which has labels of "
-            f"{labellers.readings[name].inside.total():,} of {found[name]:,} texts and is called like a person's: say "
-            f"--gold-column {shlex.quote(name)}, so that '{weak}' is a labeller's, or --gold-column {shlex.quote(weak)}"
+            f"{next(iter(tables.values())).path}: gold may be '{weak}' or '{name}', which labels "
+            f"{labellers.readings[name].inside.total():,} of {found[name]:,} texts and is named like a person's: give "
+            f"--gold-column {shlex.quote(name)} if '{weak}' is a labeller's, or --gold-column {shlex.quote(weak)}"
         )
     if not settled and len(persons) == 1:
         name = persons[0]
         answered = labellers.readings.pop(name).inside.total()
         labellers.ignored[name] = (
-            f"answered for {answered:,} of {found.pop(name):,} texts and called like a person's: name it with "
+            f"labels {answered:,} of {found.pop(name):,} texts and is named like a person's: name it with "
             f"--gold-column if these labels are correct, or with --label-columns if it is a labeller's"
         )
     return [

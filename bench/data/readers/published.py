@@ -30,7 +30,7 @@ from bench.data.readers.tables import Table, read_table
 from bench.data.tasks import Published, TaskInfo
 
 SPLIT_SEED = 20261126
-AGAIN = "put the published files there again, or remove them, and they are fetched"
+AGAIN = "put the published files back, or remove them so that they are fetched again"
 """The way out of files that do not fit together."""
 LONGEST_FOLDER = 60
 """Characters of "<owner>+<repository>" that name its folder under `published/`."""
@@ -86,7 +86,7 @@ class PublishedTask:
             try:
                 path = download(repository.url(name), sha256)
             except Unavailable as error:
-                raise Unavailable(f"{error}; or put it into {local} under the folder that --data-dir names") from None
+                raise Unavailable(f"{error}; or save it as {local} in the --data-dir folder") from None
         return _Place(path, sha256, signature(path), repository.url(name))
 
 
@@ -123,7 +123,7 @@ def _table(place: _Place) -> Table:
     if place.sha256 and (found := hash_file(place.path)) != place.sha256:
         raise UsageError(
             f"{place.path} is not the published file: SHA-256 {found[:12]}..., expected {place.sha256[:12]}...; "
-            f"get it again from {place.url}, or remove it, and it is fetched"
+            f"download it again from {place.url}, or remove it so that it is fetched again"
         )
     if place.path.suffix != ".txt":
         return read_table(place.path)
@@ -142,7 +142,7 @@ def _column(table: Table, name: str) -> list[str]:
     try:
         return table.column(name)
     except UsageError as error:
-        raise UsageError(f"{error}; put the published file there again, or remove it, and it is fetched") from None
+        raise UsageError(f"{error}; put the published file back, or remove it so that it is fetched again") from None
 
 
 @functools.lru_cache(maxsize=16)
@@ -222,7 +222,7 @@ def _matches(source: Published, rows: _Rows, columns: Mapping[str, list[str]], w
     if source.key is None:
         if count != everything:
             raise UsageError(
-                f"{where} has {count} rows, the texts have {everything}, and they are joined row by row: {AGAIN}"
+                f"{where} has {count} rows for {everything} texts, and they are matched row by row: {AGAIN}"
             )
         return rows.kept
     ours, theirs = _numbered(rows.columns[source.key]), _numbered(columns[source.key])
@@ -231,7 +231,7 @@ def _matches(source: Published, rows: _Rows, columns: Mapping[str, list[str]], w
     if unknown := [row for row, name in enumerate(theirs) if name not in known]:
         raise UsageError(
             f"{where}, row {unknown[0] + 1}: {source.key} {columns[source.key][unknown[0]][:80]!r} is not among the "
-            f"texts ({len(unknown)} of {count} rows do not join): {AGAIN}"
+            f"texts ({len(unknown)} of {count} rows do not match): {AGAIN}"
         )
     found = np.array([at.get(ours[row], -1) for row in rows.kept.tolist()])
     if not source.gaps and (found < 0).any():
@@ -249,7 +249,7 @@ def _check_same(
         for row, other in zip(rows.kept.tolist(), at.tolist(), strict=True):
             if other >= 0 and columns[theirs][other] != rows.columns[ours][row]:
                 raise UsageError(
-                    f"{where}, row {other + 1}: {theirs} {columns[theirs][other][:60]!r} is joined to "
+                    f"{where}, row {other + 1}: {theirs} {columns[theirs][other][:60]!r} is matched with "
                     f"{rows.columns[ours][row][:60]!r}: {AGAIN}"
                 )
 
@@ -285,8 +285,8 @@ def _classes(
             row = list(values).index(value) + 1
             raise UsageError(
                 f"{where}, row {row}: column '{column}' holds {value[:80]!r}, which is neither a class "
-                f"({listed(label_names)}) nor declared as no answer: put the published file there again, or remove "
-                "it, and it is fetched"
+                f"({listed(label_names)}) nor declared as no answer: put the published file back, or remove it "
+                "so that it is fetched again"
             )
         found[value] = ids.get(name or "", -1)
     return np.array([found[value] for value in values], dtype=np.int64)

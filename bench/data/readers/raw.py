@@ -85,7 +85,7 @@ def check(task: RawTask) -> None:
         names = ", ".join(task.label_names) or "none"
         raise UsageError(
             f"{task.origin}: a task needs at least two classes, found: {names}; "
-            "list all classes in a label.json beside the file if the labels here are only a part"
+            "list all classes in a label.json beside the file if only some of them occur here"
         )
     for name in (*task.label_names, *task.splits["train"].columns):
         if not is_unicode(name):
@@ -130,7 +130,7 @@ def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
         if len(text) * 4 > MAX_TEXT_BYTES and len(text.encode("utf-8", "replace")) > MAX_TEXT_BYTES:
             raise UsageError(
                 f"{where}, row {row}: a text of {len(text)} characters; the limit is {MAX_TEXT_BYTES >> 20} MiB "
-                "(is a quote never closed?)"
+                "(is a closing quote missing?)"
             )
         refuse_half_pair(where, row, text)
     first = {name: row for row, name in reversed(list(enumerate(ids, 1)))}
@@ -139,7 +139,7 @@ def check_rows(where: str, ids: Sequence[str], texts: Sequence[str]) -> None:
         raise UsageError(f"{where}, row {row}: duplicate id '{name[:80]}'; every id must be unique")
 
 
-HELD_OUT = "; without a valid split, 20 % of train became it, at random"
+HELD_OUT = "; there is no valid split, so a random 20 % of train serves as one"
 
 
 def hold_out_valid(splits: dict[str, RawSplit], where: str) -> dict[str, RawSplit]:

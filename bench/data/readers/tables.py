@@ -93,7 +93,7 @@ def _content(path: Path) -> bytes:
         raw = Path(path).read_bytes()
         return gzip.decompress(raw) if Path(path).suffix.lower() == ".gz" else raw
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UsageError(f"{path} is not a whole gzip file: {error}") from None
+        raise UsageError(f"{path} is not a complete gzip file: {error}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 

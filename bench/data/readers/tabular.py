@@ -78,19 +78,19 @@ def _finished(raw: RawTask, silent_gold: Sequence[str]) -> RawTask:
             for name, part in splits.items()
         )
         note += (
-            f"; gold is known for {', '.join(counts)} texts: scores are of these, and those of train are human labels"
+            f"; gold is known for {', '.join(counts)} texts: only these are scored, and those in train are human labels"
         )
         note += f" ({', '.join(silent_gold)} means unknown)" if silent_gold else ""
         named = np.concatenate([gold for gold in golds.values() if gold is not None])
         if missing := [name for at, name in enumerate(raw.label_names) if at not in named]:
-            note += f"; no text with gold is {', '.join(missing[:10])}"
+            note += f"; no text has the gold label {', '.join(missing[:10])}"
     elif len(unknown := [name for name, gold in golds.items() if gold is None]) < len(golds) and unknown:
         note += f"; gold is unknown in {', '.join(unknown)}"
     if golds["train"] is not None and (golds["train"] >= 0).all():
         known = [gold for gold in golds.values() if gold is not None]
         unseen = sorted(set(np.concatenate(known).tolist()) - {-1, *golds["train"].tolist()})
         if unseen:
-            note += f"; no train text is {', '.join(raw.label_names[each] for each in unseen[:10])}"
+            note += f"; no train text has the label {', '.join(raw.label_names[each] for each in unseen[:10])}"
     return dataclasses.replace(raw, splits=splits, notes=(note,))
 
 
@@ -117,7 +117,7 @@ def _understood(
 
     if label_names and (clash := [name for name in label_names if key(name) in no_answer]):
         raise UsageError(
-            f"{origin}: '{clash[0]}' is a class in label.json, but means no answer by --no-answer: drop one"
+            f"{origin}: '{clash[0]}' is a class in label.json, but --no-answer says it means no answer: drop one"
         )
     values = {name: joined(name) for name in found.others}
     gold, gold_reading, gold_ids, labels = found.gold, None, None, None
@@ -158,7 +158,9 @@ def _understood(
     )
     note = sentence(tables, found, gold, gold_reading, labels, labellers)
     if sparse:
-        note += f"; warning: more than half of the texts have no answer, but a random class, of {', '.join(sparse)}"
+        note += (
+            f"; warning: more than half of the texts have no answer, and so get a random class, by {', '.join(sparse)}"
+        )
     silent_gold = [value for value in (gold_reading.silent if gold_reading else ()) if value]
     splits = {split: whole.take(part) for split, part in rows.items()}
     raw = RawTask(labels.names, splits, origin, (note,), tuple(labellers.ignored.items()))
@@ -222,7 +224,7 @@ def _minus_one_is_missing(
             return False
     raise UsageError(
         f"{where}: gold is -1 in {int(minus.sum())} of {len(minus)} rows: if -1 is a class, list the classes in a "
-        'label.json beside the file, like ["-1", "0", "1"]; if it means that gold is unknown, say --no-answer -1'
+        'label.json beside the file, like ["-1", "0", "1"]; if it means that gold is unknown, give --no-answer -1'
     )
 
 

@@ -26,7 +26,7 @@ class InstanceDependent(SyntheticNoise):
 
     def why_not(self, num_classes: int, rate: float) -> str | None:
         """Two classes leave nothing for the text to decide."""
-        return f"with two classes that is symmetric noise: name sn@{rate:g} instead" if num_classes == 2 else None
+        return f"with two classes this is symmetric noise: use sn@{rate:g} instead" if num_classes == 2 else None
 
     def draw(
         self,

@@ -225,7 +225,7 @@ def _confusion_plans(results: Results) -> list[Plan]:
                 matrices = dict(list(matrices.items())[:MAX_NOISES])
             caption = (
                 "Of the train texts of each gold class (rows): the share that was given each label (columns), answered "
-                f"texts only, seeds pooled. Per cent in the cells.{cut}"
+                f"texts only, seeds pooled. Numbers are per cent.{cut}"
             )
             draw = functools.partial(plots.confusion, matrices, names, task)
             made.append(make_plan("confusion", "Noisy labels", caption, draw, task))

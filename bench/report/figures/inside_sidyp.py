@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CAPTION = (
     "Left: how many candidate labels the train texts have. Then, of the texts with several, the weights that the "
     "dynamic prior gives after each epoch (0: as retrieved; thick: mean over seeds). Triangles: the reverse process "
-    "for the surest, the median and the least sure test text of the first seed, within its three likeliest classes; "
+    "for the most, the median and the least certain test text of the first seed, within its three likeliest classes; "
     "from ring to disc, by the label that the chain was given. A chain that ends in a fourth class ends in the middle. "
     "Numbers: the predicted probabilities."
 )

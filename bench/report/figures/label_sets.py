@@ -194,7 +194,7 @@ def label_set_plans(frames: Mapping[str, pd.DataFrame]) -> list[Plan]:
         caption = (
             f"Cross-fitted from {source}. Faint lines: 95 % intervals. 0.5: the text says nothing; 1: it says all."
         )
-        made.append(_plan("predictable", "Can the text foretell the mistakes?", caption, "", predictable, told))
+        made.append(_plan("predictable", "Can mistakes be predicted from the text?", caption, "", predictable, told))
     if len(together := together[together["unanimous"] > 0] if len(together) else together):
         caption = "Lines: 95 % Wilson intervals. In brackets: the share of the texts that all of them answered."
         made.append(_plan("unanimous", "All agree, and all are wrong", caption, "", unanimous, together))

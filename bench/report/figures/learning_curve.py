@@ -67,8 +67,8 @@ def worth_plans(block: Block, task: str, rule: str) -> list[Plan]:
     columns = block.current(block.of_task(task))
     caption = (
         "Triangles: accuracy of gold[rows=k], trained on k random human labels alone, mean over seeds with 95 % "
-        "t-interval. Lines: mean accuracies of the methods; dots: where they meet the curve (made monotone), so many "
-        "labels they are worth. Dashed: references and methods with human labels."
+        "t-interval. Lines: mean accuracies of the methods; dots: where they meet the curve (made monotone), which "
+        "is how many labels they are worth. Dashed: references and methods with human labels."
     )
     cut = not_shown([noise for _, noise in columns[MOST_PANELS:]])
     draw = functools.partial(figure, block, curve, columns[:MOST_PANELS], rule)

@@ -26,8 +26,8 @@ LINE_HEIGHT, LETTER_WIDTH = 0.045, 0.0165
 """Of a name in a panel, as shares of the panel's height and width."""
 
 HOW_TO = (
-    "No map of the texts is drawn. It needs two things that no record here has both of: gold labels of the train "
-    "texts; and the sentence embeddings that a run keeps in the folder `stages` of its results (run without "
+    "No map of the texts is drawn, because no record here has both things that it needs: gold labels of the train "
+    "texts, and the sentence embeddings that a run keeps in the folder `stages` of its results (run without "
     "--no-stages, and keep that folder beside `cells`). Records older than the map hold no labels of the train texts."
 )
 
@@ -57,7 +57,7 @@ def text_map_plans(results: Results, block: Block, task: str) -> list[Plan]:
     caption = (
         f"t-SNE of the sentence embeddings (cosine; at most {MOST_TEXTS} texts, drawn at random). Grey points: "
         "correctly labelled; orange crosses: wrongly labelled; rings: no answer. Names stand at or near the middle of "
-        "their gold class, where there is room. Distances between far groups mean nothing in t-SNE."
+        "their gold class, where there is room. Distances between groups that are far apart mean nothing in t-SNE."
     )
     if len(names) > MOST_NAMES:
         caption += f" Of {len(names):,} classes the {MOST_NAMES} most frequent are named."

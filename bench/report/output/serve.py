@@ -80,7 +80,7 @@ def serve(
     with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(out))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/"
-        tell(f"{address} follows {results}; Ctrl-C ends it")
+        tell(f"{address} shows {results} and is updated as it changes; press Ctrl-C to stop")
         if browser:
             _open(address)
         try:
@@ -91,9 +91,9 @@ def serve(
                 try:
                     build()
                 except BenchError as error:
-                    tell(f"not made anew: {error}")
+                    tell(f"not updated: {error}")
         except KeyboardInterrupt:
-            tell("stopped; the report stays")
+            tell("stopped; the report is kept")
         finally:
             server.shutdown()
 

@@ -63,10 +63,10 @@ def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
     heads = (*(head for head, *_ in measures.values()), Head("device"))
     caption = (
         "Means over cells. Stand-alone: a method's own time and the price of every stage that it uses, as if nothing "
-        "had been shared; one price per stage, the median over what computing it took in these cells.",
+        "had been shared; a stage has one price, the median time that computing it took in these cells.",
         "In processor seconds."
         if unit == "processor"
-        else "In wall seconds: a cell used an accelerator, or its record is older than the count of processor seconds.",
+        else "In wall seconds: a cell used an accelerator, or its record predates the count of processor seconds.",
         "Marginal: wall time as run, shared stages taken from the store.",
         cost_doubt(block, shared),
     )
@@ -94,9 +94,9 @@ def cost_doubt(block: Block, shared: list[Column] | None = None) -> str:
     if ratio <= MOST_SPREAD:
         return ""
     return (
-        "Stand-alone costs here are not consistent: with what the same stages and methods took when they were fast and "
-        f"when they were slow, {method} costs {number(low, 1)} or {number(high, 1)} seconds per cell, as on a machine "
-        "shared with other work. So do not rank methods by them; the figure of accuracy against cost is left out."
+        "Stand-alone costs here are not consistent: by the fastest and the slowest tenth of what the same stages and "
+        f"methods took, {method} costs {number(low, 1)} or {number(high, 1)} seconds per cell, as on a machine shared "
+        "with other work. Do not rank methods by them; the figure of accuracy against cost is left out."
     )
 
 

@@ -43,8 +43,8 @@ def _added(cells: pd.DataFrame, block: Block) -> list[str]:
         return []
     return [
         f"Seeds added one at a time, {block.setup}: the run went on until every method was shown to differ from plain, "
-        f"or to {known.max()} seeds. Intervals that were looked at on the way are not fixed-sample ones: without any "
-        "difference they exclude 0 in more than 5 % of all cases."
+        f"or up to {known.max()} seeds. Intervals that are looked at along the way are not fixed-sample intervals: "
+        "even without any difference they exclude 0 in more than 5 % of all cases."
     ]
 
 
@@ -78,8 +78,8 @@ def _above(block: Block, ceilings: set[str], name: str) -> list[str]:
             most, plain = over_seeds(ceiling), over_seeds(PLAIN)
             if PLAIN not in block.references and plain.n > 1 and plain.mean > most.mean + most.half:
                 sentences.append(
-                    f"Gold teaches less, {block.setup}: in {', '.join(column)} plain training on the noisy labels "
-                    f"scores above the oracle's 95 % interval: {_against(plain, most)}."
+                    f"Noisy labels above gold, {block.setup}: in {', '.join(column)} plain training on the noisy "
+                    f"labels scores above the oracle's 95 % interval: {_against(plain, most)}."
                 )
                 most = plain
             for method in block.methods:

@@ -50,7 +50,7 @@ HARD = ("accuracy",)
 def reference_sentences(block: Block, methods: Iterable[str]) -> list[str]:
     """Which of the methods do not compete, and why."""
     why = {
-        "learns from so many human labels, so it does not compete.": block.humans,
+        "learns from that many human labels, so it does not compete.": block.humans,
         "sees gold, a reference that does not compete.": block.references - block.readers - block.humans,
         "opened data files of the task by itself, so it does not compete.": block.readers,
     }
@@ -151,7 +151,7 @@ def small_test_sentences(block: Block, columns: list[Column], rule: str) -> list
             low, high = wilson(share, texts)
             made.append(
                 f"{task} has only {texts} test texts: the highest accuracy there, {number(100 * share, 1)} % of "
-                f"{method} with {noise}, stands for {number(low, 0)} to {number(high, 0)} % (Wilson's 95 % interval)."
+                f"{method} with {noise}, has a 95 % interval of {number(low, 0)} to {number(high, 0)} % (Wilson)."
             )
     return made
 
@@ -236,7 +236,9 @@ def average_sentences(block: Block, columns: list[Column], made: list[Average]) 
         said += [f"{what} {text}."] if text else []
         if each.left_out:
             lacking = "an average" if each is made[-1] else f"an average of {each.span.title}"
-            said.append(f"Without {lacking}, having fewer than half of the columns: {', '.join(each.left_out)}.")
+            said.append(
+                f"Without {lacking}, because they have fewer than half of the columns: {', '.join(each.left_out)}."
+            )
     if any(len(each.tasks) > 1 for each in made):
         said.append("One task less: the range of an average when any one of its tasks is left out.")
     return said

@@ -18,7 +18,7 @@ from bench.report.tables.blocks import Block, Column, Span, averages, blocks, ch
 from bench.report.tables.bootstrap import RULES, Draws, Gap, draws_of, gap
 from bench.report.tables.model import number, plural, width
 
-BY = {"last": "by the last step", "noisy_valid": "by early stopping on noisy validation labels"}
+BY = {"last": "at the last step", "noisy_valid": "with early stopping on noisy validation labels"}
 """How a sentence names a rule."""
 
 
@@ -94,7 +94,7 @@ class Headline:
         text += f"; points over {self.baseline}: {', '.join(gains)}" if gains else ""
         text += f"; {self.sure}"
         if self.sure_es and (self.best_es != self.best or self.sure_es != self.sure):
-            text += f". {BY['noisy_valid'].capitalize()} {self.best_es} is highest, {self.sure_es}"
+            text += f". {BY['noisy_valid'].capitalize()}, {self.best_es} is highest, {self.sure_es}"
         if self.es_alone is not None:
             text += f". Early stopping alone gives {self.baseline} {self.es_alone.points} points"
         return f"{text}."
@@ -221,15 +221,16 @@ class Leader:
             return "the only method with these columns"
         seeds = self.gap.seeds
         if self.gap.sure():
-            return f"ahead of the runner-up {self.runner_up} in seeds and texts"
+            return f"ahead of the runner-up {self.runner_up} over seeds and test texts"
         text = f"not shown to differ from the runner-up {self.runner_up}"
         if seeds.n < stats.MIN_SEEDS:
             return f"{text}: {plural(seeds.n, 'shared seed')}, at least {stats.MIN_SEEDS} are needed"
         if not seeds.excludes_zero:
             return text
         if self.gap.texts is None:
-            return f"{text}: in seeds it is ahead, test texts were not drawn{f' ({why_no_draws})' * bool(why_no_draws)}"
-        return f"{text}: in seeds it is ahead, but not where the test texts are drawn anew"
+            why = f" ({why_no_draws})" if why_no_draws else ""
+            return f"{text}: it is ahead over seeds, but test texts were not resampled{why}"
+        return f"{text}: it is ahead over seeds, but not when the test texts are resampled"
 
 
 def points(interval: stats.Interval, signed: bool = True) -> str:

@@ -70,7 +70,7 @@ def with_few(table: Table, context: Context) -> Table:
     counts = _scored(record for record in map(context.read.by_cell.__getitem__, cells) if record.partial)
     if not counts:
         return table
-    said = f"Only test texts with gold are scored: {', '.join(counts)}; how little that says has its own table."
+    said = f"Only test texts with gold are scored: {', '.join(counts)}; a separate table shows how uncertain that is."
     return dataclasses.replace(table, caption=(*table.caption, said))
 
 

@@ -84,7 +84,7 @@ def rule_gains_table(block: Block, draws: Draws | None, why_no_draws: str) -> Ta
         "seeds.",
         "Bold: a gain that the interval over seeds (p < 0.05 corrected for the number of methods, Holm) and the "
         "bootstrap over test texts both show.",
-        f"None is bold, for want of the bootstrap: {why_no_draws}." if why_no_draws else "",
+        f"None is bold, because there is no bootstrap: {why_no_draws}." if why_no_draws else "",
     ))  # fmt: skip
 
 
@@ -113,7 +113,9 @@ def _both(
     heads = (head for head, _ in parts)
     rows = [shown.row(each, (entries.get(each, Entry("empty")) for _, entries in parts)) for each in methods]
     early = (
-        f"{shown.early}: {block.baseline} stopped early, what early stopping gives by itself." if shown.early else ""
+        f"{shown.early}: {block.baseline} stopped early, which is what early stopping gives by itself."
+        if shown.early
+        else ""
     )
     said = (BOTH_RULES, *caption, early, *reference_sentences(shown, methods))
     return block.table(kind, title, heads, rows, said, metric, name=f"{kind}-both rules")

@@ -67,7 +67,7 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
     better = "higher" if metric.higher_is_better else "lower"
     over = f"the average over {len(columns)} columns" if len(columns) > 1 else "the one column"
     caption = (
-        f"Difference of {over} (task and noise source) to {baseline}, paired by seed, with its 95 % t-interval over "
+        f"Difference of {over} (task and noise source) from {baseline}, paired by seed, with its 95 % t-interval over "
         f"seeds; {better} is better.",
         _bootstrap_sentence(why_no_draws) if with_draws else "",
         f"p, seeds: paired t-test over seeds (at least {stats.MIN_SEEDS}). p, columns: Wilcoxon signed-rank test over "
@@ -85,8 +85,8 @@ def _bootstrap_sentence(why_not: str) -> str:
         return f"No bootstrap: {why_not}."
     return (
         f"Bootstrap: 95 % percentile interval over {stats.DRAWS:,} draws of seeds and of test texts, paired. "
-        "Unlike the t-interval it covers the choice of test texts; unlike the t-interval it is too narrow in the seeds "
-        "where these are few."
+        "Unlike the t-interval, it covers the choice of test texts; but where seeds are few, it is too narrow with "
+        "respect to seeds."
     )
 
 

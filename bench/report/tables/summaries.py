@@ -40,7 +40,7 @@ class SummaryTables(ReportTable):
         every = "" if whole else " that every compared method has"
         over = f"Averages over {columns} (task and noise source){every}."
         if left_out:
-            over += f" Without {', '.join(left_out)}, having fewer than half of the columns."
+            over += f" Without {', '.join(left_out)}, which have fewer than half of the columns."
         for table in (
             selection_table(block, own, shared),
             calibration_table(block, methods, shared, context.rule),

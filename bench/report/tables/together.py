@@ -74,8 +74,8 @@ class TogetherTable(ReportTable):
             f"Simulated from the stored probabilities of the last step, without training, over {over}; mean ± 95 % "
             "t-interval over seeds. Methods that do not compete have no part in it.",
             "Chosen: for each column and seed the method, or of all pairs the average, that is most accurate on the "
-            "noisy labels of valid. Nothing is chosen on test but the line that says oracle: it shows what choosing "
-            "could win at most, and regret is the distance to it.",
+            "noisy labels of valid. Nothing is chosen on test except the line marked oracle: it shows the most that "
+            "choosing could gain, and regret is the distance to it.",
         )
         title = f"Averages of methods, and choosing one without gold: {block.setup}"
         yield block.table("together", title, MEASURES.values(), rows, caption)

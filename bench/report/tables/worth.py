@@ -47,11 +47,11 @@ def _caption(yardstick: Yardstick) -> list[str]:
         "The number of random human labels that alone give the same accuracy on this encoder and task (95 % interval: "
         "bootstrap over seeds and test texts).",
         "It is read off the learning curve of gold[rows=k], made monotone, linearly in log k between its points; "
-        "< and > mean outside of the curve.",
+        "< and > mean outside the curve.",
         RULE_TEXT[yardstick.rule],
     ]
     if yardstick.draws is None:
-        said.append("Without intervals for so many cells; `bench report --full` makes them.")
+        said.append("No intervals, because there are so many cells; `bench report --full` makes them.")
     ends = [
         f"{task}: {', '.join(f'{size:,}' for size in curve.sizes)}{' (all there are)' if curve.whole else ''}"
         for task, curve in yardstick.curves.items()
@@ -79,7 +79,7 @@ def with_worth(table: Table, yardstick: Yardstick) -> Table:
     head = Head("worth", group, "human labels", task=table.task)
     rows = [dataclasses.replace(row, entries=(*row.entries, e)) for row, e in zip(table.rows, entries, strict=True)]
     of = " of the average accuracy" if len(shared) > 1 else ""
-    said = f"Worth{of}: the number of random human labels that alone give as much, with 95 % interval."
+    said = f"Worth{of}: the number of random human labels that alone give the same accuracy, with 95 % interval."
     return dataclasses.replace(table, heads=(*table.heads, head), rows=tuple(rows), caption=(*table.caption, said))
 
 
@@ -103,6 +103,6 @@ def _sentence(block: Block, table: Table, rule: str) -> str:
             said.append(f"{scores[best][1]} on {head.task} with {head.noise} ({best}, {scores[best][0]:.1f} %)")
     more = f"; {len(said) - MOST_SAID} more columns are in the table" if len(said) > MOST_SAID else ""
     return (
-        f"{block.setup}: the method of the highest test accuracy, which flatters it, is worth so many random human "
-        f"labels (95 % interval): {'; '.join(said[:MOST_SAID]) or 'none has a score'}{more}."
+        f"{block.setup}: what the method with the highest test accuracy (a choice that flatters it) is worth in random "
+        f"human labels (95 % interval): {'; '.join(said[:MOST_SAID]) or 'none has a score'}{more}."
     )

@@ -242,5 +242,7 @@ class Pool:
         limit = self.plan.options.timeout
         for worker in self.workers:
             if limit and worker.cell and not worker.killed and time.monotonic() - worker.since > limit + GRACE_SECONDS:
-                worker.killed = f"timed out after {shown(limit)} (--timeout) and did not react: its process was killed"
+                worker.killed = (
+                    f"timed out after {shown(limit)} (--timeout) and did not respond: its process was killed"
+                )
                 worker.signal(signal.SIGKILL)

@@ -63,14 +63,14 @@ class Ray(Executor):
 
     class Options(EngineOptions):
         address: str | None = Field(
-            None, description="of an existing cluster: auto, HOST:PORT; without it, a local one"
+            None, description="address of an existing cluster (auto or HOST:PORT); without it, a local one"
         )
         cpus: float = Field(1, gt=0, description="cores per cell")
         gpus: float | None = Field(
             None, ge=0, description="GPUs per cell, 0.25 for four cells on one GPU (default: 1 if any)"
         )
         memory: float | None = Field(None, gt=0, description="GiB of memory that a cell reserves")
-        retries: int = Field(3, ge=0, le=100, description="how often a cell whose worker or node died is run again")
+        retries: int = Field(3, ge=0, le=100, description="how often a cell is run again after its worker or node died")
 
     def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
         """See `Executor.run`. KeyboardInterrupt cancels what is under way.

@@ -139,7 +139,7 @@ class Slurm(Executor):
                 job.cancel(check=False)
             raise
         if left:
-            raise BenchError(f"the jobs ended with {len(left)} cells left (logs: {folder}): run it again")
+            raise BenchError(f"the jobs ended with {len(left)} cells left (logs: {folder}): run the same command again")
         return summary
 
 

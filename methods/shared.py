@@ -18,7 +18,7 @@ from methods import confident, losses
 from methods import noise_rate as estimators
 from methods.base import NoisyTask, Tools
 from methods.runs import Run, cross_entropy, run_of
-from methods.stages import BRANCHES, EMBEDDINGS, LOWER, NOISE_RATE, OUT_OF_FOLD, PLAIN, TOKENS
+from methods.stages import BRANCHES, EMBEDDINGS, LOWER, NOISE_RATE, OUT_OF_FOLD, PLAIN, TOKENS, Stage
 
 RATE_RANGE = (0.05, 0.6)
 
@@ -66,17 +66,25 @@ def inputs(task: NoisyTask, tools: Tools) -> dict[str, Inputs]:
     return {split: _inputs(getattr(task, split), tools) for split in SPLITS}
 
 
+def input_stage(texts: Texts, encoder: Encoder) -> tuple[Stage, dict[str, Any]]:
+    """The stage that makes an encoder's inputs of texts, and its key (see `Stage.full_key`)."""
+    key = _texts_key(texts, encoder)
+    if encoder.mode == "frozen":
+        return EMBEDDINGS, key
+    return (LOWER, key | {"top": encoder.top}) if encoder.top else (TOKENS, key)
+
+
 def _inputs(texts: Texts, tools: Tools) -> Inputs:
     encoder = tools.encoder
-    if encoder.mode == "frozen":
-        return encoder.inputs({"embeddings": embed_texts(texts, encoder, tools.stages)})
-    key = _texts_key(texts, encoder)
+    stage, key = input_stage(texts, encoder)
 
     def tokens() -> Arrays:
-        return TOKENS.get(tools.stages, key, lambda: encoder.tokenise(texts.texts))
+        return TOKENS.get(tools.stages, _texts_key(texts, encoder), lambda: encoder.tokenise(texts.texts))
 
-    if encoder.top:
-        return encoder.inputs(LOWER.get(tools.stages, key | {"top": encoder.top}, lambda: encoder.lower(tokens())))
+    if stage == EMBEDDINGS:
+        return encoder.inputs({"embeddings": embed_texts(texts, encoder, tools.stages)})
+    if stage == LOWER:
+        return encoder.inputs(LOWER.get(tools.stages, key, lambda: encoder.lower(tokens())))
     return encoder.inputs(tokens())
 
 

@@ -37,11 +37,15 @@ class Stage:
         """Its settings: those fields of a method's `config` that have their names, else the defaults."""
         return {name: getattr(config, name, value) for name, value in self.defaults.items()}
 
+    def full_key(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        """What the store knows an entry by: `key` (everything it depends on but the version), with the version."""
+        return {**key, "version": self.version}
+
     def get(
         self, store: StageStore, key: Mapping[str, Any], compute: Callable[[], dict[str, np.ndarray]]
     ) -> dict[str, np.ndarray]:
-        """Its arrays for `key` (everything they depend on but the version), read from `store` or computed and kept."""
-        return store.get(self.name, {**key, "version": self.version}, compute)
+        """Its arrays for `key` (see `full_key`), read from `store` or computed and kept."""
+        return store.get(self.name, self.full_key(key), compute)
 
 
 TOKENS = Stage("tokens", 1)

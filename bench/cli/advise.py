@@ -73,7 +73,7 @@ def _forecast(plan: Plan) -> None:
 
     folder = plan.options.results
     left = [cell for cell in plan.cells if status_of(cell, folder)[0] in ("not run", "failed")]
-    seconds = seconds_left(plan.cells, left, [each for each in read_records(folder) if isinstance(each, Record)])
+    seconds = seconds_left(plan, left, [each for each in read_records(folder) if isinstance(each, Record)])
     how_long = "time not known until the first ones are done" if seconds is None else f"about {duration(seconds)}"
     if not left:
         how_long = "nothing to run"

@@ -192,9 +192,8 @@ def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
     _print_statuses(*status_table(shown), [status for _, status, _ in shown])
     again = ("not run", "failed") if force or plan.options.retry == "failed" else ("not run",)
     left = [cell for cell, status, _ in shown if status in again]
-    done = [cell for cell, status, _ in shown if status == "cached"]
     records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
-    for line in sentences(left, done, records, plan.options.jobs, duration):
+    for line in sentences(left, plan, records, duration):
         say(line)
     say(f"{len(left)} of {count(len(shown), 'cell')} would run; nothing was run")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bench.core.texts import SPLITS
 from bench.data.task import TaskData
 from bench.grid.cells import Cell, Plan, plan
 from bench.grid.command import llm_selector
-from bench.grid.estimate import estimate, inputs_of, stages_of
+from bench.grid.estimate import estimate, inputs_of, left_behind
 from bench.grid.options import GridOptions, load_options
 from bench.grid.tasks import labellers_of, load_named
 from bench.noise.select import sources_for
@@ -103,20 +103,17 @@ def _curve(task: TaskData) -> list[str]:
     return [*sizes, "gold[rows=all]"] if sizes else []
 
 
-def seconds_left(cells: Iterable[Cell], left: Iterable[Cell], records: Iterable[Record]) -> float | None:
+def seconds_left(plan: Plan, left: Sequence[Cell], records: Sequence[Record]) -> float | None:
     """How long the cells `left` of a plan take on one worker: by earlier records, else by `MILLISECONDS`.
 
     None for a fine-tuned encoder without records: its time depends on the machine by orders of magnitude.
     """
-    left = list(left)
-    missing = {cell.key.hash for cell in left}
-    done = [cell for cell in cells if cell.key.hash not in missing]
-    there_is = {identity for cell in done for identity in (inputs_of(cell.key), *stages_of(cell))}
-    found = estimate(left, records, there_is)
+    there_is = left_behind(plan, records)
+    found = estimate(left, records, there_is, shared=plan.options.stages)
     if not found.unknown:
         return found.seconds
     if any(cell.key.encoder_mode != "frozen" for cell in left):
         return None
     total = sum(MILLISECONDS.get(cell.key.method, 1.0) * len(cell.task.train) for cell in left)
-    texts = {inputs_of(cell.key): sum(len(cell.task.texts(split)) for split in SPLITS) for cell in left}
+    texts = {inputs_of(cell): sum(len(cell.task.texts(split)) for split in SPLITS) for cell in left}
     return (total + EMBEDDING * sum(size for key, size in texts.items() if key not in there_is)) / 1000

@@ -178,4 +178,4 @@ def choose_method(text: str) -> _Chosen:
 def group_of(cell: Cell) -> tuple:
     """Cells of one group share labels and training runs: same data, noise, seed, encoder and recipe."""
     key = cell.key
-    return (key.data, key.noise, key.seed, key.encoder, key.encoder_mode, tuple(key.recipe.items()))
+    return (key.task, key.data, key.noise, key.seed, key.encoder_revision, key.encoder_mode, tuple(key.recipe.items()))

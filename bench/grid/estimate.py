@@ -8,9 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
+from bench.core.files import slug
 from bench.core.texts import SPLITS
-from bench.grid.cells import Cell, group_of
+from bench.grid.cells import Cell, Plan, group_of
+from bench.store.folder import ResultsFolder
 from bench.store.records import CellKey, Record
+from bench.training.stages import stage_hash
+from methods.shared import input_stage
 
 INPUTS = ("tokens", "embeddings", "lower layers")
 
@@ -24,10 +28,10 @@ class Shared(NamedTuple):
     methods: set[str]
 
 
-def inputs_of(key: CellKey) -> tuple:
-    """What identifies the tokens, embeddings (frozen) or lower layers (topK) of a cell's texts; its kind is first."""
-    name = {"fine-tuned": "tokens", "frozen": "embeddings"}.get(key.encoder_mode, "lower layers")
-    return name, key.task, key.limit, key.encoder, key.encoder_mode
+def inputs_of(cell: Cell) -> tuple[str, ...]:
+    """The tokens, embeddings (frozen) or lower layers (topK) of a cell's texts: their kind, and the hash per split."""
+    stages = [input_stage(cell.task.texts(split), cell.encoder) for split in SPLITS]
+    return stages[0][0].name, *(stage_hash(stage.name, stage.full_key(key)) for stage, key in stages)
 
 
 def stages_of(cell: Cell) -> list[tuple]:
@@ -39,15 +43,37 @@ def stages_of(cell: Cell) -> list[tuple]:
     ]
 
 
+def left_behind(plan: Plan, records: Iterable[Record]) -> set[tuple]:
+    """The identities of the stages of a plan's cells that lie in its results folder.
+
+    Those of texts are looked for by their hash, those of training by the hashes in the records of the plan's cells.
+    """
+    if not plan.options.stages:
+        return set()
+    folder, cells = ResultsFolder(plan.options.results), {cell.key.hash: cell for cell in plan.cells}
+
+    def lie_there(name: str, hashes: Collection[str]) -> bool:
+        return bool(hashes) and all(folder.stage_path(slug(name), digest).exists() for digest in hashes)
+
+    there: set[tuple] = {found for found in set(map(inputs_of, plan.cells)) if lie_there(found[0], found[1:])}
+    for record in records:
+        if cell := cells.get(record.hash):
+            used = defaultdict(list)
+            for use in record.stages:
+                used[use.name].append(use.hash)
+            there |= {identity for identity in stages_of(cell) if lie_there(identity[0], used[identity[0]])}
+    return there
+
+
 def shared_by(cells: Iterable[Cell], there: Collection[tuple] = ()) -> list[Shared]:
     """The kinds of stages that serve more cells than they are computed times: texts first, then the most useful.
 
-    `there` are the identities of what finished cells have left behind.
+    `there` are the identities of those that need not be computed again; see `left_behind`.
     """
     wanted: dict[str, list[tuple]] = defaultdict(list)
     methods: dict[str, set[str]] = defaultdict(set)
     for cell in cells:
-        for identity in (inputs_of(cell.key), *stages_of(cell)):
+        for identity in (inputs_of(cell), *stages_of(cell)):
             wanted[identity[0]].append(identity)
             methods[identity[0]].add(cell.key.method)
     rows = [Shared(name, len({*all_} - {*there}), len(all_), methods[name]) for name, all_ in wanted.items()]
@@ -64,19 +90,20 @@ class Estimate(NamedTuple):
     records: int
 
 
-def estimate(cells: Iterable[Cell], records: Iterable[Record], there: Collection[tuple] = ()) -> Estimate:
+def estimate(
+    cells: Iterable[Cell], records: Iterable[Record], there: Collection[tuple] = (), *, shared: bool = True
+) -> Estimate:
     """What cells would take, by the medians of finished records: of the same method on the same task and encoder,
     else of the method on another task, else of any method with the encoder, scaled by training texts and epochs.
 
-    A cell's own time is what its record took without the shared stages; each of those counts once for the grid.
-    Tokens and embeddings count once for texts and encoder that no record has yet.
+    A cell's own time is what its record took without the shared stages; each of those that are not `there` counts once
+    for the grid, or where they are not `shared` (`--no-stages`) once per cell.
     """
     times: dict[tuple, list[float]] = defaultdict(list)
     seen, count = set(there), 0
     for record in records:
         if record.status == "done" and record.data:
             count += 1
-            seen.add(inputs_of(record.key))
             work = _work(record.data.n_train, record.key.recipe)
             computed = sum(use.seconds for use in record.stages if not use.reused)
             for level in _levels(record.key):
@@ -98,11 +125,12 @@ def estimate(cells: Iterable[Cell], records: Iterable[Record], there: Collection
             unknown += 1
             continue
         with_basis, total = with_basis + 1, total + own
-        for identity in (inputs_of(cell.key), *stages_of(cell)):
+        for identity in (inputs_of(cell), *stages_of(cell)):
             if identity not in seen:
                 names = INPUTS * len(SPLITS) if identity[0] in INPUTS else identity[:1]
                 total += sum(seconds(cell, name) or 0.0 for name in names)
-                seen.add(identity)
+                if shared:
+                    seen.add(identity)
     return Estimate(total, with_basis, unknown, count)
 
 
@@ -116,22 +144,23 @@ def _work(texts: int, recipe: dict[str, Any]) -> int:
     return max(texts * recipe.get("epochs", 1), 1)
 
 
-def sentences(
-    cells: list[Cell], done: Iterable[Cell], records: Iterable[Record], jobs: int, duration: Callable[[float], str]
-) -> list[str]:
-    """What the cells that would run share (among them and with the `done` ones), and an estimate of their time."""
-    there = {identity for cell in done for identity in (inputs_of(cell.key), *stages_of(cell))}
+def sentences(cells: list[Cell], plan: Plan, records: Iterable[Record], duration: Callable[[float], str]) -> list[str]:
+    """What the `cells` of a plan that would run share (also with what lies there), and an estimate of their time."""
+    if not cells:
+        return []
+    records, shared = list(records), plan.options.stages
+    there = left_behind(plan, records)
     lines = [
         f"shared: {row.name} {'are' if row.name in INPUTS else 'is'} {_times(row.computed)} for "
         f"{row.cells} cells ({', '.join(sorted(row.methods))})"
-        for row in shared_by(cells, there)
+        for row in (shared_by(cells, there) if shared else ())
     ]
-    if not cells:
-        return lines
-    found = estimate(cells, records, there)
+    if not shared:
+        lines = ["shared: nothing (--no-stages): every cell computes its own embeddings and training runs"]
+    found = estimate(cells, records, there, shared=shared)
     if not found.cells:
         return [*lines, "no estimate of time: this results folder has no finished cell with one of these encoders"]
-    workers = min(jobs, len(cells))
+    workers = min(plan.options.jobs, len(cells))
     spread = f", about {duration(found.seconds / workers)} in {workers} workers" if workers > 1 else ""
     basis = f"from the times of {found.records} finished cells in this results folder, wherever they ran"
     missing = f"; {found.unknown} cells cannot be estimated and are left out" if found.unknown else ""

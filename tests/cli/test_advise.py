@@ -218,10 +218,10 @@ def test_without_records_the_time_is_that_of_documented_constants(bench, reviews
     task = plan.cells[0].task
     texts = sum(len(task.texts(split)) for split in ("train", "valid", "test"))
     expected = (2 * (0.3 + 4.0) * len(task.train) + 10.0 * texts) / 1000
-    assert advised.seconds_left(plan.cells, plan.cells, []) == pytest.approx(expected)
-    assert advised.seconds_left(plan.cells, [], []) == 0
+    assert advised.seconds_left(plan, plan.cells, []) == pytest.approx(expected)
+    assert advised.seconds_left(plan, [], []) == 0
     tuned = advised.advised_plan(str(reviews), given | {"encoder": str(tiny_bert)})
-    assert advised.seconds_left(tuned.cells, tuned.cells, []) is None
+    assert advised.seconds_left(tuned, tuned.cells, []) is None
 
 
 def test_methods_that_agree_equally_are_said_to(monkeypatch):

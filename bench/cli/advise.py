@@ -36,7 +36,7 @@ def advise(
     ],
     dry_run: Annotated[bool, Option("--dry-run", help="estimate how long it will take without running it")] = False,
 ) -> None:
-    """Advice on your own labels: how wrong they are, which method to use, which rows to check, what to run next.
+    """Advise on your own labels: how wrong they are, which method to use, which rows to check, what to run next.
 
     Runs a small grid in the folder NAME-advice (by default: frozen MiniLM encoder, every labeller and their vote, 3
     seeds), and resumes there when run again. Gold is not needed; a gold column may have gaps, and 50 random rows help.

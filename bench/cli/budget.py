@@ -32,7 +32,7 @@ def budget(
     method: Annotated[str, Option(help="method that learns from the corrected labels")] = "plain",
     out_dir: Annotated[Path, Option("--out", help="folder for TASK.csv and TASK.png")] = Path("budget"),
 ) -> None:
-    """How accuracy grows with human corrections, with rows chosen in four ways: which rows are worth paying for?
+    """Measure accuracy after human corrections of rows chosen in four ways: which rows are worth paying for?
 
     Runs ordinary cells of the method `corrected`, which `bench report` shows too. In training, gold is used only for
     the corrected rows.

@@ -40,7 +40,7 @@ def trust(
     out: Annotated[Path, Option("--out", help="CSV file to write")],
     encoder: Encoder = "minilm",
 ) -> None:
-    """Which labels to check: one row per text with its suspicion in [0, 1], a suggested label, and who agrees.
+    """Rank labels by suspicion: one row per text with its suspicion in [0, 1], a suggested label, and who agrees.
 
     For cells, suspicion comes from what their methods believe; for a table, from cross-fitted classifiers and the
     other labellers' columns. Gold, where known, is used only to score the result.

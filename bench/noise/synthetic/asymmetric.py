@@ -9,7 +9,7 @@ from bench.noise.synthetic.base import SyntheticNoise, register
 
 @register
 class Asymmetric(SyntheticNoise):
-    """asymmetric: wrong labels are the next class"""
+    """asymmetric: a wrong label is always the next class"""
 
     name = "asn"
 

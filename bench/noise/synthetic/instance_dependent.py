@@ -19,7 +19,7 @@ IDN_SCALE = 5.0  # length of the scaled embedding: larger makes the wrong class 
 
 @register
 class InstanceDependent(SyntheticNoise):
-    """instance-dependent: which wrong class depends on the text, whether it is wrong does not"""
+    """instance-dependent: the text decides which wrong class a label gets, but not whether it is wrong"""
 
     name = "idn"
     needs_embeddings = True

@@ -113,7 +113,7 @@ def test_a_failed_cell_ends_the_run_with_1_and_is_not_tried_again_for_every_seed
     words = ["--methods", methods, "--tasks", reviews, "--llms", "ann", "--epochs", 1]
     done = bench("run", *words, "--encoder", f"{tiny_bert}:frozen", "--seeds", "1-3", "--until-settled", "5")
     assert done.exit_code == 1, done.stderr
-    assert "seed 5 is added" in done.stdout
+    assert "adding seed 5: " in done.stdout
     assert len(Path("log.txt").read_text().splitlines()) == 5  # one per seed
     Path("trap").unlink()
     words += ["--encoder", f"{tiny_bert}:frozen", "--seeds", "1-3", "--until-settled", "4"]
@@ -143,7 +143,7 @@ def test_the_command_adds_seeds_resumes_and_the_report_says_so(bench, tmp_path, 
     assert all(record.seconds["processor"] > 0 for record in found)
     assert all(use.processor is not None for record in found for use in record.stages)
     seeds = sorted({record.key.seed for record in found})
-    assert ("seed 4 is added" in done.stdout) == (seeds == [1, 2, 3, 4])
+    assert ("adding seed 4: " in done.stdout) == (seeds == [1, 2, 3, 4])
     assert ("not settled with 4 seeds" in done.stdout) or ("settled with" in done.stdout)
     again = bench(*words)
     assert again.exit_code == 0, again.stderr
@@ -151,7 +151,7 @@ def test_the_command_adds_seeds_resumes_and_the_report_says_so(bench, tmp_path, 
     assert "cached" in again.stdout
     cells = frame.load(tmp_path / "r").cells
     (sentence,) = (text for text in doubt_sentences(cells, blocks(cells, "plain"), "last") if "Seeds added" in text)
-    assert "or to 4 seeds" in sentence
+    assert "or up to 4 seeds" in sentence
     refused = bench("run", "--methods", "plain", *words[3:])
     assert refused.exit_code == 2
     assert "name plain and another in --methods" in refused.stderr

@@ -40,7 +40,7 @@ def test_a_column_of_the_name_of_one_that_is_added_is_refused(bench, header):
     write_csv(Path("mine.csv"), [{"text": row["text"], header: "x", "gpt": row["ann"]} for row in review_rows(30)])
     told = bench("clean", "mine.csv", "--llms", "gpt", "--out", "cleaned.csv")
     assert (told.exit_code, Path("cleaned.csv").exists()) == (2, False)
-    assert f"mine.csv has a column '{header}' already: rename it" in told.stderr
+    assert f"mine.csv already has a column '{header}', which this command writes: rename it" in told.stderr
 
 
 @pytest.fixture

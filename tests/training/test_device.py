@@ -70,7 +70,7 @@ def test_what_is_asked_for_is_taken(no_cuda, asked):
 
 @pytest.mark.parametrize("asked", ["fp8", "", "float32", "BF16"])
 def test_an_unknown_precision_is_refused_with_the_known(asked):
-    with pytest.raises(UsageError, match=f"precision '{asked}': allowed are auto, no, bf16, fp16"):
+    with pytest.raises(UsageError, match=f"precision '{asked}': choose auto, no, bf16 or fp16"):
         device.choose_precision(asked)
 
 

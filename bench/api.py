@@ -24,7 +24,7 @@ from bench.running.contract import opened
 from bench.running.events import Event, Finished, Message, Progress, Started
 from bench.running.executors.base import Executor, executor_of
 from bench.running.runner import run
-from bench.running.settle import check_settling, next_round
+from bench.running.settle import added, check_settling, next_round
 from bench.running.tracking import check_trackers
 from bench.store.folder import ResultsFolder
 from bench.store.records import Record, read_record
@@ -192,10 +192,10 @@ def run_grid(
     check_trackers(chosen.track)
     made, hear = plan(chosen), listen or (lambda event: None)
     check_settling(made)
-    round_: Plan | None = made
-    while round_ is not None:
-        _run_round(round_, hear, executor)
-        round_ = next_round(round_)
+    _run_round(made, hear, executor)
+    while (more := next_round(made)) is not None:
+        made = more
+        _run_round(added(made), hear, executor)
     return load_results(made.options.results, baseline)
 
 

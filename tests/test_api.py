@@ -53,6 +53,20 @@ def test_other_processes_run_a_grid_where_the_options_say_so(options, instant, t
     assert all(event.record.status == event.status == "done" for event in ended)
 
 
+def test_seeds_that_are_added_run_alone(options, instant, tmp_path, monkeypatch):
+    """What failed with another seed has had its try, and what finished has been told."""
+    from bench.report.tables.stats import mean_interval
+    from bench.running import settle
+
+    monkeypatch.setattr(settle, "unsettled", lambda made: {"instant": mean_interval([0.0, 1.0])})
+    (tmp_path / "trap").touch()
+    heard, methods = [], f"plain,{instant}[trap={tmp_path / 'trap'},log={tmp_path / 'log.txt'}]"
+    bench.run_grid(methods=methods, label_columns="ann", until_settled=4, epochs=1, listen=heard.append, **options)
+    assert (tmp_path / "log.txt").read_text().splitlines() == [f"ann {seed}" for seed in (1, 2, 3, 4)]
+    ended = [event for event in heard if event.kind == "finished"]
+    assert [event.status for event in ended] == ["done", "failed"] * 4
+
+
 def test_an_executor_of_ones_own_runs_a_grid_and_an_unknown_one_is_refused(options, instant, tmp_path):
     path = tmp_path / "nowhere.py"
     path.write_text(

@@ -64,12 +64,12 @@ def run(
         return
     failed = _run_plan(plan, force=force, log_json=log_json).failed
     if plan.options.until_settled is not None and not one_round:
-        failed += _settle(plan, log_json=log_json)
+        failed += _settle(plan, force=force, log_json=log_json)
     if failed:
         raise typer.Exit(SOME_FAILED)
 
 
-def _settle(plan: Plan, *, log_json: bool) -> int:
+def _settle(plan: Plan, *, force: bool, log_json: bool) -> int:
     """Add seeds to a grid that has run, one after the other, until it is settled; how many of their cells failed."""
     from bench.running.settle import added, next_round, sentences
 
@@ -78,7 +78,7 @@ def _settle(plan: Plan, *, log_json: bool) -> int:
         plan = more
         if not log_json:
             say(f"adding seed {plan.options.seeds[-1]}: not every method is shown to differ from plain yet")
-        failed += _run_plan(added(plan), force=False, log_json=log_json).failed
+        failed += _run_plan(added(plan), force=force, log_json=log_json).failed
     for sentence in [] if log_json else sentences(plan):
         say(sentence)
     return failed

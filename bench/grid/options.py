@@ -19,6 +19,8 @@ from bench.training.recipe import FROZEN, Recipe
 
 PRESETS = Path(__file__).parent / "presets"
 MOST_SEEDS = 1000
+LAST_SEED = 2**32 - 1
+Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 
 
@@ -46,7 +48,7 @@ class GridOptions(BaseModel, extra="forbid"):
     noise: list[str] | None = _option(
         None, "weak labels or synthetic noise: weak, sn@RATE, asn@RATE, idn@RATE, FILE.py@RATE"
     )
-    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = _option([1, 2, 3], "seeds, or ranges like 1-5 (default 1,2,3)")
+    seeds: list[Seed] = _option([1, 2, 3], "seeds, or ranges like 1-5 (default 1,2,3)")
     encoder: list[str] = _option(
         ["bert-base-uncased"],
         "Hugging Face name, local folder, minilm or mpnet; NAME:frozen, NAME:topK (default bert-base-uncased)",

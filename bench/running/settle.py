@@ -10,19 +10,31 @@ from collections import defaultdict
 
 from bench.core.errors import UsageError
 from bench.grid.cells import Plan, plan
+from bench.grid.options import LAST_SEED
 from bench.report.tables import stats
 from bench.running.executors.base import executor_of
+from bench.store.noise_words import told_apart
 from bench.store.records import Record, read_record
 
 BASELINE = "plain"
-Scores = dict[tuple[str, str], dict[int, float]]
-"""By task and noise source: the accuracy of the last step by seed, per cent."""
+Scores = dict[tuple[str, str | None, str], dict[int, float]]
+"""By task, where its data lie and noise source: the accuracy of the last step by seed, per cent."""
 
 
 def check_settling(made: Plan) -> None:
     """Raises UsageError where seeds are to be added and there is nothing to compare, or not yet."""
-    if made.options.until_settled is None:
+    most, seeds = made.options.until_settled, made.options.seeds
+    if most is None:
         return
+    if len(seeds) >= most:
+        raise UsageError(
+            f"--until-settled {most} is the number of seeds to end at, and --seeds names {len(seeds)} already, so none "
+            "would be added: name a larger number, or leave --until-settled out"
+        )
+    if (last := max(seeds) + most - len(seeds)) > LAST_SEED:
+        raise UsageError(
+            f"--until-settled {most} would add seeds up to {last}, and the largest is {LAST_SEED}: name smaller --seeds"
+        )
     methods = {cell.key.method for cell in made.cells}
     if BASELINE not in methods or len(methods) < 2:
         raise UsageError(f"--until-settled compares methods with {BASELINE}: name {BASELINE} and another in --methods")
@@ -61,21 +73,22 @@ def differences(made: Plan) -> dict[str, stats.Interval]:
 
     Without references, methods that were given human labels, and those without a scored cell beside one of plain's.
     """
+    encoders = told_apart((cell.key.encoder, cell.encoder.name) for cell in made.cells)
     scores: dict[tuple[str, str], Scores] = defaultdict(lambda: defaultdict(dict))
     for cell in made.cells:
         key = cell.key
         record = read_record(key.path(made.options.results))
         if isinstance(record, Record) and record.scores and record.competes:
-            name = str(sorted(key.config.items())), f"{key.encoder}:{key.encoder_mode}"
-            by_seed = scores[f"{key.method} {name[0]}" if key.method != BASELINE else BASELINE, name[1]]
-            by_seed[key.task, key.noise][key.seed] = 100 * record.scores.last.accuracy
+            encoder = f"{encoders[key.encoder, cell.encoder.name]}:{key.encoder_mode}"
+            by_seed = scores[cell.variant, encoder][key.task, cell.origin, key.noise]
+            by_seed[key.seed] = 100 * record.scores.last.accuracy
     found = {}
     for (method, encoder), ours in scores.items():
         if method == BASELINE:
             continue
         gap = _difference(ours, scores[BASELINE, encoder])
         if gap.n:
-            found[f"{method.partition(' ')[0]} ({encoder})"] = gap
+            found[f"{method} ({encoder})"] = gap
     return found
 
 

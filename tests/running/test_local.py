@@ -16,6 +16,7 @@ from bench.grid.cells import plan
 from bench.grid.options import load_options
 from bench.running.executors import launch
 from bench.running.executors import local as executors
+from bench.running.executors.base import PASSED_ON
 from bench.running.executors.local import dump_options, run_workers
 from bench.running.runner import run
 from tests.conftest import records
@@ -191,7 +192,7 @@ def test_workers_vanish_with_the_process_that_started_them(make, tiny_bert):
 
 
 def test_workers_see_the_options_and_not_the_environment(make, monkeypatch):
-    """BENCH_* variables are in the options already; a second reading could only contradict them."""
+    """Options are in the plan already; a second reading could only contradict them. Other variables are passed on."""
     seen = {}
 
     def spy(command, **options):
@@ -199,13 +200,18 @@ def test_workers_see_the_options_and_not_the_environment(make, monkeypatch):
         raise FileNotFoundError
 
     grid = make()
-    monkeypatch.setenv("BENCH_SEEDS", "9")
+    for name in ("BENCH_SEEDS", "BENCH_PRESET", "BENCH_CONFIG"):
+        monkeypatch.setenv(name, "9")
+    for name in ("BENCH_CACHE_DIR", "BENCH_OFFLINE", "BENCH_CPU", "BENCH_OF_MINE"):
+        monkeypatch.setenv(name, "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     monkeypatch.setattr(launch, "cores", lambda: 6)
     monkeypatch.setattr(subprocess, "Popen", spy)
     with pytest.raises(FileNotFoundError):
         executors.start_worker(Path("grid.yaml"), grid.options, "GPU-1")
-    assert "BENCH_SEEDS" not in seen["env"]
+    assert not seen["env"].keys() & {"BENCH_SEEDS", "BENCH_PRESET", "BENCH_CONFIG"}
+    assert seen["env"].keys() >= {"BENCH_CACHE_DIR", "BENCH_OFFLINE", "BENCH_CPU", "BENCH_OF_MINE"}
+    assert {"BENCH_CACHE_DIR", "BENCH_OFFLINE", "BENCH_CPU"} < set(PASSED_ON)
     assert seen["env"]["OMP_NUM_THREADS"] == "3"
     assert seen["env"]["CUDA_VISIBLE_DEVICES"] == "GPU-1"
     assert seen["command"][1:4] == ["-m", "bench", "run"]

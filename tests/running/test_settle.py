@@ -16,7 +16,7 @@ from bench.report.tables.doubts import doubt_sentences
 from bench.running import settle
 from bench.running.settle import check_settling, next_round, sentences, unsettled
 from bench.store.records import write_record
-from tests.conftest import records
+from tests.conftest import records, review_rows, write_csv, write_tiny_bert
 from tests.factories import done_record
 
 
@@ -87,6 +87,42 @@ def test_without_the_option_nothing_is_added(make):
     assert next_round(grid) is None
 
 
+def test_tables_of_one_name_count_each_for_itself(make):
+    for number, folder in enumerate(("ta", "tb")):
+        Path(folder).mkdir()
+        write_csv(Path(folder, "x.csv"), review_rows(seed=number))
+    grid = make(methods="plain,elr", tasks="ta/x.csv,tb/x.csv", llms="ann")
+    for folder, gain in (("ta", 2), ("tb", 6)):
+        own = [cell for cell in grid.cells if cell.origin.endswith(f"{folder}/x.csv")]
+        assert len(own) == 6
+        finish(dataclasses.replace(grid, cells=own), {"elr": lambda seed, gain=gain: gain + 0.1 * seed})
+    (gap,) = settle.differences(grid).values()
+    assert gap.mean == pytest.approx(4.2)
+    assert gap.n == 3
+
+
+def test_encoders_of_one_name_and_variants_of_a_method_are_each_settled_and_named(make, tiny_bert):
+    write_tiny_bert(Path("other") / tiny_bert.name)
+    text = (Path("other") / tiny_bert.name / "config.json").read_text(encoding="utf-8")
+    (Path("other") / tiny_bert.name / "config.json").write_text(text + "\n", encoding="utf-8")  # another revision
+    grid = make(
+        methods="plain,elr,elr[momentum=0.5]", llms="ann", encoder=f"{tiny_bert}:frozen,other/{tiny_bert.name}:frozen"
+    )
+    assert len({cell.key.encoder_revision for cell in grid.cells}) == 2
+    gains = {}
+    for cell in grid.cells:
+        elr, other = cell.key.config.get("momentum"), cell.encoder.name.startswith("other/")
+        gain = gains.setdefault((cell.variant, other), len(gains) if elr else 0)
+        finish(dataclasses.replace(grid, cells=[cell]), {"elr": lambda seed, gain=gain: gain + 0.1 * (-1) ** seed})
+    found = settle.differences(grid)
+    assert {name: round(gap.mean) for name, gap in found.items()} == {
+        f"{variant} ({folder}/{tiny_bert.name}:frozen)": gains[variant, folder == "other"]
+        for variant in ("elr", "elr[momentum=0.5]")
+        for folder in ("other", tiny_bert.parent.name)
+    }
+    assert all(name in sentences(grid)[0] for name in found)
+
+
 def test_only_what_was_compared_is_called_settled(make):
     grid = make(methods="plain,elr,gce")
     assert sentences(grid) == ["nothing could be compared with plain: no method has a score beside one of its cells"]
@@ -113,7 +149,7 @@ def test_a_failed_cell_ends_the_run_with_1_and_is_not_tried_again_for_every_seed
     words = ["--methods", methods, "--tasks", reviews, "--llms", "ann", "--epochs", 1]
     done = bench("run", *words, "--encoder", f"{tiny_bert}:frozen", "--seeds", "1-3", "--until-settled", "5")
     assert done.exit_code == 1, done.stderr
-    assert "adding seed 5: " in done.stdout
+    assert "adding seed 5" in done.stdout
     assert len(Path("log.txt").read_text().splitlines()) == 5  # one per seed
     Path("trap").unlink()
     words += ["--encoder", f"{tiny_bert}:frozen", "--seeds", "1-3", "--until-settled", "4"]
@@ -125,6 +161,37 @@ def test_a_job_of_a_cluster_adds_no_seeds(bench, reviews, tiny_bert):
     done = bench("run", *words, "--epochs", 1, "--seeds", "1", "--until-settled", "5", "--one-round")
     assert done.exit_code == 0, done.stderr
     assert {(record.key.seed, record.until_settled) for record in records()} == {(1, 5)}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "most", "said"),
+    [
+        ("1-5", 3, "--until-settled 3 is the number of seeds to end at, and --seeds names 5 already"),
+        ("1-3", 3, "names 3 already, so none would be added: name a larger number, or leave --until-settled out"),
+        ("4294967294-4294967295", 4, "would add seeds up to 4294967297, and the largest is 4294967295"),
+    ],
+)
+def test_seeds_that_cannot_be_added_are_refused_before_anything_runs(make, seeds, most, said):
+    with pytest.raises(UsageError, match=said):
+        check_settling(make(seeds=seeds, until_settled=most))
+
+
+def test_the_largest_seed_can_be_added(make):
+    grid = make(seeds="4294967292-4294967294", until_settled=4)
+    check_settling(grid)
+    finish(grid, {"elr": lambda seed: (-1) ** seed, "gce": lambda seed: 9 + 0.1 * seed})
+    assert next_round(grid).options.seeds[-1] == 2**32 - 1
+
+
+def test_force_runs_the_seeds_that_are_added_again_too(bench, reviews, tiny_bert, instant, monkeypatch):
+    monkeypatch.setattr(settle, "unsettled", lambda made: {"instant": stats.mean_interval([0.0, 1.0])})
+    words = ["run", "--methods", f"plain,{instant}[log=log.txt]", "--tasks", reviews, "--llms", "ann", "--epochs", 1]
+    words += ["--encoder", f"{tiny_bert}:frozen", "--seeds", "1", "--until-settled", "3"]
+    assert bench(*words).exit_code == 0
+    assert bench(*words).exit_code == 0
+    assert len(Path("log.txt").read_text().splitlines()) == 3
+    assert bench(*words, "--force").exit_code == 0
+    assert sorted(Path("log.txt").read_text().splitlines()) == [f"ann {seed}" for seed in (1, 1, 2, 2, 3, 3)]
 
 
 @pytest.mark.parametrize("methods", ["elr,gce", "plain"])
@@ -143,7 +210,7 @@ def test_the_command_adds_seeds_resumes_and_the_report_says_so(bench, tmp_path, 
     assert all(record.seconds["processor"] > 0 for record in found)
     assert all(use.processor is not None for record in found for use in record.stages)
     seeds = sorted({record.key.seed for record in found})
-    assert ("adding seed 4: " in done.stdout) == (seeds == [1, 2, 3, 4])
+    assert ("adding seed 4" in done.stdout) == (seeds == [1, 2, 3, 4])
     assert ("not settled with 4 seeds" in done.stdout) or ("settled with" in done.stdout)
     again = bench(*words)
     assert again.exit_code == 0, again.stderr

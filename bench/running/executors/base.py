@@ -20,6 +20,7 @@ from bench.core.errors import Unavailable, UsageError, first_problem
 from bench.core.registry import Registry
 from bench.core.selectors import parse
 from bench.grid.cells import Cell, Plan
+from bench.grid.options import GridOptions
 from bench.running.events import Ended, Event, Summary, Tell
 from bench.running.outcomes import existing, status_of
 from bench.store.records import Record
@@ -27,8 +28,10 @@ from bench.store.records import Record
 __all__ = ["EngineOptions", "Executor", "Field", "executor_of", "register"]
 
 EXECUTORS: Registry[Executor] = Registry("executor", "bench.running.executors", "bench.executors")
-PASSED_ON = ("BENCH_CPU", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
+PASSED_ON = ("BENCH_CPU", "BENCH_CACHE_DIR", "BENCH_OFFLINE", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN")
 """Environment variables that workers elsewhere need as they are here."""
+OF_COMMAND = frozenset(f"BENCH_{name.upper()}" for name in (*GridOptions.model_fields, "preset", "config", "log_json"))
+"""Those that stand for options of `bench run`."""
 
 
 class EngineOptions(BaseModel, extra="forbid", frozen=True):
@@ -138,5 +141,5 @@ def required(package: str, executor: str) -> ModuleType:
 
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment without BENCH_* variables, which are in the options already."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("BENCH_") or name == "BENCH_CPU"}
+    """This process's environment without the variables that stand for options: the plan has those already."""
+    return {name: value for name, value in os.environ.items() if name not in OF_COMMAND}

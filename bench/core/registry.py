@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import inspect
@@ -20,6 +22,8 @@ from bench.core.selectors import there
 
 log = logging.getLogger("bench.registry")
 Importing = Callable[[], contextlib.AbstractContextManager[Any]]
+PROJECT = ("bench", "methods", "llm_labels")
+"""The packages of this project."""
 
 
 class Named(Protocol):
@@ -83,6 +87,11 @@ class Registry(Generic[T]):
         module_name = f"{prefix}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
         if not self.registered_by(module_name):
             self.forget(prefix)
+            if beside := imported_beside(path):
+                raise UsageError(
+                    f"{self.kind} file '{path}' imports '{beside}', and a change there would not make it another "
+                    "version: put both into one file"
+                )
             spec = importlib.util.spec_from_file_location(module_name, path)
             assert spec is not None  # as for every name that ends in .py
             assert spec.loader is not None
@@ -124,6 +133,42 @@ class Registry(Generic[T]):
             del sys.modules[name]
 
 
+def imported_beside(path: Path) -> Path | None:
+    """The first module that a Python file imports from its own folder or the present one; None where there is none.
+
+    Also within functions. What is installed, or part of Python or of this project, wins over a file of its name.
+    """
+    with contextlib.suppress(SyntaxError, ValueError):  # which importing it tells better
+        for name in _imported(ast.parse(path.read_bytes())):
+            top = name.partition(".")[0]
+            if top in PROJECT or top in sys.stdlib_module_names:
+                continue
+            meant = importlib.util.find_spec(top)
+            for root in (path.resolve().parent, Path.cwd()):
+                elsewhere = meant and meant.origin and Path(meant.origin).resolve() not in _files(root, top)
+                found = next((file for file in _files(root, name) if file.is_file()), None)
+                if found and not elsewhere:
+                    return found
+    return None
+
+
+def _imported(code: ast.AST) -> Iterator[str]:
+    """The modules that code imports, those above them first; the last part may be what is in one."""
+    for node in ast.walk(code):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{name}" for name in names if not node.level]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+def _files(root: Path, module: str) -> list[Path]:
+    """Where a module of this name may lie below a folder."""
+    base = root.joinpath(*module.split("."))
+    return [base / "__init__.py", *(base.with_name(base.name + end) for end in importlib.machinery.all_suffixes())]
+
+
 def from_packages(
     kind: str, group: str, importing: Importing = contextlib.nullcontext
 ) -> Iterator[tuple[Any, importlib.metadata.EntryPoint]]:
@@ -132,7 +177,7 @@ def from_packages(
         try:
             with importing():
                 loaded = point.load()
-        except Exception as error:  # another package's fault must not take every class away
+        except (Exception, SystemExit) as error:  # another package's fault must not take every class away
             log.warning("%ss of %s cannot be loaded: %s: %s", kind, point.value, type(error).__name__, error)
         else:
             yield loaded, point

@@ -1,6 +1,7 @@
 """Methods are found by name, by the beginning of a name, or in a user's own file."""
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import pkgutil
 import sys
@@ -188,6 +189,50 @@ def test_a_file_that_is_no_method_is_one_clear_error_and_leaves_nothing_behind(t
     assert not [name for name in set(sys.modules) - loaded if name.startswith("bench_user_method")]
 
 
+@pytest.mark.parametrize(
+    ("line", "beside"),
+    [
+        ("from helper_x import S", "helper_x.py"),
+        ("import helper_x as x", "helper_x.py"),
+        ("def late():\n    from parts.deep.er import S", "parts/deep/er.py"),
+        ("from parts.deep import er", "parts/deep/er.py"),
+        ("import whole.er", "whole/__init__.py"),
+    ],
+)
+@pytest.mark.parametrize("importable", [True, False], ids=["python -m bench", "bench"])
+@pytest.mark.parametrize("below", ["", "sub"])
+def test_a_module_beside_a_file_is_refused_as_it_would_not_count_in_its_version(
+    tmp_path, monkeypatch, line, beside, importable, below
+):
+    for name in ("helper_x.py", "parts/deep/er.py", "whole/__init__.py", "whole/er.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("S = 0.1")
+    monkeypatch.chdir(tmp_path)
+    if importable:
+        monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / below).mkdir(exist_ok=True)
+    path = tmp_path / below / "mine.py"
+    path.write_text(f"{line}\n{MINE.format(name='helped', value=1)}")
+    with pytest.raises(UsageError) as caught:
+        registry.find(str(path))
+    assert f"'{path}' imports '{tmp_path / beside}', and a change there would not make it another" in str(caught.value)
+    assert "put both into one file" in str(caught.value)
+    assert not {"helper_x", "parts", "whole"} & set(sys.modules)
+
+
+def test_what_is_installed_wins_over_a_file_or_folder_of_its_name_beside_a_method(tmp_path, monkeypatch):
+    for name in ("random.py", "cleanlab.py", "wandb/run-1/log.py", "methods/__init__.py", "unused.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.py"
+    optional = "try:\n    import wandb\nexcept ImportError:\n    pass\n"
+    text = f"import random\nimport cleanlab\n{optional}{MINE.format(name='alone', value=1)}"
+    path.write_text(text)
+    cls = registry.find(str(path))
+    assert registry.METHODS.version(cls) == int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
+
+
 def test_a_missing_file_is_one_clear_error(tmp_path):
     with pytest.raises(UsageError, match=r"no\.py' does not exist: name a Python file with one @register class"):
         registry.find(str(tmp_path / "no.py"))
@@ -203,7 +248,10 @@ def test_entry_points_of_other_packages_are_methods_and_a_broken_one_is_a_warnin
     def broken():
         raise ImportError("no module named theirs")
 
-    points = [Point(broken), Point(lambda: registry.register(method_class("from-elsewhere")))]
+    def leaves():
+        raise SystemExit("bye")
+
+    points = [Point(broken), Point(leaves), Point(lambda: registry.register(method_class("from-elsewhere")))]
     points.append(Point(lambda: method_class("unregistered")))
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points if group == "bench.methods" else [])
     monkeypatch.setattr(registry.METHODS, "read", False)
@@ -213,5 +261,6 @@ def test_entry_points_of_other_packages_are_methods_and_a_broken_one_is_a_warnin
         assert "unregistered" not in known
     assert [record.getMessage() for record in caplog.records] == [
         "methods of other_package.methods cannot be loaded: ImportError: no module named theirs",
+        "methods of other_package.methods cannot be loaded: SystemExit: bye",
         "method of other_package.methods is left out: write @register above its class",
     ], "each once"

@@ -25,12 +25,13 @@ def export(
     """
     from bench.running.export import export as exported
     from bench.running.export import refuse_export
+    from bench.store.folder import ResultsFolder
 
     path, record = find_record(cell, results or Path("results"))
     refuse_export(record, out)
-    folder = next((above.parent for above in path.parents if above.name == "cells"), results or Path("results"))
+    folder = ResultsFolder.of(path)
     with err.status(f"training cell {record.hash[:12]} once more"):
-        done = exported(record, folder, out)
+        done = exported(record, folder.path if folder else results or Path("results"), out)
     if done.differing:
         say(
             f"Trained again here, {done.differing} of {done.texts} test texts have probabilities that differ from the "

@@ -14,7 +14,9 @@ from bench.cli.shell import app, count, err, friendly, say
 @app.command("pack")
 @friendly
 def pack(
-    results: Annotated[Path, Argument(help="results folder", metavar="RESULTS")] = Path("results"),
+    results: Annotated[
+        Path, Argument(help="results folder", metavar="RESULTS", envvar="BENCH_RESULTS", show_envvar=False)
+    ] = Path("results"),
     out_file: Annotated[
         Path | None, Option("--out", help="write the pack to this file and leave the folder as it is", metavar="<file>")
     ] = None,

@@ -50,7 +50,7 @@ def report(
 
     formats = None if format is None else split_list(format)
     if compare is not None:
-        refuse_with_compare(context, ("results", "baseline", "against", "data_dir", "html_only", "serve"))
+        refuse_with_compare(context, ("results", "baseline", "against", "data_dir", "html_only", "serve", "full"))
         compare_folders(*compare, out_dir, formats, rule, show)
         return
     from bench.report import build_report, main_table

@@ -43,8 +43,8 @@ def run(
     Name tasks, LLMs or a preset; lists are separated by commas. Run the same command again to continue a stopped grid.
 
     All options except those in the first panel can also be set as environment variables (--batch-size:
-    BENCH_BATCH_SIZE) or in the file given by --config (batch_size: 64). Options override environment variables, which
-    override the file, which overrides the preset.
+    BENCH_BATCH_SIZE) or, except --preset and --config, in the file given by --config (batch_size: 64). Options override
+    environment variables, which override the file, which overrides the preset.
     """
     if worker:  # what names stand for is told by the process that started it
         logging.getLogger(NAMES).setLevel(logging.ERROR)
@@ -94,7 +94,7 @@ def status(given: dict[str, Any], context: typer.Context, preset: Preset = None,
     """
     from bench.cli.display import status_table
 
-    if not typed(context, given) - {"results", "data_dir"} and preset is None and config is None:
+    if not typed(context, (*given, "preset", "config")) - {"results", "data_dir"}:
         from bench.cli.show import record_statuses
 
         folder = given["results"] or Path("results")

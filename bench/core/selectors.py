@@ -7,6 +7,7 @@ A name that could be misread (of a column, or of a file) is put in double quotes
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -135,3 +136,22 @@ def _parameters(text: str, inside: str) -> dict[str, Any]:
         except NOT_YAML:
             raise UsageError(f"'{text}': the value of '{key}' cannot be read: {value.strip()!r}") from None
     return parameters
+
+
+def shell_word(word: str) -> str:
+    """A word as a shell reads it back; control characters, which a terminal would change, as bash escapes them."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + "'"
+
+
+def shell_words(command: str) -> list[str]:
+    """The words of a command line whose words `shell_word` wrote. Raises ValueError where a quote is left open."""
+
+    def plain(part: re.Match) -> str:
+        if part[1] is None:  # in quotes already
+            return part[0]
+        return shlex.quote(re.sub(r"\\(?:U([0-9a-f]{8})|(.))", lambda it: it[2] or chr(int(it[1], 16)), part[1]))
+
+    return shlex.split(re.sub(r"""'[^']*'|"[^"]*"|\$'((?:[^'\\]|\\.)*)'""", plain, command))

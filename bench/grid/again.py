@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from bench.core.errors import UsageError
+from bench.core.selectors import shell_words
 from bench.grid.cells import Cell, plan
 from bench.grid.options import GridOptions, load_options
 from bench.store.records import Record
@@ -14,7 +14,7 @@ from bench.store.records import Record
 def options_of(record: Record, results: Path) -> GridOptions:
     """The options of a record's command line, as it was given. Raises UsageError where it cannot be read."""
     try:
-        words = shlex.split(record.command)
+        words = shell_words(record.command)
         names = [word.removeprefix("--").replace("-", "_") for word in words[2::2]]
         given = dict(zip(names, words[3::2], strict=True))
     except ValueError:

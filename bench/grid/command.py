@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from bench.core.errors import BenchError, EncoderUnavailable, Unavailable, UsageError
-from bench.core.selectors import listed
+from bench.core.selectors import listed, shell_word
 from bench.data.load import load_task
 from bench.grid.options import RUNNING_OPTIONS, GridOptions
 from bench.noise.label_sets import find_label_sets
@@ -55,15 +54,7 @@ def command_line(command: str, options: dict[str, Any], *arguments: str) -> str:
             words.append(flag if value else f"--no-{flag[2:]}")
         else:
             words += [flag, ",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return " ".join(map(_shell_word, words))
-
-
-def _shell_word(word: str) -> str:
-    """A word as a shell reads it back; control characters, which a terminal would change, as bash escapes them."""
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
-    return "$'" + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + "'"
+    return " ".join(map(shell_word, words))
 
 
 def with_commands(error: UsageError, options: GridOptions, command: str) -> UsageError:

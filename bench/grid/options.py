@@ -246,6 +246,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         if name in values:
             raise UsageError(f"{file}: {name} is given twice, with a dash and an underscore")
         if name not in GridOptions.model_fields:
+            if name in ("preset", "config"):
+                raise UsageError(f"{file}: {name} cannot be a key: write --{name} on the command line")
             close = difflib.get_close_matches(name, GridOptions.model_fields, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(GridOptions.model_fields)}"
             raise UsageError(f"{file}: unknown option '{name}': {hint}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
+from bench.core.selectors import shell_words
 from bench.data.tasks import known
 from bench.store.noise_words import told_apart
 from bench.store.records import CellKey, Record
@@ -57,7 +57,7 @@ def portable(text: str) -> str:
 def option_of(record: Record, flag: str) -> str | None:
     """The value of an option in the command that a record gives for its cell; None where it has none."""
     try:
-        words = shlex.split(record.command)
+        words = shell_words(record.command)
         return words[words.index(flag) + 1]
     except (ValueError, IndexError):
         return None

@@ -97,7 +97,8 @@ def not_exportable(cell: Cell) -> UsageError:
             f"cell {cell.key.hash[:12]} trained the upper layers of {cell.key.encoder} alone ({mode}); such a model "
             f"cannot be exported: export a cell of {cell.key.encoder} or {cell.key.encoder}:frozen"
         )
-    able = [each for each, cls in registry.available().items() if cls.exportable in (True, mode) and not cls.sees_gold]
+    others = {each: cls for each, cls in registry.available().items() if each != name.partition("+")[0]}
+    able = [each for each, cls in others.items() if cls.exportable in (True, mode) and not cls.sees_gold]
     return UsageError(
         f"{name} needs more than its trained networks to predict, so its model cannot be exported from a {mode} "
         f"encoder: export a cell of {', '.join(able)}, or train plain on labels that `bench clean` corrected"

@@ -16,11 +16,10 @@ from bench.running.cell import record_of
 from bench.running.contract import human_count, sees_gold
 from bench.running.events import CellStatus, Ended
 from bench.store.claims import Claims
-from bench.store.folder import ResultsFolder
+from bench.store.folder import SCHEMA, ResultsFolder
 from bench.store.parts import ErrorFacts
 from bench.store.prune import refuse_links, remove_leftovers
 from bench.store.records import (
-    SCHEMA,
     Damaged,
     Record,
     Status,
@@ -36,23 +35,12 @@ TRACEBACK = ".traceback.txt"
 
 def check_results_folder(results: Path) -> None:
     """Refuse a results folder that a newer version of bench wrote. Raises UsageError; writes nothing."""
-    path = ResultsFolder(results).marker
     there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
     if not there.is_dir():
         raise UsageError(
             f"--results '{results}': '{there}' is a file: name a folder (a pack goes into one, as packed.zip)"
         )
-    if not path.exists():
-        return
-    try:
-        schema = json.loads(path.read_bytes())["schema"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # a damaged marker is written again by the next run
-    if isinstance(schema, int) and schema > SCHEMA:
-        raise UsageError(
-            f"results folder '{results}' has schema {schema}, this version of bench knows {SCHEMA}: upgrade bench, "
-            "or name another folder with --results"
-        )
+    ResultsFolder(results).refuse_newer()
 
 
 def prepare_results(results: Path) -> None:

@@ -22,7 +22,7 @@ from bench.running.outcomes import existing, keep, keep_failure, not_kept, prepa
 from bench.running.tracking import Tracked
 from bench.store.claims import Claims
 from bench.store.folder import ResultsFolder
-from bench.store.records import Damaged, Record, record_version, same_version
+from bench.store.records import Damaged, Record, read_record, record_version, same_version
 from bench.training import distributed
 from bench.training.stages import StageStore
 
@@ -36,9 +36,17 @@ Before = Mapping[str, tuple[int, int, int]]
 
 
 def records_before(plan: Plan) -> Before:
-    """The records of a plan's cells as they are now. What another process writes later is a result, not a leftover."""
-    found = {cell.key.hash: record_version(cell.key.path(plan.options.results)) for cell in plan.cells}
-    return {cell: known for cell, known in found.items() if known}
+    """The records of a plan's cells as they are now. What another process writes later is a result, not a leftover.
+
+    Raises UsageError for one of a newer version of bench.
+    """
+    found = {}
+    for cell in plan.cells:
+        path = cell.key.path(plan.options.results)
+        if version := record_version(path):
+            found[cell.key.hash] = version
+            read_record(path)  # raises before anything is trained
+    return found
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from bench.core.errors import UsageError
 from bench.store.pack import Pack, open_pack
 
+SCHEMA = 1
+"""Version of the record format; a folder with a higher one is refused, not guessed at."""
 CELL_DIGITS, LEASE_DIGITS, STAGE_DIGITS = 12, 24, 32
 """How many hex digits of a hash name a record, a lease and a stage."""
 
@@ -64,6 +67,18 @@ class ResultsFolder:
             paths = [self.path / name for name in sorted(names, key=lambda name: (name != "packed.zip", name))]
         return [found for path in paths if (found := open_pack(path))]
 
+    def refuse_newer(self) -> None:
+        """Raise UsageError where a newer version of bench wrote this folder. A damaged marker tells nothing."""
+        try:
+            schema = json.loads(self.marker.read_bytes())["schema"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise UsageError(
+                f"results folder '{self.path}' has schema {schema}, this version of bench knows {SCHEMA}: upgrade "
+                "bench, or name another folder with --results"
+            )
+
     def stem(self, record: Path) -> str:
         """The name of a record in a pack."""
         return "/".join(record.parts[len(self.path.parts) :]).removesuffix(".json")
@@ -92,6 +107,7 @@ class ResultsFolder:
 
     def _records(self) -> list[tuple[Path, Pack | None]]:
         """Paths of all records in order, each with the pack that it is in; None for a loose one."""
+        self.refuse_newer()
         before = self.packs()  # and once more after: a cell may be packed, or unpacked, just now
         loose = self.loose_records()
         packs = dict.fromkeys([*self.packs(), *before])

@@ -114,7 +114,9 @@ def _checked(results: Path) -> ResultsFolder:
     if not results.is_dir():
         raise UsageError(f"results folder '{results}' does not exist: name another")
     refuse_links(results)
-    return ResultsFolder(results)
+    folder = ResultsFolder(results)
+    folder.refuse_newer()
+    return folder
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from bench.core.errors import UsageError, first_problem
 from bench.core.files import prepared, signature, slug, write_atomically
 from bench.core.hashes import hash_json
-from bench.store.folder import ResultsFolder, packed, record_bytes
+from bench.store.folder import SCHEMA, ResultsFolder, packed, record_bytes
 from bench.store.parts import (
     CurvePoint,
     DataFacts,
@@ -31,9 +31,6 @@ from bench.store.parts import (
     StageUse,
     TrainedNoise,
 )
-
-SCHEMA = 1
-"""Version of the record format; a folder with a higher one is refused, not guessed at."""
 
 Status = Literal["done", "failed", "skipped"]
 

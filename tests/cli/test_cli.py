@@ -118,7 +118,9 @@ def test_status_tells_done_failed_skipped_and_not_run(run, bench, tmp_path):
     assert "weak" in answer.stdout
     answer = run("--dry-run", "--retry", "none", methods="./instant.py,./instant.py[trap=trap]")
     assert "2 of 4 cells would run" in answer.stdout  # not the failed one
-    folder = bench("status", env={"BENCH_SEEDS": "1", "BENCH_ENCODER": "minilm"})  # those are of runs
+    (tmp_path / "grid.yaml").write_text("tasks: reviews.csv\nllms: bob\n")
+    of_runs = {"BENCH_SEEDS": "1", "BENCH_ENCODER": "minilm", "BENCH_PRESET": "quickstart", "BENCH_CONFIG": "grid.yaml"}
+    folder = bench("status", "--results", "results", env=of_runs)
     assert "instant[trap=trap] " in folder.stdout
     assert "done (1)" in folder.stdout
     assert "failed (1)" in folder.stdout
@@ -195,7 +197,7 @@ def test_options_come_from_command_line_over_environment_over_file_over_preset(b
     assert seeds_of(*preset, "--config", "grid.yaml") == {"5, 6"}
     assert seeds_of(*preset, "--config", "grid.yaml", BENCH_SEEDS="7") == {"7"}
     assert seeds_of(*preset, "--config", "grid.yaml", "--seeds", "8", BENCH_SEEDS="7") == {"8"}
-    assert seeds_of(BENCH_CONFIG="grid.yaml", BENCH_METHODS="plain") == {"5, 6"}
+    assert seeds_of("--methods", "plain", BENCH_CONFIG="grid.yaml") == {"5, 6"}
     methods = bench("status", *preset, "--config", "grid.yaml").stdout
     assert "co-teaching" in methods, "what the file leaves open comes from the preset"
 
@@ -390,6 +392,7 @@ def test_help_names_every_command_in_the_order_of_use_and_how_options_become_var
     assert found == ["advise", *grids, *labels, *rest]
     text = " ".join(bench("run", "--help").stdout.split())
     assert "can also be set as environment variables (--batch-size: BENCH_BATCH_SIZE)" in text
+    assert "or, except --preset and --config, in the file given by --config" in text
 
 
 def test_every_option_of_a_run_has_the_variable_that_the_help_tells_of():

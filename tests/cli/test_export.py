@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ TEST_TEXTS = [row["text"] for row in review_rows() if row["split"] == "test"]
 
 def make(bench, encoder, *words, **options):
     """One cell of reviews.csv; its record's path and its stored test probabilities."""
+    options = {"tasks": "reviews.csv"} | options
     words = [*words, *(word for name, value in options.items() for word in (f"--{name}", value))]
-    done = bench("run", "--tasks", "reviews.csv", "--llms", "ann", "--seeds", 1, "--encoder", encoder, *words)
+    done = bench("run", "--llms", "ann", "--seeds", 1, "--encoder", encoder, *words)
     assert done.exit_code == 0, done.stderr
     (record,) = records()
     path = record.key.path(Path("results"))
@@ -130,6 +132,18 @@ def test_a_method_without_networks_is_refused(bench, reviews, tiny_bert, instant
     told = bench("export", path, "--out", "model")
     assert (told.exit_code, Path("model").exists()) == (2, False)
     assert "instant needs more than its trained networks to predict" in told.stderr
+    assert not re.search(r"export a cell of .*\binstant\b", told.stderr)
+    assert re.search(r"export a cell of .*\bplain\b", told.stderr)
+
+
+@pytest.mark.parametrize("name", ["cells.csv", "my data/new\nline's\\ö.csv"])
+def test_a_task_of_any_name_is_exported(bench, reviews, tiny_bert, name):
+    Path(name).parent.mkdir(exist_ok=True)
+    reviews.rename(name)
+    path, stored = make(bench, f"{tiny_bert}:frozen", tasks=name, methods="plain", epochs=1)
+    done = bench("export", path, "--out", "model")
+    assert done.exit_code == 0, done.stderr
+    assert f"all {len(stored)} test predictions equal those of the record, bit for bit" in done.stdout
 
 
 def test_changed_data_and_used_folders_are_refused(bench, reviews, tiny_bert):

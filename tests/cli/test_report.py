@@ -33,6 +33,7 @@ def test_html_only_writes_the_page_and_the_cells_that_it_shows(folder):
     [
         (["--html-only", "--format", "md"], "--html-only cannot be combined with --format"),
         (["--compare", "a", "b", "--serve"], "--serve cannot be combined with --compare"),
+        (["--compare", "a", "b", "--full"], "--full cannot be combined with --compare"),
         (["--compare", "a", "b", "--html-only"], "--html-only cannot be combined with --compare"),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import UsageError
-from bench.core.selectors import Selector, listed, parse, split_list, unquoted
+from bench.core.selectors import Selector, listed, parse, shell_word, shell_words, split_list, unquoted
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,15 @@ def test_what_follows_a_name_in_quotes_is_not_dropped(text):
 
 def test_a_file_in_quotes_has_parameters_and_wrappers():
     assert parse('"./mine, ""v2"".py"[a=1]+ts') == Selector('./mine, "v2".py', {"a": 1}, ("ts",))
+
+
+@given(st.lists(st.text(st.sampled_from("a ö$'\"\\\n\x1bU0\u2028\U000e0001"))))
+def test_words_are_read_back_from_a_command_line_as_they_were_written(words):
+    command = " ".join(map(shell_word, words))
+    assert command.isprintable()
+    assert shell_words(command) == words
+
+
+def test_a_command_line_with_an_open_quote_is_refused():
+    with pytest.raises(ValueError, match="No closing quotation"):
+        shell_words("bench run --tasks 'a")

@@ -152,6 +152,8 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("methods: [plain\ntasks: x", ["line 2"]),
         ("- plain", ["`option: value`", "list"]),
         ("method: plain", ["unknown option 'method'", "did you mean methods?"]),
+        ("preset: quickstart", ["preset cannot be a key: write --preset on the command line"]),
+        ("config: other.yaml", ["config cannot be a key: write --config on the command line"]),
         ("frobnicate: 1", ["unknown option 'frobnicate'", "known: methods, tasks"]),
         ("epochs: yes", ["--epochs", "'yes'", "valid integer"]),
         ("results: [a]", ["results must be a path", "['a']"]),

@@ -43,6 +43,8 @@ def test_packed_cells_are_cached_and_new_ones_lie_loose_beside(go, bench):
     assert "4 cached · 2 done. Next:" in go(seeds="1,2,3").stdout
     assert Path("results/packed.zip").read_bytes() == packed
     assert len([*RESULTS.glob("cells/**/*.json")]) == 2
+    refused = bench("pack", env={"BENCH_RESULTS": "nowhere"})
+    assert "'nowhere'" in refused.stderr, "the variable names it where no argument does"
     assert "6 cells in results/packed.zip, " in bench("pack").stdout, "the folder's name may be left out"
     answer = bench("pack", "--undo")
     assert "6 cells of results/packed.zip in results, 6 of them unpacked now; the pack is removed" in answer.stdout

@@ -16,6 +16,7 @@ from bench.core.errors import BenchError, UsageError
 from bench.grid.cells import plan
 from bench.grid.options import load_options
 from bench.running import runner
+from bench.running.executors.dispatch import execute
 from bench.running.outcomes import check_results_folder, existing, reason_of, status_of
 from bench.running.runner import run
 from bench.store.claims import Claims
@@ -295,6 +296,18 @@ def test_a_folder_of_a_newer_schema_or_a_file_is_refused(tmp_path):
     check_results_folder(tmp_path / "not" / "there")
     (newer / "format.json").write_text("{", encoding="utf-8")
     check_results_folder(newer)  # a damaged marker is no reason to refuse the records
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_record_of_a_newer_version_is_refused_before_anything_trains(make, folder, jobs):
+    grid = make(jobs=jobs)
+    path = grid.cells[-1].key.path(grid.options.results)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"schema": SCHEMA + 1}), encoding="utf-8")
+    with pytest.raises(UsageError, match=rf"{path.name} has schema {SCHEMA + 1}"):
+        execute(grid, lambda message: None)
+    assert runs(folder) == []
+    assert [found.name for found in Path("results", "cells").rglob("*.json")] == [path.name]
 
 
 def test_reasons_are_one_line():

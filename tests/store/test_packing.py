@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.cli.show import find_record
 from bench.core.errors import BenchError, UsageError
 from bench.report import frame
 from bench.report.build import build_report
@@ -437,6 +438,21 @@ def test_what_cannot_be_packed_whole_stays_and_is_named(folder, tmp_path):
     assert link.is_symlink()
     assert aside.exists()
     assert isinstance(read_record(torn), Record)
+
+
+@pytest.mark.parametrize(
+    "act", [pack, prune, unpack, lambda results: list(read_records(results)), lambda results: find_record("0", results)]
+)
+def test_a_folder_of_a_newer_version_is_neither_read_nor_changed(folder, act):
+    if act is unpack:
+        pack(folder)
+    ResultsFolder(folder).marker.write_text('{"schema": 2}')
+    before = tree(folder)
+    with pytest.raises(UsageError, match=r"results folder '.*results' has schema 2, .* knows 1: upgrade bench"):
+        act(folder)
+    assert tree(folder) == before
+    ResultsFolder(folder).marker.write_text('{"schema": 2')  # damaged: it tells nothing
+    assert len(list(read_records(folder))) == 7
 
 
 def test_nothing_to_pack_is_said(tmp_path):

@@ -41,6 +41,10 @@ class Skip(BenchError):
     """A combination that cannot run; shown as a row `skipped (reason)`, not as an error."""
 
 
+class ToldToEnd(SystemExit):
+    """This process was told to end: unlike another SystemExit, not the doing of the method that it runs."""
+
+
 def is_unicode(text: str) -> bool:
     """Whether text can be written as UTF-8: file names of other bytes, and halves of surrogate pairs, cannot."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.core.deadline import CellTimeout, deadline
-from bench.core.errors import Skip
+from bench.core.errors import BenchError, Skip, ToldToEnd
 from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
 from bench.noise.facts import NoisyLabels
@@ -193,7 +193,14 @@ def _result(cell: Cell, session: Session) -> Result:
     def compute() -> Result:
         tools = tools_for(cell, session.stages, progress=progress, track=track if session.options.track else None)
         places = data_places(cell.task, session.options.data_dir, session.results)
-        return run_cell(cell, session.labels(cell), tools, places)
+        try:
+            return run_cell(cell, session.labels(cell), tools, places)
+        except ToldToEnd:
+            raise
+        except SystemExit as error:
+            raise BenchError(
+                f"SystemExit: {error}: a method must not end the process, it should raise an error"
+            ) from error
 
     if distributed.processes() > 1:
         return distributed.together(compute, session.options.timeout)

@@ -123,6 +123,18 @@ def test_a_cell_that_kills_or_hangs_its_worker_is_a_failed_row_and_the_others_fi
     assert [facts.reason for facts in shown if getattr(facts, "status", "") == "failed"] == [reason]
 
 
+def test_a_worker_whose_method_left_a_thread_behind_is_ended(make, monkeypatch):
+    monkeypatch.setattr(executors, "GRACE_SECONDS", 1.0)
+    source = Path("instant.py").read_text(encoding="utf-8")
+    source = source.replace(
+        "        known = task", "        threading.Thread(target=time.sleep, args=(45,)).start()\n        known = task"
+    )
+    Path("instant.py").write_text(f"import threading\n{source}", encoding="utf-8")
+    shown = []
+    assert run_workers(make(llms="ann", seeds="1"), shown.append).counts == {"done": 1}
+    assert "did not end: a method may have left a thread running" in shown[-1].text
+
+
 def test_failed_cells_run_again_or_stay_as_they_are(make):
     Path("trap").touch()
     parameters = "./instant.py[trap=trap]"

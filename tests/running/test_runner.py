@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.errors import BenchError, UsageError
+from bench.core.errors import BenchError, ToldToEnd, UsageError
 from bench.grid.cells import plan
 from bench.grid.options import load_options
 from bench.running import runner
 from bench.running.executors.dispatch import execute
+from bench.running.executors.worker import leave
 from bench.running.outcomes import check_results_folder, existing, reason_of, status_of
 from bench.running.runner import run
 from bench.store.claims import Claims
@@ -111,6 +113,32 @@ def test_a_failed_cell_is_a_row_the_others_finish_and_it_runs_again(make, folder
     assert go(make("trap=trap"))[0] == {"done": 4}
     assert not trace.exists()
     assert {record.status for record in records()} == {"done"}
+
+
+def test_a_method_that_ends_the_process_is_a_failed_row_and_the_grid_goes_on(make, folder):
+    source = (folder / "instant.py").read_text(encoding="utf-8")
+    source = source.replace('raise RuntimeError("the trap snapped")', "raise SystemExit(3)")
+    (folder / "instant.py").write_text(source, encoding="utf-8")
+    (folder / "trap").touch()
+    grid = make("trap=trap", llms="ann", seeds="1")
+    grid.cells.extend(make("strength=2", llms="ann", seeds="1").cells)
+    counts, events = go(grid)
+    assert counts == {"failed": 1, "done": 1}
+    assert events[0][3] == "SystemExit: 3: a method must not end the process, it should raise an error"
+
+
+def test_a_process_that_is_told_to_end_writes_no_failure(make, folder):
+    source = (folder / "instant.py").read_text(encoding="utf-8")
+    source = source.replace('raise RuntimeError("the trap snapped")', "__import__('signal').raise_signal(15)")
+    (folder / "instant.py").write_text(source, encoding="utf-8")
+    (folder / "trap").touch()
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        with pytest.raises(ToldToEnd):
+            go(make("trap=trap", llms="ann", seeds="1"))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert records() == []
 
 
 @pytest.mark.parametrize("damage", ["torn record", "no arrays", "torn arrays", "edited record"])

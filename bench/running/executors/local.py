@@ -33,7 +33,7 @@ from bench.store.records import Record, read_record
 from bench.training import device, distributed
 
 GRACE_SECONDS = 30.0
-"""How long after --timeout a worker may take to give a cell up by itself before it is killed."""
+"""How long a worker may take to give a cell up after --timeout, or to end after its last one, before it is killed."""
 
 
 class WorkerDied(Exception):
@@ -157,7 +157,7 @@ class Pool:
                 gpu.dealt[hash] = self.memory.need(cell, gpu.total)
             self._tell(worker, {"hash": hash, "force": self.session.force, "before": self.session.before.get(hash)})
         elif stopped or not (len(self.queue) or self.held):
-            worker.ready, worker.leaving = False, True
+            worker.ready, worker.leaving, worker.since = False, True, time.monotonic()
             self._tell(worker, {"stop": True})
 
     def _tell(self, worker: Worker, order: dict) -> None:
@@ -204,7 +204,7 @@ class Pool:
         cell = worker.cell
         if cell is not None:
             self._fail(self._free(worker), WorkerDied(worker.killed or death(code)), "".join(worker.errors))
-        elif not worker.ready and code != 0 and worker.group is None:
+        elif not worker.ready and not worker.leaving and code != 0 and worker.group is None:
             if not self.workers:
                 left = len(self.queue) + len(self.held)
                 raise BenchError(f"workers cannot start (exit code {code}), {left} cells left:\n{worker.last_words}")
@@ -238,9 +238,13 @@ class Pool:
                 self.queue.add(cell)
 
     def _check_time(self) -> None:
-        """Kill a worker whose cell is far beyond its time: it hangs where no signal reaches it."""
+        """Kill a worker that hangs where no signal reaches it: with a cell far beyond its time, or with none left."""
         limit = self.plan.options.timeout
         for worker in self.workers:
+            if worker.leaving and not worker.killed and time.monotonic() - worker.since > GRACE_SECONDS:
+                worker.killed = "a worker with nothing left to do did not end: a method may have left a thread running"
+                self.tell(Text(text=f"{worker.killed}. It was killed; its results are kept"))
+                worker.signal(signal.SIGKILL)
             if limit and worker.cell and not worker.killed and time.monotonic() - worker.since > limit + GRACE_SECONDS:
                 worker.killed = (
                     f"timed out after {shown(limit)} (--timeout) and did not respond: its process was killed"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from bench.running.executors.base import (
     register,
     required,
 )
+from bench.running.executors.worker import leave
 from bench.running.outcomes import keep_failure, prepare_results
 from bench.running.runner import run
 
@@ -189,6 +191,7 @@ def _task(ray: ModuleType, engine: Ray.Options) -> Any:
 def _run_cell(job: _Job, digest: str) -> str:
     """On a worker: run one cell of the plan and return the line that says how it ended."""
     os.chdir(job.folder)
+    signal.signal(signal.SIGTERM, leave)
     plan, cells = _planned(job.options)
     if digest not in cells:
         raise BenchError(

@@ -14,6 +14,7 @@ import time
 from queue import SimpleQueue
 from typing import TextIO
 
+from bench.core.errors import ToldToEnd
 from bench.grid.cells import Plan
 from bench.running.events import Event, Message, Reply
 from bench.running.runner import Session, run_one
@@ -29,7 +30,7 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
     started this grid was killed, and nothing waits for the result.
     """
     faulthandler.enable()  # a crash in native code leaves a trace in the log of errors
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, leave)
     queue: SimpleQueue = SimpleQueue()
     if distributed.is_first_process():  # of those that train a cell together; it tells the others
         threading.Thread(target=_read, args=(orders, queue), daemon=True).start()
@@ -57,8 +58,9 @@ def own_streams() -> tuple[TextIO, TextIO]:
     return sys.stdin, events
 
 
-def _leave(*_: object) -> None:
-    raise SystemExit(143)
+def leave(*_: object) -> None:
+    """The handler of SIGTERM in a worker: what the cell in hand has so far is no result of its method."""
+    raise ToldToEnd(143)
 
 
 def _read(orders: TextIO, queue: SimpleQueue) -> None:
@@ -87,7 +89,7 @@ class _Events:
             self.file.write(message.line + "\n")
             self.file.flush()
         except BrokenPipeError:
-            raise SystemExit(143) from None
+            raise ToldToEnd(143) from None
 
     def listen(self, event: Event) -> None:
         """Take one event of the runner."""

@@ -88,8 +88,10 @@ def test_an_executor_of_a_file(bench, example, grid, instant, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     words = [*grid, "--methods", "./instant.py[log=log.txt]", "--llms", "ann"]
     example("limited.py")
-    ok(bench("run", *words, "--executor", "./limited.py[cpus=2]"))
-    assert [record.status for record in records()] == ["done"]
+    ok(bench("run", *words, "--executor", "./limited.py[cpus=2]", "--timeout", "2h", "--no-stages"))
+    [record] = records()
+    assert (record.status, [use.name for use in record.stages if use.reused]) == ("done", [])
+    assert not Path("results/stages").exists()
     assert "cached" in ok(bench("run", *words, "--executor", "./limited.py[cpus=2]"))
     assert len(Path("log.txt").read_text().splitlines()) == 1
     refused = bench("run", *words, "--executor", "./limited.py[cpus=0]")

@@ -57,7 +57,8 @@ def run(
     from bench.running.executors.base import executor_of
     from bench.running.settle import check_settling
 
-    check_settling(plan)
+    if not one_round:  # else it is a part of a grid, which was checked as a whole
+        check_settling(plan)
     executor_of(plan.options.executor).check(force=force)
     if dry_run:
         _show_dry_run(plan, force=force, as_json=log_json)

@@ -47,14 +47,19 @@ def changed(options: GridOptions, without: Any = ()) -> dict[str, Any]:
 
 def command_line(command: str, options: dict[str, Any], *arguments: str) -> str:
     """`bench COMMAND ARGUMENTS --option value ...` as a shell reads it."""
-    words = ["bench", command, *arguments]
+    return " ".join(map(shell_word, ["bench", command, *arguments, *option_words(options)]))
+
+
+def option_words(options: dict[str, Any]) -> list[str]:
+    """`--option value ...` as a program gets them."""
+    words: list[str] = []
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             words.append(flag if value else f"--no-{flag[2:]}")
         else:
             words += [flag, ",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return " ".join(map(shell_word, words))
+    return words
 
 
 def with_commands(error: UsageError, options: GridOptions, command: str) -> UsageError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import ClassVar
@@ -18,9 +19,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bench.core.errors import Unavailable, UsageError, first_problem
 from bench.core.registry import Registry
-from bench.core.selectors import parse
+from bench.core.selectors import parse, shell_words
 from bench.grid.cells import Cell, Plan
-from bench.grid.options import GridOptions
+from bench.grid.command import changed, option_words
+from bench.grid.options import RUNNING_OPTIONS, GridOptions
 from bench.running.events import Ended, Event, Summary, Tell
 from bench.running.outcomes import existing, status_of
 from bench.store.records import Record
@@ -116,6 +118,14 @@ def left_to_do(plan: Plan, tell: Tell, summary: Summary, *, force: bool = False)
         else:
             left.append(cell)
     return left
+
+
+def program_of(cell: Cell, plan: Plan, *, force: bool = False) -> list[str]:
+    """The program that runs one cell of a plan by itself on this machine, with what the plan says of how cells run."""
+    words = shell_words(cell.command)[1:]
+    how = {name: value for name, value in changed(plan.options).items() if name in RUNNING_OPTIONS}
+    words += option_words({name: value for name, value in how.items() if name not in ("executor", "jobs")})
+    return [sys.executable, "-m", "bench", *words, "--one-round", *(["--force"] if force else [])]
 
 
 def dump_options(plan: Plan, *, elsewhere: bool = False, **changes: object) -> str:

@@ -46,7 +46,7 @@ def answer(found: Headline) -> Answer:
     """A headline for the page."""
     title = f"{found.title[:1].upper()}{found.title[1:]}, {plural(found.columns, 'column')}"
     if not found.best:
-        return Answer(title, "no method can be compared yet", [], "")
+        return Answer(title, found.unknown, [], "")
     names = {"last": "at the last step", "noisy_valid": "with early stopping"}
     told = [
         (f"over {found.baseline} {names[rule]}", gain.points, "" if gain.sure else found.unsure)
@@ -55,7 +55,7 @@ def answer(found: Headline) -> Answer:
     sentences = [found.sure]
     if found.es_alone is not None:
         sentences.append(f"early stopping alone gives {found.baseline} {found.es_alone.points}")
-    if found.sure_es and found.best_es != found.best:
+    if found.best_es not in ("", found.best):
         sentences.append(f"with early stopping, {found.best_es} is highest, {found.sure_es}")
     text = " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences if each)
     return Answer(title, f"{found.best} {number(found.accuracy, 1)} %", told, text)

@@ -18,7 +18,7 @@ from bench.report.tables.blocks import EARLY, Span
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.headlines import headline, points
 from bench.report.tables.model import plural
-from bench.running.adviser import FEWEST_TEST, Adviser
+from bench.running.adviser import FEWEST_TEST, Adviser, shared_means
 from bench.running.trust import Trusted, trust_task
 from bench.store.folder import CELL_DIGITS
 from bench.store.intervals import wilson
@@ -134,7 +134,7 @@ def _method(told: Adviser) -> list[str]:
     scores = told.agreements
     if not scores:
         return [f"No validation row has an answer, so nothing tells the methods apart: use {ranked[0]}."]
-    means = {method: np.mean(list(scores[method].values())) for method in ranked if method in scores}
+    means = shared_means({method: scores[method] for method in ranked if method in scores})
     level = [method for method in means if method != ranked[0] and np.isclose(means[method], means[ranked[0]])]
     lead = " and better than the others" if len(level) + 1 < len(means) else ""
     best = f"as well as {' and '.join(level)}{lead}" if level else "best"

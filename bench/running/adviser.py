@@ -15,6 +15,7 @@ from bench.data.task import TaskData
 from bench.grid.cells import Cell, Plan
 from bench.grid.command import llm_selector
 from bench.report.frame import Results, load, tidy
+from bench.report.tables import stats
 from bench.report.tables.blocks import Block, blocks, check_baseline
 from bench.report.tables.yardstick import Yardstick
 from bench.running.cell import labels_for
@@ -179,8 +180,8 @@ class Adviser:
     def ranked(self) -> list[str]:
         """The competing methods, the best first: by gold where there is enough, else by noisy validation labels."""
         scores = self.accuracies if self.tested >= FEWEST_TEST else self.agreements
-        means = {method: -float(np.mean(list(scores.get(method, {0: -1.0}).values()))) for method in self.competing}
-        return sorted(means, key=lambda method: (means[method], method != "plain", method))
+        means = shared_means(scores)
+        return sorted(self.competing, key=lambda method: (-means.get(method, -1.0), method != "plain", method))
 
     def exportable(self) -> tuple[str, Record] | None:
         """The best method whose model can be taken away, with its cell of the first seed."""
@@ -210,6 +211,12 @@ class Adviser:
         labels = arrays["valid_labels"].astype(np.int64)
         predicted = whole("valid_last", arrays, len(self.task.label_names)).argmax(axis=1)
         return (predicted == labels)[labels >= 0].astype(np.float64)
+
+
+def shared_means(scores: dict[str, dict[int, float]]) -> dict[str, float]:
+    """The means of `scores[method][seed]` over the seeds that all have; over a method's own where none is shared."""
+    seeds = stats.common_seeds(scores.values())
+    return {method: float(np.mean([by_seed[seed] for seed in seeds or by_seed])) for method, by_seed in scores.items()}
 
 
 def _agreement(record: Record) -> float | None:

@@ -13,7 +13,7 @@ import pytest
 
 from bench.grid import advised
 from bench.running.advice import disagreement_bound
-from bench.running.adviser import FEWEST_TEST
+from bench.running.adviser import FEWEST_TEST, Adviser, shared_means
 from bench.store.intervals import wilson
 from tests.conftest import records, review_rows, write_csv
 
@@ -237,6 +237,15 @@ def test_methods_that_agree_equally_are_said_to(monkeypatch):
     assert advice._method(told)[0].startswith("Use plain. It agrees with the noisy validation labels as well as npc:")
     told = SimpleNamespace(ranked=["plain", "elr"], agreements=agreements, tested=0)
     assert advice._method(told)[0].startswith("Use plain. It agrees with the noisy validation labels best: 56.0 %.")
+
+
+def test_methods_are_ranked_by_the_seeds_that_all_have():
+    """Npc failed with the hardest seed and is worse with every other."""
+    agreements = {"plain": {1: 60.0, 2: 70.0, 3: 30.0}, "npc": {1: 59.0, 2: 69.0}}
+    told = SimpleNamespace(agreements=agreements, tested=0, competing={"elr": {}, **agreements})
+    assert Adviser.ranked.func(told) == ["plain", "npc", "elr"]
+    assert shared_means(agreements) == {"plain": 65, "npc": 64}
+    assert shared_means({"plain": {1: 60.0}, "npc": {2: 59.0, 3: 61.0}}) == {"plain": 60, "npc": 60}
 
 
 def test_a_lead_over_several_methods_is_corrected_for_their_number():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,17 @@ def test_methods_are_scored_by_what_their_beliefs_find(simulated, read):
         assert found[method, "average precision"].n == 3
     assert found["npc", "times chance"].mean > found["plain", "times chance"].mean > 1
     assert not {method for method, _ in found} & {"oracle", "co-teaching"}
+
+
+def test_the_seeds_are_those_that_all_methods_have(simulated, tmp_path):
+    folder = shutil.copytree(simulated[0], tmp_path / "fewer")
+    cell_key(method="npc", seed=SEEDS[-1]).path(folder).unlink()
+    results = frame.load(folder)
+    (block,) = blocks(results.cells, "plain")
+    (table,) = DetectionTables().make(context(block, results))
+    assert {entry.n for row in table.rows for entry in row.entries} == {len(SEEDS) - 1}
+    assert len({entry.mean for (_, name), entry in entries(table).items() if name == "chance"}) == 1
+    assert "t-interval over the seeds that all of them have" in table.caption[0]
 
 
 def test_ways_to_use_all_methods_are_scored_and_only_the_oracle_looks_at_test(simulated, read):

@@ -7,7 +7,9 @@ from scipy import stats as scipy_stats
 from bench.report import frame
 from bench.report.tables import bootstrap, stats
 from bench.report.tables.blocks import blocks
+from bench.report.tables.bootstrap import Gap
 from bench.report.tables.headlines import Leader, headlines
+from bench.report.words import answer
 from bench.store.noise_words import NOISE_KINDS, noise_kind
 from bench.store.records import write_record
 from tests.factories import cell_key, done_record, write_done, write_grid
@@ -109,6 +111,32 @@ def test_without_the_arrays_or_with_few_seeds_nothing_is_ahead(tmp_path, monkeyp
     assert many.gains["last"].gap.seeds.excludes_zero
     assert not many.gains["last"].sure
     assert "it is ahead over seeds, but test texts were not resampled (it is left out from 5 cells on" in many.sure
+
+
+def test_the_best_is_best_on_the_seeds_that_all_have(tmp_path):
+    """Elr failed with the hardest seed and is worse with every other: its mean over its own seeds is higher."""
+    for seed in SEEDS:
+        write_with(tmp_path, "plain", seed, {"last": 60 if seed == 4 else 160 + seed, "noisy_valid": 100})
+        if seed < 4:
+            write_with(tmp_path, "elr", seed, {"last": 120 + 2 * seed})
+    found = headlines(frame.load(tmp_path))[0]
+    assert found.best == "plain"
+    assert found.accuracy == pytest.approx(100 * np.mean([162, 162, 164]) / 200)  # odd seeds have one more
+    assert found.sure == "over the 3 seeds that all methods have, ahead of the runner-up elr over seeds and test texts"
+
+
+def test_without_a_seed_that_all_methods_have_there_is_no_best(tmp_path):
+    for seed in SEEDS:
+        write_with(tmp_path, "plain" if seed < 3 else "elr", seed, {"last": 160})
+    found = headlines(frame.load(tmp_path))[0]
+    assert (found.best, found.best_es) == ("", "")
+    assert found.sentence.endswith("no method can be compared yet: there is no seed that all methods have.")
+    assert answer(found).best == "no method can be compared yet: there is no seed that all methods have"
+
+
+def test_behind_is_never_ahead():
+    behind = Gap(stats.Interval(-1.0, 0.4, 4), None)
+    assert Leader("elr", "plain", 80.0, behind).words() == "not shown to differ from the runner-up plain"
 
 
 def test_the_rows_for_the_figure_have_every_method_kind_and_rule(grid):

@@ -91,6 +91,21 @@ def test_cost_and_accuracy_are_means_over_the_shared_columns(wide, block):
     assert kind == "method"
 
 
+def test_cost_and_accuracy_count_the_seeds_that_all_have(tmp_path):
+    for method in ("plain", "elr", "oracle"):
+        for seed in (1, 2, 3)[: 2 if method == "elr" else None]:
+            write_done(tmp_path, cell_key(method=method, seed=seed), sees_gold=method == "oracle")
+    results = frame.load(tmp_path)
+    cells = results.cells[results.cells["seed"] < 3].groupby("method_label")
+    data = overview.pareto_data(blocks(results.cells, "plain")[0], "last")
+    assert {name: accuracy for name, (_, accuracy, _) in data.items()} == pytest.approx(
+        (100 * cells["accuracy_last"].mean()).to_dict()
+    )
+    assert {name: seconds for name, (seconds, _, _) in data.items()} == pytest.approx(
+        cells["seconds_stand_alone"].mean().to_dict()
+    )
+
+
 def test_the_critical_difference_is_drawn_to_scale_for_names_of_any_kind(wide, block):
     _, ranked = overview.ranked_by(block, "accuracy", "last")
     with figures.style():

@@ -10,8 +10,8 @@ from bench.report.tables.blocks import blocks, compared
 from bench.report.tables.ranks import RanksTable, improvability, ranks, win_rate
 from bench.report.tables.significance import significance_table
 from bench.report.tables.wins import WinsTable, outcomes, score_array
-from bench.store.records import read_arrays
-from tests.factories import cell_key, write_done, write_grid
+from bench.store.records import read_arrays, write_record
+from tests.factories import cell_key, done_record, write_done, write_grid
 from tests.report.test_tables import context, entries
 
 NOISES = {"mixtral-8x22b/few": 0.25, "weak": 0.35, "sn@0.1": 0.1, "sn@0.3": 0.3, "asn@0.3": 0.3}
@@ -127,6 +127,55 @@ def test_ranks_are_those_of_the_column_means(wide, block):
     by_error = ranks(block, "ece", "last")[1]
     errors = np.array([scores(wide, method, "ece_last").mean(1) for method in methods])
     assert by_error.mean == pytest.approx(scipy_stats.rankdata(errors, axis=0).mean(1))
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Seed 4 is hard; co-teaching failed with it in five columns, and is worse than plain with every seed it has.
+
+    Elr has another seed than all others in a sixth column.
+    """
+    folder = tmp_path_factory.mktemp("uneven")
+    for place, noise in enumerate((*NOISES, "asn@0.1")):
+        for method, worse in (("plain", 0), ("co-teaching", 0.004), ("elr", -0.01)):
+            seeds = (5,) if method == "elr" and noise == "asn@0.1" else (1, 2, 3, 4)
+            for seed in seeds[: 3 if method == "co-teaching" and noise != "asn@0.1" else None]:
+                record, arrays = done_record(cell_key("trec", noise, method, seed, ("minilm", "frozen")))
+                accuracy = (0.5 if seed == 4 else 0.8 + 0.01 * seed) - worse * (1 + 0.1 * seed + 0.01 * place)
+                last = record.scores.last.model_copy(update={"accuracy": accuracy})
+                scores = record.scores.model_copy(update={"last": last})
+                write_record(record.model_copy(update={"scores": scores}), folder, arrays)
+    return blocks(frame.load(folder).cells, "plain")[0]
+
+
+def test_ranks_and_measures_count_only_seeds_that_all_methods_have(uneven):
+    methods, ranked = ranks(uneven, "accuracy", "last")
+    assert dict(zip(methods, ranked.mean, strict=True)) == {"elr": 1, "plain": 2, "co-teaching": 3}
+    assert ranked.blocks == 5
+    (table,) = RanksTable().make(context(uneven))
+    assert {row.label: row.entries[-2].mean for row in table.rows} == {"elr": 100, "plain": 50, "co-teaching": 0}
+    assert (
+        "Methods have different seeds: in each column only the seeds that all of them have count; 1 column without "
+        "such a seed is left out."
+    ) in table.caption
+
+
+def test_the_test_over_columns_counts_the_seeds_shared_with_the_baseline(uneven):
+    table = significance_table(context(uneven), "accuracy")
+    found = {row.label: row.entries[-2] for row in table.rows}
+    # all six columns lost by co-teaching, all five that it shares won by elr: 2 / 2^6 and 2 / 2^5, the first doubled
+    assert found["co-teaching"].mean == pytest.approx(2 * 2 / 2**6)
+    assert found["elr"].mean == pytest.approx(2 / 2**5)
+    (said,) = (sentence for sentence in table.caption if "different seeds" in sentence)
+    assert said.endswith("is over the seeds that a method shares with plain; without one, elr lacks 1 column there.")
+
+
+def test_where_all_have_the_same_seeds_nothing_is_said_of_them(block):
+    captions = [
+        *significance_table(context(block), "accuracy").caption,
+        *next(RanksTable().make(context(block))).caption,
+    ]
+    assert not any("different seeds" in sentence for sentence in captions)
 
 
 def test_few_columns_and_few_seeds_are_said_instead_of_numbers(tmp_path):

@@ -49,6 +49,14 @@ def test_the_best_two_by_their_means():
     assert stats.best_two({}) == []
 
 
+def test_a_column_counts_the_seeds_that_all_have():
+    values = {"a": {1: 0.9, 2: 0.5}, "b": {2: 0.7, 3: 0.1}, "c": {4: 0.3}}
+    block = SimpleNamespace(values=lambda method, column, name: values[method])
+    assert column_means(block, "ab", ["one"], "accuracy_last").tolist() == [[0.5], [0.7]]
+    assert np.isnan(column_means(block, "ac", ["one"], "accuracy_last")).all()
+    assert stats.common_seeds([]) == []
+
+
 def test_a_tie_and_an_interval_without_width_exclude_nothing():
     same = {1: 0.5, 2: 0.5, 3: 0.5}
     assert not stats.paired_difference(same, dict(same)).excludes_zero
@@ -148,7 +156,7 @@ def test_means_that_differ_by_rounding_alone_are_ties():
     """The same numbers summed in another order: 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1."""
     values = {"a": {1: 0.1, 2: 0.2, 3: 0.3}, "b": {1: 0.3, 2: 0.2, 3: 0.1}}
     block = SimpleNamespace(values=lambda method, column, name: values[method])
-    means = np.array([column_means(block, method, ["one", "two"], "accuracy_last") for method in "ab"])
+    means = column_means(block, "ab", ["one", "two"], "accuracy_last")
     assert sum(values["a"].values()) != sum(values["b"].values())
     assert stats.average_ranks(means.T).tolist() == [1.5, 1.5]
     assert ranks.win_rate(means).tolist() == [50, 50]

@@ -28,7 +28,7 @@ from bench.report.figures.by_task import (
 )
 from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.tables import stats
-from bench.report.tables.blocks import Block, averages, common_columns, compared, row_kind
+from bench.report.tables.blocks import Block, averages, common_columns, compared, row_kind, seeds_sentence
 from bench.report.tables.cost import cost_doubt
 from bench.report.tables.model import APART
 from bench.report.tables.ranks import ranks
@@ -116,16 +116,21 @@ def _fit(axis: Axes, points: np.ndarray, colour: str) -> None:
 
 
 def pareto_data(block: Block, rule: str) -> dict[str, tuple[float, float, str]]:
-    """By method: mean stand-alone seconds per cell, mean accuracy over the shared columns (percent), kind of row."""
+    """By method: mean stand-alone seconds per cell, mean accuracy over the shared columns (percent), kind of row.
+
+    Over the seeds that all competing methods have.
+    """
     shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
+    methods = [method for method in block.methods if method not in left_out]
+    scores = {method: averages(block, method, shared, f"accuracy_{rule}", 100) for method in methods}
+    seeds = stats.common_seeds(each for method, each in scores.items() if each and method not in block.references)
     found: dict[str, tuple[float, float, str]] = {}
-    for method in block.methods:
-        if method in left_out:
-            continue
-        by_seed = averages(block, method, shared, f"accuracy_{rule}", 100)
-        seconds = [s for c in shared for s in block.values(method, c, "seconds_stand_alone").values() if s > 0]
-        if by_seed and seconds:
-            accuracy = float(np.mean(list(by_seed.values())))
+    for method, by_seed in scores.items():
+        times = [block.values(method, column, "seconds_stand_alone") for column in shared]
+        seconds = [each[seed] for each in times for seed in seeds if each.get(seed, 0) > 0]
+        accuracies = [by_seed[seed] for seed in seeds if seed in by_seed]
+        if accuracies and seconds:
+            accuracy = float(np.mean(accuracies))
             found[method] = (float(np.mean(seconds)), accuracy, row_kind(block, method, block.baseline))
     return found
 
@@ -212,14 +217,16 @@ def overview_plans(block: Block, rule: str) -> list[Plan]:
     """The figures over all columns of a set-up that its cells have data for."""
     made = []
     block = block.by(rule)
-    columns = len(compared(block, f"accuracy_{rule}")[1])
+    methods, shared = compared(block, f"accuracy_{rule}")
+    columns, seeds = len(shared), seeds_sentence(block, methods, shared, f"accuracy_{rule}")
     for metric in ("accuracy", "ece"):
         if ranked := ranked_by(block, metric, rule):
             name = METRICS[metric].short
             caption = (
-                f"Ranks by {name} over {columns} columns (task and noise source), seeds averaged first; 1 is best. "
-                "Bars join methods that Nemenyi's test does not tell apart (5 %)."
+                f"Ranks by {name} over {ranked[1].blocks} columns (task and noise source), seeds averaged first; 1 is "
+                "best. Bars join methods that Nemenyi's test does not tell apart (5 %)."
             )
+            caption += f" {seeds}" * bool(seeds)
             draw = functools.partial(critical_difference, *ranked)
             made.append(make_plan("ranks", f"Average ranks by {name}", caption, draw, setup=block.setup, suffix=metric))
     if columns > 1 and (gains := improvement_data(block, rule)):
@@ -234,9 +241,9 @@ def overview_plans(block: Block, rule: str) -> list[Plan]:
         made.append(make_plan("improvement", what, caption, lambda: improvement(gains, block), setup=block.setup))
     if not cost_doubt(block) and len(costs := pareto_data(block, rule)) > 1:
         caption = (
-            f"Means over {columns} columns. The line and the bold names: methods that no other one beats at equal or "
-            "less cost. Stand-alone seconds, as if no stage had been shared. Hollow: references and methods with human "
-            "labels, which do not compete."
+            f"Means over {columns} columns{' and the seeds that all have' * bool(seeds)}. The line and the bold names: "
+            "methods that no other one beats at equal or less cost. Stand-alone seconds, as if no stage had been "
+            "shared. Hollow: references and methods with human labels, which do not compete."
         )
         made.append(make_plan("pareto", "Accuracy against cost", caption, lambda: pareto(costs), setup=block.setup))
     return made

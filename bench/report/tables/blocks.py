@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.report.names import natural
-from bench.report.tables.model import Entry, Head, Kind, Row, Table, pick
+from bench.report.tables.model import Entry, Head, Kind, Row, Table, pick, plural
+from bench.report.tables.stats import common_seeds
 from bench.store.metrics.base import Metric
 from bench.store.noise_words import NOISE_KINDS
 
@@ -252,10 +253,27 @@ def compared(block: Block, name: str) -> tuple[list[str], list[Column]]:
     return [m for m in scored if shared and all(block.values(m, c, name) for c in shared)], shared
 
 
-def column_means(block: Block, method: str, columns: list[Column], name: str) -> np.ndarray:
-    """A method's scores float64[columns], seeds averaged; equal but for the order of summing is equal."""
-    means = [np.mean(list(block.values(method, column, name).values())) for column in columns]
+def column_means(block: Block, methods: Sequence[str], columns: list[Column], name: str) -> np.ndarray:
+    """Scores float64[methods, columns], averaged over the seeds that all of `methods` have in a column.
+
+    NaN in a column where they share no seed. Equal but for the order of summing is equal.
+    """
+    means = np.full((len(methods), len(columns)), np.nan)
+    for place, column in enumerate(columns):
+        found = [block.values(method, column, name) for method in methods]
+        if seeds := common_seeds(found):
+            means[:, place] = [np.mean([values[seed] for seed in seeds]) for values in found]
     return np.round(means, 12)
+
+
+def seeds_sentence(block: Block, methods: Sequence[str], columns: list[Column], name: str) -> str:
+    """Which seeds count where methods have different ones in `columns`; empty where all have the same."""
+    found = [[block.values(method, column, name).keys() for method in methods] for column in columns]
+    if all(seeds == by_method[0] for by_method in found for seeds in by_method):
+        return ""
+    lost = sum(not common_seeds(by_method) for by_method in found)
+    without = f"; {plural(lost, 'column')} without such a seed {'is' if lost == 1 else 'are'} left out" if lost else ""
+    return f"Methods have different seeds: in each column only the seeds that all of them have count{without}."
 
 
 def averages(block: Block, method: str, columns: list[Column], name: str, scale: float = 1.0) -> dict[int, float]:
@@ -263,8 +281,7 @@ def averages(block: Block, method: str, columns: list[Column], name: str, scale:
     values = [block.values(method, column, name, scale) for column in columns]
     if not values or not all(values):
         return {}
-    shared = set.intersection(*(set(by_seed) for by_seed in values))
-    return {seed: sum(by_seed[seed] for by_seed in values) / len(values) for seed in sorted(shared)}
+    return {seed: sum(by_seed[seed] for by_seed in values) / len(values) for seed in common_seeds(values)}
 
 
 def row_kind(block: Block, method: str, baseline: str | None) -> Kind:

@@ -70,12 +70,23 @@ def _key(row: dict, rule: str) -> tuple[str, str]:
     return row["cell"], row.get("rule", rule)
 
 
-def gap(block: Block, draws: Draws | None, ours: str, theirs: str, columns: list[Column], rule: str) -> Gap:
-    """The difference in accuracy of two methods on average over `columns`, over seeds and over texts."""
+def gap(
+    block: Block,
+    draws: Draws | None,
+    ours: str,
+    theirs: str,
+    columns: list[Column],
+    rule: str,
+    seeds: Collection[int] | None = None,
+) -> Gap:
+    """The difference in accuracy of two methods on average over `columns`, over seeds and over texts.
+
+    Over the seeds that both have, of `seeds` where these are given.
+    """
     one, two = (averages(block, method, columns, f"accuracy_{rule}", 100) for method in (ours, theirs))
-    shared = sorted(one.keys() & two.keys())
+    shared = stats.common_seeds([one, two] if seeds is None else [one, two, seeds])
     texts = draws.interval(block, ours, theirs, columns, shared, rule) if draws else None
-    return Gap(stats.paired_difference(one, two), texts)
+    return Gap(stats.mean_interval([one[seed] - two[seed] for seed in shared]), texts)
 
 
 def too_many(results: Results, full: bool = False) -> bool:

@@ -44,11 +44,11 @@ class DetectionTables(ReportTable):
         columns = [column for column in block.current() if any((method, column) in found for method in block.methods)]
         methods = [method for method in block.methods if any((method, column) in found for column in columns)]
         shared = [column for column in columns if all((method, column) in found for method in methods)]
-        if not methods or not shared:
+        by_cell = [found[method, column] for method in methods for column in shared]
+        if not (seeds := stats.common_seeds(by_cell)):
             return
         rows = []
         for method in methods:
-            seeds = sorted(set.intersection(*(set(found[method, column]) for column in shared)))
             entries = []
             for name in MEASURES:
                 sums = [sum(_value(found[method, column][seed], name) for column in shared) for seed in seeds]
@@ -56,9 +56,10 @@ class DetectionTables(ReportTable):
                 entries.append(interval_entry(interval, block.ids(method, shared)))
             rows.append(block.row(method, entries))
         over = ", ".join(f"{task} {noise}" for task, noise in shared)
+        which = "seeds" if all(len(each) == len(seeds) for each in by_cell) else "the seeds that all of them have"
         caption = (
-            f"Averages over {over}; mean ± 95 % t-interval over seeds. The answered training labels are ranked by 1 − "
-            "the belief in them: the method's posterior, or its running predictions averaged over the steps. Gold "
+            f"Averages over {over}; mean ± 95 % t-interval over {which}. The answered training labels are ranked by "
+            "1 − the belief in them: the method's posterior, or its running predictions averaged over the steps. Gold "
             "scores the ranking and has no other part in it.",
             "cleanlab is the ranking by self-confidence of the library of that name (out-of-fold probabilities): the "
             "baseline to beat. A random ranking has 1 times chance, and none can have more than 1 / the error rate.",

@@ -82,18 +82,23 @@ class Headline:
         return "not shown to differ from 0" + (f", corrected for {tests} methods" if tests > 1 else "")
 
     @property
+    def unknown(self) -> str:
+        """What is said where no method is best."""
+        return f"no method can be compared yet{f': {self.sure}' if self.sure else ''}"
+
+    @property
     def sentence(self) -> str:
         """All of it in words."""
         over = f"{self.title} ({plural(self.columns, 'column')})"
         if not self.best:
-            return f"{over}: no method can be compared yet."
+            return f"{over}: {self.unknown}."
         text = f"{over}: {self.best} has the highest accuracy, {number(self.accuracy, 1)} %"
         gains = [
             f"{gain.points} {BY[rule]}{'' if gain.sure else f' ({self.unsure})'}" for rule, gain in self.gains.items()
         ]
         text += f"; points over {self.baseline}: {', '.join(gains)}" if gains else ""
         text += f"; {self.sure}"
-        if self.sure_es and (self.best_es != self.best or self.sure_es != self.sure):
+        if self.best_es and (self.best_es != self.best or self.sure_es != self.sure):
             text += f". {BY['noisy_valid'].capitalize()}, {self.best_es} is highest, {self.sure_es}"
         if self.es_alone is not None:
             text += f". Early stopping alone gives {self.baseline} {self.es_alone.points} points"
@@ -194,27 +199,34 @@ def method_gains(found: Compared, rule: str, draws: Draws | None) -> list[Method
 
 @dataclass(frozen=True)
 class Leader:
-    """The method of the highest average accuracy, and how it stands against the runner-up."""
+    """The method of the highest average accuracy over the seeds that all have, and how it stands to the runner-up."""
 
     name: str | None
     runner_up: str | None
     accuracy: float
     gap: Gap | None
+    only: str = ""  # "over the 3 seeds that all methods have", where some have others too
 
     @classmethod
     def of(cls, block: Block, methods: Sequence[str], columns: list, rule: str, draws: Draws | None) -> Leader:
         """The leader over `columns`."""
-        scores = {each: averages(block, each, columns, f"accuracy_{rule}", 100) for each in methods}
+        found = {each: averages(block, each, columns, f"accuracy_{rule}", 100) for each in methods}
+        found = {each: by_seed for each, by_seed in found.items() if by_seed}
+        seeds = stats.common_seeds(found.values())
+        scores = {each: {seed: by_seed[seed] for seed in seeds} for each, by_seed in found.items()}
+        only = f"over the {plural(len(seeds), 'seed')} that all methods have" if scores != found else ""
         best, second = [*stats.best_two(scores), None, None][:2]
         if best is None:
-            return cls(None, None, float("nan"), None)
+            return cls(None, None, float("nan"), None, only and "there is no seed that all methods have")
         mean = float(np.mean(list(scores[best].values())))
-        if second is None:
-            return cls(best, None, mean, None)
-        return cls(best, second, mean, gap(block, draws, best, second, columns, rule))
+        between = gap(block, draws, best, second, columns, rule, seeds) if second else None
+        return cls(best, second, mean, between, only)
 
     def words(self, why_no_draws: str = "") -> str:
         """How sure it is that the leader is ahead; `why_no_draws` says why the test texts were not drawn."""
+        return ", ".join(filter(None, (self.only, self._standing(why_no_draws))))
+
+    def _standing(self, why_no_draws: str) -> str:
         if self.name is None:
             return ""
         if self.runner_up is None or self.gap is None:
@@ -225,7 +237,7 @@ class Leader:
         text = f"not shown to differ from the runner-up {self.runner_up}"
         if seeds.n < stats.MIN_SEEDS:
             return f"{text}: {plural(seeds.n, 'shared seed')}, at least {stats.MIN_SEEDS} are needed"
-        if not seeds.excludes_zero:
+        if not (seeds.excludes_zero and seeds.mean > 0):
             return text
         if self.gap.texts is None:
             why = f" ({why_no_draws})" if why_no_draws else ""

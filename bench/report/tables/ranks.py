@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import Block, column_means, compared
+from bench.report.tables.blocks import Block, Column, column_means, compared, seeds_sentence
 from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import Entry, Head, Table, plural
 from bench.store.metrics import METRICS
@@ -29,10 +29,9 @@ class RanksTable(ReportTable):
         if not found:
             return
         name = f"accuracy_{rule}"
-        methods, columns = compared(block, name)
+        methods, columns, means = ranked_means(block, name)
         parts: list[tuple[Head, dict[str, float], int]] = []
         if "accuracy" in found:
-            means = np.array([column_means(block, method, columns, name) for method in methods])
             for span in block.spans(columns):
                 own = means[:, [columns.index(column) for column in span.columns]].T
                 head = Head(span.title, "average rank by accuracy", plural(len(span.columns), "column"))
@@ -53,6 +52,7 @@ class RanksTable(ReportTable):
             ]))  # fmt: skip
         caption = (
             *_rank_sentences(found),
+            seeds_sentence(block, *compared(block, name), name),
             "Improvability: by how many per cent the best method of a column has fewer errors, averaged over columns. "
             "Win rate: the share of all pairs of a column and another method in which the method is above. Neither is "
             "a test.",
@@ -63,13 +63,20 @@ class RanksTable(ReportTable):
 
 
 def ranks(block: Block, metric_name: str, rule: str) -> tuple[list[str], stats.Ranks] | None:
-    """The competing methods with their average ranks over the shared columns; None for fewer than two."""
+    """The competing methods with their average ranks over the shared columns; None for fewer than two, or no column."""
     name = f"{metric_name}_{rule}"
-    methods, columns = compared(block, name)
-    if len(methods) < 2:
+    methods, columns, means = ranked_means(block, name)
+    if len(methods) < 2 or not columns:
         return None
-    means = np.array([column_means(block, method, columns, name) for method in methods]).T
-    return methods, stats.friedman_ranks(means if METRICS[metric_name].higher_is_better else -means)
+    return methods, stats.friedman_ranks(means.T if METRICS[metric_name].higher_is_better else -means.T)
+
+
+def ranked_means(block: Block, name: str) -> tuple[list[str], list[Column], np.ndarray]:
+    """The competing methods, the columns in which they share a seed, and their `column_means` there."""
+    methods, columns = compared(block, name)
+    means = column_means(block, methods, columns, name)
+    known = ~np.isnan(means).any(axis=0)
+    return methods, [column for column, each in zip(columns, known, strict=True) if each], means.compress(known, axis=1)
 
 
 def improvability(accuracies: np.ndarray) -> np.ndarray:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import ClassVar
 
+import numpy as np
+
 from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import averages, column_means, compared
+from bench.report.tables.blocks import Block, Column, averages, column_means, compared, seeds_sentence
 from bench.report.tables.bootstrap import Gap, gap
 from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import Entry, Head, Table, number, plural
@@ -41,8 +43,9 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
     others = [method for method in methods if method != baseline]
     average = {method: averages(block, method, columns, name, metric.scale) for method in methods}
     by_seed = stats.corrected_p(average, others, baseline)
-    means = {method: column_means(block, method, columns, name) for method in methods}
-    by_column = stats.holm([stats.signed_rank_p(means[method] - means[baseline]) for method in others])
+    means = [column_means(block, [method, baseline], columns, name) for method in others]
+    gaps = [(ours - theirs)[~np.isnan(ours)] for ours, theirs in means]  # without columns that share no seed
+    by_column = stats.holm([stats.signed_rank_p(each) for each in gaps])
     with_draws = metric_name == "accuracy"
     draws, why_no_draws = context.draws()
     rows = []
@@ -54,7 +57,7 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
             entries.append(_bootstrap(gap(block, draws, method, baseline, columns, rule), ids, why_no_draws))
         few = f"too few: {plural(seeds.n, 'seed')}" if seeds.n < stats.MIN_SEEDS else "no spread"
         entries.append(_p(by_seed[method], ids, few))
-        entries.append(_p(by_column[place], ids, f"too few: {plural(len(columns), 'column')}"))
+        entries.append(_p(by_column[place], ids, f"too few: {plural(len(gaps[place]), 'column')}"))
         entries.append(_record_against(block, method, baseline, columns, name, metric.higher_is_better))
         rows.append(block.row(method, entries))
     heads = (
@@ -73,11 +76,21 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
         f"p, seeds: paired t-test over seeds (at least {stats.MIN_SEEDS}). p, columns: Wilcoxon signed-rank test over "
         f"columns, seeds averaged first (at least {stats.MIN_BLOCKS}). Both two-sided and corrected for the "
         f"{plural(len(others), 'comparison')} of this table (Holm).",
+        _seeds_sentence(block, others, baseline, columns, name),
         "Won or lost: the columns in which the paired 95 % interval over seeds excludes 0; the others are tied.",
         RULE_TEXT[rule],
     )
     title = f"Is it better than {baseline}? {metric.title}: {block.setup}"
     return block.table("significance", title, heads, rows, caption, metric, name=f"significance-{metric_name}")
+
+
+def _seeds_sentence(block: Block, others: list[str], baseline: str, columns: list[Column], name: str) -> str:
+    if not seeds_sentence(block, [*others, baseline], columns, name):
+        return ""
+    means = {method: column_means(block, [method, baseline], columns, name)[0] for method in others}
+    lost = {method: plural(count, "column") for method, each in means.items() if (count := int(np.isnan(each).sum()))}
+    without = f"; without one, {', '.join(f'{m} lacks {c}' for m, c in lost.items())} there" if lost else ""
+    return f"Methods have different seeds: p, columns, is over the seeds that a method shares with {baseline}{without}."
 
 
 def _bootstrap_sentence(why_not: str) -> str:

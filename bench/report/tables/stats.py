@@ -5,7 +5,7 @@ Too few seeds or cells for a statement is a plain answer of these functions, nev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +51,11 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
     """Mean of `ours[seed] - theirs[seed]` over the seeds that both have, with its t-interval."""
     shared = sorted(ours.keys() & theirs.keys())
     return mean_interval([ours[seed] - theirs[seed] for seed in shared])
+
+
+def common_seeds(scores: Iterable[Collection[int]]) -> list[int]:
+    """The seeds that are in all of `scores`, ascending; none where there are no scores."""
+    return sorted(set.intersection(*found)) if (found := [set(each) for each in scores]) else []
 
 
 def best_two(scores: Mapping[str, Mapping[int, float]], higher_is_better: bool = True) -> list[str]:

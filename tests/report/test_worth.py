@@ -10,7 +10,7 @@ import bench
 from bench.report import build_report
 from bench.report.frame import load
 from bench.report.tables.blocks import blocks
-from bench.report.tables.yardstick import Worth, Yardstick, isotonic, labels_for, learning_curve
+from bench.report.tables.yardstick import LABELLER, Worth, Yardstick, isotonic, labels_for, learning_curve
 from bench.store.records import write_record
 from tests.factories import cell_key, done_record
 
@@ -57,15 +57,30 @@ def test_words(worth, words):
     assert worth.words((10, 1749)) == words
 
 
-def write(folder, method, seed, accuracy, human=None, noise="weak", config=None, texts=TEXTS):
-    """A cell that gets `accuracy` per cent of the test texts right, which ones its seed says."""
+def write(
+    folder, method, seed, accuracy, human=None, noise="weak", config=None, texts=TEXTS, chosen=None, labeller=None
+):
+    """A cell that gets `accuracy` per cent of the test texts right, which ones its seed says.
+
+    `chosen` is the accuracy of the step chosen on noisy validation labels, `labeller` that of the labeller itself.
+    """
     key = cell_key("tweets", noise, method, seed, ("minilm", "frozen"), config=config or {})
     record, arrays = done_record(key, n_test=texts, human_labels=human, sees_gold=False)
-    right = np.random.default_rng(seed).permutation(texts) < round(accuracy / 100 * texts)
-    predicted = np.where(right, arrays["gold"], 1 - arrays["gold"])
-    last = record.scores.last.model_copy(update={"accuracy": float(right.mean())})
-    record.scores = record.scores.model_copy(update={"last": last})
-    write_record(record, folder, arrays | {"test_last": np.eye(2, dtype=np.float16)[predicted]})
+    order = np.random.default_rng(seed).permutation(texts)
+
+    def answers(percent):
+        return np.where(order < round(percent / 100 * texts), arrays["gold"], 1 - arrays["gold"])
+
+    made, scores = {}, {}
+    for rule, percent in (("last", accuracy), ("noisy_valid", accuracy if chosen is None else chosen)):
+        made[f"test_{rule}"] = np.eye(2, dtype=np.float16)[answers(percent)]
+        share = float((answers(percent) == arrays["gold"]).mean())
+        scores[rule] = getattr(record.scores, rule).model_copy(update={"accuracy": share})
+    record.scores = record.scores.model_copy(update=scores)
+    if labeller is not None:
+        made["test_labels"] = answers(labeller).astype(np.int16)
+        record.noise = record.noise.model_copy(update={"labeller_test_accuracy": labeller / 100})
+    write_record(record, folder, arrays | made)
 
 
 @pytest.fixture
@@ -89,9 +104,9 @@ def yardstick(folder):
 
 
 def test_the_curve_is_that_of_the_cells_with_human_labels_alone(yardstick):
-    curve = learning_curve(yardstick.block, "tweets", "last")
+    curve = learning_curve(yardstick.block, [("tweets", "sn@0.3")], "last")
     assert curve.sizes == SIZES
-    assert curve.column == ("tweets", "weak")
+    assert curve.columns == [("tweets", "weak")]
     assert curve.means.tolist() == pytest.approx([40, 60, 80])
     assert curve.whole
     assert yardstick.measured == ["plain", "best", "great", "poor"]
@@ -112,7 +127,7 @@ def test_the_interval_is_that_of_a_bootstrap_over_seeds_and_texts(yardstick):
     """Against a plain bootstrap, written out, which draws its own numbers."""
     found = yardstick.worth("plain", [("tweets", "weak")])
     block, read = yardstick.block, yardstick.read
-    labels = ["plain", *yardstick.curves["tweets"].methods]
+    labels = ["plain", *yardstick.curves["tweets", "weak"].methods]
     hits = np.array([[read.right(row["cell"]) for row in block.rows[each, ("tweets", "weak")]] for each in labels])
     rng, drawn = np.random.default_rng(5), []
     for _ in range(2000):
@@ -133,6 +148,54 @@ def test_other_test_texts_have_no_worth_and_no_curve_has_no_table(folder, tmp_pa
     assert ("tweets", "other") not in yardstick.columns
     assert yardstick.worth("plain", [("tweets", "other")]) is None
     assert yardstick.entry("plain", [("tweets", "other")]).state == "empty"
+
+
+def test_by_noisy_validation_every_noise_source_has_its_own_curve_or_no_worth(tmp_path):
+    """The steps of the curve are chosen on noisy validation labels as well: with more noise it lies lower."""
+    for noise, lost in (("weak", 0), ("sn@0.3", 10), ("sn@0.1", 0)):
+        for seed in (1, 2, 3):
+            write(tmp_path, "plain", seed, 60, noise=noise)
+            for size, accuracy in zip(SIZES, (40, 60, 80), strict=True) if noise != "sn@0.1" else ():
+                write(tmp_path, "gold", seed, accuracy, size, noise, {"rows": size}, chosen=accuracy - lost)
+    results = load(tmp_path)
+    (block,) = blocks(results.cells, "plain")
+    weak, noisy, bare = (("tweets", noise) for noise in ("weak", "sn@0.3", "sn@0.1"))
+    last, chosen = (Yardstick(results, block, rule) for rule in ("last", "noisy_valid"))
+    assert [last.worth("plain", [each]).labels for each in (weak, noisy, bare)] == pytest.approx([100, 100, 100])
+    assert [chosen.worth("plain", [each]).labels for each in (weak, noisy)] == pytest.approx([100, 10**2.5])
+    assert chosen.worth("plain", [bare]) is None
+    both = chosen.worth("plain", [weak, noisy])  # on average the curve goes through 35, 55 and 75 %
+    assert both.labels == pytest.approx(10**2.25)
+    assert both.low <= both.labels <= both.high
+    build_report(tmp_path, tmp_path / "report", formats=("md", "figures"), rule="noisy_valid")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "tweets with weak: 10, 100, 1,000; tweets with sn@0.3: 10, 100, 1,000." in text
+    plot = bench.load_results(tmp_path).plot.worth("tweets", rule="noisy_valid")
+    assert [axis.get_title(loc="left") for axis in plot.axes] == ["weak", "sn@0.3"]
+
+
+def test_the_labeller_is_worth_its_mean_over_seeds(tmp_path):
+    for seed, own in ((1, 45), (2, 60), (3, 75)):
+        write(tmp_path, "plain", seed, 60, labeller=own)
+        for size, accuracy in zip(SIZES, (40, 60, 80), strict=True):
+            write(tmp_path, "gold", seed, accuracy, size, config={"rows": size}, labeller=own)
+    results = load(tmp_path)
+    (block,) = blocks(results.cells, "plain")
+    found = Yardstick(results, block, "last").worth(LABELLER, [("tweets", "weak")])
+    assert found.labels == pytest.approx(100)
+    assert found.low < 30  # its seeds are drawn as well: 45 % alone is worth 18 labels
+    assert found.high > 300
+
+
+def test_the_sentence_names_the_best_on_the_seeds_that_all_have(tmp_path, folder):
+    """Lucky lacks the hardest seed and is worse with every seed that it has."""
+    for seed, accuracy in ((1, 50), (2, 90), (3, 92)):
+        write(folder, "steady", seed, accuracy, noise="sn@0.1")
+        if seed > 1:
+            write(folder, "lucky", seed, accuracy - 1, noise="sn@0.1")
+    summary = build_report(folder, tmp_path / "report", formats=("md",))
+    (said,) = [sentence for sentence in summary.sentences if "human labels (95 %" in sentence]
+    assert "on tweets with sn@0.1 (steady, 77.3 %)" in said
 
 
 def test_the_figure_from_python_has_a_panel_per_noise_source(folder):

@@ -22,10 +22,10 @@ STYLES = {"method": (BLUE, "-"), "baseline": (ORANGE, "-"), "human": (GREEN, "--
 """Colour and line of each kind of row."""
 
 
-def figure(block: Block, curve: Curve, columns: list[Column], rule: str) -> Figure:
+def figure(block: Block, curves: dict[Column, Curve], rule: str) -> Figure:
     """One panel per noise source: accuracy after k human labels, and the methods' accuracies as lines."""
-    made, axes = panels(len(columns), 7.6, 3.6, across=1, sharex=True)
-    for axis, column in zip(axes, columns, strict=True):
+    made, axes = panels(len(curves), 7.6, 3.6, across=1, sharex=True)
+    for axis, (column, curve) in zip(axes, curves.items(), strict=True):
         points = [stats.mean_interval(list(values.values())) for values in curve.by_seed]
         halves = np.nan_to_num([point.half for point in points])
         means = [point.mean for point in points]
@@ -61,15 +61,15 @@ def figure(block: Block, curve: Curve, columns: list[Column], rule: str) -> Figu
 
 def worth_plans(block: Block, task: str, rule: str) -> list[Plan]:
     """The figure of a task; none without a learning curve."""
-    curve = learning_curve(block, task, rule)
-    if curve is None:
+    found = {column: learning_curve(block, [column], rule) for column in block.current(block.of_task(task))}
+    curves = {column: curve for column, curve in found.items() if curve is not None}
+    if not curves:
         return []
-    columns = block.current(block.of_task(task))
     caption = (
         "Triangles: accuracy of gold[rows=k], trained on k random human labels alone, mean over seeds with 95 % "
         "t-interval. Lines: mean accuracies of the methods; dots: where they meet the curve (made monotone), which "
         "is how many labels they are worth. Dashed: references and methods with human labels."
     )
-    cut = not_shown([noise for _, noise in columns[MOST_PANELS:]])
-    draw = functools.partial(figure, block, curve, columns[:MOST_PANELS], rule)
+    cut = not_shown([noise for _, noise in list(curves)[MOST_PANELS:]])
+    draw = functools.partial(figure, block, dict(list(curves.items())[:MOST_PANELS]), rule)
     return [make_plan("worth", "Worth in human labels", caption + cut, draw, task, block.setup)]

@@ -33,7 +33,7 @@ from bench.report.tables.headlines import Leader
 from bench.report.tables.model import Entry, Head, Row, Table
 from bench.report.tables.partial import with_few
 from bench.report.tables.worth import with_worth
-from bench.report.tables.yardstick import LABELLER
+from bench.report.tables.yardstick import LABELLER, labeller_accuracy
 from bench.store.metrics import METRICS
 
 
@@ -151,7 +151,7 @@ def result_table(
 def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | None) -> Row | None:
     """The labeller itself as a classifier of the test texts; None where no column has one."""
     columns = [(head.task, head.noise) for head, *_ in parts if head.task]
-    known = {column: _labeller_accuracy(labelled) for column in columns if (labelled := block.labelled(column))}
+    known = {column: labeller_accuracy(labelled) for column in columns if (labelled := block.labelled(column))}
     if not known:
         return None
     entries = []
@@ -169,12 +169,6 @@ def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | 
         half, texts = (high - low) / 2, bool(head.task)
         entries.append(Entry("value", mean, half, cells=ids, signed=against, over_texts=texts))
     return Row(LABELLER, "reference", tuple(entries))
-
-
-def _labeller_accuracy(labelled: list[dict]) -> float:
-    """In per cent, the mean over seeds."""
-    values = list({row["seed"]: 100 * row["labeller_test_accuracy"] for row in labelled}.values())
-    return values[0] if len(set(values)) == 1 else sum(values) / len(values)  # one set of answers whatever the seed
 
 
 def _labeller_cells(labelled: list[dict]) -> list[str]:

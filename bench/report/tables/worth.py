@@ -10,6 +10,7 @@ from bench.report.tables.base import Context, ReportTable, register
 from bench.report.tables.blocks import Block, common_columns
 from bench.report.tables.entries import RULE_TEXT, column_head
 from bench.report.tables.model import Entry, Head, Row, Table, plural
+from bench.report.tables.stats import common_seeds
 from bench.report.tables.yardstick import LABELLER, Yardstick
 
 MOST_SAID = 4
@@ -52,10 +53,14 @@ def _caption(yardstick: Yardstick) -> list[str]:
     ]
     if yardstick.draws is None:
         said.append("No intervals, because there are so many cells; `bench report --full` makes them.")
-    ends = [
-        f"{task}: {', '.join(f'{size:,}' for size in curve.sizes)}{' (all there are)' if curve.whole else ''}"
-        for task, curve in yardstick.curves.items()
-    ]
+    own = yardstick.rule != "last"
+    if own:
+        said.append("Each noise source has its own curve, as its validation labels choose the curve's steps too.")
+    ends = dict.fromkeys(
+        f"{task}{f' with {noise}' if own else ''}: {', '.join(f'{size:,}' for size in curve.sizes)}"
+        f"{' (all there are)' if curve.whole else ''}"
+        for (task, noise), curve in yardstick.curves.items()
+    )
     said.append(f"Sizes of the curve: {'; '.join(ends)}.")
     few = min(len(values) for curve in yardstick.curves.values() for values in curve.by_seed)
     if few < FEW_SEEDS:
@@ -93,14 +98,16 @@ def _sentence(block: Block, table: Table, rule: str) -> str:
     said = []
     for place, head in enumerate(table.heads):
         scores = {
-            row.label: (sum(values.values()) / len(values), row.entries[place].text)
+            row.label: (values, row.entries[place].text)
             for row in table.rows
             if row.kind in ("method", "baseline")
             and (values := block.values(row.label, (head.task, head.noise), f"accuracy_{rule}", 100))
         }
-        if scores:
-            best = max(scores, key=lambda name: scores[name][0])
-            said.append(f"{scores[best][1]} on {head.task} with {head.noise} ({best}, {scores[best][0]:.1f} %)")
+        if seeds := common_seeds(values for values, _ in scores.values()):
+            best = max(scores, key=lambda name: sum(scores[name][0][seed] for seed in seeds))
+            values, text = scores[best]
+            mean = sum(values.values()) / len(values)
+            said.append(f"{text} on {head.task} with {head.noise} ({best}, {mean:.1f} %)")
     more = f"; {len(said) - MOST_SAID} more columns are in the table" if len(said) > MOST_SAID else ""
     return (
         f"{block.setup}: what the method with the highest test accuracy (a choice that flatters it) is worth in random "

@@ -94,7 +94,7 @@ class Worth(NamedTuple):
 class Curve:
     """The accuracy that human labels alone give on one task."""
 
-    column: Column  # where its cells are; they do not depend on the noise source
+    columns: list[Column]  # where its cells are
     sizes: tuple[int, ...]  # ascending
     methods: tuple[str, ...]  # the label of each size
     by_seed: tuple[dict[int, float], ...]  # accuracy in percent
@@ -110,19 +110,36 @@ class Curve:
         return self.methods[-1] == f"{CURVE}all]"
 
 
-def learning_curve(block: Block, task: str, rule: str) -> Curve | None:
-    """The curve of a task from its first noise source with two sizes or more; None without one."""
-    for column in block.current(block.of_task(task)):
+def learning_curve(block: Block, columns: Sequence[Column], rule: str) -> Curve | None:
+    """The curve for accuracies averaged over columns of one task; None where no two sizes are known.
+
+    By the last step it is that of the task's first noise source with two sizes, as training on gold does not depend on
+    the source. By `noisy_valid` it is that of `columns` themselves: their noisy validation labels choose its steps too.
+    """
+    places = [[each] for each in block.current(block.of_task(columns[0][0]))] if rule == "last" else [list(columns)]
+    for place in places:
         found: dict[int, tuple[str, dict[int, float]]] = {}
         for method in sorted(block.humans, key=natural):  # "all" comes last
-            values = block.values(method, column, f"accuracy_{rule}", 100) if method.startswith(CURVE) else {}
+            values = averages(block, method, place, f"accuracy_{rule}", 100) if method.startswith(CURVE) else {}
             if values:
-                found[block.finished(method, [column])[0]["human_labels"]] = (method, values)
+                found[block.finished(method, place)[0]["human_labels"]] = (method, values)
         if len(found) > 1:
             sizes = tuple(sorted(found))
             methods, by_seed = zip(*(found[size] for size in sizes), strict=True)
-            return Curve(column, sizes, methods, by_seed)
+            return Curve(place, sizes, methods, by_seed)
     return None
+
+
+def labeller_cells(labelled: list[dict]) -> list[dict]:
+    """One of the `labelled` cells per seed; one alone where the labeller scores the same with every seed."""
+    cells = sorted({row["seed"]: row for row in reversed(labelled)}.values(), key=lambda row: row["seed"])
+    return cells if len({row["labeller_test_accuracy"] for row in cells}) > 1 else cells[:1]
+
+
+def labeller_accuracy(labelled: list[dict]) -> float:
+    """The labeller's own accuracy in per cent, mean over the seeds of the `labelled` cells, of which there are some."""
+    values = [100 * row["labeller_test_accuracy"] for row in labeller_cells(labelled)]
+    return sum(values) / len(values)
 
 
 @dataclass(frozen=True)
@@ -135,10 +152,15 @@ class Yardstick:
     full: bool = False
 
     @cached_property
-    def curves(self) -> dict[str, Curve]:
-        """By task, where there is one."""
-        found = {task: learning_curve(self.block, task, self.rule) for task in self.block.tasks()}
-        return {task: curve for task, curve in found.items() if curve is not None}
+    def curves(self) -> dict[Column, Curve]:
+        """By current column, where there is one."""
+        found = {column: learning_curve(self.block, [column], self.rule) for column in self.block.current()}
+        return {column: curve for column, curve in found.items() if curve is not None}
+
+    def curve(self, columns: Sequence[Column]) -> Curve | None:
+        """That of some columns of one task."""
+        alone = self.rule == "last" or len(columns) == 1
+        return self.curves.get(columns[0]) if alone else learning_curve(self.block, columns, self.rule)
 
     @cached_property
     def draws(self) -> Draws | None:
@@ -152,11 +174,11 @@ class Yardstick:
     @cached_property
     def columns(self) -> list[Column]:
         """The current columns with a curve on the same test texts."""
-        return [c for c in self.block.current() if c[0] in self.curves and self._same_texts(c)]
+        return [column for column in self.curves if self._same_texts(column)]
 
     def _same_texts(self, column: Column) -> bool:
-        curve = self.curves[column[0]]
-        return column == curve.column or np.array_equal(self._gold(column), self._gold(curve.column))
+        (place,) = self.curves[column].columns
+        return column == place or np.array_equal(self._gold(column), self._gold(place))
 
     def _gold(self, column: Column) -> np.ndarray:
         for method in self.block.methods:
@@ -167,9 +189,9 @@ class Yardstick:
 
     def worth(self, method: str, columns: Sequence[Column]) -> Worth | None:
         """What the mean accuracy of a method over columns of one task is worth; None without a score or a curve."""
-        if not columns or not set(columns) <= set(self.columns):
+        if not columns or not set(columns) <= set(self.columns) or (curve := self.curve(columns)) is None:
             return None
-        curve, sizes = self.curves[columns[0][0]], np.array(self.curves[columns[0][0]].sizes)
+        sizes = np.array(curve.sizes)
         drawn: np.ndarray | None = None
         if method == LABELLER:
             mean, drawn = self._labeller(columns)
@@ -193,30 +215,38 @@ class Yardstick:
         if self.draws is None:
             return None
         pairs = zip(curve.methods, curve.by_seed, strict=True)
-        points = [self.draws.average(self.block, name, [curve.column], list(each), self.rule) for name, each in pairs]
+        points = [self.draws.average(self.block, name, curve.columns, list(each), self.rule) for name, each in pairs]
         return None if any(each is None for each in points) else np.stack(points, axis=1)
 
     def _labeller(self, columns: Sequence[Column]) -> tuple[float, np.ndarray | None]:
-        """The labeller's own accuracy in percent, mean over columns, and under the drawn texts float64[DRAWS]."""
+        """The labeller's own accuracy in percent, mean over columns, and under the draws float64[DRAWS]."""
         means, drawn = [], []
         for column in columns:
-            known = self.block.labelled(column)
-            if not known:
+            cells = labeller_cells(self.block.labelled(column))
+            if not cells:
                 return math.nan, None
-            means.append(100 * known[0]["labeller_test_accuracy"])
-            arrays = self.read.arrays(known[0]["cell"], "test_labels", "gold")
-            if arrays is not None and self.draws is not None:
-                hits = (arrays["test_labels"] == arrays["gold"])[arrays["gold"] >= 0][None]
-                texts = named_generator("bootstrap", "texts", column[0], hits.shape[1])  # the same ones as for methods
-                drawn.append(100 * stats.bootstrap_texts(hits, texts)[:, 0].astype(np.float64))
+            means.append(labeller_accuracy(cells))
+            by_seed = [found for row in cells if (found := self._labeller_draws(row)) is not None]
+            if len(by_seed) == len(cells):
+                weights = stats.bootstrap_seeds(len(cells), named_generator("bootstrap", "seeds"))
+                drawn.append((np.stack(by_seed, axis=1) * weights).sum(axis=1))
         return float(np.mean(means)), np.mean(drawn, axis=0) if len(drawn) == len(columns) else None
+
+    def _labeller_draws(self, row: dict) -> np.ndarray | None:
+        """The labeller's accuracy in percent with a cell's seed under the texts drawn for methods, float64[DRAWS]."""
+        arrays = self.read.arrays(row["cell"], "test_labels", "gold")
+        if arrays is None or self.draws is None:
+            return None
+        hits = (arrays["test_labels"] == arrays["gold"])[arrays["gold"] >= 0][None]
+        texts = named_generator("bootstrap", "texts", row["task"], hits.shape[1])
+        return 100 * stats.bootstrap_texts(hits, texts)[:, 0].astype(np.float64)
 
     def entry(self, method: str, columns: Sequence[Column]) -> Entry:
         """`worth` as an entry of a table."""
-        found = self.worth(method, columns)
-        if found is None:
+        found, curve = self.worth(method, columns), self.curve(columns)
+        if found is None or curve is None:
             return Entry("empty")
-        words = found.words(self.curves[columns[0][0]].sizes)
+        words = found.words(curve.sizes)
         ids = () if method == LABELLER else self.block.ids(method, list(columns))
         if 0 < found.labels < math.inf:
             return Entry("value", found.labels, cells=ids, text=words)

@@ -30,7 +30,8 @@ def budget_table(records: Collection[Record], rule: str = "last") -> pd.DataFram
     DataFrame
         A row per task, noise source, way of choosing and number of corrected rows: columns task, noise, chosen, rows,
         human_labels, accuracy (per cent, mean over seeds), half (of the 95 % t-interval), gain and gain_half (paired
-        by seed, over the same number of random rows; NaN for these), seeds, labels_changed (mean).
+        by seed, over the same number of random rows; NaN for these), seeds, labels_changed (mean
+        number, 0 for the uncorrected ones).
     """
     import pandas as pd
 
@@ -39,8 +40,9 @@ def budget_table(records: Collection[Record], rule: str = "last") -> pd.DataFram
         score = getattr(each.scores, rule) if each.scores else None
         if each.status != "done" or score is None:
             continue
-        config = each.key.config if each.key.method == "corrected" else {"rows": 0, "chosen": ""}
-        changed = float(each.diagnostics.get("labels_changed", 0))
+        corrected = each.key.method == "corrected"
+        config = each.key.config if corrected else {"rows": 0, "chosen": ""}
+        changed = float(each.diagnostics.get("labels_changed", 0)) if corrected else 0.0  # other methods': a share
         place = (each.key.task, each.key.noise, config["chosen"], each.human_labels or 0)
         cells.append((*place, each.key.seed, 100 * score.accuracy, changed))
     names = ["task", "noise", "chosen", "rows", "seed", "accuracy", "labels_changed"]

@@ -12,6 +12,8 @@ from bench.core.errors import UsageError
 from bench.grid.cells import Plan, plan
 from bench.grid.options import LAST_SEED
 from bench.report.tables import stats
+from bench.report.tables.headlines import points
+from bench.report.tables.model import plural
 from bench.running.executors.base import executor_of
 from bench.store.noise_words import told_apart
 from bench.store.records import Record, read_record
@@ -57,7 +59,7 @@ def added(made: Plan) -> Plan:
 
 
 def unsettled(made: Plan) -> dict[str, stats.Interval]:
-    """Those of `differences` that still include 0.
+    """Those of `differences` that still include 0, or are over fewer than `stats.MIN_SEEDS` seeds.
 
     A difference that is the same with every seed will not change with more of them and counts as settled.
     """
@@ -65,7 +67,7 @@ def unsettled(made: Plan) -> dict[str, stats.Interval]:
 
 
 def _is_open(gap: stats.Interval) -> bool:
-    return not gap.excludes_zero and not (gap.n >= stats.MIN_SEEDS and gap.half <= stats.NO_SPREAD)
+    return gap.n < stats.MIN_SEEDS or not (gap.excludes_zero or gap.half <= stats.NO_SPREAD)
 
 
 def differences(made: Plan) -> dict[str, stats.Interval]:
@@ -102,6 +104,10 @@ def _difference(ours: Scores, theirs: Scores) -> stats.Interval:
     return stats.mean_interval(gaps)
 
 
+def _few(gap: stats.Interval) -> str:
+    return f" (too few: {plural(gap.n, 'seed')})" if gap.n < stats.MIN_SEEDS else ""
+
+
 def sentences(made: Plan) -> list[str]:
     """What was settled, once no seed is added any more."""
     compared = differences(made)
@@ -112,5 +118,5 @@ def sentences(made: Plan) -> list[str]:
     if not left:
         why = f"the interval against {BASELINE} excludes 0, or is without any spread, for {', '.join(compared)}"
         return [f"settled with {seeds}: {why}"]
-    listed = ", ".join(f"{name} {gap.mean:+.1f} ± {gap.half:.1f}" for name, gap in left.items())
+    listed = ", ".join(f"{name} {points(gap)}{_few(gap)}" for name, gap in left.items())
     return [f"not settled with {seeds}, the most that --until-settled allows: {listed} points against {BASELINE}"]

@@ -12,12 +12,14 @@ import pytest
 from bench.core.errors import Skip, UsageError
 from bench.grid.cells import choose_method
 from bench.noise.source import NoiseSource
+from bench.report.budget import budget_table
 from bench.running.conformance import _opened, make_case, permuted_gold, predict, run_checks, same
 from bench.store.records import Record
 from bench.training.recipe import Recipe
 from methods.corrected import entropy
 from methods.stages import OUT_OF_FOLD
 from tests.conftest import records, review_rows, write_csv
+from tests.factories import cell_key, done_record
 
 
 def asked(selector, case=None):
@@ -138,6 +140,18 @@ def test_the_command_writes_a_curve_and_resumes(bench, tiny_bert):
     assert Path("budget/mine.png").read_bytes().startswith(b"\x89PNG")
     again = bench(*words)
     assert again.stdout.count(" cached ") == len(found)
+
+
+def test_changed_labels_are_those_that_a_person_corrected():
+    """Methods such as knn-vote say under the same name which share of the labels they changed themselves."""
+    made = []
+    for method, rows, changed in (("knn-vote", 0, 0.31), ("corrected", 50, 21)):
+        config = {"rows": 50, "chosen": "random", "method": "knn-vote"} if rows else {}
+        for seed in (1, 2):
+            record, _ = done_record(cell_key(method=method, seed=seed, config=config), human_labels=rows or None)
+            made.append(record.model_copy(update={"diagnostics": {"labels_changed": changed}}))
+    table = budget_table(made)
+    assert dict(zip(table["rows"], table["labels_changed"], strict=True)) == {0: 0, 50: 21}
 
 
 def test_a_task_without_gold_is_told_what_it_needs(bench, tiny_bert):

@@ -81,6 +81,24 @@ def test_a_difference_without_any_spread_is_not_waited_for(make):
     assert next_round(grid) is None
 
 
+def test_fewer_seeds_than_a_report_needs_settle_nothing(make):
+    grid = make(seeds=[1], until_settled=5)
+    rounds = []
+    while grid is not None:
+        rounds.append(grid.options.seeds)
+        finish(grid, {"elr": lambda seed: 5 + 0.1 * seed, "gce": lambda seed: 9 + 0.1 * seed})
+        grid = next_round(grid)
+    assert rounds == [[1], [1, 2], [1, 2, 3]]  # after two, both intervals exclude 0
+
+
+def test_a_method_that_lacks_seeds_is_named_with_how_many_it_has(make):
+    grid = make(seeds=[1, 2, 3], until_settled=3)
+    some = [cell for cell in grid.cells if cell.key.method != "elr" or cell.key.seed < 3]
+    finish(dataclasses.replace(grid, cells=some), {"elr": lambda seed: 5 + 0.1 * seed, "gce": lambda seed: 9})
+    (sentence,) = sentences(grid)
+    assert sentence.endswith("+5.1 ± 0.6 (too few: 2 seeds) points against plain")
+
+
 def test_without_the_option_nothing_is_added(make):
     grid = make(until_settled=None)
     finish(grid, {"elr": lambda seed: (-1) ** seed, "gce": lambda seed: (-1) ** seed})

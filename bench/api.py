@@ -22,10 +22,10 @@ from bench.noise.facts import NoisyLabels
 from bench.running.cell import labels_for, tools_for
 from bench.running.contract import opened
 from bench.running.events import Event, Finished, Message, Progress, Started
-from bench.running.executors.base import Executor, executor_of
+from bench.running.executors.base import Executor
+from bench.running.executors.dispatch import check
 from bench.running.runner import run
 from bench.running.settle import added, check_settling, next_round
-from bench.running.tracking import check_trackers
 from bench.store.folder import ResultsFolder
 from bench.store.records import Record, read_record
 from bench.training.stages import StageStore
@@ -188,8 +188,7 @@ def run_grid(
     from bench.report.api import load_results
 
     chosen = load_options(options)
-    executor = executor_of(chosen.executor)
-    check_trackers(chosen.track)
+    executor = check(chosen)
     made, hear = plan(chosen), listen or (lambda event: None)
     check_settling(made)
     _run_round(made, hear, executor)

@@ -68,11 +68,11 @@ def _forecast(plan: Plan) -> None:
     """How many cells are left, and for how long."""
     from bench.cli.display import duration
     from bench.grid.advised import seconds_left
-    from bench.running.outcomes import status_of
+    from bench.running.outcomes import status_of, to_run
     from bench.store.records import Record, read_records
 
     folder = plan.options.results
-    left = [cell for cell in plan.cells if status_of(cell, folder)[0] in ("not run", "failed")]
+    left = [cell for cell in plan.cells if to_run(cell, *status_of(cell, folder), plan.options)]
     seconds = seconds_left(plan, left, [each for each in read_records(folder) if isinstance(each, Record)])
     how_long = "time not known until the first ones are done" if seconds is None else f"about {duration(seconds)}"
     if not left:

@@ -54,12 +54,12 @@ def run(
 
         serve(plan, *own_streams())
         return
-    from bench.running.executors.base import executor_of
+    from bench.running.executors.dispatch import check
     from bench.running.settle import check_settling
 
     if not one_round:  # else it is a part of a grid, which was checked as a whole
         check_settling(plan)
-    executor_of(plan.options.executor).check(force=force)
+    check(plan.options, force=force)
     if dry_run:
         _show_dry_run(plan, force=force, as_json=log_json)
         return
@@ -176,13 +176,17 @@ def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
     from bench.cli.display import duration, status_table
     from bench.grid.estimate import sentences
     from bench.running.events import Planned
+    from bench.running.outcomes import to_run
     from bench.store.records import Record, read_records
 
+    found = _statuses(plan)
+    left = [cell for cell, status, reason in found if to_run(cell, status, reason, plan.options, force=force)]
+    forced = {cell.key.hash for cell in left}
     shown = [
-        (cell, "not run", "done, but --force runs it again")
-        if force and status == "done"
+        (cell, "not run", f"{status}, but --force runs it again")
+        if status in ("done", "skipped") and cell.key.hash in forced
         else (cell, "cached" if status == "done" else status, reason)
-        for cell, status, reason in _statuses(plan)
+        for cell, status, reason in found
     ]
     if as_json:
         for cell, status, reason in shown:
@@ -191,8 +195,6 @@ def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
     for note in plan.notes:
         say(note, dim=True)
     _print_statuses(*status_table(shown), [status for _, status, _ in shown])
-    again = ("not run", "failed") if force or plan.options.retry == "failed" else ("not run",)
-    left = [cell for cell, status, _ in shown if status in again]
     records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
     for line in sentences(left, plan, records, duration):
         say(line)

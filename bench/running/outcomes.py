@@ -12,6 +12,7 @@ from bench.core.deadline import CellTimeout
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import write_atomically
 from bench.grid.cells import Cell
+from bench.grid.options import GridOptions
 from bench.running.cell import record_of
 from bench.running.contract import human_count, sees_gold
 from bench.running.events import CellStatus, Ended
@@ -93,6 +94,29 @@ def status_of(cell: Cell, results: Path) -> tuple[CellStatus, str]:
     if isinstance(record, Record):
         return record.status, record.reason or ""
     return "not run", f"damaged record: {record.why}" if isinstance(record, Damaged) else ""
+
+
+def to_run(cell: Cell, status: str, reason: str | None, options: GridOptions, *, force: bool = False) -> bool:
+    """Whether a run takes up a cell that has this status on disk; one that another process holds is not counted."""
+    match status:
+        case "done":
+            return force
+        case "failed":
+            return options.retry == "failed"
+        case "skipped":  # by its method, where the plan has nothing against it
+            return reason != cell.skip if cell.skip else force
+    return status != "running"
+
+
+def settled(
+    cell: Cell, record: Record | Damaged | None, options: GridOptions, *, force: bool = False, ours: bool = False
+) -> Ended | None:
+    """How a cell that needs no run ended, by its record; None: it is to be run. `ours`: it is of this run."""
+    if not isinstance(record, Record) or (
+        not ours and to_run(cell, record.status, record.reason, options, force=force)
+    ):
+        return None
+    return Ended("cached" if record.status == "done" else record.status, record, record.reason or "")
 
 
 def reason_of(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from bench.core.errors import BenchError, Skip, ToldToEnd
 from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
 from bench.noise.facts import NoisyLabels
+from bench.running import outcomes
 from bench.running.cell import Result, labels_for, run_cell, tools_for
 from bench.running.data_files import data_places
 from bench.running.events import CellStatus, Ended, Event, Listener, Summary
@@ -22,7 +23,7 @@ from bench.running.outcomes import existing, keep, keep_failure, not_kept, prepa
 from bench.running.tracking import Tracked
 from bench.store.claims import Claims
 from bench.store.folder import ResultsFolder
-from bench.store.records import Damaged, Record, read_record, record_version, same_version
+from bench.store.records import Damaged, read_record, record_version, same_version
 from bench.training import distributed
 from bench.training.stages import StageStore
 
@@ -125,17 +126,9 @@ def settled(cell: Cell, session: Session) -> Ended | None:
     record = existing(cell, session.results)
     if isinstance(record, Damaged):
         log.warning("record %s is damaged (%s): running the cell again", record.path.name, record.why)
-    if not isinstance(record, Record):
-        return None
     # A record that came after this run began is another process's result of now: nothing to run again.
     ours = not same_version(record_version(cell.key.path(session.results)), session.before.get(cell.key.hash))
-    if record.status == "done" and (ours or not session.force):
-        return Ended("cached", record)
-    if record.status == "failed" and (ours or session.options.retry == "none"):
-        return Ended("failed", record, record.reason or "")
-    if record.status == "skipped" and (ours or record.reason == cell.skip):
-        return Ended("skipped", record, record.reason or "")
-    return None
+    return outcomes.settled(cell, record, session.options, force=session.force, ours=ours)
 
 
 def run_one(cell: Cell, session: Session) -> CellStatus | None:

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,37 @@ def test_a_dry_run_shows_statuses_and_writes_nothing(run):
     assert "--until-settled compares methods with plain" in run("--dry-run", "--until-settled", "5").stderr
     assert "--force is for --executor local" in run("--dry-run", "--force", "--executor", "slurm").stderr
     assert files_under(Path()) == before
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    assert "--track wandb needs the package wandb" in run("--dry-run", "--track", "wandb").stderr
+    ray = run("--dry-run", "--executor", "ray", "--processes-per-cell", "2")
+    assert ray.exit_code == 2
+    assert "a Ray task is one process" in ray.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [([], ["failed"]), (["--retry", "none"], []), (["--force"], ["done", "failed", "skipped"]),
+     (["--force", "--retry", "none"], ["done", "skipped"])],
+)  # fmt: skip
+def test_a_dry_run_says_what_the_run_does(run, tmp_path, words, wanted):
+    """With a cell that is done, one that failed, and one whose method found while it ran that it cannot."""
+    source = (tmp_path / "instant.py").read_text(encoding="utf-8")
+    source = source.replace(
+        'raise RuntimeError("the trap snapped")', "raise __import__('bench').core.errors.Skip('no')"
+    )
+    (tmp_path / "skipper.py").write_text(source.replace('"instant"', '"skipper"'), encoding="utf-8")
+    (tmp_path / "trap").touch()
+    methods = "./instant.py[log=done],./instant.py[log=failed,trap=trap],./skipper.py[log=skipped,trap=trap]"
+    assert statuses(run(methods=methods, seeds="1")) == ["done", "failed", "skipped"]
+    dry = run("--dry-run", *words, methods=methods, seeds="1").stdout
+    assert f"{len(wanted)} of 3 cells would run" in dry
+    for name in ("done", "failed", "skipped"):
+        Path(name).unlink()
+    run(*words, methods=methods, seeds="1")
+    assert [name for name in ("done", "failed", "skipped") if Path(name).exists()] == wanted
 
 
 def test_json_lines_are_all_that_stdout_holds(run):

@@ -17,6 +17,7 @@ from bench.grid.cells import plan
 from bench.grid.options import load_options
 from bench.running.executors.base import executor_of
 from bench.running.executors.slurm_jobs import JOBS_FILE, job_lines
+from bench.running.runner import run
 from tests.conftest import records
 
 SCRIPT = Path(__file__).parent / "slurm" / "one_node.sh"
@@ -60,6 +61,18 @@ def test_jobs_run_every_cell_once_and_the_logs_are_named(make, submitit):
     again = executor_of("slurm[cluster=local]").run(make(), lambda facts: None)
     assert again.counts == {"cached": 6}  # and no job was submitted for nothing
     assert len(list(Path("results/slurm").iterdir())) == 1
+
+
+def test_no_job_is_submitted_for_cells_that_none_would_run(make, submitit):
+    Path("trap").touch()
+    options = {"methods": "./instant.py[trap=trap]", "noise": "weak", "llms": "ann", "seeds": "1"}
+    assert run(make(llms="ann", methods=options["methods"], seeds="1"), lambda event: None).counts == {"failed": 1}
+    told = []
+    summary = executor_of("slurm[cluster=local]").run(make(retry="none", **options), told.append)
+    assert summary.counts == {"failed": 1, "skipped": 1}
+    assert sorted(message.status for message in told) == ["failed", "skipped"]
+    assert not Path("results/slurm").exists()
+    assert sorted(record.status for record in records()) == ["failed", "skipped"]
 
 
 def test_jobs_that_end_early_are_said_with_what_is_left(make, submitit, monkeypatch):

@@ -23,9 +23,8 @@ from bench.core.selectors import parse, shell_words
 from bench.grid.cells import Cell, Plan
 from bench.grid.command import changed, option_words
 from bench.grid.options import RUNNING_OPTIONS, GridOptions
-from bench.running.events import Ended, Event, Summary, Tell
-from bench.running.outcomes import existing, status_of
-from bench.store.records import Record
+from bench.running.events import Event, Summary, Tell
+from bench.running.outcomes import existing, keep, settled, without_result
 
 __all__ = ["EngineOptions", "Executor", "Field", "executor_of", "register"]
 
@@ -58,8 +57,8 @@ class Executor(abc.ABC):
     def __init__(self, options: EngineOptions | None = None) -> None:
         self.options = options or self.Options()
 
-    def check(self, *, force: bool) -> None:  # noqa: B027  # most have nothing against it
-        """Raise UsageError where cells cannot be run like this, before anything is done."""
+    def check(self, options: GridOptions, *, force: bool) -> None:  # noqa: B027  # most have nothing against it
+        """Raise UsageError or Unavailable where a grid cannot be run like this, before anything is done."""
 
     @abc.abstractmethod
     def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
@@ -108,15 +107,17 @@ def executor_of(text: str) -> Executor:
 
 
 def left_to_do(plan: Plan, tell: Tell, summary: Summary, *, force: bool = False) -> list[Cell]:
-    """The cells that need a run; of the others it is told and counted that they are cached."""
+    """The cells that need a run; of the others it is told and counted how they ended."""
     left = []
     for cell in plan.cells:
-        if not force and status_of(cell, plan.options.results)[0] == "done":
-            record = existing(cell, plan.options.results)
-            summary.add("cached")
-            tell(Event.ended(cell, Ended("cached", record if isinstance(record, Record) else None)).message)
-        else:
+        ended = settled(cell, existing(cell, plan.options.results), plan.options, force=force)
+        if ended is None and cell.skip:
+            ended = keep(without_result(cell, "skipped", cell.skip), plan.options.results)
+        if ended is None:
             left.append(cell)
+        else:
+            summary.add(ended.status)
+            tell(Event.ended(cell, ended).message)
     return left
 
 

@@ -11,9 +11,18 @@ import threading
 from collections.abc import Callable, Iterator
 
 from bench.grid.cells import Plan
+from bench.grid.options import GridOptions
 from bench.running.events import Summary, Tell
-from bench.running.executors.base import executor_of
+from bench.running.executors.base import Executor, executor_of
 from bench.running.tracking import check_trackers
+
+
+def check(options: GridOptions, *, force: bool = False) -> Executor:
+    """The executor of a grid. Raises UsageError or Unavailable where the grid cannot be run as the options say."""
+    executor = executor_of(options.executor)
+    executor.check(options, force=force)
+    check_trackers(options.track)
+    return executor
 
 
 def execute(plan: Plan, tell: Tell, *, force: bool = False, draining: Callable[[], None] = lambda: None) -> Summary:
@@ -22,8 +31,7 @@ def execute(plan: Plan, tell: Tell, *, force: bool = False, draining: Callable[[
     `tell` gets the messages of the grid (`bench.running.events`). `draining` is called at the first Ctrl-C, after
     which what runs on this machine is finished.
     """
-    executor = executor_of(plan.options.executor)
-    check_trackers(plan.options.track)
+    executor = check(plan.options, force=force)
     catch = drain_on_interrupt(draining) if executor.drains else contextlib.nullcontext(lambda: False)
     with catch as stop:
         return executor.run(plan, tell, force=force, stop=stop)

@@ -21,7 +21,7 @@ import yaml
 
 from bench.core.errors import BenchError, Unavailable, UsageError
 from bench.grid.cells import Cell, Plan, plan
-from bench.grid.options import load_options
+from bench.grid.options import GridOptions, load_options
 from bench.running.events import Event, Finished, Summary, Tell, parse_message
 from bench.running.executors.base import (
     PASSED_ON,
@@ -74,16 +74,21 @@ class Ray(Executor):
         memory: float | None = Field(None, gt=0, description="GiB of memory that a cell reserves")
         retries: int = Field(3, ge=0, le=100, description="how often a cell is run again after its worker or node died")
 
+    def check(self, options: GridOptions, *, force: bool) -> None:
+        """See `Executor.check`."""
+        if options.processes_per_cell > 1:
+            raise UsageError(
+                "--processes-per-cell is for --executor local and slurm: a Ray task is one process. "
+                "Leave it out, or choose another executor"
+            )
+        required("ray", "ray")
+
     def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
         """See `Executor.run`. KeyboardInterrupt cancels what is under way.
 
         Raises Unavailable without Ray or without the named cluster, BenchError when workers cannot make the plan.
         """
-        if plan.options.processes_per_cell > 1:
-            raise UsageError(
-                "--processes-per-cell is for --executor local and slurm: a Ray task is one process. "
-                "Leave it out, or choose another executor"
-            )
+        self.check(plan.options, force=force)
         ray = required("ray", "ray")
         prepare_results(plan.options.results)
         summary = Summary()

@@ -24,6 +24,7 @@ from typing import Any, Literal
 from bench.core.errors import BenchError, Unavailable, UsageError
 from bench.core.files import write_atomically
 from bench.grid.cells import Plan
+from bench.grid.options import GridOptions
 from bench.running.events import Finished, Message, Summary, Tell, parse_message
 from bench.running.executors.base import (
     EngineOptions,
@@ -103,17 +104,18 @@ class Slurm(Executor):
         wait: bool = Field(True, description="false: submit and return; `bench status` shows the jobs")
         cluster: Literal["slurm", "local"] = Field("slurm", description="local: plain processes here, to try it out")
 
-    def check(self, *, force: bool) -> None:
+    def check(self, options: GridOptions, *, force: bool) -> None:
         """See `Executor.check`."""
         if force:
             raise UsageError("--force is for --executor local and ray: with slurm, name another folder with --results")
+        required("submitit", "slurm")
 
     def run(self, plan: Plan, tell: Tell, *, force: bool = False, stop: Callable[[], bool] = lambda: False) -> Summary:
         """See `Executor.run`. With `wait=false` it returns once the jobs are queued; Ctrl-C cancels the jobs.
 
         Raises Unavailable without submitit or Slurm, BenchError when the jobs ended before the grid was finished.
         """
-        self.check(force=force)
+        self.check(plan.options, force=force)
         submitit = required("submitit", "slurm")
         prepare_results(plan.options.results)
         summary = Summary()

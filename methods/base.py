@@ -34,6 +34,7 @@ __all__ = [
     "Texts",
     "Tools",
     "config",
+    "refuse_unused",
 ]
 
 config = functools.partial(
@@ -45,6 +46,28 @@ config = functools.partial(
 """Decorator of a method's `Config`: a frozen dataclass that refuses unknown and out-of-range values.
 
 A number given for a text field is its text, so that `[tau=0.3]` needs no quotes."""
+
+
+def refuse_unused(given: Any, setting: str, *names: str) -> None:
+    """For the validators of a `Config`: two names of one method must not look like two methods.
+
+    Parameters
+    ----------
+    given : Config
+        The configuration.
+    setting
+        What leaves parameters unused, as it is written in a selector.
+    *names
+        The fields that it leaves unused.
+
+    Raises
+    ------
+    ValueError
+        For a field that differs from its default.
+    """
+    for name in names:
+        if (value := getattr(given, name)) != type(given).__pydantic_fields__[name].default:
+            raise ValueError(f"{name} = {value} has no effect with {setting}: leave out one of the two")
 
 
 RATE = Field(
@@ -125,7 +148,8 @@ class Predictions:
         What the method believes the true class of each training text to be, where it has a better opinion than its
         running predictions; only the last step's is kept. Rows of NaN: no opinion.
     diagnostics : mapping
-        Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}.
+        Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}; a text under "warning" stands in the
+        cell's line of a run as well.
     """
 
     step: int

@@ -9,12 +9,14 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from bench.store.opinions import rounded
+
 SMALLEST, LARGEST = 0.05, 20.0
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """softmax(log p / T), float32[N, C], rows sum to 1. T > 1 flattens, T < 1 sharpens; the argmax stays."""
-    return np.exp(log_softmax(_log(probabilities) / temperature, axis=1)).astype(np.float32)
+    return rounded(np.exp(log_softmax(_log(probabilities) / temperature, axis=1)), np.float32)
 
 
 def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:

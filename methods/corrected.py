@@ -25,7 +25,8 @@ class Corrected(Method):
 
     Rows are chosen before any gold is known: by a score of the noisy labels (highest first), or at random. Suspicion is
     that of `bench trust`, from classifiers on sentence embeddings and on words, out of fold (here equal texts may
-    lie in several folds), and, for an ensemble, its members' answers; disagreement is the entropy of those answers;
+    lie in several folds, and the classifier on embeddings learns from the random class of a text without a label, which
+    `bench trust` leaves out), and, for an ensemble, its members' answers; disagreement is the entropy of those answers;
     entropy is that of the out-of-fold probabilities on sentence embeddings. Equal scores stand in the random order.
     """
 

@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import model_validator
 
 from methods import dirichlet_vae, shared
-from methods.base import RATE, Field, Method, NoisyTask, Predictions, Tools, config
+from methods.base import RATE, Field, Method, NoisyTask, Predictions, Tools, config, refuse_unused
 from methods.neighbours import checked_k, unit_length, vote
 from methods.registry import register
 from methods.sidyp.dynamics import Trajectories, centroids, marked_count, noise_markers, noise_scores
@@ -54,6 +55,12 @@ class DyGen(Method):
         epochs: int = Field(10, ge=1, le=10_000, description="passes of the VAEs over the training rows (authors)")
         batch_size: int = Field(32, ge=1, description="rows per step (authors)")
         learning_rate: float = Field(1e-4, gt=0, le=1, description="of Adam (authors' script)")
+
+        @model_validator(mode="after")
+        def _used(self):
+            if self.branches == 1:
+                refuse_unused(self, "branches=1", "alpha", "agreement", "agreement_warmup")
+            return self
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the corrected predictions after each epoch of the VAEs."""

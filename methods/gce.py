@@ -32,6 +32,9 @@ class GeneralisedCrossEntropy(Method):
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""
+        told, first = {}, self.config.ce_epochs
+        if first >= tools.recipe.epochs:
+            told["warning"] = f"ce_epochs={first} covers every epoch, so this is plain: raise --epochs or lower it"
 
         def loss(outputs, batch: Batch):
             logits, labels = outputs[0].logits, batch.targets["label"]
@@ -39,4 +42,4 @@ class GeneralisedCrossEntropy(Method):
                 return losses.cross_entropy(logits, labels)
             return losses.generalised_cross_entropy(logits, labels, self.config.q)
 
-        yield from training.train(task, tools, loss)
+        yield from training.train(task, tools, loss, diagnostics=lambda: told)

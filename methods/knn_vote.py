@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
+from pydantic import model_validator
 
 from methods import shared, training
-from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config, refuse_unused
 from methods.neighbours import checked_k, vote
 from methods.registry import register
 
@@ -36,6 +37,12 @@ class NeighbourVote(Method):
         neighbours_only: bool = Field(
             False, description="do not train: predict the vote of the training texts nearest to a test text"
         )
+
+        @model_validator(mode="after")
+        def _used(self):
+            if self.neighbours_only:
+                refuse_unused(self, "neighbours_only=true", "own_weight")
+            return self
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch, or once with `neighbours_only`."""

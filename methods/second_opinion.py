@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import model_validator
 from scipy.special import log_softmax, softmax
 
 from methods import confident, losses, shared, training
-from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config, refuse_unused
 from methods.neighbours import checked_k, vote
 from methods.registry import register
 from methods.stages import Stage
@@ -52,6 +53,13 @@ class SecondOpinion(Method):
             None, ge=1, description="k, texts that vote; None: 10, or every other text where there are fewer"
         )
         folds: int = Field(5, ge=2, le=100, description="cross-fitting folds of the regression (5 in cleanlab)")
+
+        @model_validator(mode="after")
+        def _used(self):
+            if self.opinions != "both":
+                unused = "neighbours" if self.opinions == "logistic" else "folds"
+                refuse_unused(self, f"opinions={self.opinions}", unused)
+            return self
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of the networks that learn the posterior, after each epoch."""

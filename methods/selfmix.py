@@ -72,6 +72,9 @@ class SelfMix(Method):
             "guessed": np.zeros(len(labels), dtype=np.float32),
         }
         warmup = max(1, round(self.config.warmup * tools.recipe.epochs))
+        told = {}
+        if warmup >= tools.recipe.epochs:
+            told["warning"] = "the warm-up covers every epoch, so this trains on cross-entropy alone: raise --epochs"
 
         def loss(outputs, batch: Batch) -> Tensor | PerExample:
             if batch.epoch < warmup:
@@ -89,7 +92,7 @@ class SelfMix(Method):
             evaluate=shared.SPLITS,
         )
         for epoch in epochs:
-            yield training.predictions_of(epoch, {"share_guessed": float(targets["guessed"].mean())})
+            yield training.predictions_of(epoch, {"share_guessed": float(targets["guessed"].mean()), **told})
             if epoch.number >= warmup:
                 seed = int(tools.generator(self.name, "mixture", epoch.number).integers(2**32))
                 self._divide(softmax(epoch.logits["train"][0]), labels, targets, seed)

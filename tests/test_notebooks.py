@@ -16,7 +16,7 @@ SHOWS = {  # figures, and texts that only a run that worked shows
     "01_reading_results.ipynb": (3, ["oracle", "±", "bench run --methods", "costs"]),
     "02_llm_noise.ipynb": (3, ["gold: negative", "both wrong:", "independent labellers would share"]),
     "03_sidyp_step_by_step.ipynb": (2, ["noise rate, estimated without gold", "SiDyP P(y | x)", "network 3"]),
-    "04_your_own_method.ipynb": (2, ["passed · gold permutation", "bootstrap[trust=0.8]", "vs plain"]),
+    "04_your_own_method.ipynb": (2, ["passed · independence of gold", "bootstrap[trust=0.8]", "vs plain"]),
     "05_bring_your_own_csv.ipynb": (1, ["labeller itself (test)", "unlabelled", "plain+ts"]),
     "06_advice.ipynb": (0, ["measured on 50 rows with gold", "labels corrected", "cannot be known", "contradict"]),
     "07_which_noise_which_method.ipynb": (1, ["predictability", "±", "second-opinion", "labeller itself (test)"]),

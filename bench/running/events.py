@@ -59,9 +59,12 @@ class Event:
                 told |= {name: round(getattr(self.record.scores.last, name), 6) for name in ("accuracy", "ece")}
             if noise := self.record.trained_noise:
                 told["noise"] = noise._replace(rate=noise.rate and round(noise.rate, 6))
+            said = [str(own)] if (own := self.record.diagnostics.get("warning")) else []
             if self.record.opened_files:
                 files = ", ".join(self.record.opened_files)
-                told["warning"] = f"the method opened data files of the task by itself, so it does not compete: {files}"
+                said.append(f"the method opened data files of the task by itself, so it does not compete: {files}")
+            if said:
+                told["warning"] = "; ".join(said)
         return Finished(status=self.status, hash=key, cell=self.cell.label, reason=self.reason or None, **told)
 
 

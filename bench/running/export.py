@@ -21,6 +21,7 @@ from bench.running.cell import labels_for, tools_for
 from bench.running.contract import opened, run_method
 from bench.running.exported import SCALING, Facts, load_exported, predicted, save_exported
 from bench.store.folder import ResultsFolder
+from bench.store.opinions import rounded
 from bench.store.records import Record, read_arrays
 from bench.training.networks import Classifier
 from bench.training.stages import Arrays, StageStore
@@ -77,15 +78,15 @@ def export(record: Record, results: Path, out: Path, progress: Progress = lambda
     if not networks or np.abs(mean - last.test).max(initial=0.0) > ROUNDING:
         raise not_exportable(cell)
     facts = _write(cell, last, networks, correction, out)
-    rounded = last.test.astype(np.float16)
-    gaps = np.abs(rounded.astype(np.float32) - stored.astype(np.float32))
+    again = rounded(last.test)
+    gaps = np.abs(again.astype(np.float32) - stored.astype(np.float32))
     return Export(
         out,
         facts,
         texts=len(stored),
-        differing=int((rounded != stored).any(1).sum()),
+        differing=int((again != stored).any(1).sum()),
         largest=float(gaps.max(initial=0.0)),
-        changed=int((rounded.argmax(1) != stored.argmax(1)).sum()),
+        changed=int((again.argmax(1) != stored.argmax(1)).sum()),
     )
 
 

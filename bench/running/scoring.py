@@ -11,6 +11,7 @@ from bench.noise.facts import NoisyLabels
 from bench.store.intervals import prediction_powered, wilson
 from bench.store.metrics.base import simplex
 from bench.store.metrics.calibration import expected_calibration_error, reliability_bins
+from bench.store.opinions import rounded
 from bench.store.parts import CurvePoint, PartialScore, ScoreSet
 from bench.store.scoring import score
 from methods.base import Predictions
@@ -25,21 +26,21 @@ def score_steps(
     in the test split there are no scores, and no oracle-best; where no valid text has an answer, no noisy-valid. Of
     texts without gold (-1) nothing is scored.
     """
-    rounded = [step.test.astype(np.float16) for step in steps]
-    curve = [curve_point(step, kept, noisy_valid, noisy_train, gold) for step, kept in zip(steps, rounded, strict=True)]
+    stored = [rounded(step.test) for step in steps]
+    curve = [curve_point(step, kept, noisy_valid, noisy_train, gold) for step, kept in zip(steps, stored, strict=True)]
     last = len(steps) - 1
     answered = bool((noisy_valid >= 0).any())
     selected = last_best([point.noisy_valid_accuracy for point in curve]) if answered else None
-    arrays = {"test_last": rounded[last]} | ({} if selected is None else {"test_noisy_valid": rounded[selected]})
+    arrays = {"test_last": stored[last]} | ({} if selected is None else {"test_noisy_valid": stored[selected]})
     if gold.test is None:
         return None, curve, arrays
     known = gold.test >= 0
     best = last_best([point.test_accuracy for point in curve])
     kept_steps = {last, best} if selected is None else {last, selected, best}
-    scored = {at: score(rounded[at][known], gold.test[known], steps[at].step) for at in kept_steps}
-    bins = reliability_bins(rounded[last][known], gold.test[known])
+    scored = {at: score(stored[at][known], gold.test[known], steps[at].step) for at in kept_steps}
+    bins = reliability_bins(stored[last][known], gold.test[known])
     arrays |= {
-        "test_oracle_best": rounded[best],
+        "test_oracle_best": stored[best],
         "gold": gold.test.astype(np.int64),
         "bins_count": bins.count,
         "bins_accuracy": bins.accuracy,

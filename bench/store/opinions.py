@@ -13,6 +13,16 @@ OPINIONS = ("train_posterior", "train_mean")
 """Arrays that hold an opinion about the training labels, the better one first."""
 
 
+def rounded(probabilities: np.ndarray, dtype: type[np.floating] = np.float16) -> np.ndarray:
+    """Probabilities float[N, C] in a narrower type, [N, C]; the best class of each row stays strictly the best.
+
+    What it is better than and would round to as much lies one step below. Rows of NaN stay.
+    """
+    narrow = probabilities.astype(dtype)
+    best, most = probabilities.max(axis=1, keepdims=True), narrow.max(axis=1, keepdims=True)
+    return np.where((probabilities < best) & (narrow == most), np.nextafter(most, dtype(0)), narrow)
+
+
 def kept(name: str, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Arrays to store for `probabilities` float[N, C], whose rows may be NaN.
 
@@ -21,13 +31,13 @@ def kept(name: str, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, 
     """
     rows, classes = probabilities.shape
     if rows * classes <= MOST_VALUES or classes <= MOST_CLASSES:
-        return {name: probabilities.astype(np.float16)}
+        return {name: rounded(probabilities)}
     ranked = probabilities.copy()
     given = np.flatnonzero(labels >= 0)
     ranked[given, labels[given]] = 2.0
     top = np.argpartition(-np.nan_to_num(ranked), MOST_CLASSES - 1, axis=1)[:, :MOST_CLASSES]
     values = np.take_along_axis(probabilities, top, axis=1)
-    return {name: values.astype(np.float16), f"{name}_classes": top.astype(np.int32)}
+    return {name: rounded(values), f"{name}_classes": top.astype(np.int32)}
 
 
 def whole(name: str, arrays: Mapping[str, np.ndarray], classes: int) -> np.ndarray:

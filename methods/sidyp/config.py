@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from methods.base import RATE, Field, config
+from methods.base import RATE, Field, config, refuse_unused
 
 MAX_WIDTH = 16_384
 
@@ -118,6 +118,12 @@ class Config:
             raise ValueError(
                 f"inference_steps = {self.inference_steps} must be in [1, train_timesteps = {self.train_timesteps}]"
             )
+        if self.mode == "official":
+            refuse_unused(self, "mode=official", "num_samples")
+        if behaviour(self).select == "prior_valid":
+            refuse_unused(self, "select=prior_valid" if self.select else "mode=official", "evaluate_every")
+        if self.branches == 1:
+            refuse_unused(self, "branches=1", "alpha", "kl_weight", "share_time")
         return self
 
 

@@ -48,6 +48,16 @@ def test_a_finished_cell_is_one_line_with_its_numbers(cells):
     )
 
 
+def test_what_a_method_warns_of_stands_in_the_line(cells):
+    message = finished(cells[0], diagnostics={"warning": "[b]all[/b] is plain"}).message
+    assert json.loads(message.line)["warning"] == "[b]all[/b] is plain"
+    line = Text.from_markup(finished_line(message, 1, 1)).plain
+    assert line.endswith("warning: [b]all[/b] is plain")
+    both = finished(cells[0], diagnostics={"warning": "all is plain"}, opened_files=["a.csv"]).message
+    assert both.warning.startswith("all is plain; the method opened")
+    assert both.warning.endswith("a.csv")
+
+
 def test_no_gold_is_said(cells):
     message = finished(cells[0], scores=None).message
     assert "accuracy" not in json.loads(message.line)

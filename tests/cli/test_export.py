@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from bench.store.opinions import rounded
 from bench.store.records import read_arrays
 from tests.conftest import records, review_rows, write_csv
 
@@ -68,7 +69,7 @@ def test_an_exported_model_predicts_what_the_cell_did(
     rows = predictions()
     assert [row["id"] for row in rows] == [f"n{at}" for at in range(len(stored))]
     assert [row["text"] for row in rows] == TEST_TEXTS
-    sure = np.flatnonzero(np.ptp(stored, axis=1) > 1e-3)  # float16 makes ties of the others
+    sure = np.flatnonzero(np.ptp(stored, axis=1) > 1e-3)  # others are decided by less than the model may deviate
     labels = np.array([row["label"] for row in rows])
     assert len(sure) > len(rows) / 2
     assert labels[sure].tolist() == [facts["label_names"][at] for at in stored[sure].argmax(1)]
@@ -96,7 +97,7 @@ def test_python_loads_what_was_exported(bench, reviews, tiny_bert):
     assert bench("export", path, "--out", "model").exit_code == 0
     model = package.load_exported("model")
     assert model.label_names == ("negative", "positive")
-    np.testing.assert_array_equal(model.predict(TEST_TEXTS).astype(np.float16), stored)
+    np.testing.assert_array_equal(rounded(model.predict(TEST_TEXTS)), stored)
     assert model.predict([]).shape == (0, 2)
 
 

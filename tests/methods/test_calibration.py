@@ -49,6 +49,14 @@ def test_rows_sum_to_one_and_no_argmax_moves(planted, temperature):
     assert scaled.dtype == np.float32
 
 
+def test_no_argmax_moves_where_two_classes_differ_by_the_last_bit():
+    half = np.float32(0.5)
+    p = np.array([[np.nextafter(half, np.float32(0)), half], [0.25, 0.75]], np.float32)
+    scaled = apply_temperature(p, 20.0)
+    assert scaled.argmax(1).tolist() == [1, 1]
+    np.testing.assert_allclose(scaled.sum(1), 1, atol=1e-6)
+
+
 def test_rows_without_an_answer_are_left_out(planted):
     _, p, labels = planted
     p, labels = p[:500], labels[:500].copy()

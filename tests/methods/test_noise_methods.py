@@ -55,6 +55,23 @@ def test_a_method_without_its_idea_is_plain_fine_tuning(name, parameters, small)
         np.testing.assert_array_equal(one.test, two.test)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "epochs", "says"),
+    [
+        ("gce", {}, 1, "ce_epochs=1 covers every epoch, so this is plain: raise --epochs or lower it"),
+        ("gce", {"ce_epochs": 9}, 3, "ce_epochs=9 covers every epoch"),
+        ("gce", {}, 2, None),
+        ("gce", {"ce_epochs": 0}, 1, None),
+        ("selfmix", {}, 1, "the warm-up covers every epoch, so this trains on cross-entropy alone: raise --epochs"),
+        ("selfmix", {}, 3, None),
+    ],
+)
+def test_a_run_that_ends_before_the_methods_own_loss_says_so(name, parameters, epochs, says, small):
+    found = [step.diagnostics.get("warning") for step in run(name, small[0], toy_tools(epochs=epochs), **parameters)]
+    assert len(set(found)) == 1
+    assert (says in found[-1]) if says else found[-1] is None
+
+
 def test_selfmix_warms_up_like_plain_and_departs_from_it_afterwards(small):
     plain = run("plain", small[0], toy_tools(epochs=4, dropout=0.0))
     out = run("selfmix", small[0], toy_tools(epochs=4, dropout=0.0), warmup=0.5)

@@ -120,6 +120,34 @@ def test_parameters_are_checked():
 
 
 @pytest.mark.parametrize(
+    ("name", "parameters", "unused"),
+    [
+        ("second-opinion", {"opinions": "logistic", "neighbours": 5}, "neighbours = 5 .* with opinions=logistic"),
+        ("second-opinion", {"opinions": "neighbours", "folds": 3}, "folds = 3 .* with opinions=neighbours"),
+        ("knn-vote", {"neighbours_only": True, "own_weight": 2}, "own_weight = 2.0 .* with neighbours_only=true"),
+        ("sidyp", {"mode": "official", "num_samples": 8}, "num_samples = 8 .* with mode=official"),
+        ("sidyp", {"mode": "official", "evaluate_every": 2}, "evaluate_every = 2 .* with mode=official"),
+        ("sidyp", {"select": "prior_valid", "evaluate_every": 2}, "evaluate_every = 2 .* with select=prior_valid"),
+        ("sidyp", {"branches": 1, "kl_weight": 0}, "kl_weight = 0.0 .* with branches=1"),
+        ("sidyp", {"branches": 1, "share_time": True}, "share_time = True .* with branches=1"),
+        ("dygen", {"branches": 1, "agreement": 2}, "agreement = 2.0 .* with branches=1"),
+    ],
+)
+def test_a_parameter_that_another_leaves_unused_is_refused_with_both(name, parameters, unused):
+    cls = registry.find(name)
+    with pytest.raises(UsageError, match=f"{unused}: leave out one of the two"):
+        registry.build(cls, parameters)
+    for parameter, value in parameters.items():
+        registry.build(cls, {parameter: value})  # by itself
+    (*_, parameter) = parameters
+    default = getattr(cls.Config(), parameter)
+    assert (
+        registry.build(cls, parameters | {parameter: default}).config
+        == registry.build(cls, dict([next(iter(parameters.items()))])).config
+    )  # no second name for one method
+
+
+@pytest.mark.parametrize(
     ("name", "parameter"), [("sidyp", "width"), ("sidyp", "epochs"), ("npc", "neighbours"), ("gce", "q")]
 )
 def test_true_is_no_number(name, parameter):

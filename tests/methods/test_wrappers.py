@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UsageError
+from bench.data.task import Gold
 from bench.grid.cells import choose_method
 from bench.running.conformance import make_case, predict
+from bench.running.scoring import score_steps
 from methods import calibration, wrappers
 from methods.base import Method, Predictions
 from tests.methods.toy import toy_task, toy_tools
@@ -81,3 +83,16 @@ def test_the_wrapped_ceiling_still_trains_on_gold():
 def test_an_unknown_wrapper_is_refused():
     with pytest.raises(UsageError, match="unknown wrapper 'tss': did you mean ts"):
         choose_method("plain+tss")
+
+
+def test_no_argmax_of_what_is_scored_moves_however_flat_it_becomes():
+    """Rounded to float16, many of these rows tied, and a tie went to the lower class."""
+    logits = np.random.default_rng(1).normal(size=(20_000, 6))
+    p = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).astype(np.float32)
+    flat = calibration.apply_temperature(p, 20.0)
+    assert (flat.astype(np.float16).argmax(1) != p.argmax(1)).sum() > 10
+    step = Predictions(1, flat, flat)
+    gold = Gold(train=None, valid=None, test=p.argmax(1))
+    scores, (point,), arrays = score_steps([step], gold.test, gold.test, gold)
+    assert scores.last.accuracy == point.test_accuracy == 1
+    np.testing.assert_array_equal(arrays["test_last"].argmax(1), p.argmax(1))

@@ -215,15 +215,15 @@ def test_honest_methods_get_no_warning(compete, bench, instant):
 @pytest.mark.parametrize(
     ("body", "check"),
     [
-        (UNSEEN, "gold permutation"),
-        ("return test_rows(pandas.read_csv(PATH))", "gold permutation"),
+        (UNSEEN, "independence of gold"),
+        ("return test_rows(pandas.read_csv(PATH))", "independence of gold"),
         ("return test_rows(pandas.read_csv(PATH))", "data files"),
         (
             """
         gc.unfreeze()
         found = next(each for each in gc.get_objects() if type(each).__name__ == "TaskData" and each.test is task.test)
         return [task.label_names[label] for label in found.gold.test]""",
-            "gold permutation",
+            "independence of gold",
         ),
     ],
     ids=["from files, unheard", "from files", "from files, heard", "from memory"],

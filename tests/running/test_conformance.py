@@ -2,14 +2,23 @@
 
 import functools
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from bench.running.conformance import CHECKS, make_case, on_disk, permuted_gold, predict, relabelled, run_checks, same
+from bench.running.conformance import (
+    CHECKS,
+    differing,
+    make_case,
+    on_disk,
+    predict,
+    redrawn_gold,
+    relabelled,
+    run_checks,
+)
 from methods import registry
 from methods.base import Predictions, config
 
@@ -31,7 +40,7 @@ def test_every_method_passes_every_check(selector):
 
 @pytest.mark.parametrize("selector", ["oracle", "co-teaching[tau=oracle]"])
 def test_what_is_told_gold_is_not_checked_for_it(selector):
-    assert "not for this method: a reference, which is given gold" in outcomes(selector)["gold permutation"].why
+    assert "not for this method: a reference, which is given gold" in outcomes(selector)["independence of gold"].why
     assert all(outcome.problem is None for outcome in outcomes(selector).values())
 
 
@@ -104,14 +113,41 @@ def global_torch(task, tools):
     return uniform(len(task.valid), task.num_classes), logits.softmax(1).numpy()
 
 
-def reads_gold(task, tools):
+def random_running(task, tools):
+    draw = np.random.dirichlet(np.ones(task.num_classes), len(task.train)).astype(np.float32)
+    return *honest(task, tools), draw
+
+
+def random_posterior(task, tools):
+    return *honest(task, tools), None, random_running(task, tools)[2]
+
+
+def random_diagnostics(task, tools):
+    return *honest(task, tools), None, None, {"draw": float(np.random.rand()), "other": 1}
+
+
+def gold_of(split):
+    """Found in the frames above, as no honest method would."""
     import sys
 
     frame = sys._getframe()
     while "case" not in frame.f_locals:
         frame = frame.f_back
-    gold = frame.f_locals["case"].task.gold.test
-    return uniform(len(task.valid), task.num_classes), np.eye(task.num_classes, dtype=np.float32)[gold]
+    return frame.f_locals["case"].task.gold.of(split)
+
+
+def reads_gold(task, tools):
+    return uniform(len(task.valid), task.num_classes), np.eye(task.num_classes, dtype=np.float32)[gold_of("test")]
+
+
+def believes_gold(task, tools):
+    return *honest(task, tools), None, np.eye(task.num_classes, dtype=np.float32)[gold_of("train")]
+
+
+def counts_gold(task, tools):
+    """Which texts have which class does not matter to it, only how many."""
+    shares = np.bincount(gold_of("test"), minlength=task.num_classes) / len(task.test)
+    return uniform(len(task.valid), task.num_classes), np.tile(shares.astype(np.float32), (len(task.test), 1))
 
 
 def reads_the_files(task, tools):
@@ -146,6 +182,10 @@ def poor_stage_key(task, tools):
     test[:] = (1 - stored["draw"][0]) / (task.num_classes - 1)
     test[:, 0] = stored["draw"][0]
     return valid, test.astype(np.float32)
+
+
+def poor_stage_key_of_beliefs(task, tools):
+    return *honest(task, tools), None, poor_stage_key(task, tools)[1].repeat(2, axis=0)
 
 
 def needs_every_class(task, tools):
@@ -192,11 +232,17 @@ BAD = [
     (a_list, "shapes", "expected (24, 3)"),
     (global_numpy, "determinism by seed", "different predictions"),
     (global_torch, "determinism by seed", "different predictions"),
-    (reads_gold, "gold permutation", "in memory and in the task's files, changed its predictions: it sees gold"),
-    (reads_the_files, "gold permutation", "in memory and in the task's files, changed its predictions: it sees gold"),
+    (random_running, "determinism by seed", "different predictions (train)"),
+    (random_posterior, "determinism by seed", "different predictions (posterior)"),
+    (random_diagnostics, "determinism by seed", "different predictions (diagnostics)"),
+    (reads_gold, "independence of gold", "in the task's files, changed its predictions (test): it sees gold"),
+    (believes_gold, "independence of gold", "in the task's files, changed its predictions (posterior): it sees gold"),
+    (counts_gold, "independence of gold", "in the task's files, changed its predictions (test): it sees gold"),
+    (reads_the_files, "independence of gold", "in the task's files, changed its predictions (test): it sees gold"),
     (opens_the_files, "data files", "by itself (conformance/train.csv)"),
     (opens_the_shipped_data, "data files", "by itself (bench/data/tweets/test.csv)"),
-    (poor_stage_key, "stage store", "with and without the stage store"),
+    (poor_stage_key, "stage store", "predictions (test) differ with and without the stage store"),
+    (poor_stage_key_of_beliefs, "stage store", "predictions (posterior) differ with and without the stage store"),
     (needs_every_class, "class absent from the noisy labels", "a class is missing"),
     (needs_an_answer, "every label no answer", "no label at all"),
     (needs_all_answers, "some labels no answer", "negative"),
@@ -257,22 +303,32 @@ def test_steps_must_exist_and_rise(steps, says, check_method):
     assert says in check_method(honest, steps)["shapes"]
 
 
-def test_the_case_has_the_noise_and_gold_it_says():
-    case, swapped = make_case((600, 24, 30)), permuted_gold(make_case((600, 24, 30)))
+def test_the_case_has_the_noise_it_says_and_redrawn_gold_other_shares_of_the_classes():
+    case = make_case((600, 240, 300))
+    redrawn = redrawn_gold(case, keep=np.arange(9))
     wrong = (case.labels.train != case.task.gold.train).mean()
     assert abs(wrong - 0.3) < 0.06
     for split in ("train", "valid", "test"):
-        assert not np.array_equal(case.task.gold.of(split), swapped.task.gold.of(split))
-        assert sorted(case.task.gold.of(split)) == sorted(swapped.task.gold.of(split))
-    np.testing.assert_array_equal(case.labels.train, swapped.labels.train)
+        before, after = (np.bincount(each.task.gold.of(split)) for each in (case, redrawn))
+        assert len(set(before)) == 1
+        np.testing.assert_allclose(after / after.sum(), [1 / 6, 1 / 3, 1 / 2], atol=0.08)
+    np.testing.assert_array_equal(case.task.gold.train[:9], redrawn.task.gold.train[:9])
+    assert (case.task.gold.train != redrawn.task.gold.train).mean() > 0.5
+    np.testing.assert_array_equal(case.labels.train, redrawn.labels.train)
 
 
 def test_two_runs_are_the_same_only_bit_by_bit():
-    step = Predictions(1, uniform(2, 3), uniform(4, 3))
-    assert same([step], [Predictions(**asdict(step))])
-    assert not same([step], [step, step])
-    assert not same([step], [Predictions(2, step.valid, step.test)])
-    assert not same([step], [Predictions(1, step.valid, np.nextafter(step.test, np.float32(1)))])
+    half = uniform(4, 3)
+    half[1] = np.nan  # not visited
+    step = Predictions(1, uniform(2, 3), uniform(4, 3), half, half, {"rate": 0.1, "curve": [1, float("nan")]})
+    assert differing([step], [Predictions(**asdict(step))]) == ""
+    assert differing([step], [step, step]) == "number of steps"
+    assert differing([step], [replace(step, step=2)]) == "step"
+    for name in ("valid", "test", "train", "posterior"):
+        moved = np.nextafter(getattr(step, name), np.float32(1))
+        assert differing([step, step], [step, replace(step, **{name: moved})]) == name
+    assert differing([step], [replace(step, train=None, posterior=None)]) == "train, posterior"
+    assert differing([step], [replace(step, diagnostics={"rate": 0.1, "curve": [2, 3]})]) == "diagnostics"
 
 
 def test_a_case_on_disk_is_the_same_case():
@@ -281,12 +337,12 @@ def test_a_case_on_disk_is_the_same_case():
     with on_disk() as stored:
         read = stored(labels)
         assert Path(os.environ["BENCH_DATA_DIR"], read.task.name, "test.csv").is_file()
-        permuted = stored(permuted_gold(labels))
+        redrawn = stored(redrawn_gold(labels))
     assert "BENCH_DATA_DIR" not in os.environ
     assert read.task.label_names == case.task.label_names
     for split in ("train", "valid", "test"):
         assert read.task.texts(split) == case.task.texts(split)
         np.testing.assert_array_equal(read.task.gold.of(split), case.task.gold.of(split))
-        np.testing.assert_array_equal(permuted.task.gold.of(split), permuted_gold(case).task.gold.of(split))
-        for again in (read, permuted):
+        np.testing.assert_array_equal(redrawn.task.gold.of(split), redrawn_gold(case).task.gold.of(split))
+        for again in (read, redrawn):
             np.testing.assert_array_equal(getattr(again.labels, split), getattr(labels.labels, split))

@@ -87,3 +87,26 @@ def test_methods_with_a_posterior_of_the_training_labels_keep_it(bench, reviews,
     np.testing.assert_allclose(believed.sum(1), 1, atol=2e-3)
     assert np.ptp(believed[:, 0]) > 0
     assert arrays["valid_last"].shape == (record.data.n_valid, 2)
+
+
+@pytest.mark.parametrize("classes", [2, 6, 58])
+@pytest.mark.parametrize(("wide", "narrow"), [(np.float32, np.float16), (np.float64, np.float32)])
+def test_rounding_keeps_the_best_class_strictly_best(classes, wide, narrow):
+    spread = 1e-3 if narrow is np.float16 else 1e-7
+    p = softmax(np.random.default_rng(2).normal(size=(3000, classes)) * spread, axis=1).astype(wide)
+    assert (p.astype(narrow).argmax(1) != p.argmax(1)).mean() > 0.05  # what ties goes to the lower class
+    found = opinions.rounded(p, narrow)
+    assert found.dtype == narrow
+    np.testing.assert_array_equal(found.argmax(1), p.argmax(1))
+    best, second = np.sort(found, axis=1)[:, [-1, -2]].T
+    assert (best > second)[np.sort(p, axis=1)[:, -1] > np.sort(p, axis=1)[:, -2]].all()
+    np.testing.assert_allclose(found.astype(np.float64).sum(1), 1, atol=2e-3)  # of what is stored
+    np.testing.assert_allclose(found, p, rtol=2e-3)
+
+
+def test_rounding_changes_nothing_where_nothing_new_ties():
+    p = np.array([[0.5, 0.5, 0], [0.25, 0.5, 0.25], [np.nan] * 3, [1, 0, 0], [0.3, 0.3, 0.4]], np.float32)
+    np.testing.assert_array_equal(opinions.rounded(p), p.astype(np.float16))
+    assert opinions.rounded(np.empty((0, 3), np.float32)).shape == (0, 3)
+    near = np.array([[0.5 - 2**-20, 0.5, 2**-20]], np.float32)  # the first two are both 0.5 in float16
+    assert opinions.rounded(near)[0, :2].tolist() == [0.5 - 2**-12, 0.5]

@@ -160,7 +160,7 @@ def test_a_reference_of_ones_own_is_given_gold_and_checked_for_the_rest(options,
     assert cell.task.train_labels.tolist() == gold
     outcomes = {outcome.check: outcome for outcome in run_checks(str(reference))}
     assert {name: each.problem for name, each in outcomes.items() if each.problem} == {}
-    assert "not for this method: a reference" in outcomes["gold permutation"].why
+    assert "not for this method: a reference" in outcomes["independence of gold"].why
 
 
 @pytest.fixture

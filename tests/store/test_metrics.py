@@ -59,7 +59,7 @@ def test_one_hot_predictions():
     assert [right.ece, right.adaptive_ece, right.classwise_ece, right.mce, right.brier, right.nll] == [0] * 6
     wrong = score(np.eye(3)[(gold + 1) % 3], gold)
     assert (wrong.accuracy, wrong.macro_f1, wrong.ece, wrong.brier) == (0, 0, 1, 2)
-    assert wrong.nll == pytest.approx(-np.log(1e-12))
+    assert wrong.nll == pytest.approx(24 * np.log(2))
 
 
 def test_constant_prediction_on_balanced_classes_is_calibrated():
@@ -133,6 +133,14 @@ def test_float16_rounding_is_repaired_and_barely_moves_the_scores():
     assert rounded.accuracy == pytest.approx(score(p, gold).accuracy, abs=0.002)
     assert rounded.nll == pytest.approx(score(p, gold).nll, abs=1e-3)
     assert simplex(np.array([[1.001, -0.001]])).tolist() == [[1, 0]]
+
+
+def test_what_float16_cannot_hold_costs_as_much_as_the_least_that_it_can():
+    least = np.array([[1, 2**-24], [1, 2**-24]], np.float32)
+    below = np.array([[1, 2**-24], [1, 2**-26]], np.float32)  # the second becomes 0
+    gold = np.array([1, 1])
+    assert score(below.astype(np.float16), gold).nll == score(least.astype(np.float16), gold).nll
+    assert score(least.astype(np.float16), gold).nll == pytest.approx(24 * np.log(2))
 
 
 def test_reliability_bins_leave_empty_bins_blank():

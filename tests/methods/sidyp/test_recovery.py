@@ -31,11 +31,11 @@ def test_clean_labels_cost_at_most_a_point():
     assert np.mean(losses) <= 0.01, losses
 
 
-@pytest.mark.parametrize("mode", ["paper", "official"])
-def test_a_run_says_what_it_did(mode):
+@pytest.mark.parametrize("extra", [{"num_samples": 1, "evaluate_every": 1}, {"mode": "official"}], ids=str)
+def test_a_run_says_what_it_did(extra):
     task, _, _ = toy_task(sizes=(60, 20, 10))
     tools = toy_tools(epochs=3)
-    steps = run("sidyp", task, tools, mode=mode, width=16, epochs=4, num_samples=1, evaluate_every=1)
+    steps = run("sidyp", task, tools, width=16, epochs=4, **extra)
     assert [step.step for step in steps] == [1, 2, 3, 4]
     facts = steps[-1].diagnostics
     assert {"noise_rate_estimate", "certain_share", "uncertain_share", "candidates_of_uncertain"} <= facts.keys()

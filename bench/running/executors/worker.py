@@ -59,7 +59,7 @@ def own_streams() -> tuple[TextIO, TextIO]:
 
 
 def leave(*_: object) -> None:
-    """The handler of SIGTERM in a worker: what the cell in hand has so far is no result of its method."""
+    """The handler of SIGTERM in a worker: what the cell in hand has so far is not a result of its method."""
     raise ToldToEnd(143)
 
 

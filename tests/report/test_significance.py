@@ -5,8 +5,10 @@ import pytest
 from scipy import stats as scipy_stats
 
 from bench.report import frame
+from bench.report.figures.overview import pareto_data
 from bench.report.tables import bootstrap, stats
 from bench.report.tables.blocks import blocks, compared
+from bench.report.tables.headlines import Leader
 from bench.report.tables.ranks import RanksTable, improvability, ranks, win_rate
 from bench.report.tables.significance import significance_table
 from bench.report.tables.wins import WinsTable, outcomes, score_array
@@ -158,6 +160,20 @@ def test_ranks_and_measures_count_only_seeds_that_all_methods_have(uneven):
         "Methods have different seeds: in each column only the seeds that all of them have count; 1 column without "
         "such a seed is left out."
     ) in table.caption
+
+
+def test_a_method_with_fewer_than_half_of_the_seeds_does_not_shrink_the_comparison_of_the_others(tmp_path):
+    write_grid(tmp_path, ["trec"], {"weak": 0.35, "sn@0.3": 0.3}, ("plain", "co-teaching"), seeds=(1, 2, 3))
+    write_grid(tmp_path, ["trec"], {"weak": 0.35, "sn@0.3": 0.3}, ("elr",), seeds=(1,))
+    block = blocks(frame.load(tmp_path).cells, "plain")[0]
+    methods, _ = ranks(block, "accuracy", "last")
+    assert methods == ["plain", "co-teaching"]
+    (table,) = RanksTable().make(context(block))
+    assert "Without elr: fewer than half of the seeds." in table.caption
+    leader = Leader.of(block, block.methods, block.columns, "last", None)
+    assert leader.gap.seeds.n == 3
+    assert "without elr (fewer than half of the seeds)" in leader.words()
+    assert "elr" not in pareto_data(block, "last")
 
 
 def test_the_test_over_columns_counts_the_seeds_shared_with_the_baseline(uneven):

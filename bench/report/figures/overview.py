@@ -28,7 +28,15 @@ from bench.report.figures.by_task import (
 )
 from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.tables import stats
-from bench.report.tables.blocks import Block, averages, common_columns, compared, row_kind, seeds_sentence
+from bench.report.tables.blocks import (
+    Block,
+    averages,
+    common_columns,
+    compared,
+    row_kind,
+    seeds_sentence,
+    with_enough_seeds,
+)
 from bench.report.tables.cost import cost_doubt
 from bench.report.tables.model import APART
 from bench.report.tables.ranks import ranks
@@ -118,10 +126,12 @@ def _fit(axis: Axes, points: np.ndarray, colour: str) -> None:
 def pareto_data(block: Block, rule: str) -> dict[str, tuple[float, float, str]]:
     """By method: mean stand-alone seconds per cell, mean accuracy over the shared columns (percent), kind of row.
 
-    Over the seeds that all competing methods have.
+    Over the seeds that all competing methods have; methods with fewer than half of them are left out.
     """
     shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
-    methods = [method for method in block.methods if method not in left_out]
+    competing = [method for method in block.methods if method not in {*block.references, *left_out}]
+    _, few = with_enough_seeds(block, competing, shared, f"accuracy_{rule}")
+    methods = [method for method in block.methods if method not in {*left_out, *few}]
     scores = {method: averages(block, method, shared, f"accuracy_{rule}", 100) for method in methods}
     seeds = stats.common_seeds(each for method, each in scores.items() if each and method not in block.references)
     found: dict[str, tuple[float, float, str]] = {}

@@ -253,6 +253,18 @@ def compared(block: Block, name: str) -> tuple[list[str], list[Column]]:
     return [m for m in scored if shared and all(block.values(m, c, name) for c in shared)], shared
 
 
+def with_enough_seeds(
+    block: Block, methods: Sequence[str], columns: list[Column], name: str
+) -> tuple[list[str], list[str]]:
+    """The methods with at least half as many scores in `columns` (one per seed) as the fullest, and the others.
+
+    These would shrink every comparison of all methods to their own few seeds.
+    """
+    count = {method: sum(len(block.values(method, column, name)) for column in columns) for method in methods}
+    few = [method for method in methods if 2 * count[method] < max(count.values())]
+    return [method for method in methods if method not in few], few
+
+
 def column_means(block: Block, methods: Sequence[str], columns: list[Column], name: str) -> np.ndarray:
     """Scores float64[methods, columns], averaged over the seeds that all of `methods` have in a column.
 
@@ -268,12 +280,14 @@ def column_means(block: Block, methods: Sequence[str], columns: list[Column], na
 
 def seeds_sentence(block: Block, methods: Sequence[str], columns: list[Column], name: str) -> str:
     """Which seeds count where methods have different ones in `columns`; empty where all have the same."""
+    methods, few = with_enough_seeds(block, methods, columns, name)
+    left = f" Without {', '.join(few)}: fewer than half of the seeds." if few else ""
     found = [[block.values(method, column, name).keys() for method in methods] for column in columns]
     if all(seeds == by_method[0] for by_method in found for seeds in by_method):
-        return ""
+        return left.strip()
     lost = sum(not common_seeds(by_method) for by_method in found)
     without = f"; {plural(lost, 'column')} without such a seed {'is' if lost == 1 else 'are'} left out" if lost else ""
-    return f"Methods have different seeds: in each column only the seeds that all of them have count{without}."
+    return f"Methods have different seeds: in each column only the seeds that all of them have count{without}.{left}"
 
 
 def averages(block: Block, method: str, columns: list[Column], name: str, scale: float = 1.0) -> dict[int, float]:

@@ -14,7 +14,16 @@ import numpy as np
 
 from bench.report.frame import Results
 from bench.report.tables import stats
-from bench.report.tables.blocks import Block, Column, Span, averages, blocks, check_baseline, common_columns
+from bench.report.tables.blocks import (
+    Block,
+    Column,
+    Span,
+    averages,
+    blocks,
+    check_baseline,
+    common_columns,
+    with_enough_seeds,
+)
 from bench.report.tables.bootstrap import RULES, Draws, Gap, draws_of, gap
 from bench.report.tables.model import number, plural, width
 
@@ -210,11 +219,14 @@ class Leader:
     @classmethod
     def of(cls, block: Block, methods: Sequence[str], columns: list, rule: str, draws: Draws | None) -> Leader:
         """The leader over `columns`."""
+        methods, few = with_enough_seeds(block, methods, columns, f"accuracy_{rule}")
         found = {each: averages(block, each, columns, f"accuracy_{rule}", 100) for each in methods}
         found = {each: by_seed for each, by_seed in found.items() if by_seed}
         seeds = stats.common_seeds(found.values())
         scores = {each: {seed: by_seed[seed] for seed in seeds} for each, by_seed in found.items()}
         only = f"over the {plural(len(seeds), 'seed')} that all methods have" if scores != found else ""
+        if few:
+            only += f"{', ' * bool(only)}without {', '.join(few)} (fewer than half of the seeds)"
         best, second = [*stats.best_two(scores), None, None][:2]
         if best is None:
             return cls(None, None, float("nan"), None, only and "there is no seed that all methods have")

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import Block, Column, column_means, compared, seeds_sentence
+from bench.report.tables.blocks import Block, Column, column_means, compared, seeds_sentence, with_enough_seeds
 from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import Entry, Head, Table, plural
 from bench.store.metrics import METRICS
@@ -72,8 +72,9 @@ def ranks(block: Block, metric_name: str, rule: str) -> tuple[list[str], stats.R
 
 
 def ranked_means(block: Block, name: str) -> tuple[list[str], list[Column], np.ndarray]:
-    """The competing methods, the columns in which they share a seed, and their `column_means` there."""
+    """The competing methods with enough seeds, the columns in which they share one, and their `column_means` there."""
     methods, columns = compared(block, name)
+    methods, _ = with_enough_seeds(block, methods, columns, name)
     means = column_means(block, methods, columns, name)
     known = ~np.isnan(means).any(axis=0)
     return methods, [column for column, each in zip(columns, known, strict=True) if each], means.compress(known, axis=1)

@@ -107,7 +107,7 @@ def test_a_dry_run_refuses_what_the_run_would_refuse(run, monkeypatch):
      (["--force", "--retry", "none"], ["done", "skipped"])],
 )  # fmt: skip
 def test_a_dry_run_says_what_the_run_does(run, tmp_path, words, wanted):
-    """With a cell that is done, one that failed, and one whose method found while it ran that it cannot."""
+    """With a cell that is done, two that failed, and one whose method found while it ran that it cannot."""
     source = (tmp_path / "instant.py").read_text(encoding="utf-8")
     source = source.replace(
         'raise RuntimeError("the trap snapped")', "raise __import__('bench').core.errors.Skip('no')"
@@ -115,9 +115,10 @@ def test_a_dry_run_says_what_the_run_does(run, tmp_path, words, wanted):
     (tmp_path / "skipper.py").write_text(source.replace('"instant"', '"skipper"'), encoding="utf-8")
     (tmp_path / "trap").touch()
     methods = "./instant.py[log=done],./instant.py[log=failed,trap=trap],./skipper.py[log=skipped,trap=trap]"
-    assert statuses(run(methods=methods, seeds="1")) == ["done", "failed", "skipped"]
+    methods += ",./instant.py[log=failed,trap=trap,strength=2]"
+    assert statuses(run(methods=methods, seeds="1")) == ["done", "failed", "skipped", "failed"]
     dry = run("--dry-run", *words, methods=methods, seeds="1").stdout
-    assert f"{len(wanted)} of 3 cells would run" in dry
+    assert f"{len(wanted) + ('failed' in wanted)} of 4 cells would run" in dry
     for name in ("done", "failed", "skipped"):
         Path(name).unlink()
     run(*words, methods=methods, seeds="1")

@@ -59,13 +59,16 @@ class ResultsFolder:
         """Where a stage lies, by its hash."""
         return stage_path(self.stages, name, digest)
 
+    def pack_paths(self) -> list[Path]:
+        """Where packs may lie: the folder's, `packed.zip` first, or the path itself. Raises OSError."""
+        if not self.path.is_dir():  # a pack alone, or nothing
+            return [self.path]
+        names = [name for name in os.listdir(self.path) if name.startswith("packed") and name.endswith(".zip")]
+        return [self.path / name for name in sorted(names, key=lambda name: (name != self.packed.name, name))]
+
     def packs(self) -> list[Pack]:
         """The packs in it, `packed.zip` first; in case of doubt the first counts. Raises UsageError."""
-        paths = [self.path]  # a pack alone, or nothing
-        if self.path.is_dir():
-            names = [name for name in os.listdir(self.path) if name.startswith("packed") and name.endswith(".zip")]
-            paths = [self.path / name for name in sorted(names, key=lambda name: (name != "packed.zip", name))]
-        return [found for path in paths if (found := open_pack(path))]
+        return [found for path in self.pack_paths() if (found := open_pack(path))]
 
     def refuse_newer(self) -> None:
         """Raise UsageError where a newer version of bench wrote this folder. A damaged marker tells nothing."""

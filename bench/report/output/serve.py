@@ -16,6 +16,8 @@ from bench.store.folder import ResultsFolder
 
 SECONDS = 2.0
 """How often the records are looked at."""
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries at most while a report cannot be built: the pause doubles from `SECONDS` on."""
 HOME = ("/", "/index.html")
 FOLLOWING = {
     b'<html lang="en">': b'<html lang="en" data-follow>',
@@ -62,6 +64,8 @@ def serve(
 ) -> None:
     """Build the report, serve it on localhost, and build it again whenever a record changed, until Ctrl-C.
 
+    One that cannot be built is told and tried again.
+
     Parameters
     ----------
     build
@@ -83,15 +87,18 @@ def serve(
         tell(f"{address} shows {results} and is updated as it changes; press Ctrl-C to stop")
         if browser:
             _open(address)
+        pause, told = SECONDS, ""
         try:
-            while not stop.wait(SECONDS):
-                if (now := state(results)) == seen:
-                    continue
-                seen = now
+            while not stop.wait(pause):
                 try:
-                    build()
-                except BenchError as error:
-                    tell(f"not updated: {error}")
+                    if (now := state(results)) != seen:
+                        build()
+                    seen, pause, told = now, SECONDS, ""
+                except (BenchError, OSError) as error:
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                    if str(error) != told:
+                        told = str(error)
+                        tell(f"not updated: {error}")
         except KeyboardInterrupt:
             tell("stopped; the report is kept")
         finally:
@@ -99,10 +106,12 @@ def serve(
 
 
 def state(results: Path) -> int:
-    """A number that changes when a record of a results folder is written, changed or removed."""
+    """A number that changes when a record or a pack of a results folder is written, changed or removed.
+
+    Raises UsageError or OSError where the folder cannot be read.
+    """
     folder = ResultsFolder(results)
-    paths = [results] if results.is_file() else [folder.packed, *folder.loose_records()]
-    return hash(tuple((str(path), signature(path)) for path in paths))
+    return hash(tuple((str(path), signature(path)) for path in [*folder.pack_paths(), *folder.loose_records()]))
 
 
 def _open(address: str) -> None:

@@ -5,10 +5,12 @@ import pytest
 
 from bench.report import frame
 from bench.report.build import build_report
+from bench.report.figures import by_task as plots
 from bench.report.figures import collect as figures
 from bench.report.figures import kinds
 from bench.report.tables.blocks import blocks
 from bench.report.tables.headlines import headlines
+from bench.store.parts import Scores, ScoreSet
 from tests.factories import cell_key, write_done
 
 
@@ -63,3 +65,53 @@ def test_without_a_baseline_there_is_no_figure(tmp_path):
     read = frame.load(tmp_path)
     block = blocks(read.cells, None)[0]
     assert kinds.kinds_plans(headlines(read, block), block.setup, "last") == []
+
+
+def test_an_interval_that_is_wider_than_the_frame_ends_in_an_arrowhead(tmp_path):
+    right = {"plain": (0.7, 0.7), "npc": (0.7, 0.74), "gce": (0.74, 0.74)}
+    for method, each in right.items():
+        for seed, accuracy in enumerate(each, 1):
+            write_accuracy(tmp_path, method, seed, accuracy)
+    read = frame.load(tmp_path)
+    block = blocks(read.cells, "plain")[0]
+    found = headlines(read, block)
+    with figures.style():
+        drawn = kinds.draw(found, kinds.ordered(found, "last"))
+    assert heads(drawn.axes[0]) == {"<": [("npc", 0.0)], ">": [("npc", 1.0)]}
+    (plan,) = kinds.kinds_plans(found, block.setup, "last")
+    assert "An arrowhead at the frame: the interval reaches beyond it." in plan.caption
+    column = block.columns[0]
+    with figures.style():
+        drawn = plots.scores(block, [column], "accuracy", "last")
+    assert heads(drawn.axes[0]) == {"<": [("npc", 0.0)], ">": [("npc", 1.0)]}
+    assert all(len(line.get_xdata()) for line in drawn.axes[0].lines), "an empty line would shrink the panel"
+    captions = {each.kind: each.caption for each in figures.plans(read, [block], "last")}
+    assert captions["accuracy"].endswith("An arrowhead at the frame: the interval reaches beyond it.")
+
+
+def write_accuracy(folder, method, seed, accuracy):
+    """A finished cell with this test accuracy by all rules."""
+    scores = Scores(step=1, accuracy=accuracy, ece=0.1)
+    write_done(
+        folder, cell_key(method=method, seed=seed), scores=ScoreSet(last=scores, noisy_valid=scores, oracle_best=scores)
+    )
+
+
+def heads(axis):
+    """The arrowheads of a panel: by their sign, the row (the rules of one method stand close together) and the edge."""
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    return {
+        line.get_marker(): [(names[round(y)], x) for x, y in line.get_xydata()]
+        for line in axis.lines
+        if line.get_marker() in ("<", ">") and len(line.get_xdata())
+    }
+
+
+def test_where_no_interval_is_cut_nothing_is_said_of_it(tmp_path):
+    for method, accuracy in {"plain": 0.7, "gce": 0.74}.items():
+        for seed in (1, 2):
+            write_accuracy(tmp_path, method, seed, accuracy)
+    read = frame.load(tmp_path)
+    block = blocks(read.cells, "plain")[0]
+    made = figures.plans(read, [block], "last")
+    assert not [plan.kind for plan in made if "arrowhead" in plan.caption]

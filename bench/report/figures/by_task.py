@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from bench.report.figures.cut import Frame, arrowheads, frame_around
 from bench.report.figures.plan import short
 from bench.report.many_classes import most_confused
 from bench.report.tables import stats
@@ -80,33 +81,45 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(max(width, 4.8), max(height, 1.7)), layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05))
 
 
+Found = dict[Column, dict[str, np.ndarray]]
+"""The scores of the seeds, float[n], by column and method; only what has some."""
+
+
+def shown_scores(block: Block, columns: list[Column], metric_name: str, rule: str) -> tuple[Found, Frame]:
+    """What `scores` shows, and where its horizontal axis begins and ends."""
+    name, scale = f"{metric_name}_{rule}", METRICS[metric_name].scale
+    found = {
+        column: {
+            method: np.array(list(values.values()))
+            for method in block.methods
+            if (values := block.values(method, column, name, scale))
+        }
+        for column in columns
+    }
+    every = [values for of_column in found.values() for values in of_column.values()]
+    low, high = frame_around(np.concatenate(every or [np.zeros(1)]), 0.12, 2.0)
+    return found, (max(0.0, low), min(100.5, high))
+
+
 def scores(block: Block, columns: list[Column], metric_name: str, rule: str) -> Figure:
     """Mean and 95 % interval by method, one panel per noise source; faint points are single seeds."""
     metric = METRICS[metric_name]
     methods = [each for each in block.methods if any((each, column) in block.rows for column in columns)]
     figure, axes = panels(len(columns), 2.9, 0.55 + row_height(methods) * len(methods), sharex=True, sharey=True)
-    name = f"{metric_name}_{rule}"
-    every: list[np.ndarray] = []
+    every, frame = shown_scores(block, columns, metric_name, rule)
     for axis, column in zip(axes, columns, strict=True):
-        found = {
-            place: np.array(list(values.values()))
-            for place, method in enumerate(methods)
-            if (values := block.values(method, column, name, metric.scale))
-        }
-        for kind, (marker, colour, face) in KINDS.items():
+        found = {place: every[column][method] for place, method in enumerate(methods) if method in every[column]}
+        for kind, style in KINDS.items():
             chosen = {p: v for p, v in found.items() if row_kind(block, methods[p], block.baseline) == kind}
             if chosen:
-                _points_with_intervals(axis, chosen, marker, colour, face)
+                _points_with_intervals(axis, chosen, frame, *style)
             if chosen and kind == "baseline":
-                axis.axvline(next(iter(chosen.values())).mean(), color=colour, linewidth=0.8, linestyle="--")
+                axis.axvline(next(iter(chosen.values())).mean(), color=style[1], linewidth=0.8, linestyle="--")
         for place in set(range(len(methods))) - set(found):
             _say_why_not(axis, place, block.rows.get((methods[place], column), []))
         axis.set_title(short(column[1], 34), loc="left")
         method_axis(axis, methods)
-        every += found.values()
-    points = np.concatenate(every or [np.zeros(1)])
-    pad = max(0.12 * np.ptp(points), 2.0)  # wide intervals are cut, not the points
-    axes[0].set_xlim(max(0.0, points.min() - pad), min(100.5, points.max() + pad))
+    axes[0].set_xlim(frame)
     below(axes, f"{metric.short}{f' ({metric.unit})' if metric.unit else ''}")
     return figure
 
@@ -120,7 +133,9 @@ KINDS = {
 """Marker, colour and face of each kind of row."""
 
 
-def _points_with_intervals(axis: Axes, found: dict[int, np.ndarray], marker: str, colour: str, face: str) -> None:
+def _points_with_intervals(
+    axis: Axes, found: dict[int, np.ndarray], frame: Frame, marker: str, colour: str, face: str
+) -> None:
     """Means with 95 % intervals at the places of `found`, and every single seed as a faint point."""
     places = np.array(list(found))
     intervals = [stats.mean_interval(values) for values in found.values()]
@@ -130,6 +145,7 @@ def _points_with_intervals(axis: Axes, found: dict[int, np.ndarray], marker: str
     style: dict[str, Any] = {"fmt": marker, "color": colour, "markerfacecolor": face, "capsize": 2.5, "elinewidth": 1.2}
     halves = np.nan_to_num([interval.half for interval in intervals])
     axis.errorbar([interval.mean for interval in intervals], places, xerr=halves if halves.any() else None, **style)
+    arrowheads(axis, intervals, places, frame, colour)
 
 
 def _say_why_not(axis: Axes, place: int, rows: list[dict]) -> None:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.report.figures.cut import cut_sentence
 from bench.report.figures.plan import Plan, make_plan, not_shown
 from bench.report.frame import Results
 from bench.report.many_classes import MOST_CLASSES, left_out
+from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column
 from bench.store.metrics import METRICS
 from bench.store.noise_words import NOISE_KINDS
@@ -111,9 +113,12 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
         made.append(make_plan(kind, what, caption, draw, task, block.setup))
 
     for metric in ("accuracy", "ece"):
+        found, frame = plots.shown_scores(block, columns, metric, rule)
+        every = (values for of_column in found.values() for values in of_column.values())
         caption = (
-            "Points: means over seeds with 95 % t-intervals (cut at the frame); small points: single seeds. Square and "
-            "dashed line: the baseline. Hollow: references and methods with human labels, which do not compete."
+            "Points: means over seeds with 95 % t-intervals; small points: single seeds. Square and dashed line: the "
+            "baseline. Hollow: references and methods with human labels, which do not compete."
+            f"{cut_sentence(map(stats.mean_interval, every), frame)}"
         )
         add(metric, METRICS[metric].title, caption, functools.partial(plots.scores, block, columns, metric, rule))
     noises, methods, left_out = _fitting(block, columns)

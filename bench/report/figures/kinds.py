@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.report.figures.by_task import BLUE, INK, ORANGE, PAPER, method_axis, new_figure, row_height
+from bench.report.figures.cut import Frame, arrowheads, cut_sentence, frame_around
 from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.tables.model import plural
 
@@ -29,12 +30,15 @@ def kinds_plans(found: Sequence[Headline], setup: str, rule: str) -> list[Plan]:
     if not shown:
         return []
     methods = ordered(shown, rule)
+    drawn = methods[:MOST_METHODS]
+    gains = [row.gap.seeds for each in shown for row in each.rows if row.method in drawn]
     caption = (
         "Points of accuracy over the baseline by the same rule, paired by seed, with 95 % t-intervals over seeds; one "
-        f"panel per kind of noise, methods by their mean over the panels.{not_shown(methods[MOST_METHODS:])}"
+        f"panel per kind of noise, methods by their mean over the panels."
+        f"{cut_sentence(gains, frame_of(shown, drawn))}{not_shown(methods[MOST_METHODS:])}"
     )
     title = f"Gain over {shown[0].baseline} by kind of noise"
-    return [make_plan("kinds", title, caption, lambda: draw(shown, methods[:MOST_METHODS]), setup=setup)]
+    return [make_plan("kinds", title, caption, lambda: draw(shown, drawn), setup=setup)]
 
 
 def ordered(found: Sequence[Headline], rule: str) -> list[str]:
@@ -48,25 +52,32 @@ def ordered(found: Sequence[Headline], rule: str) -> list[str]:
     return sorted(gains, key=lambda method: -np.mean(gains[method]) if gains[method] else np.inf)
 
 
+def frame_of(found: Sequence[Headline], methods: Sequence[str]) -> Frame:
+    """Where the shared horizontal axis of the panels begins and ends."""
+    means = [row.gap.seeds.mean for each in found for row in each.rows if row.method in methods]
+    return frame_around(np.array([0.0, *means]), 0.15, 0.5)
+
+
 def draw(found: Sequence[Headline], methods: Sequence[str]) -> Figure:
     """One panel per kind of noise, one line per method, a mark with its interval per rule."""
     figure = new_figure(1.6 + 1.9 * len(found), 0.95 + row_height(methods) * len(methods))
     axes = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
+    frame = frame_of(found, methods)
     for axis, each in zip(axes, found, strict=True):
         axis.axvline(0, color=INK, linewidth=0.8, linestyle="--")
         for shift, (rule, (_, style)) in zip((-0.17, 0.17), RULES.items(), strict=True):
             rows = [row for row in each.rows if row.rule == rule and row.method in methods]
-            halves = np.nan_to_num([row.gap.seeds.half for row in rows])
+            gains, places = [row.gap.seeds for row in rows], [methods.index(row.method) + shift for row in rows]
+            halves = np.nan_to_num([gain.half for gain in gains])
             axis.errorbar(
-                [row.gap.seeds.mean for row in rows], [methods.index(row.method) + shift for row in rows],
-                xerr=halves if len(rows) and halves.any() else None, capsize=2, elinewidth=1, markersize=4, **style,
+                [gain.mean for gain in gains], places, xerr=halves if len(rows) and halves.any() else None,
+                capsize=2, elinewidth=1, markersize=4, **style,
             )  # fmt: skip
+            arrowheads(axis, gains, np.array(places), frame, style["color"])
         axis.set_title(f"{each.title}\n{plural(each.columns, 'column')}", loc="left")
         axis.set_xlabel("points")
         method_axis(axis, methods)
-    means = np.array([0.0, *(row.gap.seeds.mean for each in found for row in each.rows if row.method in methods)])
-    pad = max(0.15 * np.ptp(means), 0.5)  # wide intervals of few seeds are cut, not the points
-    axes[0].set_xlim(means.min() - pad, means.max() + pad)
+    axes[0].set_xlim(frame)
     handles = [axes[0].errorbar([], [], label=label, **style) for label, style in RULES.values()]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
     figure.suptitle(f"Gain in accuracy over {short(found[0].baseline)}", x=0.01, ha="left")

@@ -161,10 +161,7 @@ def duration(seconds: float) -> str:
 
 def status_table(statuses: Iterable[tuple[Cell, str, str]]) -> tuple[Table, list[str]]:
     """The grid as a table of statuses and the reasons below it; see `statuses_by_row`."""
-    return statuses_by_row(
-        (cell.key.model_copy(update={"task": cell.shown_task or cell.key.task}), cell.variant, status, reason)
-        for cell, status, reason in statuses
-    )
+    return statuses_by_row((cell.shown_key, cell.variant, status, reason) for cell, status, reason in statuses)
 
 
 def statuses_by_row(statuses: Iterable[tuple[CellKey, str, str, str]]) -> tuple[Table, list[str]]:

@@ -15,7 +15,7 @@ from bench.cli.options import Results
 from bench.cli.shell import app, friendly, out, plain, table
 from bench.core.errors import UsageError
 from bench.report.names import method_labels
-from bench.report.places import task_names
+from bench.report.places import encoder_names, task_names
 from bench.store.folder import CELL_DIGITS, ResultsFolder, packed
 from bench.store.metrics import METRICS
 from bench.store.noise_words import noise_words
@@ -169,8 +169,10 @@ def record_statuses(results: Path) -> tuple[Table, list[str], list[str]]:
         [record.human_labels is not None for record in good],
     )
     shown, reasons = statuses_by_row(
-        (record.key.model_copy(update={"task": task}), variant, record.status, record.reason or "")
-        for record, task, variant in zip(good, task_names(good, results), variants, strict=True)
+        (record.key.model_copy(update={"task": task, "encoder": encoder}), variant, record.status, record.reason or "")
+        for record, task, encoder, variant in zip(
+            good, task_names(good, results), encoder_names(good), variants, strict=True
+        )
     )
     reasons += [f"damaged: {file.path}: {file.why}" for file in damaged]
     return shown, reasons, [record.status for record in good] + ["damaged"] * len(damaged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bench.grid.options import RECIPE_OPTIONS, GridOptions
 from bench.grid.tasks import choose_tasks, tasks_of
 from bench.noise.draw import identity
 from bench.noise.source import NoiseSource
+from bench.store.noise_words import told_apart
 from bench.store.records import CellKey
 from bench.training import distributed, encoders
 from bench.training.device import choose_precision
@@ -40,14 +42,19 @@ class Cell:
     skip: str | None = None
     origin: str | None = None  # a user's own data: where they lie, relative to the results folder
     shown_task: str | None = None  # where several tasks of the grid have one name: what tells them apart
+    shown_encoder: str | None = None  # the same of encoder folders
+
+    @property
+    def shown_key(self) -> CellKey:
+        """The key with the names of task and encoder that people are shown."""
+        names = {"task": self.shown_task or self.key.task, "encoder": self.shown_encoder or self.key.encoder}
+        return self.key.model_copy(update=names)
 
     @property
     def label(self) -> str:
         """The cell in one line, for people."""
-        key = self.key
-        return (
-            f"{self.shown_task or key.task} · {key.noise} · {self.variant} · {key.encoder_selector} · seed {key.seed}"
-        )
+        key = self.shown_key
+        return f"{key.task} · {key.noise} · {self.variant} · {key.encoder_selector} · seed {key.seed}"
 
     @property
     def variant(self) -> str:
@@ -98,6 +105,8 @@ def plan(options: GridOptions) -> Plan:
     precision = choose_precision(options.precision)
     notes += [f"precision {precision.sentence}", *of_data]
     modes = [(text, *split_mode(text)) for text in options.encoder]
+    folders = {name: (Path(name).name, Path(name).as_posix()) for _, name, _ in modes if os.path.isdir(name)}
+    apart = told_apart(folders.values())
     cells: list[Cell] = []
     for task in tasks:
         for text, name, mode in modes:
@@ -108,7 +117,7 @@ def plan(options: GridOptions) -> Plan:
                     for method in chosen:
                         key = _key(method, data, source, seed, fingerprint, lent, options)
                         command = reproduce(options, task.text, source, method.text, text, seed)
-                        known = (command, skip, task.origin, task.shown)
+                        known = (command, skip, task.origin, task.shown, apart.get(folders.get(name, ("", ""))))
                         cells.append(Cell(key, data, source, method.method, *lent, *known))
     if not cells:
         raise UsageError("the grid is empty: name at least one task, one noise source, one method and one seed")

@@ -29,6 +29,17 @@ def task_names(records: Sequence[Record], folder: Path) -> list[str]:
     return [apart.get(pair, pair[0]) for pair in found]
 
 
+def encoder_names(records: Sequence[Record]) -> list[str]:
+    """The encoder of each record by a name that no other weights have: `a/tiny` and `b/tiny` for two folders tiny."""
+    said = {}  # as for tasks, what the newest record says counts
+    for record in sorted(records, key=lambda record: record.created):
+        typed = (option_of(record, "--encoder") or "").removesuffix(f":{record.key.encoder_mode}")
+        said[record.key.encoder, record.key.encoder_revision] = Path(typed).as_posix() if typed else ""
+    found = [(record.key.encoder, said[record.key.encoder, record.key.encoder_revision]) for record in records]
+    apart = told_apart(pair for pair in found if pair[0] == Path(pair[1]).name)
+    return [apart.get(pair, pair[0]) for pair in found]
+
+
 def _place(record: Record, folder: Path) -> str:
     """Where a user's own data lie, relative to the results folder; "" for a known task.
 

@@ -15,7 +15,6 @@ from bench.report.tables import stats
 from bench.report.tables.headlines import points
 from bench.report.tables.model import plural
 from bench.running.executors.base import executor_of
-from bench.store.noise_words import told_apart
 from bench.store.records import Record, read_record
 
 BASELINE = "plain"
@@ -75,13 +74,12 @@ def differences(made: Plan) -> dict[str, stats.Interval]:
 
     Without references, methods that were given human labels, and those without a scored cell beside one of plain's.
     """
-    encoders = told_apart((cell.key.encoder, cell.encoder.name) for cell in made.cells)
     scores: dict[tuple[str, str], Scores] = defaultdict(lambda: defaultdict(dict))
     for cell in made.cells:
         key = cell.key
         record = read_record(key.path(made.options.results))
         if isinstance(record, Record) and record.scores and record.competes:
-            encoder = f"{encoders[key.encoder, cell.encoder.name]}:{key.encoder_mode}"
+            encoder = f"{cell.shown_key.encoder}:{key.encoder_mode}"
             by_seed = scores[cell.variant, encoder][key.task, cell.origin, key.noise]
             by_seed[key.seed] = 100 * record.scores.last.accuracy
     found = {}

@@ -174,6 +174,21 @@ def test_cells_that_differ_in_a_parameter_are_told_apart(run, bench):
     assert ("instant[log=a] " in folder, "instant[log=b] " in folder) == (True, True)
 
 
+def test_encoder_folders_of_one_name_are_told_apart_on_screen_and_not_in_keys(run, bench, tiny_bert):
+    for folder in ("one", "two"):
+        shutil.copytree(tiny_bert, Path(folder, "tiny"))
+    config = Path("two", "tiny", "config.json")
+    config.write_text(config.read_text() + "\n")  # another revision
+    named = {"seeds": "1,2", "encoder": "one/tiny:frozen,two/tiny/:frozen"}
+    lines = run(**named).stdout.splitlines()
+    assert sum("· one/tiny:frozen · seed" in line for line in lines) == 2
+    assert sum("· two/tiny:frozen · seed" in line for line in lines) == 2
+    for shown in (run(command="status", **named), bench("status")):
+        assert re.findall(r"(\S+):frozen .*done \(1, 2\)", shown.stdout) == ["one/tiny", "two/tiny"]
+    assert {record.key.encoder for record in records()} == {"tiny"}
+    assert "· tiny:frozen · seed" in run(seeds="3", encoder="one/tiny:frozen").stdout
+
+
 def test_a_method_file_with_a_comma_in_its_name_is_named_in_quotes(run, tmp_path):
     shutil.copy(tmp_path / "instant.py", tmp_path / "mine, v2.py")
     answer = run(seeds="1", methods='"./mine, v2.py"[log=a],plain')

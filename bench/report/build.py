@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import gc
 import io
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -17,13 +16,12 @@ from bench.core.errors import UsageError
 from bench.core.files import slug
 from bench.core.spreadsheet import frame_csv
 from bench.report import words
-from bench.report.figures import collect as figure_plans
-from bench.report.figures.text_map import HOW_TO
+from bench.report.drawn import FIGURE_FILES, Drawn, draw
 from bench.report.frame import Results, load
 from bench.report.gaps import find_gaps, gap_sentences
 from bench.report.output import render
 from bench.report.output.folder import write_report
-from bench.report.output.page import TITLE, Page, html_page, kind_titles
+from bench.report.output.page import TITLE, Page, html_page
 from bench.report.output.text_page import NAME as TEXTS
 from bench.report.output.text_page import text_page
 from bench.report.places import portable
@@ -174,7 +172,7 @@ def _build(
     if published is not None:
         more += against_sentences(read, parts, published, rule)
     lead = [words.count_sentence(read), *chain.from_iterable(said.values()), *more]
-    drawn = _draw(read, parts, rule, formats, full)
+    drawn = draw(read, parts, rule, formats, full)
     texts, links = "", dict[tuple[str, str, str], str]()
     if {"html", "texts"} <= set(formats):
         texts, links = text_page(read, parts, rule, data_dir)
@@ -250,51 +248,6 @@ def _of_others(cls: type[ReportTable], context: Context, names: set[str]) -> lis
         context.read.notes.append(f"{what}: {type(error).__name__}: {error}")
         return []
     return found
-
-
-FIGURE_FILES = {"html": ("svg",), "md": ("png",), "figures": ("png", "svg", "pdf")}
-"""Which files of a figure a report format needs."""
-
-
-def _draw(read, parts, rule, formats: Collection[str], full: bool) -> list[Drawn]:
-    """Every figure in the file formats that are needed, the most telling kinds first, as far as is quick.
-
-    Notes in `read` what is left out.
-    """
-    suffixes = {suffix for name in formats for suffix in FIGURE_FILES.get(name, ())}
-    if not suffixes:
-        return []
-    left = MOST_PANELS - len(read.cells) * MOST_PANELS // MOST_CELLS
-    made = figure_plans.plans(read, parts, rule, overview=left <= 0 and not full, full=full)
-    if (left > 0 or full) and all(plan.kind != "embedding" for plan in made):
-        read.notes.append(HOW_TO)
-    drawn, missing = {}, defaultdict(list)
-    for plan in sorted(made, key=lambda plan: DRAWN_FIRST.index(plan.kind)):
-        if left <= 0 and plan.task and not full:
-            missing[plan.kind].append(plan.task)
-            continue
-        files, panels = figure_plans.render_and_count(plan, suffixes)
-        left -= panels + MAP_PANELS * (plan.kind == "embedding")
-        drawn[plan.name] = (plan, files)
-    if missing:
-        titles = kind_titles()
-        listed = "; ".join(f"{titles[kind]} ({', '.join(dict.fromkeys(tasks))})" for kind, tasks in missing.items())
-        read.notes.append(f"Figures left out to save time (`bench report --full` draws them): {listed}.")
-    return [drawn[plan.name] for plan in made if plan.name in drawn]
-
-
-MOST_PANELS = 160
-"""Panels that a small report may draw; the more cells, the fewer, down to the overview from `MOST_CELLS` on."""
-MAP_PANELS = 20
-"""What t-SNE costs, in panels."""
-DRAWN_FIRST = (
-    "kinds", "worth", "ranks", "improvement", "pareto", "accuracy", "ece", "sidyp", "embedding", "reliability",
-    "memorisation", "confusion", "detection",
-)  # fmt: skip
-
-
-Drawn = tuple[figure_plans.Plan, dict[str, bytes]]
-"""A figure with its files by suffix."""
 
 
 def _files(

@@ -27,6 +27,7 @@ from bench.core.seeds import named_seed
 from llm_labels.cache import Answer
 from llm_labels.decode import DECODERS, Decoder, read
 from llm_labels.labellers import Decoded, Question, Usage
+from llm_labels.labellers import openai_protocol as protocol
 from llm_labels.prompts import Prompt, message
 from llm_labels.sanitise import printable
 
@@ -35,17 +36,8 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 ADDRESS_VARIABLE = "OPENAI_BASE_URL"
-REFUSED = "[the server refused the request"
-BLOCKED = re.compile(
-    r"content.?(?:filter|policy)|invalid_prompt|moderation|(?:input|prompt) was flagged", re.IGNORECASE
-)
-"""How servers say that they do not answer one text, with status 400 or 403."""
 SILENT = 3
 """Answers without any text after which a question has no answer, if the server has text for others."""
-TOO_LONG = re.compile(r"context.{0,10}(length|window|size)|string_above_max_length", re.IGNORECASE)
-"""How servers say that one text does not fit: that is no answer, and the others go on."""
-LONGEST_PAUSE = 60.0
-"""Seconds between two tries at most, whatever the server asks for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +93,7 @@ class OpenAILabeller:
         self.base_url = base_url or os.environ.get(ADDRESS_VARIABLE) or None
         if self.base_url and not re.match(r"https?://[^\s/]+", self.base_url):
             raise UsageError(
-                f"invalid server address '{printable(_public(self.base_url), 100)}': expected https://host/v1"
+                f"invalid server address '{printable(protocol.public_address(self.base_url), 100)}': expected https://host/v1"
             )
         if not self.key and not self.base_url:
             raise Unavailable(
@@ -125,11 +117,11 @@ class OpenAILabeller:
     @property
     def address(self) -> str:
         """Where the texts go, without a name and password in it."""
-        return printable(_public(self.base_url), 100) if self.base_url else "api.openai.com"
+        return printable(protocol.public_address(self.base_url), 100) if self.base_url else "api.openai.com"
 
     def settings(self) -> dict[str, Any]:
         """What shapes an answer; of the server's address a hash (two may call different models the same), no key."""
-        server = {"server": hash_json(_public(self.base_url).rstrip("/"))[:12]} if self.base_url else {}
+        server = {"server": hash_json(protocol.public_address(self.base_url).rstrip("/"))[:12]} if self.base_url else {}
         return {"kind": "chat", "temperature": self.temperature, "max_tokens": self.max_tokens, **server}
 
     def price(self, tokens_in: float, tokens_out: float) -> float | None:
@@ -225,7 +217,7 @@ class OpenAILabeller:
                 store(question.key, answer)
             else:
                 silent.append((question.key, answer))
-            if self.prices is not None and not answer.tokens_in and not answer.text.startswith(REFUSED):
+            if self.prices is not None and not answer.tokens_in and not answer.text.startswith(protocol.REFUSED):
                 errors.append(
                     Unavailable(
                         f"the server of '{self.revision}' does not say how many tokens it read, so what it costs is "
@@ -252,7 +244,7 @@ class OpenAILabeller:
                 reply = await client.chat.completions.create(
                     model=self.revision, messages=[{"role": "user", "content": content}], **options
                 )
-                answer, spoke = _read(reply, perf_counter() - started)
+                answer, spoke = protocol.read_reply(reply, perf_counter() - started)
                 silent += not spoke
                 paid = paid[0] + answer.tokens_in, paid[1] + answer.tokens_out
                 if spoke or silent == min(SILENT, self.attempts):
@@ -260,13 +252,13 @@ class OpenAILabeller:
                 problem = "an answer without text"
             except openai.APIStatusError as error:
                 said = f"{error.code} {error.message}"
-                if error.status_code in (400, 403) and BLOCKED.search(said):
-                    return Answer(f"{REFUSED}: content filter]"), True
-                if error.status_code == 400 and TOO_LONG.search(said):
-                    return Answer(f"{REFUSED}: the text is too long for the model]"), True
-                if not _passes(error):
+                if error.status_code in (400, 403) and protocol.BLOCKED.search(said):
+                    return Answer(f"{protocol.REFUSED}: content filter]"), True
+                if error.status_code == 400 and protocol.TOO_LONG.search(said):
+                    return Answer(f"{protocol.REFUSED}: the text is too long for the model]"), True
+                if not protocol.passes(error):
                     raise self._final(error, question.text) from None
-                problem, wait = f"status {error.status_code}", _retry_after(error)
+                problem, wait = f"status {error.status_code}", protocol.retry_after(error)
             except openai.APITimeoutError:
                 problem = f"no answer within {self.timeout:g} s"
             except openai.APIConnectionError as error:
@@ -284,7 +276,7 @@ class OpenAILabeller:
     def _backoff(self, key: str, attempt: int) -> float:
         """Seconds: doubling, less up to a quarter, so that concurrent questions do not come back at once."""
         jitter = 0.25 * (named_seed("retry", key, attempt) % 1000) / 1000
-        return min(LONGEST_PAUSE, self.pause * 2**attempt) * (1 - jitter)
+        return min(protocol.LONGEST_PAUSE, self.pause * 2**attempt) * (1 - jitter)
 
     def _final(self, error: Any, text: str) -> Exception:
         """The error of a status that no retry changes."""
@@ -300,44 +292,3 @@ class OpenAILabeller:
             f"the server of '{self.revision}' refused the request (status {error.status_code}): {said}; "
             f"the text was '{printable(text, 60)}'"
         )
-
-
-def _public(address: str) -> str:
-    """An address without the name and password that it may hold."""
-    return re.sub(r"//[^/@\s]*@", "//", address)
-
-
-def _read(reply: Any, seconds: float) -> tuple[Answer, bool]:
-    """The answer in a reply, and whether it is one: no text, for no reason given, may be text at the next try.
-
-    Raises ValueError and its like where the reply is not of the protocol's shape.
-    """
-    choice = reply.choices[0]
-    text = choice.message.content
-    if text is None:
-        refusal = getattr(choice.message, "refusal", None)
-        text = f"[the model refused: {refusal}]" if isinstance(refusal, str) else None
-    spoke = text is not None or choice.finish_reason in ("content_filter", "length")
-    text = "" if text is None else text
-    if not isinstance(text, str):
-        raise ValueError("no text in the answer")
-    usage = getattr(reply, "usage", None)
-    counts = [getattr(usage, name, 0) for name in ("prompt_tokens", "completion_tokens")]
-    tokens_in, tokens_out = (count if isinstance(count, int) and count >= 0 else 0 for count in counts)
-    return Answer(text, (), tokens_in, tokens_out, round(seconds, 3), choice.finish_reason == "length"), spoke
-
-
-def _passes(error: Any) -> bool:
-    """Whether the same request may do better later."""
-    if error.status_code == 429:
-        return error.code != "insufficient_quota"
-    return error.status_code in (408, 409, 425) or error.status_code >= 500
-
-
-def _retry_after(error: Any) -> float | None:
-    """Seconds that the server asks to wait, or None. Raises nothing."""
-    try:
-        seconds = float(error.response.headers.get("retry-after", ""))
-    except (TypeError, ValueError, AttributeError):
-        return None
-    return min(seconds, LONGEST_PAUSE) if 0 <= seconds < float("inf") else None

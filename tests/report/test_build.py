@@ -120,7 +120,7 @@ def test_a_forged_list_of_files_removes_nothing_outside_the_report(small, tmp_pa
 
 
 def test_very_many_cells_leave_out_what_is_slow_and_say_so(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.report.build.MOST_CELLS", 10)
+    monkeypatch.setattr("bench.report.drawn.MOST_CELLS", 10)
     monkeypatch.setattr("bench.report.tables.bootstrap.MOST_CELLS", 10)
     summary = build_report(small, tmp_path / "a")
     assert {name for name in names(summary) if name.endswith(".png")} == {
@@ -138,7 +138,7 @@ def test_very_many_cells_leave_out_what_is_slow_and_say_so(small, tmp_path, monk
 
 
 def test_a_report_of_many_cells_draws_the_most_telling_figures_and_names_the_others(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.report.build.MOST_CELLS", 20)  # 18 cells: a tenth of the panels are left
+    monkeypatch.setattr("bench.report.drawn.MOST_CELLS", 20)  # 18 cells: a tenth of the panels are left
     summary = build_report(small, tmp_path / "a")
     drawn = {name.split("/")[1].split("-")[0] for name in names(summary) if name.endswith(".png")}
     assert {"improvement", "pareto", "accuracy", "ece"} <= drawn

@@ -1,18 +1,26 @@
 """The deep evidence: fine-tuned encoders on the paper's own cell and four label sets of real LLMs, 5 epochs, 3 seeds.
 
     python -m benchmarks.base_size top4|whole|minilm --data-dir ../shared/data --results results/base-size
+    python -m benchmarks.base_size table --results results/reference/base-size
 
 `top4` trains the four upper layers of all-mpnet-base-v2 on SemEval with Mixtral's labels and on the four sets, `whole`
 all its layers on SemEval, `minilm` all of MiniLM's on the four sets. The sets were chosen by name before any result:
 two strong labellers and two weak ones, of tasks with few and short texts. bf16 where the CPU multiplies it by itself.
-What costs least comes first, seed by seed; the same command again goes on where it stopped.
+What costs least comes first, seed by seed; the same command again goes on where it stopped. `table` prints in Markdown
+what four layers gave on SemEval.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
+import pandas as pd
+
+import bench
+from bench.report.tables.stats import MIN_SEEDS, mean_interval
 from bench.training.device import has_native_bf16
+from benchmarks.evidence_table import by_seed, gain, markdown, ordered, shown
 from benchmarks.llm_axis import run_chosen
 
 SEMEVAL = {"semeval": ("mixtral-8x22b/few",)}
@@ -31,14 +39,35 @@ PARTS = {
 """Encoder, label sets (task -> `llm/prompting`) and methods, in the order in which they run."""
 
 
+def table(cells: pd.DataFrame) -> Iterator[str]:
+    """Accuracy at the last step, gains over plain by both rules and ECE of every method, best first, as Markdown.
+
+    Intervals are over seeds; a method with fewer than three has means alone, and says how many.
+    """
+    cells = cells[(cells["status"] == "done") & (cells["encoder_mode"] == "top4") & (cells["task"] == "semeval")]
+    last, early, ece = (by_seed(cells, name) for name in ("accuracy_last", "accuracy_noisy_valid", "ece_last"))
+    rows = []
+    for method in ordered(last):
+        few = len(last[method]) < MIN_SEEDS
+        means = [mean_interval(list(scores[method].values())) for scores in (last, ece)]
+        told = [shown(means[0]), gain(last, method), gain(early, method), shown(means[1])]
+        name = f"{method} ({len(last[method])} of {MIN_SEEDS} seeds)" if few else method
+        rows.append([name, *(text.split(" ± ")[0] if few else text for text in told)])
+    heads = ["method", "accuracy (%)", "over plain, last step", "over plain, early stopping", "ECE (%)"]
+    yield from markdown(heads, rows)
+
+
 def main() -> None:
-    """Run what is left of a part."""
+    """Run what is left of a part, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("part", choices=[*PARTS, "table"])
     parser.add_argument("--data-dir")
     parser.add_argument("--results", default="results/base-size")
     parser.add_argument("--seeds", default="1,2,3")
     asked = vars(parser.parse_args())
+    if asked["part"] == "table":
+        print("\n".join(table(bench.load_results(asked["results"]).cells)))
+        return
     encoder, chosen, groups = PARTS[asked.pop("part")]
     precision = "bf16" if has_native_bf16("cpu") else None
     for methods in groups:

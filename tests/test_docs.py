@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 import yaml
 
+import bench
 from bench.cli import clean
 from benchmarks import llm_anatomy
+from benchmarks.base_size import table
 
 pytest.importorskip("mkdocs", reason="the extra [dev] installs mkdocs")
 pytest.importorskip("material", reason="the extra [dev] installs mkdocs-material")
@@ -209,6 +211,11 @@ def test_the_gains_on_labels_of_real_llms_are_the_committed_numbers():
         cells = [tuple(map(float, cell.split(" ± "))) for cell in row.strip("| ").split(" | ")[1:]]
         expected = [(table.loc[method, "mean"], table.loc[method, "half"]) for table in shown]
         assert cells == [pytest.approx(pair, abs=0.051) for pair in expected], method
+
+
+def test_the_table_of_four_base_size_layers_is_that_of_the_committed_records():
+    cells = bench.load_results(ROOT / "results" / "reference" / "base-size").cells
+    assert "\n".join(table(cells)) in (ROOT / "docs" / "evidence.md").read_text("utf-8")
 
 
 def test_the_table_of_sidyp_taken_apart_is_that_of_the_committed_numbers():

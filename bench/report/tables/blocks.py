@@ -258,11 +258,16 @@ def with_enough_seeds(
 ) -> tuple[list[str], list[str]]:
     """The methods with at least half as many scores in `columns` (one per seed) as the fullest, and the others.
 
-    These would shrink every comparison of all methods to their own few seeds.
+    These would shrink every comparison to their own few seeds. Only seeds that the baseline has count, where it is
+    one of `methods`. Where fewer than two would be left, all are.
     """
-    count = {method: sum(len(block.values(method, column, name)) for column in columns) for method in methods}
+    base = block.baseline if block.baseline in methods else None
+    seeds = {(method, column): block.values(method, column, name).keys() for method in methods for column in columns}
+    count = {m: sum(len(seeds[m, c] & seeds[base or m, c]) for c in columns) for m in methods}
     few = [method for method in methods if 2 * count[method] < max(count.values())]
-    return [method for method in methods if method not in few], few
+    enough = [method for method in methods if method not in few]
+    comparable = {*enough} - {block.early}  # the row stopped early is the baseline's
+    return (enough, few) if len(comparable) > 1 else (list(methods), [])
 
 
 def column_means(block: Block, methods: Sequence[str], columns: list[Column], name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import bench
 from bench.report.tables.stats import mean_interval
-from bench.report.tables.yardstick import LABELLER, Yardstick
+from bench.report.tables.yardstick import LABELLER, Yardstick, labeller_accuracy
 
 GREEN, BLUE, ORANGE, GREY = "#009e73", "#0072b2", "#d55e00", "#5b6770"
 
@@ -25,9 +25,9 @@ def drawn(folder: str, rule: str) -> Figure:
     block = yardstick.block
     methods = [name for name in yardstick.measured if name not in block.references]
     columns = yardstick.columns
-    figure, axes = plt.subplots(2, -(-len(columns) // 2), figsize=(10.5, 5), layout="constrained")
+    figure, axes = plt.subplots(2, -(-len(columns) // 2), figsize=(10.5, 5), layout="constrained", squeeze=False)
     for axis, column in zip(axes.flat, columns, strict=False):
-        curve = yardstick.curves[column[0]]
+        curve = yardstick.curves[column]
         points = [mean_interval(list(values.values())) for values in curve.by_seed]
         halves = np.nan_to_num([each.half for each in points])
         axis.errorbar(
@@ -36,8 +36,7 @@ def drawn(folder: str, rule: str) -> Figure:
         found = {m: np.mean(list(block.values(m, column, f"accuracy_{rule}", 100).values())) for m in methods}
         axis.axhspan(min(found.values()), max(found.values()), color=BLUE, alpha=0.15, linewidth=0)
         axis.axhline(found["plain"], color=ORANGE)
-        labeller = next(row["labeller_test_accuracy"] for row in block.rows["plain", column])
-        axis.axhline(100 * labeller, color=GREY, linestyle=":")
+        axis.axhline(labeller_accuracy(block.labelled(column)), color=GREY, linestyle=":")
         worth = yardstick.worth("plain", [column])
         axis.set_title(f"{column[0]}: {column[1].partition('/')[0]}", loc="left", fontsize=9.5)
         said = f"plain: {worth.words(curve.sizes)}" if worth else ""

@@ -149,7 +149,7 @@ class Predictions:
         running predictions; only the last step's is kept. Rows of NaN: no opinion.
     diagnostics : mapping
         Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}; a text under "warning" stands in the
-        cell's line of a run as well.
+        cell's line of a run as well. Equal seeds give equal ones, so no times: the record has the cell's seconds.
     """
 
     step: int

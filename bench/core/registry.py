@@ -143,7 +143,10 @@ def imported_beside(path: Path) -> Path | None:
             top = name.partition(".")[0]
             if top in PROJECT or top in sys.stdlib_module_names:
                 continue
-            meant = importlib.util.find_spec(top)
+            try:
+                meant = importlib.util.find_spec(top)
+            except ValueError:  # in memory already, without a spec, as `__main__` may be
+                continue
             for root in (path.resolve().parent, Path.cwd()):
                 elsewhere = meant and meant.origin and Path(meant.origin).resolve() not in _files(root, top)
                 found = next((file for file in _files(root, name) if file.is_file()), None)

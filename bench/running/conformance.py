@@ -171,12 +171,47 @@ def differing(a: list[Predictions], b: list[Predictions]) -> str:
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return np.array_equal(one, other, equal_nan=True)
-    return json.dumps(one, sort_keys=True, default=repr) == json.dumps(other, sort_keys=True, default=repr)
+    return _as_text(one) == _as_text(other)
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)
+
+
+def _unequal(a: list[Predictions], b: list[Predictions]) -> list[str]:
+    """The names of the diagnostics in which two runs differ."""
+    first, second = (
+        {(i, k, _as_text(v)) for i, step in enumerate(run) for k, v in step.diagnostics.items()} for run in (a, b)
+    )
+    return sorted({name for _, name, _ in first ^ second})
+
+
+def _changed(a: list[Predictions], b: list[Predictions], again: Callable[[], list[Predictions]]) -> str:
+    """What differs between two runs, but for diagnostics that a run equal to `a` changes as well."""
+    if (found := differing(a, b)).endswith("diagnostics"):
+        unsteady = _unequal(a, again())
+        a, b = ([_without(step, unsteady) for step in run] for run in (a, b))
+        found = differing(a, b)
+    if found == "diagnostics":
+        return f"diagnostics ({', '.join(_unequal(a, b))})"
+    return found and f"predictions ({found})"
+
+
+def _without(step: Predictions, names: list[str]) -> Predictions:
+    kept = {name: value for name, value in step.diagnostics.items() if name not in names}
+    return dataclasses.replace(step, diagnostics=kept)
 
 
 def _seeded(method: Any) -> str | None:
     case = make_case()
-    if found := differing(predict(method, case), predict(method, case)):
+    first, second = predict(method, case), predict(method, case)
+    if (found := differing(first, second)) == "diagnostics":
+        names = ", ".join(_unequal(first, second))
+        return (
+            f"two runs with one seed gave different diagnostics ({names}): take every draw from tools.generator(...); "
+            "times and memory addresses do not belong there"
+        )
+    if found:
         return f"two runs with one seed gave different predictions ({found}): take every draw from tools.generator(...)"
     return None
 
@@ -188,9 +223,10 @@ def _no_gold(method: Any) -> str | None:
     with on_disk() as stored:
         human = _opened(method, stored(case), 1, Recipe(epochs=1))[0].human
         redrawn = redrawn_gold(case, keep=None if human is None else human.rows)
-        first, second = (predict(method, stored(each), seed=1) for each in (case, redrawn))
-    if found := differing(first, second):
-        return f"other gold labels, in memory and in the task's files, changed its predictions ({found}): it sees gold"
+        first, second = (predict(method, stored(each)) for each in (case, redrawn))
+        found = _changed(first, second, lambda: predict(method, stored(case)))
+    if found:
+        return f"other gold labels, in memory and in the task's files, changed its {found}: it sees gold"
     return None
 
 
@@ -209,8 +245,10 @@ def _shared_stages(method: Any) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         first = predict(method, case, store=StageStore(Path(folder)))
         again = predict(method, case, store=StageStore(Path(folder)))
-    if found := differing(predict(method, case), first) or differing(first, again):
-        return f"predictions ({found}) differ with and without the stage store: a stage's key or arrays miss something"
+    alone = predict(method, case)
+    pairs = (alone, first), (first, again)
+    if found := next(filter(None, (_changed(*pair, lambda: predict(method, case)) for pair in pairs)), None):
+        return f"{found} differ with and without the stage store: a stage's key or arrays miss something"
     return None
 
 
@@ -219,7 +257,7 @@ CHECKS: dict[str, tuple[Callable[[Any], object], str]] = {
         lambda method: predict(method, make_case()),
         "float32 probabilities [N, C] for valid and test at every step",
     ),
-    "determinism by seed": (_seeded, "the same seed gives bit-identical predictions"),
+    "determinism by seed": (_seeded, "the same seed gives bit-identical predictions and diagnostics"),
     "independence of gold": (
         _no_gold,
         "gold labels, in memory or on disk, must not matter, except human labels that it asks for",

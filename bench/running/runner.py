@@ -191,9 +191,8 @@ def _result(cell: Cell, session: Session) -> Result:
         except ToldToEnd:
             raise
         except SystemExit as error:
-            raise BenchError(
-                f"SystemExit: {error}: a method must not end the process, it should raise an error"
-            ) from error
+            parts = "SystemExit", str(error), "a method must not end the process, it should raise an error"
+            raise BenchError(": ".join(filter(None, parts))) from error
 
     if distributed.processes() > 1:
         return distributed.together(compute, session.options.timeout)

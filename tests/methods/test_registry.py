@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import pkgutil
 import sys
+import types
 
 import pytest
 
@@ -225,6 +226,7 @@ def test_a_file_that_is_no_method_is_one_clear_error_and_leaves_nothing_behind(t
         ("def late():\n    from parts.deep.er import S", "parts/deep/er.py"),
         ("from parts.deep import er", "parts/deep/er.py"),
         ("import whole.er", "whole/__init__.py"),
+        ("import without_spec\nimport helper_x", "helper_x.py"),
     ],
 )
 @pytest.mark.parametrize("importable", [True, False], ids=["python -m bench", "bench"])
@@ -236,6 +238,7 @@ def test_a_module_beside_a_file_is_refused_as_it_would_not_count_in_its_version(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("S = 0.1")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "without_spec", types.ModuleType("without_spec"))  # as `__main__` may be
     if importable:
         monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / below).mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ from bench.report.frame import load
 from bench.report.tables.blocks import blocks
 from bench.report.tables.yardstick import LABELLER, Worth, Yardstick, isotonic, labels_for, learning_curve
 from bench.store.records import write_record
+from benchmarks.worth_figure import drawn
 from tests.factories import cell_key, done_record
 
 SIZES = (10, 100, 1000)
@@ -222,3 +223,14 @@ def test_the_report_has_a_table_a_column_a_figure_and_a_sentence(folder, tmp_pat
     assert bound.endswith('"> 1,000"')
     (own,) = [line for line in worth if line.startswith("gold[rows=100],human")]
     assert ",empty," in own
+
+
+def test_the_figure_of_human_labels_has_one_panel_per_label_set_and_the_labellers_mean_over_seeds(folder):
+    for seed in (1, 2, 3):
+        write(folder, "plain", seed, 50, labeller=44 + seed, noise="weak")
+        write(folder, "plain", seed, 50, labeller=70, noise="sn@0.3")
+    figure = drawn(str(folder), "last")
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title(loc="left") for axis in shown] == ["tweets: weak", "tweets: sn@0.3"]
+    dotted = [[line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == ":"] for axis in shown]
+    assert dotted == [[pytest.approx(46)], [pytest.approx(70)]]

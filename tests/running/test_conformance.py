@@ -2,6 +2,7 @@
 
 import functools
 import os
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -150,6 +151,11 @@ def counts_gold(task, tools):
     return uniform(len(task.valid), task.num_classes), np.tile(shares.astype(np.float32), (len(task.test), 1))
 
 
+def notes_gold(task, tools):
+    shares = np.bincount(gold_of("train"), minlength=task.num_classes).tolist()
+    return *honest(task, tools), None, None, {"shares": shares, "seconds": time.perf_counter()}
+
+
 def reads_the_files(task, tools):
     """By a way that tells no audit hook: compiled code opens the file."""
     import pyarrow
@@ -186,6 +192,13 @@ def poor_stage_key(task, tools):
 
 def poor_stage_key_of_beliefs(task, tools):
     return *honest(task, tools), None, poor_stage_key(task, tools)[1].repeat(2, axis=0)
+
+
+def poor_stage_key_of_facts(task, tools):
+    """The stage's draw is of a seed, but not that of the run, which its key does not name."""
+    made = tools.stages.get("test stage", {"version": 1}, lambda: {"draw": np.ones(1)})
+    stored = tools.stages.get("test stage", {"version": 1}, lambda: {"draw": np.zeros(1)})
+    return *honest(task, tools), None, None, {"draw": float(stored["draw"][0]), "made": float(made["draw"][0])}
 
 
 def needs_every_class(task, tools):
@@ -234,15 +247,17 @@ BAD = [
     (global_torch, "determinism by seed", "different predictions"),
     (random_running, "determinism by seed", "different predictions (train)"),
     (random_posterior, "determinism by seed", "different predictions (posterior)"),
-    (random_diagnostics, "determinism by seed", "different predictions (diagnostics)"),
+    (random_diagnostics, "determinism by seed", "different diagnostics (draw): take every draw from tools.generator"),
     (reads_gold, "independence of gold", "in the task's files, changed its predictions (test): it sees gold"),
     (believes_gold, "independence of gold", "in the task's files, changed its predictions (posterior): it sees gold"),
     (counts_gold, "independence of gold", "in the task's files, changed its predictions (test): it sees gold"),
     (reads_the_files, "independence of gold", "in the task's files, changed its predictions (test): it sees gold"),
+    (notes_gold, "independence of gold", "in the task's files, changed its diagnostics (shares): it sees gold"),
     (opens_the_files, "data files", "by itself (conformance/train.csv)"),
     (opens_the_shipped_data, "data files", "by itself (bench/data/tweets/test.csv)"),
     (poor_stage_key, "stage store", "predictions (test) differ with and without the stage store"),
     (poor_stage_key_of_beliefs, "stage store", "predictions (posterior) differ with and without the stage store"),
+    (poor_stage_key_of_facts, "stage store", "diagnostics (draw) differ with and without the stage store"),
     (needs_every_class, "class absent from the noisy labels", "a class is missing"),
     (needs_an_answer, "every label no answer", "no label at all"),
     (needs_all_answers, "some labels no answer", "negative"),
@@ -283,6 +298,16 @@ def check_method(monkeypatch):
 
 def test_an_honest_constant_passes(check_method):
     assert set(check_method(honest).values()) == {None}
+
+
+def test_diagnostics_that_no_two_runs_share_fail_determinism_alone(check_method):
+    def notes_the_time(task, tools):
+        return *honest(task, tools), None, None, {"seconds": time.perf_counter(), "object": object(), "steady": 1}
+
+    problems = check_method(notes_the_time)
+    assert {check for check, problem in problems.items() if problem} == {"determinism by seed"}
+    assert "different diagnostics (object, seconds)" in problems["determinism by seed"]
+    assert "times and memory addresses do not belong there" in problems["determinism by seed"]
 
 
 @pytest.mark.parametrize(("predict", "check", "says"), BAD, ids=[f"{check}: {p.__name__}" for p, check, _ in BAD])

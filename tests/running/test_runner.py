@@ -115,16 +115,17 @@ def test_a_failed_cell_is_a_row_the_others_finish_and_it_runs_again(make, folder
     assert {record.status for record in records()} == {"done"}
 
 
-def test_a_method_that_ends_the_process_is_a_failed_row_and_the_grid_goes_on(make, folder):
+@pytest.mark.parametrize(("value", "said"), [("3", "SystemExit: 3"), ("", "SystemExit")])
+def test_a_method_that_ends_the_process_is_a_failed_row_and_the_grid_goes_on(make, folder, value, said):
     source = (folder / "instant.py").read_text(encoding="utf-8")
-    source = source.replace('raise RuntimeError("the trap snapped")', "raise SystemExit(3)")
+    source = source.replace('raise RuntimeError("the trap snapped")', f"raise SystemExit({value})")
     (folder / "instant.py").write_text(source, encoding="utf-8")
     (folder / "trap").touch()
     grid = make("trap=trap", llms="ann", seeds="1")
     grid.cells.extend(make("strength=2", llms="ann", seeds="1").cells)
     counts, events = go(grid)
     assert counts == {"failed": 1, "done": 1}
-    assert events[0][3] == "SystemExit: 3: a method must not end the process, it should raise an error"
+    assert events[0][3] == f"{said}: a method must not end the process, it should raise an error"
 
 
 def test_a_process_that_is_told_to_end_writes_no_failure(make, folder):

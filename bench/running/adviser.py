@@ -214,7 +214,12 @@ class Adviser:
 
 
 def shared_means(scores: dict[str, dict[int, float]]) -> dict[str, float]:
-    """The means of `scores[method][seed]` over the seeds that all have; over a method's own where none is shared."""
+    """The means of `scores[method][seed]` over the seeds that all have; over a method's own where none is shared.
+
+    Methods with too few seeds to compare have none.
+    """
+    few = stats.too_few_seeds({method: [by_seed] for method, by_seed in scores.items()}, "plain")
+    scores = {method: by_seed for method, by_seed in scores.items() if method not in few}
     seeds = stats.common_seeds(scores.values())
     return {method: float(np.mean([by_seed[seed] for seed in seeds or by_seed])) for method, by_seed in scores.items()}
 

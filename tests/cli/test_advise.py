@@ -246,6 +246,8 @@ def test_methods_are_ranked_by_the_seeds_that_all_have():
     assert Adviser.ranked.func(told) == ["plain", "npc", "elr"]
     assert shared_means(agreements) == {"plain": 65, "npc": 64}
     assert shared_means({"plain": {1: 60.0}, "npc": {2: 59.0, 3: 61.0}}) == {"plain": 60, "npc": 60}
+    many = {"plain": {1: 80.0, 2: 60.0, 3: 60.0}, "npc": dict.fromkeys((1, 2, 3), 75.0), "elr": {1: 70.0}}
+    assert shared_means(many) == {"plain": pytest.approx(200 / 3), "npc": 75}
 
 
 def test_a_lead_over_several_methods_is_corrected_for_their_number():

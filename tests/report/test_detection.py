@@ -90,6 +90,27 @@ def test_the_seeds_are_those_that_all_methods_have(simulated, tmp_path):
     assert "t-interval over the seeds that all of them have" in table.caption[0]
 
 
+def test_a_method_with_too_few_seeds_is_left_out_and_named_and_disjoint_seeds_are_said(simulated, tmp_path):
+    for lost, rows in {"npc": SEEDS[1:], "cleanlab": SEEDS}.items():
+        folder = shutil.copytree(simulated[0], tmp_path / lost)
+        for seed in rows:
+            cell_key(method="npc", seed=seed).path(folder).unlink()
+        for seed in SEEDS[1:] if lost == "cleanlab" else ():
+            cell_key(method="cleanlab", seed=seed).path(folder).unlink()
+        if lost == "cleanlab":
+            cell_key(method="plain", seed=SEEDS[0]).path(folder).unlink()
+        results = frame.load(folder)
+        (block,) = blocks(results.cells, "plain")
+        found = list(DetectionTables().make(context(block, results)))
+        if lost == "npc":
+            assert {row.label for row in found[0].rows} == {"plain", "cleanlab"}
+            assert {entry.n for row in found[0].rows for entry in row.entries} == {len(SEEDS)}
+            assert "Without npc: too few seeds." in found[0].caption
+        else:
+            assert found == []
+            assert any("Wrong labels found is left out" in note for note in results.notes)
+
+
 def test_ways_to_use_all_methods_are_scored_and_only_the_oracle_looks_at_test(simulated, read):
     (table,) = TogetherTable().make(context(read[1], read[0]))
     found = entries(table)

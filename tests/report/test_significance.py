@@ -10,6 +10,7 @@ from bench.report.tables import bootstrap, stats
 from bench.report.tables.blocks import blocks, compared
 from bench.report.tables.headlines import Leader
 from bench.report.tables.ranks import RanksTable, improvability, ranks, win_rate
+from bench.report.tables.rules import rules_table
 from bench.report.tables.significance import significance_table
 from bench.report.tables.wins import WinsTable, outcomes, score_array
 from bench.store.records import read_arrays, write_record
@@ -174,6 +175,34 @@ def test_a_method_with_fewer_than_half_of_the_seeds_does_not_shrink_the_comparis
     assert leader.gap.seeds.n == 3
     assert "without elr (fewer than half of the seeds)" in leader.words()
     assert "elr" not in pareto_data(block, "last")
+    draws, _ = context(block).draws()
+    assert any("without regard to elr" in said for said in rules_table(block, draws).caption)
+
+
+def test_two_methods_with_more_seeds_than_the_others_leave_none_out(tmp_path):
+    """The others have as many as are needed, or are the most."""
+    for seeds, shared in (((1, 2, 3), 3), ((1, 2), 2)):
+        folder = tmp_path / str(shared)
+        write_grid(folder, ["trec"], {"weak": 0.35}, ("co-teaching", "elr", "npc"), seeds=seeds)
+        write_grid(folder, ["trec"], {"weak": 0.35}, ("plain", "sidyp"), seeds=range(1, 9))
+        block = blocks(frame.load(folder).cells, "plain")[0]
+        leader = Leader.of(block, block.methods, block.columns, "last", None)
+        assert (leader.gap.seeds.n, list(leader.without)) == (shared, [])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "base", "few"),
+    [
+        ({"plain": (1, 2, 3), "npc": (1, 2, 3), "elr": (1,)}, "plain", ["elr"]),
+        ({"plain": (1, 2), "npc": (3, 4), "gce": (1, 2, 3)}, "plain", ["npc"]),
+        ({"plain": (1, 2, 3), "npc": (1,)}, "plain", []),  # one would be left alone
+        ({"plain": (1,), "npc": (1, 2, 3), "gce": (1, 2, 3)}, "plain", []),
+        ({"plain": (1, 2, 3), "npc": (1, 2), "gce": (1, 2, 3)}, None, []),
+        ({}, "plain", []),
+    ],
+)
+def test_methods_with_too_few_seeds(seeds, base, few):
+    assert stats.too_few_seeds({name: [each] for name, each in seeds.items()}, base) == few
 
 
 def test_the_test_over_columns_counts_the_seeds_shared_with_the_baseline(uneven):

@@ -199,6 +199,16 @@ def test_the_sentence_names_the_best_on_the_seeds_that_all_have(tmp_path, folder
     assert "on tweets with sn@0.1 (steady, 77.3 %)" in said
 
 
+def test_methods_that_share_no_seed_have_a_worth_but_none_is_best(tmp_path):
+    for size, accuracy in zip(SIZES, (40, 60, 80), strict=True):
+        write(tmp_path, "gold", 1, accuracy, size, config={"rows": size})
+    write(tmp_path, "plain", 1, 70)
+    write(tmp_path, "elr", 9, 80)
+    summary = build_report(tmp_path, tmp_path / "report", formats=("md",))
+    (said,) = [sentence for sentence in summary.sentences if "human labels (95 %" in sentence]
+    assert said.endswith("not known on tweets with weak, where the methods share no seed.")
+
+
 def test_the_figure_from_python_has_a_panel_per_noise_source(folder):
     titles = [axis.get_title(loc="left") for axis in bench.load_results(folder).plot.worth("tweets").axes]
     assert titles == ["weak", "sn@0.3"]

@@ -12,7 +12,7 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.report.names import natural
 from bench.report.tables.model import Entry, Head, Kind, Row, Table, pick, plural
-from bench.report.tables.stats import common_seeds
+from bench.report.tables.stats import common_seeds, too_few_seeds
 from bench.store.metrics.base import Metric
 from bench.store.noise_words import NOISE_KINDS
 
@@ -256,18 +256,10 @@ def compared(block: Block, name: str) -> tuple[list[str], list[Column]]:
 def with_enough_seeds(
     block: Block, methods: Sequence[str], columns: list[Column], name: str
 ) -> tuple[list[str], list[str]]:
-    """The methods with at least half as many scores in `columns` (one per seed) as the fullest, and the others.
-
-    These would shrink every comparison to their own few seeds. Only seeds that the baseline has count, where it is
-    one of `methods`. Where fewer than two would be left, all are.
-    """
-    base = block.baseline if block.baseline in methods else None
-    seeds = {(method, column): block.values(method, column, name).keys() for method in methods for column in columns}
-    count = {m: sum(len(seeds[m, c] & seeds[base or m, c]) for c in columns) for m in methods}
-    few = [method for method in methods if 2 * count[method] < max(count.values())]
-    enough = [method for method in methods if method not in few]
-    comparable = {*enough} - {block.early}  # the row stopped early is the baseline's
-    return (enough, few) if len(comparable) > 1 else (list(methods), [])
+    """The methods that are compared over the seeds that they share, and those with too few (`stats.too_few_seeds`)."""
+    own = [method for method in methods if method != block.early]  # that row is the baseline's
+    few = too_few_seeds({method: [block.values(method, c, name) for c in columns] for method in own}, block.baseline)
+    return [method for method in methods if method not in few], few
 
 
 def column_means(block: Block, methods: Sequence[str], columns: list[Column], name: str) -> np.ndarray:

@@ -44,8 +44,13 @@ class DetectionTables(ReportTable):
         columns = [column for column in block.current() if any((method, column) in found for method in block.methods)]
         methods = [method for method in block.methods if any((method, column) in found for column in columns)]
         shared = [column for column in columns if all((method, column) in found for method in methods)]
+        few = stats.too_few_seeds({method: [found[method, column] for column in shared] for method in methods})
+        methods = [method for method in methods if method not in few]
         by_cell = [found[method, column] for method in methods for column in shared]
         if not (seeds := stats.common_seeds(by_cell)):
+            if by_cell:
+                why = "the methods share no seed"
+                context.read.notes.append(f"Wrong labels found is left out for {block.setup}: {why}.")
             return
         rows = []
         for method in methods:
@@ -63,6 +68,7 @@ class DetectionTables(ReportTable):
             "scores the ranking and has no other part in it.",
             "cleanlab is the ranking by self-confidence of the library of that name (out-of-fold probabilities): the "
             "baseline to beat. A random ranking has 1 times chance, and none can have more than 1 / the error rate.",
+            f"Without {', '.join(few)}: too few seeds." if few else "",
         )
         yield block.table("detection", f"Wrong labels found: {block.setup}", MEASURES.values(), rows, caption)
 

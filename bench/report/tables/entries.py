@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bench.report.names import natural
 from bench.report.tables import stats
@@ -201,6 +201,11 @@ BOLD_TEXT = (
     "Bold: the best, where its paired 95 % interval over seeds against the runner-up and the bootstrap over test texts "
     f"both exclude 0 (accuracy only; at least {stats.MIN_SEEDS} shared seeds)."
 )
+
+
+def few_sentence(few: Collection[str]) -> str:
+    """Which methods the best is not compared with; empty where there are none."""
+    return f"Bold without regard to {', '.join(sorted(few, key=natural))}: too few seeds to compare." if few else ""
 
 
 def _seed_sentence(block: Block, columns: list[Column], name: str, metric: Metric) -> str:

@@ -215,6 +215,7 @@ class Leader:
     accuracy: float
     gap: Gap | None
     only: str = ""  # "over the 3 seeds that all methods have", where some have others too
+    without: Sequence[str] = ()  # methods with too few seeds
 
     @classmethod
     def of(cls, block: Block, methods: Sequence[str], columns: list, rule: str, draws: Draws | None) -> Leader:
@@ -229,10 +230,10 @@ class Leader:
             only += f"{', ' * bool(only)}without {', '.join(few)} (fewer than half of the seeds)"
         best, second = [*stats.best_two(scores), None, None][:2]
         if best is None:
-            return cls(None, None, float("nan"), None, only and "there is no seed that all methods have")
+            return cls(None, None, float("nan"), None, only and "there is no seed that all methods have", few)
         mean = float(np.mean(list(scores[best].values())))
         between = gap(block, draws, best, second, columns, rule, seeds) if second else None
-        return cls(best, second, mean, between, only)
+        return cls(best, second, mean, between, only, few)
 
     def words(self, why_no_draws: str = "") -> str:
         """How sure it is that the leader is ahead; `why_no_draws` says why the test texts were not drawn."""

@@ -23,6 +23,7 @@ from bench.report.tables.entries import (
     column_head,
     difference,
     entry,
+    few_sentence,
     mark_best,
     mean_entry,
     reference_sentences,
@@ -100,11 +101,14 @@ def result_table(
     competing = [method for method in methods if method not in block.references]
     made = averages_of(block, columns, methods, name, metric.scale)
     parts: list[Part] = []
+    few = set[str]()
 
     def add(head: Head, entries: dict[str, Entry], over: list[Column], left_out: Collection[str] = ()) -> None:
         if draws is not None:
             among = [method for method in competing if method not in left_out]
-            entries = mark_best(entries, Leader.of(block, among, over, rule, draws))
+            leader = Leader.of(block, among, over, rule, draws)
+            entries = mark_best(entries, leader)
+            few.update(leader.without)
         parts.append((head, entries, over))
 
     for each in made:
@@ -127,6 +131,7 @@ def result_table(
         _seed_sentence(block, columns, name, metric),
         RULE_TEXT[rule],
         BOLD_TEXT,
+        few_sentence(few),
         *average_sentences(block, columns, made),
     ]
     if baseline in methods:

@@ -13,6 +13,7 @@ from bench.report.tables.bootstrap import RULES, Draws
 from bench.report.tables.entries import (
     BOLD_TEXT,
     difference,
+    few_sentence,
     mark_best,
     mean_entry,
     reference_sentences,
@@ -48,19 +49,22 @@ def rules_table(block: Block, draws: Draws | None, metric_name: str = "accuracy"
     """Methods x kinds of noise: a score by the last step and by early stopping, side by side; None without scores."""
     metric = METRICS[metric_name]
     parts: list[tuple[Head, dict[str, Entry]]] = []
+    few = set[str]()
     for head, rule, each in _columns(block):
         name, entries = f"{metric_name}_{rule}", {}
         for method in each.scores:
             by_seed = averages(each.block, method, each.columns, name, metric.scale)
             entries[method] = mean_entry(each.block, method, each.columns, name, by_seed)
         if metric_name == "accuracy":
-            entries = mark_best(entries, Leader.of(each.block, each.methods, each.columns, rule, draws))
+            leader = Leader.of(each.block, each.methods, each.columns, rule, draws)
+            entries, few = mark_best(entries, leader), few | {*leader.without}
         parts.append((head, entries))
     unit = f" ({metric.unit})" if metric.unit else ""
     return _both(block, parts, metric, metric_name, f"{metric.title}{unit}, both rules: {block.setup}", (
         "Averages over the columns (task and noise source) of each kind of noise that every compared method has: mean "
         "± 95 % t-interval over seeds.",
         BOLD_TEXT,
+        few_sentence(few),
         *(small_test_sentences(block, block.current(), "last") if metric_name == "accuracy" else ()),
     ))  # fmt: skip
 

@@ -58,6 +58,23 @@ def common_seeds(scores: Iterable[Collection[int]]) -> list[int]:
     return sorted(set.intersection(*found)) if (found := [set(each) for each in scores]) else []
 
 
+def too_few_seeds(scores: Mapping[str, Sequence[Collection[int]]], base: str | None = None) -> list[str]:
+    """The names whose few seeds would decide for all: with fewer than half of the median number of seeds.
+
+    None where all share `MIN_SEEDS` seeds in every column, or where fewer than two would be left. `scores` has the
+    seeds of each column by name; where `base` is one of them, only seeds that it has count.
+    """
+    columns = list(zip(*scores.values(), strict=True))
+    if all(len(common_seeds(column)) >= MIN_SEEDS for column in columns):
+        return []
+    count = {
+        name: sum(len({*own} & {*other}) for own, other in zip(found, scores.get(base or name, found), strict=True))
+        for name, found in scores.items()
+    }
+    few = [name for name, seeds in count.items() if 2 * seeds < np.median(list(count.values()))]
+    return few if len(scores) - len(few) > 1 else []
+
+
 def best_two(scores: Mapping[str, Mapping[int, float]], higher_is_better: bool = True) -> list[str]:
     """The names of the best of `scores[method][seed]` and of its runner-up by their means; fewer where there are."""
     sign = 1 if higher_is_better else -1

@@ -135,7 +135,7 @@ def test_a_changed_file_in_the_data_folder_is_refused(tmp_path):
     path = tmp_path / "published" / "owner+name" / "data" / "texts.csv"
     path.write_bytes(csv_bytes(TEXTS[:-1]))
     with pytest.raises(
-        UsageError, match=r"texts.csv is not the published file: SHA-256 .*get it again from https://raw"
+        UsageError, match=r"texts.csv is not the published file: SHA-256 .*download it again from https://raw"
     ):
         task.texts()
 

@@ -79,7 +79,7 @@ def test_jobs_that_end_early_are_said_with_what_is_left(make, submitit, monkeypa
     from bench.running.executors import slurm as executor_slurm
 
     monkeypatch.setattr(executor_slurm, "launcher", lambda processes: [sys.executable, "-c", "raise SystemExit(3)"])
-    with pytest.raises(BenchError, match=r"the jobs ended with 6 cells left \(logs: .*\): run it again"):
+    with pytest.raises(BenchError, match=r"the jobs ended with 6 cells left \(logs: .*\): run the same command again"):
         executor_of("slurm[cluster=local]").run(make(jobs="1"), lambda facts: None)
 
 

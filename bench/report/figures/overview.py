@@ -126,7 +126,7 @@ def _fit(axis: Axes, points: np.ndarray, colour: str) -> None:
 def pareto_data(block: Block, rule: str) -> dict[str, tuple[float, float, str]]:
     """By method: mean stand-alone seconds per cell, mean accuracy over the shared columns (percent), kind of row.
 
-    Over the seeds that all competing methods have; methods with fewer than half of them are left out.
+    Over the seeds that all competing methods have; methods with too few of them are left out.
     """
     shared, left_out = common_columns(block, block.columns, f"accuracy_{rule}")
     competing = [method for method in block.methods if method not in {*block.references, *left_out}]

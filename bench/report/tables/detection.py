@@ -49,8 +49,9 @@ class DetectionTables(ReportTable):
         by_cell = [found[method, column] for method in methods for column in shared]
         if not (seeds := stats.common_seeds(by_cell)):
             if by_cell:
-                why = "the methods share no seed"
-                context.read.notes.append(f"Wrong labels found is left out for {block.setup}: {why}.")
+                context.read.notes.append(
+                    f"Wrong labels found is left out for {block.setup}: the methods share no seed."
+                )
             return
         rows = []
         for method in methods:

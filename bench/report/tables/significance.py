@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import Block, Column, averages, column_means, compared, seeds_sentence
+from bench.report.tables.blocks import averages, column_means, compared, seeds_sentence
 from bench.report.tables.bootstrap import Gap, gap
 from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import Entry, Head, Table, number, plural
@@ -45,6 +45,7 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
     by_seed = stats.corrected_p(average, others, baseline)
     means = [column_means(block, [method, baseline], columns, name) for method in others]
     gaps = [(ours - theirs)[~np.isnan(ours)] for ours, theirs in means]  # without columns that share no seed
+    lacking = {method: len(columns) - len(each) for method, each in zip(others, gaps, strict=True)}
     by_column = stats.holm([stats.signed_rank_p(each) for each in gaps])
     with_draws = metric_name == "accuracy"
     draws, why_no_draws = context.draws()
@@ -76,7 +77,7 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
         f"p, seeds: paired t-test over seeds (at least {stats.MIN_SEEDS}). p, columns: Wilcoxon signed-rank test over "
         f"columns, seeds averaged first (at least {stats.MIN_BLOCKS}). Both two-sided and corrected for the "
         f"{plural(len(others), 'comparison')} of this table (Holm).",
-        _seeds_sentence(block, others, baseline, columns, name),
+        _seeds_sentence(baseline, lacking) if seeds_sentence(block, methods, columns, name) else "",
         "Won or lost: the columns in which the paired 95 % interval over seeds excludes 0; the others are tied.",
         RULE_TEXT[rule],
     )
@@ -84,11 +85,9 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
     return block.table("significance", title, heads, rows, caption, metric, name=f"significance-{metric_name}")
 
 
-def _seeds_sentence(block: Block, others: list[str], baseline: str, columns: list[Column], name: str) -> str:
-    if not seeds_sentence(block, [*others, baseline], columns, name):
-        return ""
-    means = {method: column_means(block, [method, baseline], columns, name)[0] for method in others}
-    lost = {method: plural(count, "column") for method, each in means.items() if (count := int(np.isnan(each).sum()))}
+def _seeds_sentence(baseline: str, lacking: dict[str, int]) -> str:
+    """`lacking`: by method, the columns in which it shares no seed with the baseline."""
+    lost = {method: plural(count, "column") for method, count in lacking.items() if count}
     without = f"; without one, {', '.join(f'{m} lacks {c}' for m, c in lost.items())} there" if lost else ""
     return f"Methods have different seeds: p, columns, is over the seeds that a method shares with {baseline}{without}."
 

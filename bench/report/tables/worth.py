@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from bench.report.tables.base import Context, ReportTable, register
-from bench.report.tables.blocks import Block, common_columns
+from bench.report.tables.blocks import Block, common_columns, with_enough_seeds
 from bench.report.tables.entries import RULE_TEXT, column_head
 from bench.report.tables.model import Entry, Head, Row, Table, plural
-from bench.report.tables.stats import common_seeds, too_few_seeds
+from bench.report.tables.stats import common_seeds
 from bench.report.tables.yardstick import LABELLER, Yardstick
 
 MOST_SAID = 4
@@ -103,9 +103,8 @@ def _sentence(block: Block, table: Table, rule: str) -> str:
             if row.kind in ("method", "baseline")
             and (values := block.values(row.label, (head.task, head.noise), f"accuracy_{rule}", 100))
         }
-        own = {name: [values] for name, (values, _) in scores.items() if name != block.early}
-        few = too_few_seeds(own, block.baseline)
-        scores = {name: found for name, found in scores.items() if name not in few}
+        enough, _ = with_enough_seeds(block, list(scores), [(head.task, head.noise)], f"accuracy_{rule}")
+        scores = {name: scores[name] for name in enough}
         if seeds := common_seeds(values for values, _ in scores.values()):
             best = max(scores, key=lambda name: sum(scores[name][0][seed] for seed in seeds))
             values, text = scores[best]

@@ -12,6 +12,7 @@ from bench.cli.options import grid_options
 from bench.cli.shell import app, file_for, friendly, say
 from bench.cli.trust import TABLE, Encoder, believed, doubt
 from bench.core.errors import UsageError
+from bench.core.selectors import shell_word
 from bench.data.readers.columns import CLEANED, GIVEN, folded
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ OF_VOTES = (
     "changes made 5 better, by up to 8.5 points, and 4 worse, by up to 3.6: check some by hand."
 )
 """Measured in results/reference/detection."""
+ONE_OTHER = (
+    "{other} is the only other labeller and cannot outvote {own}: of the texts that it answered, no label is corrected."
+    " Check the most suspicious labels of `bench trust` by hand, or clean the vote of both: --llms {vote}"
+)
 
 
 @app.command()
@@ -43,7 +48,8 @@ def clean(
     """Correct the labels of a table: writes all its columns, the given and the cleaned label, and the reason.
 
     A label changes where confident learning assigns the text to another class and other labellers, if there are any,
-    confirm it. A label that is a vote changes only to a label that some labeller gave. No gold is used.
+    outvote it, which takes at least two. A label that is a vote changes only to a label that some labeller gave. No
+    gold is used.
     """
     from bench.core.spreadsheet import write_csv
     from bench.data.readers.columns import first_of
@@ -73,6 +79,8 @@ def clean(
     doubt(found)
     if found.ensemble:
         say(OF_VOTES, dim=True)
+    elif vote := found.vote_of_two:
+        say(ONE_OTHER.format(own=found.labeller, other=found.others[0], vote=shell_word(vote)))
     elif not found.others:
         say(UNCONFIRMED, dim=True)
     if found.gold is not None and (known := (found.gold >= 0) & (found.trust.labels >= 0)).any():

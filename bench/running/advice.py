@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import BenchError
+from bench.core.selectors import shell_word
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
 from bench.grid.cells import Plan
@@ -33,10 +34,12 @@ def advise(plan: Plan) -> Advice:
     """What the finished cells of a plan say. Raises UsageError where none is done."""
     told = Adviser(plan)
     main, unknown = told.main, _unknown(told)
+    suspects, vote = [], ""
     try:
-        suspects = _suspects(trust_task(*_question(told)))
+        found = trust_task(*_question(told))
+        suspects, vote = _suspects(found), found.vote_of_two
     except BenchError as error:
-        suspects, unknown = [], [*unknown, f"Which rows to check: {error}."]
+        unknown = [*unknown, f"Which rows to check: {error}."]
     return Advice(
         table=told.path,
         labeller=main.name,
@@ -46,7 +49,7 @@ def advise(plan: Plan) -> Advice:
         worth=_worth(told),
         unknown=unknown,
         suspects=suspects,
-        commands=_commands(told),
+        commands=_commands(told, vote),
     )
 
 
@@ -228,8 +231,8 @@ def _unknown(told: Adviser) -> list[str]:
     return said + ([f"{len(failed) - 5} more cells did not run."] if len(failed) > 5 else [])
 
 
-def _commands(told: Adviser) -> list[tuple[str, str]]:
-    """What to type next, and why."""
+def _commands(told: Adviser, vote: str) -> list[tuple[str, str]]:
+    """What to type next, and why; `vote` is that of the labels with the only others, which cannot outvote them."""
     options, name, table = told.plan.options, told.task.info.name, told.path
     reading = {each: value for each in READING if (value := getattr(options, each))}
     encoder, _ = split_mode(options.encoder[0])
@@ -242,7 +245,13 @@ def _commands(told: Adviser) -> list[tuple[str, str]]:
     made, one_file = [], not Path(table).is_dir()
     if one_file:
         cleaned = command("clean", asked | kept, table, out="cleaned.csv")
-        made.append(("The table with corrected labels beside the old ones, and the reasons:", cleaned))
+        why = "The table with corrected labels beside the old ones, and the reasons"
+        if vote:
+            why += (
+                f" (the only other labeller cannot outvote {told.main.name}: where it answered, no label is corrected; "
+                f"check by hand, or clean the vote of both with --llms {shell_word(vote)})"
+            )
+        made.append((f"{why}:", cleaned))
     if found := told.exportable():
         method, record = found
         best = told.ranked[0]

@@ -15,6 +15,7 @@ import numpy as np
 from bench.core.errors import Unavailable, UsageError
 from bench.core.hashes import hash_arrays
 from bench.core.seeds import named_generator
+from bench.core.selectors import listed
 from bench.core.texts import SPLITS, Texts
 from bench.data.readers.splits import first_of_equals
 from bench.data.task import TaskData
@@ -60,6 +61,17 @@ class Trusted:
     def cleaned(self) -> np.ndarray:
         """The corrected labels, int64[N]; -1 = no answer still. See `Trust`."""
         return self.trust.cleaned_vote if self.ensemble else self.trust.cleaned
+
+    @property
+    def vote_of_two(self) -> str:
+        """What --llms takes for the vote with the only other labeller; "" where there is none, or more than one.
+
+        One alone cannot outvote a label: where it answered, no given label is corrected.
+        """
+        if self.ensemble or len(self.others) != 1:
+            return ""
+        own = self.labeller if self.labeller.startswith('"') else listed(self.labeller)
+        return f"vote({own},{listed(self.others[0])})"
 
     def scored(self) -> Detection | None:
         """How well the ranking finds wrong labels; None without gold, or where all labels are right or all wrong."""

@@ -101,9 +101,9 @@ class Trust:
 
         θ_j is the mean belief in class j over the texts labelled j. A text counts to the most believed of the classes
         with belief ≥ θ (confident learning, Northcutt et al., JAIR 2021, section 3.1). That class takes the place of
-        the given label where more than half of the methods prefer it. If other labellers answered, more labellers must
-        have given it than gave the given label; one method that prefers it is then enough. Without them a `lone` label
-        stays.
+        the given label where more than half of the methods prefer it. If other labellers answered, more of them must
+        have given it than gave the given label, whose own labeller counts (one other never outvotes it); one method
+        that prefers it is then enough. Without them a `lone` label stays.
         """
         classes = self.belief.shape[1]
         answered = self.labels >= 0

@@ -76,6 +76,11 @@ def test_fifty_rows_with_gold_measure_the_labels_and_give_a_yardstick(bench, tin
         assert f"{name}: {value:.0f} % of the answers are wrong (95 % interval {low:.0f} to {high:.0f} %)" in text
     assert "measured on 50 rows with gold" in text
     assert GUESS not in text
+    main = re.search("About the labels (?:<b>)?([^<]*)", text)[1]
+    if "vote" not in main:
+        other = {"ann": "bob", "bob": "ann"}[main]
+        assert f"clean the vote of both with --llms 'vote({main},{other})'" in text
+        assert f"clean the vote of both with --llms 'vote({main},{other})'" in " ".join(done.stdout.split())
     tested = sum(row["split"] == "test" for row in known)
     assert 0 < tested < FEWEST_TEST
     assert f"{tested} test rows have gold: too few to choose a method by" in text

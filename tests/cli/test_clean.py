@@ -92,3 +92,19 @@ def test_a_label_that_is_the_only_one_of_its_class_is_not_the_most_suspicious_an
     assert (found["suspicion"][found["given"].isin(["spam", "question"])] == 0.5).all()
     assert found["suspicion"][0] > 0.5
     assert pd.read_csv("clean.csv")["cleaned_label"].tolist()[-2:] == ["spam", "question"]
+
+
+def test_one_other_labeller_corrects_nothing_and_the_vote_of_both_does(bench, tiny_bert):
+    rows = [{"text": row["text"], "gpt, few": row["ann"], "llama": row["bob"]} for row in review_rows(150)]
+    write_csv(Path("two.csv"), rows)
+    words = ("--label-columns", '"gpt, few",llama', "--encoder", tiny_bert, "--seeds", 1, "--out", "cleaned.csv")
+    told = bench("clean", "two.csv", "--llms", '"gpt, few"', *words)
+    assert told.exit_code == 0, told.stderr
+    assert "0 of 150 labels corrected" in told.stdout
+    vote = """'vote("gpt, few",llama)'"""
+    said = " ".join(told.stdout.split())
+    assert "llama is the only other labeller and cannot outvote gpt, few" in said
+    assert f"or clean the vote of both: --llms {vote}" in said
+    told = bench("clean", "two.csv", "--llms", vote.strip("'"), *words)
+    assert (told.exit_code, "only other labeller" in told.stdout) == (0, False), told.stderr
+    assert (pd.read_csv("cleaned.csv")["given_label"] != pd.read_csv("cleaned.csv")["cleaned_label"]).any()

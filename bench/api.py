@@ -15,7 +15,7 @@ import numpy as np
 from bench.core.errors import Skip, UsageError, listed
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
-from bench.grid.cells import Cell, Plan, plan
+from bench.grid.cells import Cell, Plan, fresh, plan
 from bench.grid.given import Given
 from bench.grid.options import load_options
 from bench.noise.facts import NoisyLabels
@@ -149,9 +149,9 @@ def open_cells(**options: Unpack[Given]) -> list[OpenCell]:
 def _opened(cell: Cell, store: StageStore) -> OpenCell:
     if cell.skip:
         raise Skip(f"{cell.label}: {cell.skip}")
-    tools, labels = tools_for(cell, store), labels_for(cell, store)
-    view, _ = opened(cell.method, cell.task, labels, tools)
-    return OpenCell(cell.label, view, cell.method, tools, cell.task, labels)
+    tools, labels, method = tools_for(cell, store), labels_for(cell, store), fresh(cell.method)
+    view, _ = opened(method, cell.task, labels, tools)
+    return OpenCell(cell.label, view, method, tools, cell.task, labels)
 
 
 def run_grid(

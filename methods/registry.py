@@ -17,7 +17,7 @@ from bench.core.guard import Watch
 from bench.core.registry import Registry, describe
 from methods.base import Method
 
-__all__ = ["METHODS", "available", "build", "describe", "find", "register"]
+__all__ = ["METHODS", "available", "build", "describe", "find", "fresh", "register"]
 
 M = typing.TypeVar("M")
 _references: weakref.WeakSet[type[Any]] = weakref.WeakSet()
@@ -94,6 +94,12 @@ def build(cls: type[Any], parameters: dict[str, Any]) -> Any:
     if getattr(method, "sees_gold", False) and cls not in _references:
         raise UsageError(f"method {cls.name} asks for gold (sees_gold): only @register(reference=True) may")
     return method
+
+
+def fresh(method: Any) -> Any:
+    """A method that was built, built again: from its class and configuration alone."""
+    with Watch(type(method).opened_files):
+        return type(method)(method.config)
 
 
 def _refuse_word_for_number(cls: type[Any], parameter: str, value: Any) -> None:

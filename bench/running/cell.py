@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
-from bench.grid.cells import Cell
+from bench.grid.cells import Cell, fresh
 from bench.noise.draw import draw
 from bench.noise.facts import NoisyLabels, noise_facts
 from bench.running.contract import files_of, filled_labels, opened, run_method
@@ -65,9 +65,9 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: Tools, places: Sequence[Pla
     """
     started, processor = time.perf_counter(), device.processor_seconds()
     uses = tools.stages.begin()
-    task = cell.task
-    view, with_gold = opened(cell.method, task, labels, tools)
-    steps = run_method(cell.method, view, tools)
+    task, method = cell.task, fresh(cell.method)  # cells of other seeds have the same one
+    view, with_gold = opened(method, task, labels, tools)
+    steps = run_method(method, view, tools)
     trained = time.perf_counter()
     valid = labels.valid
     scores, curve, arrays = score_steps(steps, valid, labels.train, task.gold)
@@ -78,7 +78,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: Tools, places: Sequence[Pla
         "done",
         sees_gold=with_gold,
         human_labels=None if view.human is None else len(view.human.rows),
-        opened_files=names_of(files_of(cell.method), places),
+        opened_files=names_of(files_of(method), places),
         noise=noise_facts(labels, task.gold, len(task.label_names), filled_labels(task, labels, tools)),
         scores=scores,
         partial=partial_scores(arrays, labels.test, task.gold.test),

@@ -13,9 +13,12 @@ from bench.data.task import Gold
 from bench.noise.facts import NoisyLabels
 from bench.noise.source import NoiseSource
 from bench.running import cell
+from bench.running.conformance import run_checks
 from bench.running.contract import ContractError, check_predictions, run_method
 from bench.running.scoring import curve_point, label_arrays, last_best, score_steps
+from methods import registry
 from methods.base import NoisyTask, Predictions
+from tests.conftest import records
 
 CLASSES = 3
 
@@ -192,3 +195,46 @@ def test_labels_are_kept_where_they_are_known():
     }
     assert {array.dtype for array in known.values()} == {np.dtype(np.int16)}
     assert set(label_arrays(NoisyLabels(noisy, noisy, None, source), Gold(None, None, None))) == {"train_labels"}
+
+
+KEEPS = '''
+import numpy as np
+
+from methods.base import Method, Predictions, config
+from methods.registry import register
+
+
+@register
+class Keeps(Method):
+    """Its predictions depend on how often its object has run."""
+
+    name = "keeps"
+    kept = 0
+
+    @config
+    class Config:
+        """No parameters."""
+
+    def run(self, task, tools):
+        self.kept += 1
+        row = np.full(task.num_classes, 0.2 / (task.num_classes - 1), np.float32)
+        row[self.kept % task.num_classes] = 0.8
+        valid, test = (np.tile(row, (len(texts), 1)) for texts in (task.valid, task.test))
+        yield Predictions(1, valid, test, diagnostics={"kept": self.kept})
+'''
+
+
+@pytest.mark.parametrize("selector", ["{}", "{}+ts", "corrected[rows=10,chosen=random,method={}]"])
+def test_what_a_methods_object_keeps_no_other_cell_sees(bench, reviews, tiny_bert, selector):
+    (reviews.parent / "keeps.py").write_text(KEEPS, encoding="utf-8")
+    words = ["--tasks", reviews.name, "--llms", "ann", "--encoder", f"{tiny_bert}:frozen"]
+    run = ["run", "--methods", selector.format("./keeps.py"), *words]
+    assert bench(*run, "--seeds", "1,2,3").exit_code == 0
+    assert [record.diagnostics["kept"] for record in records()] == [1, 1, 1]
+
+
+def test_a_method_that_keeps_something_in_its_object_passes_every_check(tmp_path):
+    path = tmp_path / "keeps.py"
+    path.write_text(KEEPS, encoding="utf-8")
+    assert {outcome.problem for outcome in run_checks(str(path))} == {None}
+    registry.METHODS.forget()

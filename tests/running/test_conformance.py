@@ -310,6 +310,21 @@ def test_diagnostics_that_no_two_runs_share_fail_determinism_alone(check_method)
     assert "times and memory addresses do not belong there" in problems["determinism by seed"]
 
 
+def test_what_differs_between_equal_runs_is_not_said_to_be_gold(check_method):
+    drawn = iter(range(1, 10_000))  # outside of the method's object, as a global of its module would be
+
+    def counts_runs(task, tools):
+        valid, test = honest(task, tools)
+        test[:] = np.roll(test, next(drawn), axis=1)
+        return valid, test
+
+    problems = check_method(counts_runs)
+    assert "two runs with one seed gave different predictions" in problems["determinism by seed"]
+    assert problems["independence of gold"] == (
+        "two runs on the same labels gave different predictions, so this cannot tell: see determinism by seed"
+    )
+
+
 @pytest.mark.parametrize(("predict", "check", "says"), BAD, ids=[f"{check}: {p.__name__}" for p, check, _ in BAD])
 def test_a_method_that_breaks_a_rule_fails_its_check(predict, check, says, check_method):
     problems = check_method(predict)

@@ -184,4 +184,5 @@ def _assemble(raw: RawTask, info: TaskInfo, parameters: dict[str, bool]) -> Task
         origin=raw.origin,
         notes=raw.notes,
         ignored=raw.ignored,
+        gold_column=raw.gold_column,
     )

@@ -14,7 +14,7 @@ from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
 from bench.core.texts import SPLITS, Texts
 from bench.data.readers.splits import repeats
-from bench.data.tasks import TaskInfo
+from bench.data.tasks import TaskInfo, known
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,17 @@ class TaskData:
     origin: str = ""  # where it was read from, for people
     notes: tuple[str, ...] = ()  # what was understood of a user's own data, a sentence each
     ignored: tuple[tuple[str, str], ...] = ()  # columns of a user's own table that are not used, with the reason
+    gold_column: str = ""  # of a user's own table
 
     def texts(self, split: str) -> Texts:
         """The texts of one split."""
         return getattr(self, split)
+
+    @property
+    def selector(self) -> str:
+        """What `--task` takes for it: the name of a known task, else where the user's own data lie."""
+        name = self.info.name
+        return name if name in known() else self.origin or name
 
     @functools.cached_property
     def repeats(self) -> dict[str, int]:

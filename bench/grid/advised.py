@@ -16,7 +16,7 @@ from bench.grid.cells import Cell, Plan, plan
 from bench.grid.command import llm_selector
 from bench.grid.estimate import estimate, inputs_of, left_behind
 from bench.grid.options import GridOptions, load_options
-from bench.grid.tasks import labellers_of, load_named
+from bench.grid.tasks import labellers_of, load_named, without_labels
 from bench.noise.select import sources_for
 from bench.noise.source import NoiseSource
 from bench.store.records import Record, read_records
@@ -46,7 +46,7 @@ def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
         raise UsageError(f"--encoder {','.join(options.encoder)}: advice is for a single encoder: name one")
     task = load_named(options.tasks[0] if options.tasks else table, options)
     if not task.columns:
-        raise UsageError(f"{table} has no column of labels: name columns with --label-columns")
+        raise UsageError(without_labels(task))
     found: dict[str, Any] = {"llms": _labellers(task, options), "methods": [*options.methods, *_curve(task)]}
     if given.get("results") is None:
         found["results"] = Path(f"{task.info.name}-advice")

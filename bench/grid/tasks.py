@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import Skip, Unavailable, UsageError
-from bench.core.selectors import listed, unquoted
+from bench.core.selectors import listed, shell_word, unquoted
 from bench.core.texts import PROMPTINGS, SPLITS
 from bench.data.load import load_task
 from bench.data.task import TaskData
 from bench.data.tasks import known
 from bench.grid.options import GridOptions
 from bench.noise.draw import covered, no_answer_share
-from bench.noise.label_sets import find_label_sets
+from bench.noise.label_sets import find_label_sets, label_command
 from bench.noise.llm_names import tasks_labelled
-from bench.noise.select import sources_for
+from bench.noise.select import left_out, sources_for
 from bench.noise.source import NoiseSource, Selection, names_twice
 from bench.store.noise_words import repeats_sentence, told_apart
 
@@ -122,6 +122,18 @@ def labellers_of(task: TaskData) -> list[str]:
     """What --llms takes for every column of a table and, last, for the vote of all where there are several."""
     columns = [listed(name) for name in task.columns]
     return columns + ([f"vote({','.join(columns)})"] if len(columns) > 1 else [])
+
+
+def without_labels(task: TaskData) -> str:
+    """Why a user's table has no labels to look at, and the ways out, for a message."""
+    ways = []
+    if task.gold_column:
+        word = shell_word(listed(task.gold_column))
+        ways.append(f"'{task.gold_column}' was read as gold (give --label-columns {word} if an LLM wrote it)")
+    if unused := left_out(task):
+        ways.append(f"not read as labels: {unused}; --label-columns names the columns of labels")
+    ways.append(f"{label_command(task)} makes labels")
+    return f"{task.selector} has no column of labels: {'; '.join(ways)}"
 
 
 def _narrowed(selection: Selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | None]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bench.core.files import signature, slug
+from bench.core.selectors import shell_word
 from bench.data.readers.fetch import downloads
 from bench.data.readers.published import PublishedTask
 from bench.data.task import TaskData
@@ -79,6 +80,11 @@ def find_label_sets(data_dir: Path | None = None, task: str | None = None) -> li
                 key = (labeller, prompting, info.name)
                 found.setdefault(key, LabelSetRef(*key, place=PublishedTask(info, source, data_dir)))
     return [found[key] for key in sorted(found) if task is None or key[2] in (task, slug(task))]
+
+
+def label_command(task: TaskData) -> str:
+    """The command that makes a label set for the task, for a message."""
+    return f"`bench label --llm NAME --task {shell_word(task.selector)}`"
 
 
 def labellers(data_dir: Path | None = None) -> dict[str, tuple[tuple[str, str], ...]]:

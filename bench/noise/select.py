@@ -22,7 +22,7 @@ from bench.core.selectors import listed, quoted, split_list, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.data.readers.columns import ROW_NUMBERS
 from bench.data.task import TaskData
-from bench.noise.label_sets import LabelSetRef, find_label_sets, read_labels
+from bench.noise.label_sets import LabelSetRef, find_label_sets, label_command, read_labels
 from bench.noise.llm_names import ENSEMBLE, family, is_family, labeller_named, no_such_family, without_prompting
 from bench.noise.source import RULES, NoiseSource, Rule, Selection, is_noise, parse_noise, why_not
 from llm_labels.labelsets import Unusable
@@ -60,6 +60,11 @@ def sources_for(
         source = selection[0] if isinstance(selection, tuple) else selection
         found.setdefault(source.id, selection)
     return list(found.values())
+
+
+def left_out(task: TaskData) -> str:
+    """The columns of a user's table that are not read as labels, with the reasons, for a message; "" without any."""
+    return ", ".join(f"{name} ({why})" for name, why in task.ignored if why != ROW_NUMBERS)[:MAX_SHOWN]
 
 
 @dataclass(frozen=True)
@@ -158,14 +163,13 @@ class _Finder:
         found += [self.column(name) for name in self.task.columns]
         if found:
             return found
-        unused = [f"{name} ({why})" for name, why in self.task.ignored if why != ROW_NUMBERS]
-        if unused:
+        make = label_command(self.task)
+        if unused := left_out(self.task):
             raise UsageError(
-                f"task {self.task.name}: no column is read as a labeller's: {', '.join(unused)[:MAX_SHOWN]}; name "
-                "the labellers' columns with --label-columns, add noise with --noise, or make a label set with "
-                f"`bench label --llm NAME --task {self.task.info.name}`"
+                f"task {self.task.name}: no column is read as a labeller's: {unused}; name the labellers' columns with "
+                f"--label-columns, add noise with --noise, or make a label set with {make}"
             )
-        how = f"make one with `bench label --llm NAME --task {self.task.info.name}`, or add noise with --noise"
+        how = f"make one with {make}, or add noise with --noise"
         return [(NoiseSource("all", "llm"), f"there is no label set for task {self.task.name}: {how}")]
 
     def family(self, text: str) -> list[Selection]:

@@ -23,7 +23,7 @@ from bench.data.tasks import Repository
 from bench.grid.again import cell_of, options_of
 from bench.grid.cells import Cell
 from bench.grid.options import GridOptions
-from bench.grid.tasks import labellers_of, load_named
+from bench.grid.tasks import labellers_of, load_named, without_labels
 from bench.noise.draw import covered, draw, identity
 from bench.noise.label_sets import find_label_sets, read_labels
 from bench.noise.select import sources_for
@@ -242,13 +242,15 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
 def _source(task: TaskData, options: GridOptions) -> tuple[NoiseSource, TaskData]:
     """The labels in question: those that --llms names, else the one column, or the vote of all columns."""
     llms = options.llms or labellers_of(task)[-1:] or ["all"]
+    if llms == ["all"] and not task.columns and not find_label_sets(options.data_dir, task.info.name):
+        raise UsageError(without_labels(task))
     selections = sources_for(task, llms=llms, prompting=options.prompting, data_dir=options.data_dir)
     if len(selections) != 1:
         raise UsageError(f"{len(selections)} sources of labels fit task {task.name}: name one with --llms")
     (selection,) = selections
     if isinstance(selection, tuple):
-        read = f"; {task.notes[0]}: --label-columns names what is not gold" if task.notes and not task.columns else ""
-        raise UsageError(f"{selection[0].id}: {selection[1]}{read}")
+        more = f"; {without_labels(task)}" if task.notes and not task.columns else ""
+        raise UsageError(f"{selection[0].id}: {selection[1]}{more}")
     return selection, covered(selection, task)
 
 

@@ -183,8 +183,10 @@ def test_a_single_column_that_was_read_as_gold_is_told_of_with_the_way_out(bench
     write_csv(Path("mine.csv"), [{"text": row["text"], "label": row["gold"]} for row in review_rows(60)])
     told = bench("trust", "mine.csv", "--out", "out.csv")
     assert told.exit_code == 2
-    assert "gold = label, 2 classes" in told.stderr
-    assert "--label-columns names what is not gold" in told.stderr
+    said = "'label' was read as gold (give --label-columns label if an LLM wrote it)"
+    assert f"mine.csv has no column of labels: {said}; `bench label --llm NAME --task mine.csv`" in told.stderr
+    assert "--noise" not in told.stderr
+    assert f"mine.csv has no column of labels: {said}" in bench("advise", "mine.csv").stderr
     words = ("--label-columns", "label", "--encoder", tiny_bert, "--seeds", 1, "--out", "out.csv")
     assert bench("trust", "mine.csv", *words).exit_code == 0
 

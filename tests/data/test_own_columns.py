@@ -302,6 +302,23 @@ def test_without_gold_the_classes_are_those_of_the_columns_that_overlap(task):
     refused(lambda: task({"gpt": with_some(named(GUESS), "unsure")}), "'unsure' in 9 of 60", "--no-answer unsure")
 
 
+def test_without_gold_a_column_that_cannot_name_the_classes_is_refused_with_the_reason(task):
+    often = [f"class {row % 58}" for row in range(2 * N)]
+    refused(lambda: task({"gpt": often}), "gpt: 58 different values, more than 50, such as 'class 0'")
+    assert len(task({"gpt": often}, label_columns=["gpt"]).label_names) == 58
+    few = [f"class {row % 40}" for row in range(N)]
+    refused(lambda: task({"gpt": few}), "gpt: 40 different values, in 60 rows, such as 'class 0'")
+    refused(lambda: task({"gpt": ["neutral"] * N}), "gpt: only one value, 'neutral'")
+    refused(lambda: task({"gpt": ["n/a", "-"] * 30}, no_answer=["-"]), "gpt: no values")
+
+
+def test_gold_of_one_class_says_that_labellers_add_none(task):
+    some = ["positive" if row % 20 == 0 else "" for row in range(N)]
+    columns = {"gold": some, "gpt": named(GUESS), "mix": named(GOLD)}
+    refused(lambda: task(columns), "column gold: a task needs at least two classes, found: positive alone in gold")
+    assert task(columns, labels=NAMES).label_names == NAMES
+
+
 def test_gold_that_is_declined_is_not_taken_for_a_labeller(task):
     read = task({"gold": named(GOLD), "gpt": named(GUESS), "mix": named(GUESS)}, gold_column="none")
     assert read.gold.test is None

@@ -116,6 +116,8 @@ def test_without_gold_or_votes_there_is_no_synthetic_or_weak_noise(task):
     assert "has no weak votes" in reasons[1]
     [(_, why)] = sources_for(bare)
     assert "there is no label set for task toy" in why
+    own = replace(bare, origin="my data/toy.csv")
+    assert "`bench label --llm NAME --task 'my data/toy.csv'`" in sources_for(own)[0][1]
     with pytest.raises(Skip, match="generated from gold labels"):
         draw(parse_noise("sn@0.3"), bare, 1)
 

@@ -36,7 +36,7 @@ from bench.data.readers.label_values import (
 GENERIC = frozenset(("yes", "no", "y", "n", "true", "false", "t", "f", "on", "off"))
 """Words that are values of flags as often as classes; numbers are, too."""
 MANY = 50
-"""A column with more different values than this, and than half its rows, holds texts."""
+"""A column with more different values than this, and than half its rows, holds texts; without gold, than this alone."""
 
 
 @dataclass
@@ -182,7 +182,10 @@ def chosen_without_gold(
     }
     defining = {name: found for name, found in keys.items() if len(found) > 1 or (named and found)}
     if not defining:
-        return None, Found(ignored=ignored)
+        for name in keys:
+            given = Counter({value: rows for value, rows in counts[name].items() if not silent(value, no_answer)})
+            ignored[name] = f"only one value, {quoted(given, 1)}" if given else "no values"
+        return None, Found(ignored={name: ignored[name] for name in values})
     groups = _overlapping(defining)
     if named and len(groups) > 1:
         raise UsageError(
@@ -215,7 +218,8 @@ def _unlikely(name: str, counts: Counter[str]) -> str:
     if not given:
         return "" if is_labellers_header(name) else "no values"
     if len(given) > MANY or len(given) > max(given.total() / 2, 3):
-        return f"{len(given)} different values, such as {quoted(given, 1)}"
+        limit = f"more than {MANY}" if len(given) > MANY else f"in {given.total()} rows"
+        return f"{len(given)} different values, {limit}, such as {quoted(given, 1)}"
     if _generic(given) and is_metadata_header(name):
         return f"{quoted(given, 2)}, and the header reads like metadata"
     return ""

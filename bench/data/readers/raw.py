@@ -50,6 +50,7 @@ class RawTask:
     origin: str  # where it came from, for messages
     notes: tuple[str, ...] = ()  # what was understood, filled or left out, a sentence each
     ignored: tuple[tuple[str, str], ...] = ()  # columns of a user's table that are not used, with the reason
+    gold_column: str = ""  # of a user's table
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ def _understood(
         )
     silent_gold = [value for value in (gold_reading.silent if gold_reading else ()) if value]
     splits = {split: whole.take(part) for split, part in rows.items()}
-    raw = RawTask(labels.names, splits, origin, (note,), tuple(labellers.ignored.items()))
+    raw = RawTask(labels.names, splits, origin, (note,), tuple(labellers.ignored.items()), gold or "")
     return _finished(raw, silent_gold)
 
 
@@ -191,6 +191,11 @@ def _gold(
     reading = read(counts, labels)
     if reading.doubt:
         raise UsageError(f"{where}: {reading.doubt}")
+    if len(labels.names) == 1:
+        raise UsageError(
+            f"{where}: a task needs at least two classes, found: {labels.names[0]} alone in gold, and labellers' "
+            "columns add classes only to two or more; list all classes in a label.json beside the file"
+        )
     return dataclasses.replace(labels, no_answer=no_answer), reading
 
 

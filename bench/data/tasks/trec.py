@@ -22,5 +22,7 @@ INFO = TaskInfo(
         ),
     ),
     note="5033/500/500 questions, WRENCH export with the votes of 68 labelling functions. The hub has other splits "
-    "of this set without votes; they are not the same task and are not used.",
+    "of this set without votes; they are not the same task and are not used. In that export all test texts, and no "
+    "others, begin with the question's fine class ('dist How far is it from Denver to Aspen ?'); docs/evidence.md "
+    "shows what that does to accuracy.",
 )

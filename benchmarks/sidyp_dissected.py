@@ -158,7 +158,7 @@ def right_labels(trained: Trained, gold: np.ndarray) -> pd.DataFrame:
 
     Texts are counted once per branch, which have their own candidates.
     """
-    truth = torch.from_numpy(gold)
+    truth = torch.tensor(gold)
     counts = (trained.before > 0).sum(-1)
     of_kind = {"certain": counts == 1, "dominant": counts == 2, "uncertain": counts > 2, "all": counts > 0}
     hits = {
@@ -188,7 +188,7 @@ def dissect(cell: OpenCell, half: OpenCell, with_rate: OpenCell) -> tuple[dict[s
         stage1.embeddings["train"], stage1.train_labels, wrong, classes, min(k, int((~wrong[0]).sum())),
         certain_threshold=config.certain_threshold, dominant_threshold=config.dominant_threshold,
     )  # fmt: skip
-    perfect = torch.nn.functional.one_hot(torch.from_numpy(gold), classes).double().expand(config.branches, -1, -1)
+    perfect = torch.nn.functional.one_hot(torch.tensor(gold), classes).double().expand(config.branches, -1, -1)
     marks, marks_fixed = (diffusion(cell, stage1, true_marks, moves=moves) for moves in (True, False))
     labels = diffusion(cell, stage1, Candidates(perfect, torch.zeros(perfect.shape[:2], dtype=torch.bool)))
     arms = {

@@ -108,7 +108,7 @@ class NoisyTask:
     train, valid, test : Texts
         The texts of the three splits.
     train_labels, valid_labels : int64[N_train], int64[N_valid]
-        Noisy labels in -1..C-1.
+        Noisy labels in -1..C-1, read-only.
     human : HumanLabels or None
         Only for a method that asks for them, see `Method.human_rows`.
     answers : int64[labellers, N_train] or None
@@ -166,7 +166,7 @@ class Method(abc.ABC):
     Attributes
     ----------
     name : str
-        What it is called on the command line and in tables.
+        What it is called on the command line and in tables: without spaces and any of + / [ ] , = :
     Config : type
         A `@config` dataclass of its hyper-parameters.
     version : int

@@ -89,6 +89,8 @@ def build(cls: type[Any], parameters: dict[str, Any]) -> Any:
         if problem.kind == "string_pattern_mismatch":  # a pattern tells people less than the field's description
             meant = cls.Config.__pydantic_fields__[problem.where].description
             problem = problem._replace(why=f"it must be: {meant}")
+        if problem.kind == "missing" and problem.where:
+            raise UsageError(f"method {cls.name}: {problem}, as in {cls.name}[{problem.where}=…]") from None
         where = "" if problem.where else "configuration: "
         raise UsageError(f"method {cls.name}: {where}{problem}") from None
     if getattr(method, "sees_gold", False) and cls not in _references:

@@ -71,6 +71,8 @@ class Problem(NamedTuple):
     kind: str  # pydantic's name of the error
 
     def __str__(self) -> str:
+        if self.where and self.kind == "missing":  # its value is what it was looked for in
+            return f"{self.where} is needed"
         return f"{self.where} = {self.value}: {self.why}" if self.where else self.why
 
     @property

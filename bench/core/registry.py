@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import logging
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ log = logging.getLogger("bench.registry")
 Importing = Callable[[], contextlib.AbstractContextManager[Any]]
 PROJECT = ("bench", "methods", "llm_labels")
 """The packages of this project."""
+NOT_IN_NAMES = re.compile(r"[\s+/\\\[\],=:]")
+"""What separates names, parameters and values in a selector, or folders."""
 
 
 class Named(Protocol):
@@ -53,7 +56,12 @@ class Registry(Generic[T]):
         return f"bench_user_{self.kind.replace(' ', '_')}_"
 
     def add(self, cls: type[T]) -> type[T]:
-        """Make a class known. Raises TypeError where another class has its name."""
+        """Make a class known. Raises TypeError where another class has its name, or none could be called so."""
+        if wrong := NOT_IN_NAMES.search(cls.name):
+            raise TypeError(
+                f"{self.kind} '{cls.name}' cannot be called so: {wrong[0]!r} means something else on the command line; "
+                "name it with letters, digits, - and _"
+            )
         known = self.classes.get(cls.name)
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"two {self.kind}s are named '{cls.name}': {known.__module__} and {cls.__module__}")

@@ -17,13 +17,25 @@ from bench.data.readers.splits import repeats
 from bench.data.tasks import TaskInfo, known
 
 
+def read_only(values: np.ndarray) -> np.ndarray:
+    """A view of an array that all cells share, which no method can write to."""
+    view = np.asarray(values).view()
+    view.flags.writeable = False
+    return view
+
+
 @dataclass(frozen=True)
 class Gold:
-    """Gold classes int64[n] by split, None where unknown. Only `bench.noise` and scoring may touch it."""
+    """Gold classes int64[n] by split, read-only, None where unknown. Only `bench.noise` and scoring may touch it."""
 
     train: np.ndarray | None
     valid: np.ndarray | None
     test: np.ndarray | None
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            if (values := self.of(split)) is not None:
+                object.__setattr__(self, split, read_only(values))
 
     def of(self, split: str) -> np.ndarray | None:
         """The gold classes of one split."""

@@ -108,7 +108,8 @@ def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embedd
         raise UsageError(f"{source.id} is not synthetic noise")
     vectors = _embeddings(source, embeddings) if source.needs_embeddings else None
     gold = {split: known for split in ("train", "valid") if (known := task.gold.of(split)) is not None}
-    labels, facts = source.noise().draw(gold, len(task.label_names), source.rate, rng, vectors)
+    own = {split: truth.copy() for split, truth in gold.items()}  # a user's noise may write into what it is handed
+    labels, facts = source.noise().draw(own, len(task.label_names), source.rate, rng, vectors)
     for split, truth in gold.items():
         drawn = np.asarray(labels.get(split))
         fits = drawn.shape == truth.shape and np.issubdtype(drawn.dtype, np.integer)

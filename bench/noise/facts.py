@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.task import Gold
+from bench.core.texts import SPLITS
+from bench.data.task import Gold, read_only
 from bench.noise.source import NoiseSource
 from bench.store.parts import NoiseFacts, SparseCounts
 from llm_labels.statistics import confusion
@@ -64,13 +65,18 @@ def wrong_share(labels: np.ndarray, gold: np.ndarray | None) -> float | None:
 
 @dataclass(frozen=True)
 class NoisyLabels:
-    """The labels of one cell; -1 = no answer."""
+    """The labels of one cell, read-only; -1 = no answer."""
 
     train: np.ndarray  # int64[N_train]
     valid: np.ndarray  # int64[N_valid]
     test: np.ndarray | None  # int64[N_test]: the labeller itself as a classifier; LLM and column sources only
     source: NoiseSource
     facts: dict[str, Any] = field(default_factory=dict)  # e.g. the mean flip rate that IDN drew, the labelling's cost
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            if (values := getattr(self, split)) is not None:
+                object.__setattr__(self, split, read_only(values))
 
     @property
     def fingerprint(self) -> str:

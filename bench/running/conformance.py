@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from accelerate.utils import patch_environment
 
-from bench.core.errors import Skip, UsageError
+from bench.core.errors import BenchError, Skip
 from bench.core.seeds import named_generator
 from bench.core.texts import SPLITS, Texts
 from bench.data.load import load_task
@@ -28,7 +28,7 @@ from bench.data.tasks import TaskInfo
 from bench.grid.cells import choose_method, fresh
 from bench.noise.facts import NoisyLabels
 from bench.noise.source import NoiseSource
-from bench.running.contract import files_of, opened, run_method, sees_gold
+from bench.running.contract import files_of, opened, outlived, run_method, sees_gold
 from bench.running.data_files import data_places, names_of
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
@@ -303,11 +303,12 @@ def run_checks(selector: str) -> Iterator[Outcome]:
     chosen = choose_method(selector)
     for name, (check, why) in CHECKS.items():
         try:
-            found = check(chosen.method)
+            with outlived():
+                found = check(chosen.method)
             yield Outcome(name, why, found if isinstance(found, str) else None)
         except Skip as skip:
             yield Outcome(name, f"{why} (not for this method: {skip})", None)
-        except UsageError as error:
+        except BenchError as error:
             yield Outcome(name, why, str(error))
         except Exception as error:
             yield Outcome(name, why, f"{type(error).__name__}: {error}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from pydantic_core import to_json
 
-from bench.core.errors import BenchError, Skip
+from bench.core.errors import BenchError, Skip, ToldToEnd, shown
 from bench.core.guard import Watch
 from bench.core.seeds import named_generator
-from bench.data.task import TaskData
+from bench.data.task import TaskData, read_only
 from bench.noise.draw import member_answers
 from bench.noise.facts import NoisyLabels, wrong_share
 from bench.training.tools import Tools
@@ -24,6 +28,18 @@ OF_TRAIN = ("train", "posterior")
 
 class ContractError(BenchError):
     """A method yielded something that is not a prediction; the message says what and where."""
+
+
+@contextlib.contextmanager
+def outlived() -> Iterator[None]:
+    """Around a method: one that ends the process (`sys.exit`) raises BenchError instead."""
+    try:
+        yield
+    except ToldToEnd:
+        raise
+    except SystemExit as error:
+        parts = "SystemExit", str(error), "a method must not end the process, it should raise an error"
+        raise BenchError(": ".join(filter(None, parts))) from error
 
 
 def sees_gold(method: Any) -> bool:
@@ -60,7 +76,9 @@ def opened(
                 f"{len(task.train)} have one: gold[rows=all] trains on these"
             )
         train = task.gold.train
-    view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, labels.valid)
+    # copies: torch writes even into what is read-only
+    train, valid = read_only(train.copy()), read_only(labels.valid.copy())
+    view = NoisyTask(task.name, task.label_names, task.train, task.valid, task.test, train, valid)
     if method.human_rows() is not None:
         scores = _scores(method, task, labels, view, tools)
         view = dataclasses.replace(view, human=human_labels(method, task, tools.seed, most_human, scores))
@@ -132,20 +150,41 @@ def files_of(method: Any) -> set[str]:
 def run_method(method: Any, task: NoisyTask, tools: Tools) -> list[Predictions]:
     """All steps of a method, each checked against the contract; what it opens is noted. Raises ContractError."""
     steps: list[Predictions] = []
-    for step in Watch(files_of(method)).steps(lambda: method.run(task, tools)):
-        check_predictions(step, task, method.name)
-        if steps and step.step <= steps[-1].step:
-            raise ContractError(f"steps must rise: {step.step} came after {steps[-1].step}")
-        steps.append(step)
+    try:
+        for step in Watch(files_of(method)).steps(lambda: method.run(task, tools)):
+            check_predictions(step, task, method.name)
+            if steps and step.step <= steps[-1].step:
+                raise ContractError(f"steps must rise: {step.step} came after {steps[-1].step}")
+            steps.append(_copied(step))
+    except ValueError as error:
+        if "read-only" not in str(error):  # as numpy says it
+            raise
+        raise ContractError(
+            f"{method.name} writes into an array that is read-only, as labels and stages are, which all methods share: "
+            "change a copy, as in labels = task.train_labels.copy()"
+        ) from error
     if not steps:
         raise ContractError("the method yielded no predictions")
     return steps
 
 
+def _copied(step: Predictions) -> Predictions:
+    """A step with arrays of its own: a method may use its own again for the next one."""
+    arrays = {part: values for part in ("valid", "test", *OF_TRAIN) if (values := getattr(step, part)) is not None}
+    copies = {part: values.copy(order="K") for part, values in arrays.items()}  # in the same layout: sums depend on it
+    return dataclasses.replace(step, **copies, diagnostics=copy.deepcopy(dict(step.diagnostics)))
+
+
 def check_predictions(step: Predictions, task: NoisyTask, name: str) -> None:
-    """Shapes, dtype, finiteness, range and row sums of one step. Raises ContractError naming the array."""
+    """Shapes, dtype, finiteness, range and row sums of one step, and that a record can hold its diagnostics.
+
+    Raises ContractError naming the array or the diagnostic.
+    """
     if not isinstance(step, Predictions):
         raise ContractError(f"{name} yielded a {type(step).__name__}, not Predictions")
+    if not isinstance(step.step, int):
+        raise ContractError(f"{name}: step is {shown(step.step)} ({_kind(step.step)}), it must be an int")
+    _check_diagnostics(step.diagnostics, f"{name}, step {step.step}, diagnostics")
     arrays = {"valid": step.valid, "test": step.test}
     arrays |= {part: values for part in OF_TRAIN if (values := getattr(step, part)) is not None}
     for part, values in arrays.items():
@@ -161,3 +200,25 @@ def check_predictions(step: Predictions, task: NoisyTask, name: str) -> None:
             raise ContractError(f"{where}: {int((~np.isfinite(values)).sum())} values are not finite")
         if values.size and (values.min() < -TOLERANCE or np.abs(values.sum(1) - 1).max() > TOLERANCE):
             raise ContractError(f"{where}: rows are not probabilities (they must be >= 0 and sum to 1)")
+
+
+def _check_diagnostics(diagnostics: Any, where: str) -> None:
+    """Raises ContractError for what a record cannot hold."""
+    if not isinstance(diagnostics, Mapping):
+        raise ContractError(f"{where}: {_kind(diagnostics)}, expected a mapping such as a dict")
+    for key, value in diagnostics.items():
+        if not isinstance(key, str):
+            raise ContractError(f"{where}: the key {shown(key)} is not a text (str)")
+        try:
+            to_json(value)
+        except ValueError as error:
+            raise ContractError(
+                f"{where}: '{key}' = {shown(value)} ({_kind(value)}) cannot be kept in a record, which is JSON: "
+                "give numbers, texts, lists or dicts (of numpy and torch, value.item() or value.tolist())"
+            ) from error
+
+
+def _kind(value: Any) -> str:
+    """The type of a value, with its module where that is not Python's own: `numpy.float32`."""
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.core.deadline import CellTimeout, deadline
-from bench.core.errors import BenchError, Skip, ToldToEnd
+from bench.core.errors import Skip
 from bench.grid.cells import Cell, Plan
 from bench.grid.options import GridOptions
 from bench.noise.facts import NoisyLabels
 from bench.running import outcomes
 from bench.running.cell import Result, labels_for, run_cell, tools_for
+from bench.running.contract import outlived
 from bench.running.data_files import data_places
 from bench.running.events import CellStatus, Ended, Event, Listener, Summary
 from bench.running.outcomes import existing, keep, keep_failure, not_kept, prepare_results, without_result
@@ -171,7 +172,11 @@ def run_one(cell: Cell, session: Session) -> CellStatus | None:
         if lease is not None and lease.compromise and (known := settled(cell, session)):
             return finished(known)  # this process was away: another has done it meanwhile
         record = result.record.model_copy(update={"until_settled": session.options.until_settled})
-        return finished(keep(record, session.results, result.arrays))
+        try:
+            how = keep(record, session.results, result.arrays)
+        except ValueError as error:  # JSON cannot hold it: what a user's noise says of its draw, for one
+            how = keep_failure(cell, session.results, error)
+        return finished(how)
 
 
 def _result(cell: Cell, session: Session) -> Result:
@@ -186,13 +191,8 @@ def _result(cell: Cell, session: Session) -> Result:
     def compute() -> Result:
         tools = tools_for(cell, session.stages, progress=progress, track=track if session.options.track else None)
         places = data_places(cell.task, session.options.data_dir, session.results)
-        try:
+        with outlived():
             return run_cell(cell, session.labels(cell), tools, places)
-        except ToldToEnd:
-            raise
-        except SystemExit as error:
-            parts = "SystemExit", str(error), "a method must not end the process, it should raise an error"
-            raise BenchError(": ".join(filter(None, parts))) from error
 
     if distributed.processes() > 1:
         return distributed.together(compute, session.options.timeout)

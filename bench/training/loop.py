@@ -13,6 +13,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
+from bench.core.errors import BenchError
 from bench.core.seeds import named_generator, named_seed
 from bench.training import device, distributed
 from bench.training.batch import Batch, Loss, PerExample
@@ -186,7 +187,7 @@ class Fit:
                 tensors, batch = make(piece, fresh=start == 0, idle=not say)
                 with self.accelerator.autocast():
                     outputs = self.side(**tensors)
-                terms = _as_terms(self.loss(outputs, batch))
+                terms = _as_terms(self.loss(outputs, batch), len(piece))
                 weights = terms.weights * say
                 part = len(rows[start * count : (start + size) * count]) / len(rows)  # over all processes
                 mass = distributed.sum_tensor(weights.detach().sum(1)).clamp_min(1e-12)  # [K], over all processes
@@ -252,7 +253,17 @@ def to_device(tensors: dict[str, torch.Tensor], target: torch.device) -> dict[st
     return {name: tensor.to(target, non_blocking=True) for name, tensor in tensors.items()}
 
 
-def _as_terms(value: torch.Tensor | PerExample) -> PerExample:
+def _as_terms(value: torch.Tensor | PerExample, rows: int) -> PerExample:
+    """What a loss returned of so many rows, as terms. Raises BenchError where it is not a value per row."""
+    given = value if isinstance(value, PerExample) else (value,)
+    for part in given:
+        shape = tuple(part.shape) if isinstance(part, torch.Tensor) else None
+        if not shape or len(shape) > 2 or shape[-1] != rows:
+            what = type(part).__name__ if shape is None else f"a tensor of shape {shape}"
+            raise BenchError(
+                f"a loss returned {what} for a batch of {rows} rows: it must return one value per row, of shape "
+                f"({rows},) or (terms, {rows}), not their mean or sum (in torch's own losses: reduction='none')"
+            )
     if isinstance(value, PerExample):
         return value
     losses = value if value.dim() == 2 else value.unsqueeze(0)

@@ -77,6 +77,23 @@ def test_registering_gives_version_and_sight_their_defaults():
     assert registry.find("made-up") is cls
 
 
+@pytest.mark.parametrize("name", ["a+es", "a/../b", "a\\b", "a[b", "a]", "a,b", "a=b", "a:b", "a b"])
+def test_a_name_that_would_mean_something_else_is_refused(name):
+    with pytest.raises(TypeError, match=r"cannot be called so: .* letters, digits, - and _"):
+        registry.register(method_class(name))
+    assert name not in registry.METHODS.classes
+
+
+def test_a_parameter_that_must_be_given_is_asked_for():
+    @config
+    class Config:
+        k: int
+        strength: int = 1
+
+    with pytest.raises(UsageError, match=r"^method made-up: k is needed, as in made-up\[k=…\]$"):
+        registry.build(registry.register(method_class(Config=Config)), {"strength": 2})
+
+
 @pytest.mark.parametrize("missing", ["name", "Config", "run"])
 def test_a_class_that_is_no_method_is_refused(missing):
     with pytest.raises(TypeError, match=f"has no '{missing}'"):

@@ -17,6 +17,7 @@ from bench.noise.draw import covered, draw, identity
 from bench.noise.facts import NoisyLabels, noise_facts
 from bench.noise.select import sources_for
 from bench.noise.source import NoiseSource, parse_noise
+from bench.noise.synthetic.base import SyntheticNoise
 from tests.label_set_factory import SIZES, SPLITS, answer, toy_task
 
 
@@ -46,6 +47,33 @@ def embeddings(task: TaskData):
 
 
 # drawing
+
+
+class Writing(SyntheticNoise):
+    """Writes the wrong labels into what it is handed, the natural way."""
+
+    name = "writing"
+
+    def flip(self, gold, num_classes, rate, generator):
+        gold[generator.random(len(gold)) < rate] = 0
+        return gold
+
+
+class WritingTwo(Writing):
+    """The same in `draw`."""
+
+    def draw(self, gold, num_classes, rate, rng, embeddings=None):
+        for split, labels in gold.items():
+            self.flip(labels, num_classes, rate, rng(split))
+        return gold, {}
+
+
+@pytest.mark.parametrize("kind", [Writing, WritingTwo])
+def test_a_noise_may_write_into_the_gold_that_it_is_handed(task, kind):
+    before = {split: task.gold.of(split).copy() for split in SPLITS}
+    labels = draw(NoiseSource("writing@0.9", "synthetic", rate=0.9, noise=kind), task, 1)
+    assert all(np.array_equal(before[split], task.gold.of(split)) for split in SPLITS)
+    assert (labels.train == 0).mean() > (task.gold.train == 0).mean()
 
 
 @pytest.mark.parametrize("name", ["weak", "sn@0.3", "asn@0.3", "idn@0.3"])

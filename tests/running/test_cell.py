@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from bench.core.texts import Texts
@@ -13,8 +15,8 @@ from bench.data.task import Gold
 from bench.noise.facts import NoisyLabels
 from bench.noise.source import NoiseSource
 from bench.running import cell
-from bench.running.conformance import run_checks
-from bench.running.contract import ContractError, check_predictions, run_method
+from bench.running.conformance import make_case, run_checks
+from bench.running.contract import ContractError, check_predictions, opened, run_method
 from bench.running.scoring import curve_point, label_arrays, last_best, score_steps
 from methods import registry
 from methods.base import NoisyTask, Predictions
@@ -51,11 +53,40 @@ def predictions(step=1, **changes):
         ({"test": rows(5) * np.float32(1.01)}, "test: rows are not probabilities"),
         ({"test": np.tile(np.float32([1.5, -0.5, 0]), (5, 1))}, "test: rows are not probabilities"),
         ({"train": rows(5)}, r"train: shape \(5, 3\), expected \(6, 3\)"),
+        (
+            {"diagnostics": {"a": 1, "f": np.float32(1.5)}},
+            r"diagnostics: 'f' = np.float32\(1.5\) \(numpy.float32\) cannot",
+        ),
+        ({"diagnostics": {"a": {"b": np.arange(3)}}}, r"diagnostics: 'a' = .* \(dict\) cannot be kept in a record"),
+        ({"diagnostics": {"a": {1}, 2: 3}}, r"diagnostics: the key 2 is not a text"),
+        ({"diagnostics": [1]}, "diagnostics: list, expected a mapping"),
     ],
 )
 def test_what_is_no_prediction_is_refused_with_the_place(bad, said):
     with pytest.raises(ContractError, match=f"mine, step 3, {said}"):
         check_predictions(predictions(3, **bad), noisy_task(), "mine")
+
+
+def test_a_step_is_an_int():
+    with pytest.raises(ContractError, match=r"mine: step is 0\.5 \(float\), it must be an int"):
+        check_predictions(Predictions(0.5, rows(4), rows(5)), noisy_task(), "mine")
+
+
+def test_a_method_may_use_its_arrays_again_for_the_next_step():
+    valid, test, train, facts = rows(4), rows(5), rows(6), {"curve": []}
+
+    def steps():
+        for step in (1, 2, 3):
+            valid[:], test[:], train[:] = rows(4, step), rows(5, step), rows(6, step)
+            facts["curve"].append(step)
+            yield Predictions(step, valid, test, train, train, facts)
+
+    for number, step in enumerate(run_method(Yields(steps()), noisy_task(), None), 1):
+        np.testing.assert_array_equal(step.valid, rows(4, number))
+        np.testing.assert_array_equal(step.test, rows(5, number))
+        np.testing.assert_array_equal(step.train, rows(6, number))
+        np.testing.assert_array_equal(step.posterior, rows(6, number))
+        assert step.diagnostics["curve"] == list(range(1, number + 1))
 
 
 def test_unvisited_training_rows_may_be_nan():
@@ -82,6 +113,69 @@ def test_steps_must_rise_and_there_must_be_one():
         run_method(Yields([predictions(2), predictions(1)]), noisy_task(), None)
     with pytest.raises(ContractError, match="mine yielded a dict, not Predictions"):
         run_method(Yields([{"test": 1}]), noisy_task(), None)
+
+
+def given(gold):
+    """A task with this gold for train, and its noisy labels."""
+    case = make_case((6, 4, 5))
+    labels = NoisyLabels(np.zeros(6, int), np.zeros(4, int), None, NoiseSource("ann", "column"))
+    return dataclasses.replace(case.task, gold=Gold(gold, None, None)), labels
+
+
+@dataclasses.dataclass
+class Writes:
+    """A method that writes into its labels before it predicts."""
+
+    edit: Callable
+    sees_gold: bool = False
+    config = None
+    name = "mine"
+
+    def human_rows(self):
+        return None
+
+    def run(self, task, tools):
+        self.edit(task.train_labels)
+        yield predictions()
+
+
+@pytest.mark.parametrize("sees_gold", [False, True])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda labels: labels.__setitem__(slice(None), 0),
+        lambda labels: labels.__iadd__(1),
+        lambda labels: labels.sort(),
+        lambda labels: np.random.default_rng(1).shuffle(labels),
+        pytest.param(
+            lambda labels: torch.from_numpy(labels).fill_(2),  # nothing stops it: what it writes to is its own
+            marks=pytest.mark.filterwarnings("ignore:The given NumPy array is not writable"),
+        ),
+    ],
+    ids=["set", "add", "sort", "shuffle", "torch"],
+)
+def test_a_method_that_writes_into_its_labels_harms_no_other(edit, sees_gold, request):
+    task, labels = given(np.arange(6) % 3)
+    method = Writes(edit, sees_gold)
+    view, _ = opened(method, task, labels, None)
+    if request.node.callspec.id.startswith("torch"):
+        run_method(method, view, None)
+    else:
+        with pytest.raises(
+            ContractError, match=r"mine writes into an array that is read-only.* labels = task\.train_labels\.copy\(\)"
+        ):
+            run_method(method, view, None)
+    assert not labels.train.any()
+    assert task.gold.train.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_labels_and_gold_are_read_only_and_what_they_were_made_of_is_not():
+    mine = np.zeros(6, int)
+    task, labels = given(mine)
+    for shared in (labels.train, labels.valid, task.gold.train):
+        with pytest.raises(ValueError, match="read-only"):
+            shared[0] = 1
+    mine[0] = 1
 
 
 def test_of_equal_values_the_last_wins():

@@ -236,7 +236,23 @@ def needs_two_epochs(task, tools):
     return honest(task, tools)
 
 
+def ends_the_process(task, tools):
+    raise SystemExit(3)
+
+
+def notes_a_scalar(task, tools):
+    return *honest(task, tools), None, None, {"rate": np.float32(0.5)}
+
+
+def writes_into_its_labels(task, tools):
+    task.train_labels[task.train_labels < 0] = 0
+    return honest(task, tools)
+
+
 BAD = [
+    (ends_the_process, "shapes", "SystemExit: 3: a method must not end the process, it should raise an error"),
+    (notes_a_scalar, "shapes", "diagnostics: 'rate' = np.float32(0.5) (numpy.float32) cannot be kept in a record"),
+    (writes_into_its_labels, "shapes", "writes into an array that is read-only, as labels and stages are"),
     (wrong_dtype, "shapes", "dtype float64, expected float32"),
     (wrong_shape, "shapes", "shape (29, 3), expected (30, 3)"),
     (rows_not_one, "shapes", "must be >= 0 and sum to 1"),
@@ -302,7 +318,8 @@ def test_an_honest_constant_passes(check_method):
 
 def test_diagnostics_that_no_two_runs_share_fail_determinism_alone(check_method):
     def notes_the_time(task, tools):
-        return *honest(task, tools), None, None, {"seconds": time.perf_counter(), "object": object(), "steady": 1}
+        facts = {"seconds": time.perf_counter(), "object": os.urandom(8).hex(), "steady": 1}
+        return *honest(task, tools), None, None, facts
 
     problems = check_method(notes_the_time)
     assert {check for check, problem in problems.items() if problem} == {"determinism by seed"}

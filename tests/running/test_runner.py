@@ -11,11 +11,13 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.core.errors import BenchError, ToldToEnd, UsageError
 from bench.grid.cells import plan
 from bench.grid.options import load_options
+from bench.noise.synthetic.symmetric import Symmetric
 from bench.running import runner
 from bench.running.executors.dispatch import execute
 from bench.running.executors.worker import leave
@@ -126,6 +128,22 @@ def test_a_method_that_ends_the_process_is_a_failed_row_and_the_grid_goes_on(mak
     counts, events = go(grid)
     assert counts == {"failed": 1, "done": 1}
     assert events[0][3] == f"{said}: a method must not end the process, it should raise an error"
+
+
+def test_what_a_record_cannot_hold_is_a_failed_row_and_the_grid_goes_on(make, folder, monkeypatch):
+    drawn = Symmetric.draw
+
+    def draw(self, *given):
+        labels, _ = drawn(self, *given)
+        return labels, {"mean_rate": np.float32(0.3)} if given[2] > 0.2 else {}
+
+    monkeypatch.setattr(Symmetric, "draw", draw)
+    counts, events = go(make(llms=None, noise="sn@0.3,sn@0.1", seeds="1"))
+    assert counts == {"failed": 1, "done": 1}
+    assert events[0][2:] == (
+        "failed", "PydanticSerializationError: Unable to serialize unknown type: <class 'numpy.float32'>"
+    )  # fmt: skip
+    assert sorted(record.status for record in records()) == ["done", "failed"]
 
 
 def test_a_process_that_is_told_to_end_writes_no_failure(make, folder):

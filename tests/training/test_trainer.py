@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.core.errors import Unavailable
+from bench.core.errors import BenchError, Unavailable
 from bench.core.seeds import named_generator
 from bench.training import distributed, loop
 from bench.training.batch import PerExample
@@ -47,6 +47,22 @@ def trainer(**recipe):
 
 def cross_entropy(outputs, batch):
     return torch.stack([F.cross_entropy(o.logits, batch.targets["label"], reduction="none") for o in outputs])
+
+
+@pytest.mark.parametrize(
+    ("loss", "what"),
+    [
+        (lambda losses: losses.mean(), r"a tensor of shape \(\)"),
+        (lambda losses: losses.mean(1), r"a tensor of shape \(1,\)"),
+        (lambda losses: PerExample(losses, torch.ones(1)), r"a tensor of shape \(1,\)"),
+        (lambda losses: losses.sum().item(), "float"),
+    ],
+)
+def test_a_loss_that_is_not_one_value_per_row_is_refused(inputs, labels, loss, what):
+    lent = trainer()
+    says = rf"a loss returned {what} for a batch of 8 rows: it must return one value per row, .* reduction='none'"
+    with pytest.raises(BenchError, match=says):
+        fit(lent, lent.classifiers(1, CLASSES, "test"), inputs, labels, lambda *given: loss(cross_entropy(*given)))
 
 
 def plain_loop(network, inputs, labels, recipe, name, rows=None, lengths=None, shuffle=True, restarts=False):

@@ -189,7 +189,7 @@ def fresh(method: Any) -> Any:
     """Another object of a method's class and configuration, which no run has used: what one keeps no other sees."""
     if isinstance(method, (Corrected, *wrappers.WRAPPERS.values())):  # the inner one is not looked up again
         made: Any = copy.copy(method)
-        made.inner = fresh(method.inner)
+        made.inner = fresh(made.inner)
         return made
     return registry.fresh(method)
 

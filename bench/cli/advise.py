@@ -45,11 +45,12 @@ def advise(
     from bench.report.output.advice import NAME, advice_page
     from bench.running.advice import advise as advice_of
     from bench.running.outcomes import check_results_folder
+    from bench.training.device import FASTER
 
     plan = advised_plan(table, given)
     check_results_folder(plan.options.results)
     for note in plan.notes:
-        say(note, dim=True)
+        say(note.removesuffix(FASTER), dim=True)  # there is no --precision here
     _forecast(plan)
     if dry_run:
         return
@@ -98,7 +99,7 @@ def _show(advice: Advice) -> None:
             (each.id, each.text[:60], each.given, each.suggested, each.suspicion) for each in advice.suspects[:SHOWN]
         ]
         out.print()
-        heads = ("row or id", "text", "label", "suggested", "suspicion")
+        heads = ("row (from 0) or id", "text", "label", "suggested", "suspicion")
         out.print(terminal_table(heads, rows, title="Look at these first", left=4))
     out.print("\n[bold]Next[/]")
     for what, command in advice.commands:

@@ -26,7 +26,7 @@ def predict(
 ) -> None:
     """Label new texts with an exported model: writes row, id, text, label and its probability, in the table's order.
 
-    A row without a text gets no label.
+    Rows count from 1, as in messages about a table. A row without a text gets no label.
     """
     from bench.core.spreadsheet import write_csv
     from bench.data.readers.columns import first_of, texts_of

@@ -20,7 +20,7 @@ from bench.noise.source import NoiseSource
 from bench.store.noise_words import told_apart
 from bench.store.records import CellKey
 from bench.training import distributed, encoders
-from bench.training.device import choose_precision
+from bench.training.device import FASTER, choose_precision
 from bench.training.find_encoder import split_mode
 from bench.training.recipe import Recipe, make_recipe
 from methods import registry, wrappers
@@ -104,8 +104,9 @@ def plan(options: GridOptions) -> Plan:
     of_data: list[str] = []
     tasks = tasks_of(names, options, of_data)  # names and files are checked before anything of encoders
     precision = choose_precision(options.precision)
-    notes += [f"precision {precision.sentence}", *of_data]
     modes = [(text, *split_mode(text)) for text in options.encoder]
+    trained = any(mode != "frozen" for *_, mode in modes)
+    notes += [f"precision {precision.sentence if trained else precision.sentence.removesuffix(FASTER)}", *of_data]
     folders = {name: (Path(name).name, Path(name).as_posix()) for _, name, _ in modes if os.path.isdir(name)}
     apart = told_apart(folders.values())
     cells: list[Cell] = []

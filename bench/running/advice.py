@@ -19,7 +19,7 @@ from bench.report.tables.blocks import EARLY, Span
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.headlines import headline, points
 from bench.report.tables.model import plural
-from bench.running.adviser import FEWEST_TEST, Adviser, shared_means
+from bench.running.adviser import FEWEST_TEST, Adviser, Source, shared_means
 from bench.running.trust import Trusted, trust_task
 from bench.store.folder import CELL_DIGITS
 from bench.store.intervals import wilson
@@ -96,7 +96,22 @@ def _wrong(told: Adviser) -> list[str]:
             f"The labellers contradict each other: averaged over them, at least {100 * bound:.1f} % of their answers "
             "are wrong, whatever the truth is (assuming that each text has exactly one right label)."
         )
+        if guesses and (mean := _mean_estimate(told)) is not None and mean < bound - 0.0005:
+            said[-1] += f" This proves the estimates too low: averaged in the same way, they are {100 * mean:.1f} %."
     return said or ["Unknown: no gold, one labeller, and no method here that estimates it (co-teaching would)."]
+
+
+def _mean_estimate(told: Adviser) -> float | None:
+    """The estimates of all columns averaged over their answers, in [0, 1]; None where one has none."""
+    alone = {}
+    for source in told.sources:
+        first, *more = source.cells[0].source.members
+        if isinstance(first, str) and not more and (rates := told.estimates(source)):
+            alone[first] = float(np.mean(rates))
+    if alone.keys() != told.task.columns.keys():
+        return None
+    counts = [int((answers >= 0).sum()) for answers in _answers(told.task)]
+    return float(np.average([alone[name] for name in told.task.columns], weights=counts))
 
 
 def _answers(task: TaskData) -> list[np.ndarray]:
@@ -213,9 +228,7 @@ def _unknown(told: Adviser) -> list[str]:
             "to 100 random rows by hand in a column 'gold', leave the others empty, and run this command again."
         )
         if len(told.sources) > 1:
-            said.append(
-                f"Which labeller is best: {told.main.name} is used, since nothing here favours any one of them."
-            )
+            said.append(f"Which labeller is best: {_by_rule(told.main)}")
     elif told.tested < FEWEST_TEST:
         said.append(
             f"Which method is most accurate: {told.tested} test rows have gold, and at least {FEWEST_TEST} are needed. "
@@ -229,6 +242,19 @@ def _unknown(told: Adviser) -> list[str]:
         for record in failed[:5]
     ]
     return said + ([f"{len(failed) - 5} more cells did not run."] if len(failed) > 5 else [])
+
+
+def _by_rule(main: Source) -> str:
+    """Why labels are used that no gold was there to choose."""
+    source, why = main.cells[0].source, "estimates without gold are too uncertain to choose by"
+    if source.rule == "single":
+        return f"{main.name} is used, by rule, since it comes first: {why}."
+    tie = ""
+    if source.rule == "vote":
+        tie = " Where its labellers differ, it takes one of their labels at random."
+        if len(source.members) > 2:
+            tie = " Of labels that are equally frequent, it takes one at random."
+    return f"{main.name} is used, by rule, since it is of several labellers: {why}.{tie}"
 
 
 def _commands(told: Adviser, vote: str) -> list[tuple[str, str]]:

@@ -24,6 +24,10 @@ def processor_seconds() -> float:
     return time.process_time() + children.children_user + children.children_system
 
 
+FASTER = "; --precision bf16 would train an encoder 2 to 3 times faster on this CPU"
+"""The end of a reason: for commands that have the option, where an encoder is trained."""
+
+
 class Precision(NamedTuple):
     """A mixed-precision mode in Accelerate's words and why it was chosen."""
 
@@ -45,8 +49,8 @@ def choose_precision(asked: str = "auto") -> Precision:
             return Precision("bf16", f"{torch.cuda.get_device_name()} supports bf16")
         if cuda:
             return Precision("fp16", f"{torch.cuda.get_device_name()} has no bf16")
-        gain = "; --precision bf16 would train an encoder 2 to 3 times faster on this CPU"
-        return Precision("no", f"equal runs give bit-identical results on a CPU{gain if has_native_bf16(kind) else ''}")
+        gain = FASTER if has_native_bf16(kind) else ""
+        return Precision("no", f"equal runs give bit-identical results on a CPU{gain}")
     if asked not in ("no", "bf16", "fp16"):
         raise UsageError(f"precision '{asked}': choose auto, no, bf16 or fp16")
     if asked == "fp16" and not cuda:

@@ -131,7 +131,7 @@ def shown(prompt: Prompt, train_texts: Sequence[str]) -> tuple[Shown, ...]:
     if not prompt.examples:
         raise UsageError(
             f"the prompt of task '{prompt.task}' has no examples: use --prompting zero, "
-            "or give a prompt file with examples (row, label, text_hash)"
+            "or give a prompt with examples (--prompt-file FILE; a row, label and text_hash for each)"
         )
     by_name = {label.name: label for label in prompt.labels}
     examples = []

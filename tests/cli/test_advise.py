@@ -53,7 +53,10 @@ def test_three_labellers_without_gold_and_every_command_of_the_page(bench, tiny_
     assert "not shown to differ from" in text or "ahead of" in text
     assert "Unknown: it takes gold in more than 10 train rows" in text
     assert "How many labels are wrong, how accurate any model is" in text
-    assert "Which labeller is best: vote(ann,bob,cat) is used" in text
+    assert "Which labeller is best: vote(ann,bob,cat) is used, by rule, since it is of several labellers" in text
+    assert "Of labels that are equally frequent, it takes one at random" in text
+    assert "row (from 0) or id" in text
+    assert "row (from 0) or id" in done.stdout
     assert "<script" not in raw
     assert len(re.findall('<tr><th scope="row">', raw)) == 2 + 20
     assert [command.split()[1] for command in commands] == ["clean", "export", "predict", "trust", "report"]
@@ -217,6 +220,39 @@ def test_what_contradictions_prove():
     assert disagreement_bound(np.full((2, 3), -1)) is None
 
 
+@pytest.mark.parametrize(("guess", "mean"), [({"a": [0.1, 0.2], "b": [0.3]}, "21.4"), ({"a": [0.4], "b": [0.5]}, None)])
+def test_estimates_that_contradictions_prove_too_low_are_said_to_be(guess, mean):
+    from bench.running import advice
+
+    answers = {"a": np.array([0] * 4 + [1] * 4), "b": np.array([1] * 6 + [-1] * 2)}  # 4 of 14 are wrong
+    columns = {name: {"train": each, "valid": each[:0], "test": each[:0]} for name, each in answers.items()}
+    source = lambda *names: SimpleNamespace(  # noqa: E731
+        name="+".join(names), rate=None, cells=[SimpleNamespace(source=SimpleNamespace(members=names))]
+    )
+    told = SimpleNamespace(
+        sources=[source("a"), source("b"), source("a", "b")],
+        main=None,
+        task=SimpleNamespace(columns=columns, whole=None),
+        estimates=lambda each: guess.get(each.name, [0.0]),
+    )
+    said = advice._wrong(told)[-1]
+    assert "at least 28.6 % of their answers are wrong" in said
+    assert ("proves the estimates too low" in said) == (mean is not None)
+    assert mean is None or f"they are {mean} %." in said
+
+
+def test_two_labellers_are_told_apart_by_chance_and_a_single_one_by_its_place():
+    from bench.running import advice
+
+    def said(rule, *members):
+        source = SimpleNamespace(rule=rule, members=members)
+        return advice._by_rule(SimpleNamespace(name="x", cells=[SimpleNamespace(source=source)]))
+
+    assert "Where its labellers differ, it takes one of their labels at random." in said("vote", "a", "b")
+    assert "at random" not in said("crowdlab", "a", "b")
+    assert said("single", "a").startswith("x is used, by rule, since it comes first")
+
+
 def test_without_records_the_time_is_that_of_documented_constants(bench, reviews, tiny_bert):
     given = {"encoder": f"{tiny_bert}:frozen", "methods": "plain,sidyp", "seeds": "1-2", "llms": "ann"}
     plan = advised.advised_plan(str(reviews), given | {"gold_column": "none"})
@@ -227,6 +263,16 @@ def test_without_records_the_time_is_that_of_documented_constants(bench, reviews
     assert advised.seconds_left(plan, [], []) == 0
     tuned = advised.advised_plan(str(reviews), given | {"encoder": str(tiny_bert)})
     assert advised.seconds_left(tuned, tuned.cells, []) is None
+
+
+def test_an_option_that_advise_lacks_is_not_offered(bench, reviews, tiny_bert, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    told = bench("advise", reviews, "--encoder", tiny_bert, "--methods", "plain", "--seeds", 1, "--dry-run")
+    assert told.exit_code == 0, told.stderr
+    assert "precision float32" in told.stdout
+    assert "--precision" not in told.stdout
 
 
 def test_methods_that_agree_equally_are_said_to(monkeypatch):

@@ -47,6 +47,15 @@ def test_every_combination_is_a_cell_and_those_that_share_stages_follow_each_oth
     ]
 
 
+def test_bf16_is_offered_only_where_an_encoder_is_trained(make, tiny_bert, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "--precision" not in make().notes[0]
+    assert "--precision bf16" in make(encoder=f"{tiny_bert}:frozen,{tiny_bert}").notes[0]
+
+
 def test_by_default_every_column_of_labels_is_a_source_of_noise(make):
     assert [cell.key.noise for cell in make().cells] == ["ann", "bob"]
 

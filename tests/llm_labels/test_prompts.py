@@ -89,7 +89,7 @@ def test_joiners_stay_and_what_steers_the_reader_goes():
 def test_a_task_without_a_prompt_file_is_asked_by_its_class_names():
     prompt = find_prompt("my reviews", ("good", "bad"))
     assert [label.word for label in prompt.labels] == ["good", "bad"]
-    with pytest.raises(UsageError, match="has no examples: use --prompting zero"):
+    with pytest.raises(UsageError, match=r"has no examples: use --prompting zero, or .*--prompt-file FILE"):
         shown(prompt, ("a",))
 
 

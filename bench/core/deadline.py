@@ -4,12 +4,17 @@ the one that started it (bench.running.executors.local)."""
 from __future__ import annotations
 
 import contextlib
+import inspect
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 AGAIN_SECONDS = 5.0  # a timeout that hits a place where exceptions are swallowed comes again
+
+IMPORT_SECONDS = 0.1  # how soon it comes again where it hit an import, which must not be left half done
+LONGEST_IMPORT = 60.0  # an import that takes longer beyond the time limit is left all the same
 
 
 class CellTimeout(BaseException):
@@ -30,13 +35,17 @@ def deadline(seconds: float | None) -> Iterator[None]:
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    armed = True
+    armed, outside, begun = True, _imports(inspect.currentframe()), time.monotonic()
 
-    def ring(*_: object) -> None:
-        if armed:
-            raise CellTimeout(f"timed out after {shown(seconds)} (--timeout)")
+    def ring(_: int, frame: FrameType | None) -> None:
+        if not armed:
+            return
+        if _imports(frame) > outside and time.monotonic() - begun < seconds + LONGEST_IMPORT:
+            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS, AGAIN_SECONDS)
+            return
+        raise CellTimeout(f"timed out after {shown(seconds)} (--timeout)")
 
-    previous, begun = signal.signal(signal.SIGALRM, ring), time.monotonic()
+    previous = signal.signal(signal.SIGALRM, ring)
     left, again = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)  # of a timer outside this one
     try:
         try:
@@ -48,3 +57,12 @@ def deadline(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
         signal.setitimer(signal.ITIMER_REAL, left, again)
+
+
+def _imports(frame: FrameType | None) -> int:
+    """How many frames of Python's import machinery are among a frame and those that called it."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename == "<frozen importlib._bootstrap>"
+        frame = frame.f_back
+    return count

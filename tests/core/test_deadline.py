@@ -51,6 +51,48 @@ def test_it_comes_again_where_it_was_swallowed(monkeypatch):
     assert swallowed == [1]
 
 
+SLOW = """
+import time
+
+end = time.monotonic() + 0.5
+while time.monotonic() < end:
+    pass
+half_done = False
+"""
+
+
+def test_an_import_is_never_left_half_done(tmp_path, monkeypatch):
+    """Python would keep what is missing: a library that loads its parts as they are asked for never gets them again."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slow_to_import.py").write_text(SLOW)
+    done = []
+    with pytest.raises(CellTimeout), deadline(0.1):  # noqa: PT012
+        import slow_to_import
+
+        done.append(slow_to_import.half_done)
+        time.sleep(60)
+    assert done == [False]
+
+
+def test_an_import_that_never_ends_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_IMPORT", 0.1)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "endless_to_import.py").write_text("import time\n\ntime.sleep(60)\n")
+    with pytest.raises(CellTimeout), deadline(0.1):
+        import endless_to_import  # noqa: F401
+
+
+def test_a_block_within_an_import_has_its_time_limit(tmp_path, monkeypatch):
+    """As a script has it that another one imports."""
+    monkeypatch.syspath_prepend(tmp_path)
+    script = "import time\n\nfrom bench.core.deadline import deadline\n\nwith deadline(0.1):\n    time.sleep(60)\n"
+    (tmp_path / "runs_a_grid.py").write_text(script)
+    begun = time.monotonic()
+    with pytest.raises(CellTimeout):
+        import runs_a_grid  # noqa: F401
+    assert time.monotonic() - begun < module.LONGEST_IMPORT / 2
+
+
 def test_no_limit_and_other_threads_are_left_alone():
     before = signal.getsignal(signal.SIGALRM)
     with deadline(None):

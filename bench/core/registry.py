@@ -27,6 +27,8 @@ PROJECT = ("bench", "methods", "llm_labels")
 """The packages of this project."""
 NOT_IN_NAMES = re.compile(r"[\s+/\\\[\],=:]")
 """What separates names, parameters and values in a selector, or folders."""
+USERS = "bench_user_"
+"""How the names of all modules begin that are users' own files; they end with a hash of the content."""
 
 
 class Named(Protocol):
@@ -53,7 +55,7 @@ class Registry(Generic[T]):
     @property
     def prefix(self) -> str:
         """How the modules of users' own files begin."""
-        return f"bench_user_{self.kind.replace(' ', '_')}_"
+        return f"{USERS}{self.kind.replace(' ', '_')}_"
 
     def add(self, cls: type[T]) -> type[T]:
         """Make a class known. Raises TypeError where another class has its name, or none could be called so."""
@@ -125,7 +127,7 @@ class Registry(Generic[T]):
     def version(self, cls: type[Any]) -> int:
         """The version of a class for cell keys: its own, or the content of the user's file that it comes from."""
         if cls.__module__.startswith(self.prefix):  # an edited file is another version
-            return int(cls.__module__.rpartition("_")[2], 16)
+            return int(content_of(cls.__module__), 16)
         return cls.version
 
     def registered_by(self, module_prefix: str) -> list[type[T]]:
@@ -139,6 +141,11 @@ class Registry(Generic[T]):
             del self.classes[cls.name]
         for name in [name for name in sys.modules if name.startswith(module_prefix)]:
             del sys.modules[name]
+
+
+def content_of(module: str) -> str:
+    """The hash of a user's file, by the name of its module; "" for any other module."""
+    return module.rpartition("_")[2] if module.startswith(USERS) else ""
 
 
 def imported_beside(path: Path) -> Path | None:

@@ -13,8 +13,10 @@ from bench.core.texts import Texts
 from bench.training.encoders import load_encoder
 from bench.training.stages import StageStore, stage_hash
 from bench.training.tools import Tools
-from methods import confident, shared
+from methods import confident, shared, stages
+from methods.human import GOLD_RUN
 from methods.runs import run_key
+from tests.conftest import records
 from tests.methods.toy import toy_task, toy_tools
 
 
@@ -261,3 +263,46 @@ def test_the_estimated_rate_is_near_a_planted_one(rate):
     task, _, gold = toy_task(sizes=(1500, 20, 20), rate=rate, spread=0.25)
     true = (task.train_labels != gold).mean()
     assert abs(shared.noise_rate(task, toy_tools()) - true) < 0.05
+
+
+STAGED = """
+import numpy as np
+
+from methods.base import Method, Predictions, config
+from methods.registry import register
+from methods.stages import Stage
+
+PRIOR = Stage("my prior", 1)
+
+
+@register
+class Staged(Method):
+    name = "staged"
+    stages = (PRIOR,)
+
+    @config
+    class Config:
+        pass
+
+    def run(self, task, tools):
+        prior = PRIOR.get(tools.stages, {"task": task.name}, lambda: {"prior": np.array([0.25])})["prior"]
+        rows = [np.full((len(each), task.num_classes), 1 / task.num_classes, "f4") for each in (task.valid, task.test)]
+        yield Predictions(1, *rows, diagnostics={"prior": float(prior[0])})
+"""
+
+
+def test_a_stage_of_a_users_file_is_another_one_when_the_file_is_edited(bench, reviews, tiny_bert):
+    words = ["run", "--methods", "./staged.py", "--tasks", reviews.name, "--llms", "ann", "--seeds", "1"]
+    words += ["--encoder", f"{tiny_bert}:frozen"]
+    for value in ("0.25", "0.75"):
+        (reviews.parent / "staged.py").write_text(STAGED.replace("0.25", value), encoding="utf-8")
+        assert bench(*words).exit_code == 0
+        assert bench(*words, "--force").exit_code == 0
+    found = sorted((record.diagnostics["prior"], record.stages[-1].reused) for record in records())
+    assert found == [(0.25, True), (0.75, True)]
+
+
+def test_a_stage_of_this_package_is_known_by_its_version_alone():
+    """So that what committed records and stores name stays the same."""
+    for stage in (*(each for each in vars(stages).values() if isinstance(each, stages.Stage)), GOLD_RUN):
+        assert stage.full_key({"texts": "abc"}) == {"texts": "abc", "version": stage.version}

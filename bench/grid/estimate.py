@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 from collections import defaultdict
@@ -13,8 +14,9 @@ from bench.core.texts import SPLITS
 from bench.grid.cells import Cell, Plan, group_of
 from bench.store.folder import ResultsFolder
 from bench.store.records import CellKey, Record
-from bench.training.stages import stage_hash
+from bench.training.stages import stage_hash, version_of
 from methods.shared import input_stage
+from methods.stages import Stage
 
 INPUTS = ("tokens", "embeddings", "lower layers")
 
@@ -46,7 +48,8 @@ def stages_of(cell: Cell) -> list[tuple]:
 def left_behind(plan: Plan, records: Iterable[Record]) -> set[tuple]:
     """The identities of the stages of a plan's cells that lie in its results folder.
 
-    Those of texts are looked for by their hash, those of training by the hashes in the records of the plan's cells.
+    Those of texts are looked for by their hash, those of training by the hashes in the records of the plan's cells: of
+    these only those count that today's version of the stage computed.
     """
     if not plan.options.stages:
         return set()
@@ -55,13 +58,21 @@ def left_behind(plan: Plan, records: Iterable[Record]) -> set[tuple]:
     def lie_there(name: str, hashes: Collection[str]) -> bool:
         return bool(hashes) and all(folder.stage_path(slug(name), digest).exists() for digest in hashes)
 
+    version = functools.cache(version_of)
+
+    def of_today(stage: Stage, hashes: Collection[str]) -> bool:
+        today = stage.full_key({})["version"]
+        paths = (folder.stage_path(slug(stage.name), digest) for digest in hashes)
+        return lie_there(stage.name, hashes) and all(version(path) == today for path in paths)
+
     there: set[tuple] = {found for found in set(map(inputs_of, plan.cells)) if lie_there(found[0], found[1:])}
     for record in records:
         if cell := cells.get(record.hash):
             used = defaultdict(list)
             for use in record.stages:
                 used[use.name].append(use.hash)
-            there |= {identity for identity in stages_of(cell) if lie_there(identity[0], used[identity[0]])}
+            declared = zip(cell.method.shared_stages(cell.recipe.epochs), stages_of(cell), strict=True)
+            there |= {identity for stage, identity in declared if of_today(stage, used[stage.name])}
     return there
 
 

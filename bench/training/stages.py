@@ -59,6 +59,15 @@ def lock_path(entry: Path) -> Path:
     return entry.with_suffix(".lease")
 
 
+def version_of(entry: Path) -> Any:
+    """The version of the stage's code that computed an entry, as its key names it; None where it cannot be read."""
+    try:
+        with safe_open(entry, framework="numpy") as file:
+            return json.loads(file.metadata()["bench"])["key"].get("version")
+    except (OSError, SafetensorError, TypeError, KeyError, ValueError):
+        return None
+
+
 def _read_only(arrays: Arrays) -> Arrays:
     """The arrays, locked: they are shared by all callers, so they must not be changed in place."""
     views = {part: array.view() for part, array in arrays.items()}

@@ -15,6 +15,7 @@ from bench.grid.options import load_options
 from bench.running.runner import run
 from bench.store.records import Record
 from methods import registry
+from methods.stages import PLAIN
 from tests.conftest import records, review_rows, write_csv
 
 
@@ -130,6 +131,16 @@ def test_stages_that_are_gone_are_computed_again_and_those_of_forced_cells_are_n
     assert "shared: embeddings are computed once for 4 cells (npc, plain)" in pruned.stdout
     assert "shared: plain run is computed 2 times for 4 cells (npc, plain)" in pruned.stdout
     assert bench(*words, "--force", "--dry-run").stdout.count("computed 2 times") == 1
+
+
+def test_a_stage_of_an_older_version_is_computed_again(bench, reviews, tiny_bert, monkeypatch):
+    words = ["run", "--methods", "plain,npc", "--tasks", reviews.name, "--llms", "ann", "--epochs", 1, "--seeds", "1"]
+    words += ["--encoder", f"{tiny_bert}:frozen"]
+    assert bench(*words).exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setitem(vars(PLAIN), "version", PLAIN.version + 1)  # as an edit would
+        forced = bench(*words, "--force", "--dry-run")
+    assert "shared: plain run is computed once for 2 cells (npc, plain)" in forced.stdout
 
 
 def test_without_the_stage_store_nothing_is_shared(bench, reviews, tiny_bert):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _content() -> str:
-    """The hash of the user's file that makes a stage; "" where it is no user's file."""
+    """The hash of the user's file that makes a stage; "" for any other file."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_globals["__name__"] in (__name__, "dataclasses"):
         frame = frame.f_back

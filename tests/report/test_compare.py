@@ -126,6 +126,30 @@ def test_the_newest_version_in_a_folder_counts(before, after):
     assert outcome(compare(before, after), "npc").after == pytest.approx(100 * 1.9 / 3)
 
 
+def test_a_new_version_with_another_default_is_compared_though_the_old_ones_cells_are_there_too(before, after):
+    """As after a copy of the folder, an edit of the method's file and a run that resumes."""
+    for folder in (before, after):
+        write(folder, "mine", [0.5, 0.6, 0.7], changes={"config": {"k": 2}})
+    changes = {"method_version": 2, "config": {"k": 4}}
+    write(after, "mine", [0.6, 0.7, 0.81], changes=changes, record={"created": "2030-01-02T10:00:00Z"})
+    found = compare(before, after)
+    assert [line.method for line in found.averages] == ["mine (k: 2 → 4)"]
+    assert outcome(found, "mine (k: 2 → 4)").verdict == "better"
+    assert found.apart == ["after: 3 cells of an older version of mine: the newest version there is compared"]
+    assert (found.new, found.gone) == ([], [])
+
+
+def test_cells_that_the_newest_version_lacks_are_not_filled_in_from_an_older_one(before, after):
+    for folder in (before, after):
+        write(folder, "mine", [0.5, 0.6, 0.7, 0.8])
+    changes, record = {"method_version": 2}, {"created": "2030-01-02T10:00:00Z"}
+    write(after, "mine", [0.6, 0.7, 0.8], changes=changes, record=record)
+    found = compare(before, after)
+    assert [pair.after.key.method_version for pair in found.pairs] == [2, 2, 2]
+    assert [record.key.seed for record in found.gone] == [4]
+    assert found.apart == ["after: 4 cells of an older version of mine: the newest version there is compared"]
+
+
 def test_changed_hyper_parameters_get_a_row_of_their_own_that_names_them(before, after):
     write(before, "npc", [0.5, 0.6, 0.7], changes={"config": {"k": 5, "rho": 1.0}})
     write(after, "npc", [0.6, 0.65, 0.9], changes={"config": {"k": 10, "rho": 1.0}})

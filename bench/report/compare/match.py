@@ -7,7 +7,7 @@ compared in a row of their own that names the change. Everything else is named a
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from bench.report.compare.differences import apart, change, differing
 from bench.report.frame import Results, load
 from bench.report.places import older
 from bench.report.tables import stats
+from bench.report.tables.model import plural
 from bench.store.metrics import METRICS
 from bench.store.records import CellKey, Record
 
@@ -91,7 +92,7 @@ class Comparison:
     differing : list of str
         What differs in code, packages, devices, method versions.
     apart : list of str
-        Cells of one name that differ in key: why they are not compared.
+        Cells of one name that differ in key, and those of older versions of a method: why they are not compared.
     """
 
     before: Results
@@ -126,7 +127,8 @@ def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
         Where a folder holds no results, or records of a newer schema.
     """
     old, new = load(before), load(after)
-    pairs, gone, added = match(old.records, new.records)
+    (old_cells, old_left), (new_cells, new_left) = _newest(old.records), _newest(new.records)
+    pairs, gone, added = match(old_cells, new_cells)
     scored = [pair for pair in pairs if all(each.scores and getattr(each.scores, rule) for each in pair[:2])]
     lines, averages = _lines(scored, rule, new.cells)
     return Comparison(
@@ -139,16 +141,13 @@ def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
         gone=gone,
         statuses=[(pair.before, pair.after) for pair in pairs if pair.before.status != pair.after.status],
         differing=differing(scored),
-        apart=apart(gone, added),
+        apart=[*_left_out("before", old_left), *_left_out("after", new_left), *apart(gone, added)],
     )
 
 
 def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair], list[Record], list[Record]]:
-    """Cells that can be compared, cells that are gone, cells that are new.
-
-    Of several versions of a method's code in one folder the newest counts.
-    """
-    old, new = _newest(before), _newest(after)
+    """Cells that can be compared, cells that are gone, cells that are new; of one version of each method a side."""
+    old, new = ({_place(each.key, without=("method_version",)): each for each in side} for side in (before, after))
     pairs = [Pair(old[name], new[name], "") for name in old if name in new]
     gone = [record for name, record in old.items() if name not in new]
     added = [record for name, record in new.items() if name not in old]
@@ -166,13 +165,20 @@ def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair]
     return pairs + changed, gone, added
 
 
-def _newest(records: Iterable[Record]) -> dict[str, Record]:
-    given = list(records)
-    ages = labels.version_ages([each.key for each in given], [each.created for each in given])
-    found: dict[str, Record] = {}
-    for record, _ in sorted(zip(given, ages, strict=True), key=lambda pair: (-pair[1], pair[0].created)):
-        found[_place(record.key, without=("method_version",))] = record
-    return found
+def _newest(records: list[Record]) -> tuple[list[Record], list[Record]]:
+    """The records of each method's newest version, which reports call by its plain name, and the others."""
+    ages = labels.version_ages([each.key for each in records], [each.created for each in records])
+    aged = list(zip(records, ages, strict=True))
+    return [record for record, age in aged if not age], [record for record, age in aged if age]
+
+
+def _left_out(side: str, records: list[Record]) -> list[str]:
+    """Sentences on the cells of older versions."""
+    counts = sorted(Counter(record.key.method for record in records).items())
+    return [
+        f"{side}: {plural(count, 'cell')} of an older version of {method}: the newest version there is compared"
+        for method, count in counts
+    ]
 
 
 def _place(key: CellKey, without: tuple[str, ...]) -> str:

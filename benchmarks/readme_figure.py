@@ -11,14 +11,15 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import bench
+from bench.report.figures.kinds import RULES as STYLES
 from bench.report.tables.stats import mean_interval
 from benchmarks.evidence_table import by_seed, complete_seeds
 
 RULES = {
-    "accuracy_last": ("last step", "#d55e00", 0.14),
-    "accuracy_noisy_valid": ("step chosen on noisy validation labels", "#0072b2", -0.14),
+    "accuracy_last": ("last step", STYLES["last"][1], 0.14),
+    "accuracy_noisy_valid": ("step chosen on noisy validation labels", STYLES["noisy_valid"][1], -0.14),
 }
-"""Column of the cells -> label, colour, height above the middle of its row."""
+"""Column of the cells -> label, marks and colour (those of a report), height above the middle of its row."""
 
 
 def drawn(folder: str) -> Figure:
@@ -32,12 +33,12 @@ def drawn(folder: str) -> Figure:
     chosen = scores["accuracy_noisy_valid"]
     methods = sorted((m for m in chosen if m not in ("oracle", "plain+ts")), key=lambda m: chosen[m].mean)
     figure, axes = plt.subplots(figsize=(7.2, 3.9), layout="constrained")
-    for rule, (label, colour, height) in RULES.items():
+    for rule, (label, style, height) in RULES.items():
         found = [scores[rule][method] for method in methods]
         means, halves = [each.mean for each in found], [each.half for each in found]
         heights = [row + height for row in range(len(methods))]
-        axes.errorbar(means, heights, xerr=halves, fmt="o", markersize=5, color=colour, label=label)
-        axes.axvline(scores[rule]["plain"].mean, color=colour, linestyle="--", linewidth=1, zorder=0)
+        axes.errorbar(means, heights, xerr=halves, markersize=5, label=label, **style)
+        axes.axvline(scores[rule]["plain"].mean, color=style["color"], linestyle="--", linewidth=1, zorder=0)
     sources = len(cells.drop_duplicates(["task", "noise"]))
     axes.set_yticks(range(len(methods)), methods)
     axes.set_xlabel(f"test accuracy (%), mean of {sources} noise sources ± 95 % interval; dashed: plain")

@@ -10,7 +10,7 @@ from bench.report.figures import by_task as plots
 from bench.report.figures import collect as figures
 from bench.report.tables.blocks import blocks
 from bench.store.metrics.calibration import expected_calibration_error, reliability_bins
-from bench.store.records import read_arrays
+from bench.store.records import CurvePoint, read_arrays
 from bench.store.scoring import score
 from tests.factories import cell_key, write_done
 
@@ -58,6 +58,19 @@ def test_memorisation_curves_are_those_of_the_records(results, block):
     assert data["weak", "plain"]["fit_wrong"].shape == (3, 4)
     np.testing.assert_allclose(data["weak", "plain"]["fit_wrong"].mean(0), expected.mean(axis=1))
     assert data["weak", "co-teaching"]["fit_wrong"].shape == (2, 4)  # one seed failed
+
+
+def test_methods_that_keep_no_predictions_of_train_are_explained_and_steps_can_be_compared(results, block, tmp_path):
+    sentence = "Methods that keep no predictions of train texts have test accuracy only."
+    plan = next(plan for plan in figures.plans(results, [block], "last") if plan.kind == "memorisation")
+    assert sentence not in plan.caption
+    write_done(tmp_path, cell_key())
+    write_done(tmp_path, cell_key(method="npc"), curve=[CurvePoint(step=step, test_accuracy=0.5) for step in (3, 9)])
+    read = frame.load(tmp_path)
+    made = figures.plans(read, blocks(read.cells, "plain"), "last")
+    plan = next(plan for plan in made if plan.kind == "memorisation")
+    assert plan.caption.endswith(sentence)
+    assert len({axis.get_xlim() for axis in plan.draw().axes}) == 1
 
 
 def test_curves_without_gold_make_no_figure(results, block):

@@ -11,6 +11,7 @@ from bench.report.figures import kinds
 from bench.report.tables.blocks import blocks
 from bench.report.tables.headlines import headlines
 from bench.store.parts import Scores, ScoreSet
+from benchmarks import readme_figure
 from tests.factories import cell_key, write_done
 
 
@@ -115,3 +116,16 @@ def test_where_no_interval_is_cut_nothing_is_said_of_it(tmp_path):
     block = blocks(read.cells, "plain")[0]
     made = figures.plans(read, [block], "last")
     assert not [plan.kind for plan in made if "arrowhead" in plan.caption]
+
+
+@pytest.mark.parametrize("methods", [["plain"], ["plain", "co-teaching"]])
+def test_few_methods_have_rows_as_high_as_many(found, methods):
+    with figures.style():
+        figure = kinds.draw(found, methods)
+        figure.draw_without_rendering()
+    assert figure.axes[0].get_window_extent().height / figure.dpi / len(methods) > 0.2
+
+
+def test_the_picture_of_the_guide_has_the_marks_of_the_reports():
+    guide = {rule.removeprefix("accuracy_"): style for rule, (_, style, _) in readme_figure.RULES.items()}
+    assert guide == {rule: style for rule, (_, style) in kinds.RULES.items()}

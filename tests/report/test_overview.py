@@ -1,7 +1,5 @@
 """Figures over all columns: what goes in, against the tidy cells, and when there is none."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -52,6 +50,16 @@ def test_every_kind_of_noise_has_a_mark_of_its_own_and_a_line_from_three_columns
         marker, colour = overview.KIND_STYLES[kind]
         np.testing.assert_array_equal(drawn[marker].get_xydata(), expected[:, :2])
         assert (colour in fits) == (len(places) >= overview.MIN_RATES)
+
+
+def test_the_first_panel_of_every_row_says_what_its_axis_is(block):
+    gains = overview.improvement_data(block, "last")["elr"]
+    with figures.style():
+        figure = overview.improvement(dict.fromkeys("abcd", gains), block)
+    labelled = [axis.get_title(loc="left") for axis in figure.axes if axis.get_ylabel()]
+    assert labelled == ["all methods", "c"], "five panels stand as three and two"
+    captions = {plan.kind: plan.caption for plan in overview.overview_plans(block, "last")}
+    assert "Noise rate: the share of wrong labels among those trained on." in captions["improvement"]
 
 
 def test_no_line_runs_through_a_rank(wide, block):
@@ -122,6 +130,6 @@ def test_too_few_columns_have_no_diagram(tmp_path):
     for method in METHODS:
         write_done(tmp_path, cell_key(method=method))
     results = frame.load(tmp_path)
-    kinds = Counter(plan.kind for plan in figures.plans(results, blocks(results.cells, "plain"), "last"))
-    assert "ranks" not in kinds
-    assert "pareto" in kinds
+    found = {plan.kind: plan for plan in figures.plans(results, blocks(results.cells, "plain"), "last")}
+    assert "ranks" not in found
+    assert found["pareto"].caption.startswith("Means over 1 column. ")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from safetensors.numpy import save_file
 
 from bench.report import build_report, frame
@@ -10,6 +11,7 @@ from bench.report.figures import text_map
 from bench.report.tables.blocks import blocks
 from bench.store.records import StageUse, write_record
 from tests.factories import cell_key, done_record
+from tests.report.test_page import luminance
 
 HASH = "ab" * 32
 N = 60
@@ -91,3 +93,12 @@ def test_names_never_cover_each_other_and_the_first_stands_at_its_place():
         for other, beside, above in found[:at]:
             wide = 2.0 * text_map.LETTER_WIDTH * (len(name) + len(other)) / 2
             assert abs(x - beside) >= wide or abs(y - above) >= 0.99 * 2.0 * text_map.LINE_HEIGHT
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#1a2027"], ids=["light", "dark"])
+def test_correct_labels_can_be_seen_on_the_page(folder, ground):
+    with figures.style():
+        points = plans_of(folder)[0].draw().axes[0].lines[0]
+    alpha, grey, below = points.get_alpha(), *(np.array(to_rgb(each)) for each in (points.get_color(), ground))
+    low, high = sorted(luminance(255 * colour) for colour in (alpha * grey + (1 - alpha) * below, below))
+    assert (high + 0.05) / (low + 0.05) >= 3

@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from sklearn.isotonic import IsotonicRegression
 
 import bench
 from bench.report import build_report
+from bench.report.figures import collect as figures
 from bench.report.frame import load
 from bench.report.tables.blocks import blocks
 from bench.report.tables.yardstick import LABELLER, Worth, Yardstick, isotonic, labels_for, learning_curve
@@ -244,3 +246,14 @@ def test_the_figure_of_human_labels_has_one_panel_per_label_set_and_the_labeller
     assert [axis.get_title(loc="left") for axis in shown] == ["tweets: weak", "tweets: sn@0.3"]
     dotted = [[line.get_ydata()[0] for line in axis.lines if line.get_linestyle() == ":"] for axis in shown]
     assert dotted == [[pytest.approx(46)], [pytest.approx(70)]]
+
+
+def test_every_leader_line_ends_at_the_middle_of_its_name_s_left_edge_however_steep_it_is(folder):
+    for name in "abcdefghi":
+        write(folder, name, 1, 50)
+    with figures.style():
+        figure = bench.load_results(folder).plot.worth("tweets")
+        figure.draw_without_rendering()
+    for each in figure.axes[0].texts:
+        box, start = Text.get_window_extent(each), each.arrow_patch.get_path().vertices[0]
+        assert start == pytest.approx((box.x0, (box.y0 + box.y1) / 2), abs=1.5), each.get_text()

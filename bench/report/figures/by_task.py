@@ -25,6 +25,8 @@ INK, PAPER, LINE = "#1b1f24", "#ffffff", "#d8dde3"
 GREY = "#7a7a7a"
 ACROSS = 4
 """Panels side by side before a new row begins."""
+LEADER: dict[str, Any] = {"arrowstyle": "-", "relpos": (0, 0.5), "patchA": None, "shrinkA": 0}
+"""Of a line that leads to a name on its right: it ends at the middle of the name's left edge, however steep it is."""
 
 
 def beside(axis: Axes, heights: Mapping[str, float], step: float) -> dict[str, float]:
@@ -239,7 +241,7 @@ def memorisation(grid: Grid) -> Figure:
     `grid[noise, method]` maps `step` and the names of `CURVES` to float arrays [seeds, steps]. Thick: mean over
     seeds; thin: single seeds.
     """
-    figure, axes = _multiples(grid, (1.85, 1.6, 1.05), ("step", "share"), _memorisation_panel, sharex="col")
+    figure, axes = _multiples(grid, (1.85, 1.6, 1.05), ("step", "share"), _memorisation_panel, sharex=True)
     for axis in axes[-1]:
         axis.xaxis.get_major_locator().set_params(integer=True)
     axes[0][0].set(ylim=(-0.02, 1.02), yticks=[0, 0.25, 0.5, 0.75, 1])

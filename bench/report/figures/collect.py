@@ -133,6 +133,8 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
             "Share of the correctly and of the wrongly labelled train texts that are predicted as labelled, and test "
             "accuracy, after each step. Thick: mean over seeds; thin: single seeds."
         )
+        if any(curve is not None and np.isnan(curve["fit_correct"]).all() for curve in curves.values()):
+            caption += " Methods that keep no predictions of train texts have test accuracy only."
         add("memorisation", "Memorisation of noise", caption + left_out, lambda: plots.memorisation(curves))
     return made + sidyp_plans(results, block, task) + text_map_plans(results, block, task)
 

@@ -30,10 +30,13 @@ def detection_plans(results: Results, block: Block) -> list[Plan]:
     caption = (
         "Average precision of the ranking of training labels by 1 − each method's belief in them, divided by that of a "
         "random ranking (the error rate). Points: means over seeds; small points: single seeds. Dashed: chance; "
-        "dotted: the most that is possible. cleanlab is the baseline to beat."
+        "dotted: the most that is possible."
     )
+    shown = columns[:MOST_COLUMNS]
+    if any(("cleanlab", column) in found for column in shown):
+        caption += " cleanlab is the baseline to beat."
     caption += not_shown([f"{task}, {noise}" for task, noise in columns[MOST_COLUMNS:]])
-    draw = functools.partial(detection_figure, found, columns[:MOST_COLUMNS])
+    draw = functools.partial(detection_figure, found, shown)
     return [make_plan("detection", "Wrong labels found", caption, draw, setup=block.setup)]
 
 

@@ -60,7 +60,7 @@ def frame_of(found: Sequence[Headline], methods: Sequence[str]) -> Frame:
 
 def draw(found: Sequence[Headline], methods: Sequence[str]) -> Figure:
     """One panel per kind of noise, one line per method, a mark with its interval per rule."""
-    figure = new_figure(1.6 + 1.9 * len(found), 0.95 + row_height(methods) * len(methods))
+    figure = new_figure(1.6 + 1.9 * len(found), 1.5 + row_height(methods) * len(methods))
     axes = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
     frame = frame_of(found, methods)
     for axis, each in zip(axes, found, strict=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, ORANGE, beside, panels
+from bench.report.figures.by_task import BLUE, GREEN, GREY, INK, LEADER, ORANGE, beside, panels
 from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, row_kind
@@ -46,7 +46,7 @@ def figure(block: Block, curves: dict[Column, Curve], rule: str) -> Figure:
             axis.annotate(
                 f"{short(name, 34)}  {scores[name]:.1f}", (1.0, scores[name]), (1.03, place), va="center",
                 xycoords=axis.get_yaxis_transform(), textcoords="axes fraction", color=looks[name][0], fontsize=7.5,
-                arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "relpos": (0, 0.5)},
+                arrowprops=LEADER | {"color": INK, "linewidth": 0.4, "shrinkB": 1},
                 annotation_clip=False,
             )  # fmt: skip
         axis.set_xscale("log")

@@ -16,6 +16,7 @@ from bench.report.figures.by_task import (
     GREY,
     INK,
     KINDS,
+    LEADER,
     LINE,
     ORANGE,
     PAPER,
@@ -38,7 +39,7 @@ from bench.report.tables.blocks import (
     with_enough_seeds,
 )
 from bench.report.tables.cost import cost_doubt
-from bench.report.tables.model import APART
+from bench.report.tables.model import APART, plural
 from bench.report.tables.ranks import ranks
 from bench.store.metrics import METRICS
 from bench.store.noise_words import NOISE_KINDS
@@ -102,8 +103,9 @@ def improvement(data: dict[str, np.ndarray], block: Block) -> Figure:
     low, high = min(0.0, values.min()), max(0.0, values.max())
     pad = 0.08 * (high - low) + 0.3
     axes[0].set_ylim(low - pad, high + pad)
-    for axis in axes[:: min(4, len(axes))]:
-        axis.set_ylabel("points")
+    for axis in axes:
+        if (spec := axis.get_subplotspec()) and spec.is_first_col():
+            axis.set_ylabel("points")
     below(axes, "noise rate (%)")
     handles = []
     for kind in present:
@@ -181,7 +183,7 @@ def pareto(data: dict[str, tuple[float, float, str]]) -> Figure:
             short(name, 34), data[name][:2], (1.03, place), textcoords="axes fraction", va="center", fontsize=8,
             fontweight="bold" if name in best else "normal", annotation_clip=False,
             color=GREY if data[name][2] in APART else INK,
-            arrowprops={"arrowstyle": "-", "color": LINE, "linewidth": 0.7, "shrinkB": 3, "relpos": (0, 0.5)},
+            arrowprops=LEADER | {"color": LINE, "linewidth": 0.7, "shrinkB": 3},
         )  # fmt: skip
     axis.set(xlabel="seconds per cell, stand-alone (log scale)", ylabel="accuracy (%)")
     return figure
@@ -242,18 +244,18 @@ def overview_plans(block: Block, rule: str) -> list[Plan]:
     if columns > 1 and (gains := improvement_data(block, rule)):
         gains = dict(sorted(gains.items(), key=lambda item: -item[1][:, 1].mean()))
         caption = (
-            f"Each point is a cell against {block.baseline} with the same seed. Noise rate: wrong ones among the "
-            "labels trained on. Lines: least squares within a kind of noise; band: its 95 % interval by a bootstrap "
-            f"over columns (task and noise source), from {MIN_RATES} columns on. Largest mean gain first."
+            f"Each point is a cell against {block.baseline} with the same seed. Noise rate: the share of wrong "
+            "labels among those trained on. Lines: least squares within a kind of noise; band: its 95 % interval by a "
+            f"bootstrap over columns (task and noise source), from {MIN_RATES} columns on. Largest mean gain first."
         )
         caption += not_shown(list(gains)[MOST_PANELS - 1 :])
         what = f"Accuracy over {block.baseline}, by noise rate"
         made.append(make_plan("improvement", what, caption, lambda: improvement(gains, block), setup=block.setup))
     if not cost_doubt(block) and len(costs := pareto_data(block, rule)) > 1:
         caption = (
-            f"Means over {columns} columns{' and the seeds that all have' * bool(seeds)}. The line and the bold names: "
-            "methods that no other one beats at equal or less cost. Stand-alone seconds, as if no stage had been "
-            "shared. Hollow: references and methods with human labels, which do not compete."
+            f"Means over {plural(columns, 'column')}{' and the seeds that all have' * bool(seeds)}. The line and the "
+            "bold names: methods that no other one beats at equal or less cost. Stand-alone seconds, as if no stage "
+            "had been shared. Hollow: references and methods with human labels, which do not compete."
         )
         made.append(make_plan("pareto", "Accuracy against cost", caption, lambda: pareto(costs), setup=block.setup))
     return made

@@ -129,7 +129,7 @@ def draw(path: Path, labelled: dict[str, Labelled], names: list[str], task: str)
         noisy, gold = labels.noisy[rows], labels.gold[rows]
         wrong, silent = (noisy != gold) & (noisy >= 0) & (gold >= 0), noisy < 0
         right = ~wrong & ~silent
-        axis.plot(*places[right].T, "o", color=GREY, alpha=0.35, markersize=3, markeredgewidth=0)
+        axis.plot(*places[right].T, "o", color=GREY, alpha=0.85, markersize=3, markeredgewidth=0)
         axis.plot(*places[wrong].T, "x", color=ORANGE, markersize=3.6, markeredgewidth=0.9)
         axis.plot(*places[silent].T, "o", color=INK, markerfacecolor=PAPER, markersize=4, markeredgewidth=0.9)
         present, counts = np.unique(gold[gold >= 0], return_counts=True)

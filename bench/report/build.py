@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = ("md", "latex", "csv", "html", "figures", "texts")
-"""What can be asked for; `cells.parquet` and `cells.csv` are always written. `texts`: a page beside `html`."""
+"""What can be asked for; `cells.parquet` and `cells.csv` are always written. `texts`: a page that the one
+of `html` links to; it writes both."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def build_report(
         results, or records of a newer schema.
     """
     _check(formats, rule)
+    formats = {*formats, "html"} if "texts" in formats else formats
     published = None if against is None else read_published(against)
     read = _portable(load(results))
     gc.freeze()  # the records stay until the end, and a collection (statsmodels asks for some) would walk over them all
@@ -174,7 +176,7 @@ def _build(
     lead = [words.count_sentence(read), *chain.from_iterable(said.values()), *more]
     drawn = draw(read, parts, rule, formats, full)
     texts, links = "", dict[tuple[str, str, str], str]()
-    if {"html", "texts"} <= set(formats):
+    if "texts" in formats:
         texts, links = text_page(read, parts, rule, data_dir)
     shown = [(setup, [words.answer(each) for each in some]) for setup, some in found.items() if some]
     unshown = chain.from_iterable(said[setup] for setup, some in found.items() if not some)

@@ -53,6 +53,7 @@ def test_a_table_of_averages_alone_keeps_the_first_in_sight_with_the_name_of_its
         ("", 1, False),
         ("all", 1, False),
     ]
+    assert face.starts == {0, 2}, "nothing parts the columns under one name"
 
 
 def test_a_table_without_columns_of_a_task_stays_as_it_is():

@@ -201,10 +201,10 @@ def browse(path, *options):
     return done.stdout, console
 
 
-def outcome_of(page, folder, *options):
+def outcome_of(page, folder, *options, harness=HARNESS):
     path = folder / "harness.html"
     without_policy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
-    path.write_text(without_policy.replace("</body>", HARNESS + "</body>"), "utf-8")
+    path.write_text(without_policy.replace("</body>", harness + "</body>"), "utf-8")
     dom, console = browse(path, *options)
     found = re.search(r'<pre id="outcome">(.*?)</pre>', dom, re.DOTALL)
     assert found, console
@@ -277,6 +277,27 @@ def test_in_a_browser_a_phone_never_scrolls_the_page_sideways(page, tmp_path):
     out = outcome_of(page, tmp_path, "--window-size=390,900")
     assert out["width"] <= 500  # some builds have no narrower window
     assert not out["wide"]
+
+
+PAPER = r"""
+<script>
+addEventListener("load", () => {
+  const tables = [...document.querySelectorAll("table.sortable")];
+  const out = { tables: tables.length };
+  out.shown = tables.filter((each) => each.getBoundingClientRect().height > 0 && each.checkVisibility()).length;
+  out.cut = tables.filter((each) => getComputedStyle(each.closest(".scroll")).overflowX !== "visible").length;
+  out.radios = [...document.querySelectorAll("input[type=radio]")].filter((each) => each.checkVisibility()).length;
+  const pre = document.createElement("pre"); pre.id = "outcome"; pre.textContent = JSON.stringify(out);
+  document.body.append(pre);
+});
+</script>
+"""
+
+
+@needs_browser
+def test_in_a_browser_the_printed_page_shows_every_table_whole(page, tmp_path):
+    out = outcome_of(page.replace("@media print", "@media screen"), tmp_path, "--window-size=1050,900", harness=PAPER)
+    assert out == {"tables": out["tables"], "shown": out["tables"], "cut": 0, "radios": 0}
 
 
 @needs_browser

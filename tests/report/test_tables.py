@@ -150,6 +150,7 @@ def test_the_table_of_all_tasks_has_every_scored_column(results):
 def test_the_layout_of_the_paper_keeps_the_labels_of_llms_only(results):
     table = result_table(block_of(results), "", "accuracy", "last", kind="llm")
     assert [head.name for head in table.heads if not head.task] == ["average", "one task less", "vs plain"]
+    assert {head.group for head in table.heads if not head.task} == {""}, "they are one group"
     assert [(head.group, head.name) for head in table.heads if head.task] == [
         ("trec", "mixtral-8x22b/few"),
         ("tweets", "mixtral-8x22b/few"),
@@ -231,6 +232,7 @@ def test_averages_go_by_kind_of_noise_with_llm_labels_first(results):
         "LLM labels", "one task less", "weak labels", "one task less", "synthetic noise", "one task less", "average",
         "one task less", "vs plain",
     ]  # fmt: skip
+    assert {head.group for head in heads} == {"averages"}
     assert heads[6].below == "2 LLM, 2 weak, 2 synthetic"
     scores = [by_seed(results, "plain", "weak", task=task, setup="minilm:frozen") for task in ("trec", "tweets")]
     row = next(row for row in table.rows if row.label == "plain")
@@ -248,7 +250,7 @@ def test_a_small_test_set_is_named_with_wilson_s_interval(tmp_path):
     share = max(results.cells.groupby("method")["accuracy_last"].mean())
     low, high = proportion_confint(round(share * 60), 60, method="wilson")
     limits = f"{100 * low:.0f} to {100 * high:.0f} %"
-    expected = f"{100 * share:.1f} % of co-teaching with weak, has a 95 % interval of {limits}"
+    expected = f"{100 * share:.1f} % (co-teaching with weak), has a 95 % interval of {limits}"
     assert any("trec has only 60 test texts" in text and expected in text for text in table.caption)
     assert wilson(52.7 / 60, 60) == pytest.approx((77.8, 94.2), abs=0.1)
 

@@ -142,3 +142,8 @@ def test_without_the_format_texts_the_page_has_no_link_to_them(place):
     done = build_report(place / "results", place / "report", formats=["html"])
     assert "texts.html" not in done.page.read_text("utf-8")
     assert not (place / "report" / "texts.html").exists()
+
+
+def test_the_texts_alone_bring_the_page_that_links_to_them(place):
+    done = build_report(place / "results", place / "report", formats=["texts"])
+    assert {"index.html", "texts.html"} <= {path.name for path in done.files}

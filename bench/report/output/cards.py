@@ -52,11 +52,8 @@ class Face:
     @property
     def starts(self) -> set[int]:
         """The columns at which a group of columns begins."""
-        found, at = set(), 0
-        for span in self.spans:
-            found.add(at)
-            at += span.width
-        return found
+        groups = [head.group for head in self.table.heads]
+        return {at for at, group in enumerate(groups) if at == 0 or group != groups[at - 1]} if any(groups) else set()
 
 
 @dataclasses.dataclass(frozen=True)

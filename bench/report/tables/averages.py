@@ -53,7 +53,8 @@ def weights_of(block: Block, columns: list[Column]) -> str:
     return ", ".join(f"{len(span.columns)} {span.title.split()[0]}" for span in spans)
 
 
-RANGE_HEAD = Head("one task less", GROUP, "lowest to highest")
+RANGE_HEAD = Head("one task less", below="lowest to highest")
+"""It stands in the group of its average."""
 
 
 def range_entry(block: Block, average: Average, method: str, name: str, metric: Metric) -> Entry:

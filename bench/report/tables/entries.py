@@ -150,8 +150,8 @@ def small_test_sentences(block: Block, columns: list[Column], rule: str) -> list
             share, method, noise = max(means)
             low, high = wilson(share, texts)
             made.append(
-                f"{task} has only {texts} test texts: the highest accuracy there, {number(100 * share, 1)} % of "
-                f"{method} with {noise}, has a 95 % interval of {number(low, 0)} to {number(high, 0)} % (Wilson)."
+                f"{task} has only {texts} test texts: the highest accuracy there, {number(100 * share, 1)} % "
+                f"({method} with {noise}), has a 95 % interval of {number(low, 0)} to {number(high, 0)} % (Wilson)."
             )
     return made
 

@@ -116,7 +116,7 @@ def result_table(
         add(each.head, found, each.columns, each.left_out)
         if len({column[0] for column in each.span.columns}) > 1:
             ranges = {m: range_entry(block, each, m, name, metric) for m in methods}
-            parts.append((RANGE_HEAD, ranges, []))
+            parts.append((dataclasses.replace(RANGE_HEAD, group=each.head.group), ranges, []))
     over = made[-1].columns if made else common_columns(block, columns, name)[0]
     whole = made[-1].by_seed if made else {m: averages(block, m, over, name, metric.scale) for m in methods}
     if baseline in methods:

@@ -44,6 +44,15 @@ def text_of(page: Path) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
+def test_a_picture_that_is_much_wider_than_the_page_leads_to_its_file():
+    from PIL import Image
+
+    for page in (ROOT / "docs").glob("*.md"):
+        for before, name in re.findall(r"(.?)!\[[^]]*\]\((figures/[^)]+)\)", page.read_text("utf-8")):
+            width, _ = Image.open(ROOT / "docs" / name).size
+            assert before == "[" or width <= 1600, f"{page.name}: {name} is shown at half its size or less"
+
+
 def test_every_method_has_a_page_with_its_equation_and_every_parameter(site):
     from methods import registry
 

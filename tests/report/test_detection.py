@@ -165,3 +165,17 @@ def test_records_without_beliefs_give_neither_table_nor_figure(results):
         assert not list(DetectionTables().make(context(block, results)))
         assert not list(TogetherTable().make(context(block, results)))
         assert detection_plans(results, block) == []
+
+
+def test_cleanlab_is_named_only_where_it_is_shown(simulated, tmp_path):
+    def said(folder):
+        results = frame.load(folder)
+        (block,) = blocks(results.cells, "plain")
+        (table,), (plan,) = DetectionTables().make(context(block, results)), detection_plans(results, block)
+        return " ".join(table.caption), plan.caption
+
+    assert all("baseline to beat" in text for text in said(simulated[0]))
+    folder = shutil.copytree(simulated[0], tmp_path / "without")
+    for seed in SEEDS:
+        cell_key(method="cleanlab", seed=seed).path(folder).unlink()
+    assert not any("cleanlab" in text for text in said(folder))

@@ -27,6 +27,9 @@ def test_every_column_is_a_paired_difference(results, metric):
     assert (found.mean, found.half, found.n) == (pytest.approx(gaps.mean()), pytest.approx(half), len(gaps))
     assert not found.best, "the test texts were not drawn anew"
     assert found.signed
+    said = " ".join(table.caption)
+    assert ("higher is better" if metric == "accuracy" else "lower is better") in said
+    assert ("Bold: " in said) == (metric == "accuracy")
 
 
 def test_bold_is_what_seeds_and_texts_support(tmp_path):

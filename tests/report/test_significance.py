@@ -255,6 +255,7 @@ def test_ranks_go_by_kind_of_noise(wide, block):
     assert [head.name for head in table.heads] == [
         "LLM labels", "weak labels", "synthetic noise", "all", "improvability", "win rate", "all",
     ]  # fmt: skip
+    assert any("how many per cent fewer errors the best method of a column makes" in text for text in table.caption)
     methods = [row.label for row in table.rows]
     synthetic = [place for place, noise in enumerate(sorted(NOISES)) if "@" in noise]  # as `scores` sorts them
     means = np.array([scores(wide, method).mean(1)[synthetic] for method in methods])

@@ -49,6 +49,15 @@ def test_cost_is_marginal_and_stand_alone(frozen, cells):
     assert frozen["cost"]["co-teaching", "device"].text == "cpu"
 
 
+def test_the_cost_says_that_its_memory_is_as_run_and_one_column_is_called_so(tmp_path):
+    for method in ("plain", "co-teaching"):
+        write_done(tmp_path, cell_key(method=method))
+    (block,) = blocks(frame.load(tmp_path).cells, "plain")
+    made = {table.kind: table for table in SummaryTables().make(context(block))}
+    assert made["cost"].caption[0] == "Averages over the one column (task and noise source)."
+    assert any(text.startswith("Peak memory: as run, without the shared stages") for text in made["cost"].caption)
+
+
 def test_the_cost_of_labelling_is_that_of_the_record(tmp_path):
     cost = {
         "texts": 500.0,

@@ -68,6 +68,7 @@ def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
         if unit == "processor"
         else "In wall seconds: a cell used an accelerator, or its record predates the count of processor seconds.",
         "Marginal: wall time as run, shared stages taken from the store.",
+        "Peak memory: as run, without the shared stages that were taken from the store.",
         cost_doubt(block, shared),
     )
     return block.table("cost", f"Cost: {block.setup}", heads, rows, caption, higher_is_better=False)

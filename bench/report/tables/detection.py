@@ -26,6 +26,10 @@ MEASURES = {
     "found_in_tenth": Head("found", "", "in the first 10 %, % of E"),
     "corrected": Head("corrected", "", "suggestion right, % of E"),
 }
+CLEANLAB = (
+    "cleanlab is the ranking by self-confidence of the library of that name (out-of-fold probabilities): the baseline "
+    "to beat."
+)
 
 
 @register
@@ -67,8 +71,8 @@ class DetectionTables(ReportTable):
             f"Averages over {over}; mean ± 95 % t-interval over {which}. The answered training labels are ranked by "
             "1 − the belief in them: the method's posterior, or its running predictions averaged over the steps. Gold "
             "scores the ranking and has no other part in it.",
-            "cleanlab is the ranking by self-confidence of the library of that name (out-of-fold probabilities): the "
-            "baseline to beat. A random ranking has 1 times chance, and none can have more than 1 / the error rate.",
+            CLEANLAB if "cleanlab" in methods else "",
+            "A random ranking has 1 times chance, and none can have more than 1 / the error rate.",
             f"Without {', '.join(few)}: too few seeds." if few else "",
         )
         yield block.table("detection", f"Wrong labels found: {block.setup}", MEASURES.values(), rows, caption)

@@ -21,6 +21,11 @@ from bench.report.tables.entries import (
 from bench.report.tables.model import Table
 from bench.store.metrics import METRICS
 
+BOLD_GAIN = (
+    "Bold: the interval over seeds and the bootstrap over test texts both exclude 0 and lie above it (at least "
+    f"{stats.MIN_SEEDS} shared seeds); entries are not corrected for their number; the table of significance is."
+)
+
 
 @register
 class GainTables(ReportTable):
@@ -63,11 +68,10 @@ def gain_table(context: Context, metric_name: str) -> Table | None:
             ]
         rows.append(block.row(method, entries))
     caption = (
-        f"Score minus that of {baseline}, paired by seed: mean ± 95 % t-interval over seeds.",
+        f"Score minus that of {baseline}, paired by seed: mean ± 95 % t-interval over seeds; "
+        f"{'higher' if metric.higher_is_better else 'lower'} is better.",
         RULE_TEXT[rule],
-        "Bold: the interval over seeds and the bootstrap over test texts both exclude 0 and lie above it (accuracy "
-        f"only, at least {stats.MIN_SEEDS} shared seeds); entries are not corrected for their number; the table of "
-        "significance is.",
+        BOLD_GAIN if metric_name == "accuracy" else "",
         *average_sentences(block, block.columns, made),
         *reference_sentences(block, methods),
     )

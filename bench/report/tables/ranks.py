@@ -53,7 +53,7 @@ class RanksTable(ReportTable):
         caption = (
             *_rank_sentences(found),
             seeds_sentence(block, *compared(block, name), name),
-            "Improvability: by how many per cent the best method of a column has fewer errors, averaged over columns. "
+            "Improvability: how many per cent fewer errors the best method of a column makes, averaged over columns. "
             "Win rate: the share of all pairs of a column and another method in which the method is above. Neither is "
             "a test.",
             RULE_TEXT[rule],

@@ -36,7 +36,8 @@ class SummaryTables(ReportTable):
         methods = [method for method in block.methods if method not in left_out]
         own = [method for method in methods if method != block.early]  # the row stopped early has no cells of its own
         whole = len(shared) == len(block.current())
-        columns = f"all {len(shared)} columns" if whole else f"the {len(shared)} of {len(block.current())} columns"
+        every_column = f"all {len(shared)} columns" if len(shared) > 1 else "the one column"
+        columns = every_column if whole else f"the {len(shared)} of {len(block.current())} columns"
         every = "" if whole else " that every compared method has"
         over = f"Averages over {columns} (task and noise source){every}."
         if left_out:

@@ -154,9 +154,11 @@ def test_the_baseline_stopped_early_is_not_counted_as_a_method_of_its_own(read, 
 
 
 def test_the_figure_has_a_panel_per_column_and_names_every_method(read):
-    (plan,) = detection_plans(*read)
+    results, block = read
+    (plan,) = detection_plans(results, block.by("last"))
     figure = plan.draw()
     assert len([axis for axis in figure.axes if axis.get_visible()]) == 1
+    assert figure.axes[0].get_xlabel() == "times chance"
     assert {label.get_text() for label in figure.axes[0].get_yticklabels()} == set(METHODS)
 
 

@@ -98,7 +98,7 @@ def scores(read: Results, block: Block) -> Mapping[tuple[str, Column], Mapping[i
 def _scores(read: Results, block: Block) -> Mapping[tuple[str, Column], Mapping[int, Detection]]:
     found: dict[tuple[str, Column], dict[int, Detection]] = {}
     for (method, column), rows in block.rows.items():
-        if method in block.references:
+        if method in block.references or method not in block.methods:
             continue
         for row in rows:
             score = _score(read, row["cell"]) if row["status"] == "done" else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -147,6 +148,15 @@ def files_of(method: Any) -> set[str]:
     return getattr(method, "opened_files", set())
 
 
+@contextlib.contextmanager
+def _labels_in_tensors() -> Iterator[None]:
+    """Without torch's warning of what it makes a tensor of: labels are read-only, and the method's own copy."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        yield
+
+
+@_labels_in_tensors()
 def run_method(method: Any, task: NoisyTask, tools: Tools) -> list[Predictions]:
     """All steps of a method, each checked against the contract; what it opens is noted. Raises ContractError."""
     steps: list[Predictions] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -147,10 +148,7 @@ class Writes:
         lambda labels: labels.__iadd__(1),
         lambda labels: labels.sort(),
         lambda labels: np.random.default_rng(1).shuffle(labels),
-        pytest.param(
-            lambda labels: torch.from_numpy(labels).fill_(2),  # nothing stops it: what it writes to is its own
-            marks=pytest.mark.filterwarnings("ignore:The given NumPy array is not writable"),
-        ),
+        lambda labels: torch.from_numpy(labels).fill_(2),  # nothing stops it: what it writes to is its own
     ],
     ids=["set", "add", "sort", "shuffle", "torch"],
 )
@@ -167,6 +165,23 @@ def test_a_method_that_writes_into_its_labels_harms_no_other(edit, sees_gold, re
             run_method(method, view, None)
     assert not labels.train.any()
     assert task.gold.train.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_tensor_of_the_labels_is_made_without_a_warning_and_other_warnings_are_shown():
+    def edit(labels):
+        torch.from_numpy(labels)
+        warnings.warn("of the method", stacklevel=1)
+
+    task, labels = given(np.arange(6) % 3)
+    view, _ = opened(Writes(edit), task, labels, None)
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # otherwise once per process
+    try:
+        with pytest.warns(UserWarning, match="of the method") as told:
+            run_method(Writes(edit), view, None)
+    finally:
+        torch.set_warn_always(always)
+    assert [str(each.message) for each in told] == ["of the method"]
 
 
 def test_labels_and_gold_are_read_only_and_what_they_were_made_of_is_not():

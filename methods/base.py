@@ -148,8 +148,9 @@ class Predictions:
         What the method believes the true class of each training text to be, where it has a better opinion than its
         running predictions; only the last step's is kept. Rows of NaN: no opinion.
     diagnostics : mapping
-        Small JSON-able facts for the record, e.g. {"noise_rate_estimate": 0.41}; a text under "warning" stands in the
-        cell's line of a run as well. Equal seeds give equal ones, so no times: the record has the cell's seconds.
+        Small JSON-able facts, e.g. {"noise_rate_estimate": 0.41}; the record has those of the last step. A text under
+        "warning" stands in the cell's line of a run as well. Equal seeds give equal ones, so no times: the record has
+        the cell's seconds.
     """
 
     step: int

@@ -80,8 +80,7 @@ def build(cls: type[Any], parameters: dict[str, Any]) -> Any:
         _refuse_word_for_number(cls, parameter, parameters[parameter])
     try:
         configured = cls.Config(**parameters)
-        with Watch(cls.opened_files):
-            method = cls(configured)
+        method = _made(cls, configured)
     except TypeError as error:
         raise UsageError(f"method {cls.name} cannot be built: {error}: give it __init__(self, config)") from error
     except ValidationError as error:
@@ -99,9 +98,15 @@ def build(cls: type[Any], parameters: dict[str, Any]) -> Any:
 
 
 def fresh(method: Any) -> Any:
-    """A method that was built, built again: from its class and configuration alone."""
-    with Watch(type(method).opened_files):
-        return type(method)(method.config)
+    """A method that was built, built again from its class and what that was given."""
+    return _made(type(method), getattr(method, "built_with", method.config))
+
+
+def _made(cls: type[Any], configured: Any) -> Any:
+    with Watch(cls.opened_files):
+        method = cls(configured)
+    method.built_with = configured  # its own `config` may be another: a method may derive one from what it is given
+    return method
 
 
 def _refuse_word_for_number(cls: type[Any], parameter: str, value: Any) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -165,6 +165,8 @@ def run_method(method: Any, task: NoisyTask, tools: Tools) -> list[Predictions]:
             check_predictions(step, task, method.name)
             if steps and step.step <= steps[-1].step:
                 raise ContractError(f"steps must rise: {step.step} came after {steps[-1].step}")
+            if steps:
+                steps[-1] = dataclasses.replace(steps[-1], posterior=None)  # the last step's is kept
             steps.append(_copied(step))
     except ValueError as error:
         if "read-only" not in str(error):  # as numpy says it
@@ -175,26 +177,24 @@ def run_method(method: Any, task: NoisyTask, tools: Tools) -> list[Predictions]:
         ) from error
     if not steps:
         raise ContractError("the method yielded no predictions")
+    check_diagnostics(steps[-1].diagnostics, f"{method.name}, step {steps[-1].step}, diagnostics")
     return steps
 
 
 def _copied(step: Predictions) -> Predictions:
     """A step with arrays of its own: a method may use its own again for the next one."""
     arrays = {part: values for part in ("valid", "test", *OF_TRAIN) if (values := getattr(step, part)) is not None}
-    copies = {part: values.copy(order="K") for part, values in arrays.items()}  # in the same layout: sums depend on it
-    return dataclasses.replace(step, **copies, diagnostics=copy.deepcopy(dict(step.diagnostics)))
+    own = {part: values for part, values in arrays.items() if values.flags.writeable}  # others are stages
+    copies = {part: values.copy(order="K") for part, values in own.items()}  # in the same layout: sums depend on it
+    return dataclasses.replace(step, **copies, step=int(step.step))
 
 
 def check_predictions(step: Predictions, task: NoisyTask, name: str) -> None:
-    """Shapes, dtype, finiteness, range and row sums of one step, and that a record can hold its diagnostics.
-
-    Raises ContractError naming the array or the diagnostic.
-    """
+    """Shapes, dtype, finiteness, range and row sums of one step. Raises ContractError naming the array."""
     if not isinstance(step, Predictions):
         raise ContractError(f"{name} yielded a {type(step).__name__}, not Predictions")
-    if not isinstance(step.step, int):
+    if not isinstance(step.step, Integral):
         raise ContractError(f"{name}: step is {shown(step.step)} ({_kind(step.step)}), it must be an int")
-    _check_diagnostics(step.diagnostics, f"{name}, step {step.step}, diagnostics")
     arrays = {"valid": step.valid, "test": step.test}
     arrays |= {part: values for part in OF_TRAIN if (values := getattr(step, part)) is not None}
     for part, values in arrays.items():
@@ -212,8 +212,8 @@ def check_predictions(step: Predictions, task: NoisyTask, name: str) -> None:
             raise ContractError(f"{where}: rows are not probabilities (they must be >= 0 and sum to 1)")
 
 
-def _check_diagnostics(diagnostics: Any, where: str) -> None:
-    """Raises ContractError for what a record cannot hold."""
+def check_diagnostics(diagnostics: Any, where: str) -> None:
+    """Raises ContractError for what a record cannot hold. It holds those of the last step."""
     if not isinstance(diagnostics, Mapping):
         raise ContractError(f"{where}: {_kind(diagnostics)}, expected a mapping such as a dict")
     for key, value in diagnostics.items():

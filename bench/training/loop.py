@@ -254,17 +254,25 @@ def to_device(tensors: dict[str, torch.Tensor], target: torch.device) -> dict[st
 
 
 def _as_terms(value: torch.Tensor | PerExample, rows: int) -> PerExample:
-    """What a loss returned of so many rows, as terms. Raises BenchError where it is not a value per row."""
-    given = value if isinstance(value, PerExample) else (value,)
-    for part in given:
-        shape = tuple(part.shape) if isinstance(part, torch.Tensor) else None
-        if not shape or len(shape) > 2 or shape[-1] != rows:
-            what = type(part).__name__ if shape is None else f"a tensor of shape {shape}"
-            raise BenchError(
-                f"a loss returned {what} for a batch of {rows} rows: it must return one value per row, of shape "
-                f"({rows},) or (terms, {rows}), not their mean or sum (in torch's own losses: reduction='none')"
-            )
+    """What a loss returned of so many rows, as terms. Raises BenchError where it is not a value per row.
+
+    A tensor [n] of fewer values is of rows that the loss selected.
+    """
     if isinstance(value, PerExample):
+        shapes = [tuple(part.shape) if isinstance(part, torch.Tensor) else None for part in value]
+        if shapes[0] != shapes[1] or shapes[0] is None or len(shapes[0]) != 2 or shapes[0][1] != rows:
+            raise BenchError(
+                f"a loss returned PerExample of shapes {shapes[0]} and {shapes[1]} for a batch of {rows} rows: losses "
+                f"and weights must both be of shape (terms, {rows})"
+            )
         return value
+    shape = tuple(value.shape) if isinstance(value, torch.Tensor) else ()
+    if not ((len(shape) == 1 and shape[0] <= rows) or (len(shape) == 2 and shape[1] == rows)):
+        what = f"a tensor of shape {shape}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise BenchError(
+            f"a loss returned {what} for a batch of {rows} rows: it must return one value per row, of shape ({rows},) "
+            f"or (terms, {rows}), not their mean or sum (in torch's own losses: reduction='none'); to leave rows out, "
+            "return PerExample(losses, weights)"
+        )
     losses = value if value.dim() == 2 else value.unsqueeze(0)
     return PerExample(losses, torch.ones_like(losses))

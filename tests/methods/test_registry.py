@@ -11,6 +11,7 @@ import pytest
 
 import methods
 from bench.core.errors import UsageError
+from bench.grid.cells import choose_method, fresh
 from methods import registry
 from methods.base import Field, config
 
@@ -312,3 +313,31 @@ def test_entry_points_of_other_packages_are_methods_and_a_broken_one_is_a_warnin
         "methods of other_package.methods cannot be loaded: SystemExit: bye",
         "method of other_package.methods is left out: write @register above its class",
     ], "each once"
+
+
+HALVES = """
+import dataclasses
+from methods.base import Method, config
+from methods.registry import register
+
+@register
+class Halves(Method):
+    name = "halves"
+
+    @config
+    class Config:
+        weight: float = 1.0
+
+    def __init__(self, config):
+        self.config = dataclasses.replace(config, weight=config.weight / 2)
+
+    def run(self, task, tools):
+        yield
+"""
+
+
+def test_a_method_built_again_is_given_what_it_was_given_before(tmp_path):
+    (tmp_path / "halves.py").write_text(HALVES, encoding="utf-8")
+    once = choose_method(str(tmp_path / "halves.py[weight=4]")).method
+    assert [once.config.weight, fresh(once).config.weight, fresh(fresh(once)).config.weight] == [2, 2, 2]
+    registry.METHODS.forget()

@@ -12,7 +12,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from bench.core.texts import Texts
-from bench.data.task import Gold
+from bench.data.task import Gold, read_only
 from bench.noise.facts import NoisyLabels
 from bench.noise.source import NoiseSource
 from bench.running import cell
@@ -54,13 +54,6 @@ def predictions(step=1, **changes):
         ({"test": rows(5) * np.float32(1.01)}, "test: rows are not probabilities"),
         ({"test": np.tile(np.float32([1.5, -0.5, 0]), (5, 1))}, "test: rows are not probabilities"),
         ({"train": rows(5)}, r"train: shape \(5, 3\), expected \(6, 3\)"),
-        (
-            {"diagnostics": {"a": 1, "f": np.float32(1.5)}},
-            r"diagnostics: 'f' = np.float32\(1.5\) \(numpy.float32\) cannot",
-        ),
-        ({"diagnostics": {"a": {"b": np.arange(3)}}}, r"diagnostics: 'a' = .* \(dict\) cannot be kept in a record"),
-        ({"diagnostics": {"a": {1}, 2: 3}}, r"diagnostics: the key 2 is not a text"),
-        ({"diagnostics": [1]}, "diagnostics: list, expected a mapping"),
     ],
 )
 def test_what_is_no_prediction_is_refused_with_the_place(bad, said):
@@ -68,26 +61,50 @@ def test_what_is_no_prediction_is_refused_with_the_place(bad, said):
         check_predictions(predictions(3, **bad), noisy_task(), "mine")
 
 
-def test_a_step_is_an_int():
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"a": 1, "f": np.float32(1.5)}, r"'f' = np.float32\(1.5\) \(numpy.float32\) cannot"),
+        ({"a": {"b": np.arange(3)}}, r"'a' = .* \(dict\) cannot be kept in a record"),
+        ({"a": {1}, 2: 3}, r"the key 2 is not a text"),
+        ([1], "list, expected a mapping"),
+    ],
+)
+def test_what_a_record_cannot_hold_is_refused_of_the_last_step(bad, said):
+    first = predictions(1, diagnostics={"weights": torch.zeros(2, requires_grad=True) * 2})  # never in a record
+    assert len(run_method(Yields([first, predictions(2)]), noisy_task(), None)) == 2
+    with pytest.raises(ContractError, match=f", step 3, diagnostics: {said}"):
+        run_method(Yields([first, predictions(3, diagnostics=bad)]), noisy_task(), None)
+
+
+def test_a_step_is_an_int_of_any_kind():
+    (made,) = run_method(Yields([predictions(np.int64(2))]), noisy_task(), None)
+    assert type(made.step) is int
     with pytest.raises(ContractError, match=r"mine: step is 0\.5 \(float\), it must be an int"):
         check_predictions(Predictions(0.5, rows(4), rows(5)), noisy_task(), "mine")
 
 
 def test_a_method_may_use_its_arrays_again_for_the_next_step():
-    valid, test, train, facts = rows(4), rows(5), rows(6), {"curve": []}
+    valid, test, train = rows(4), rows(5), rows(6)
 
     def steps():
         for step in (1, 2, 3):
             valid[:], test[:], train[:] = rows(4, step), rows(5, step), rows(6, step)
-            facts["curve"].append(step)
-            yield Predictions(step, valid, test, train, train, facts)
+            yield Predictions(step, valid, test, train, train)
 
-    for number, step in enumerate(run_method(Yields(steps()), noisy_task(), None), 1):
+    made = run_method(Yields(steps()), noisy_task(), None)
+    for number, step in enumerate(made, 1):
         np.testing.assert_array_equal(step.valid, rows(4, number))
         np.testing.assert_array_equal(step.test, rows(5, number))
         np.testing.assert_array_equal(step.train, rows(6, number))
-        np.testing.assert_array_equal(step.posterior, rows(6, number))
-        assert step.diagnostics["curve"] == list(range(1, number + 1))
+    np.testing.assert_array_equal(made[-1].posterior, rows(6, 3))
+    assert [step.posterior is None for step in made] == [True, True, False]  # only the last one's is used
+
+
+def test_arrays_of_a_stage_are_not_copied():
+    shared = read_only(rows(6))
+    (made,) = run_method(Yields([predictions(train=shared)]), noisy_task(), None)
+    assert made.train is shared
 
 
 def test_unvisited_training_rows_may_be_nan():

@@ -53,8 +53,7 @@ def cross_entropy(outputs, batch):
     ("loss", "what"),
     [
         (lambda losses: losses.mean(), r"a tensor of shape \(\)"),
-        (lambda losses: losses.mean(1), r"a tensor of shape \(1,\)"),
-        (lambda losses: PerExample(losses, torch.ones(1)), r"a tensor of shape \(1,\)"),
+        (lambda losses: losses.T, r"a tensor of shape \(8, 1\)"),
         (lambda losses: losses.sum().item(), "float"),
     ],
 )
@@ -63,6 +62,32 @@ def test_a_loss_that_is_not_one_value_per_row_is_refused(inputs, labels, loss, w
     says = rf"a loss returned {what} for a batch of 8 rows: it must return one value per row, .* reduction='none'"
     with pytest.raises(BenchError, match=says):
         fit(lent, lent.classifiers(1, CLASSES, "test"), inputs, labels, lambda *given: loss(cross_entropy(*given)))
+
+
+@pytest.mark.parametrize("weights", [torch.ones(1), torch.ones(8), None])
+def test_weights_that_are_not_of_the_losses_shape_are_refused(inputs, labels, weights):
+    lent = trainer()
+    with pytest.raises(BenchError, match=r"PerExample of shapes \(1, 8\) and .* both be of shape \(terms, 8\)"):
+        fit(
+            lent, lent.classifiers(1, CLASSES, "test"), inputs, labels,
+            lambda *given: PerExample(cross_entropy(*given), weights),
+        )  # fmt: skip
+
+
+def test_a_loss_may_leave_rows_out_by_returning_fewer(inputs, labels):
+    def smaller_half(outputs, batch):
+        losses = cross_entropy(outputs, batch)[0]
+        return losses[losses <= losses.median()]
+
+    def weighted(outputs, batch):
+        losses = cross_entropy(outputs, batch)
+        return PerExample(losses, (losses <= losses.median()).float())
+
+    found = []
+    for loss in (smaller_half, weighted):
+        lent = trainer()
+        found.append([epoch.loss for epoch in fit(lent, lent.classifiers(1, CLASSES, "test"), inputs, labels, loss)])
+    assert found[0] == pytest.approx(found[1])
 
 
 def plain_loop(network, inputs, labels, recipe, name, rows=None, lengths=None, shuffle=True, restarts=False):

@@ -146,8 +146,27 @@ def test_cells_that_the_newest_version_lacks_are_not_filled_in_from_an_older_one
     write(after, "mine", [0.6, 0.7, 0.8], changes=changes, record=record)
     found = compare(before, after)
     assert [pair.after.key.method_version for pair in found.pairs] == [2, 2, 2]
-    assert [record.key.seed for record in found.gone] == [4]
-    assert found.apart == ["after: 4 cells of an older version of mine: the newest version there is compared"]
+    assert (found.new, found.gone) == ([], [])
+    assert found.apart == [
+        "after: 4 cells of an older version of mine: the newest version there is compared",
+        "after: 1 cell on trec, weak not run yet with the newest version of mine",
+    ]
+
+
+def test_cells_that_one_side_has_of_an_older_version_alone_are_neither_gone_nor_new(before, after):
+    newer = {"changes": {"method_version": 2}, "record": {"created": "2030-01-02T10:00:00Z"}}
+    for folder in (before, after):
+        write(folder, "mine", [0.5, 0.6, 0.7])
+        write(folder, "mine", [0.5, 0.6, 0.7], noise="sn@0.3")
+    write(before, "mine", [0.5], noise="lost")
+    write(after, "mine", [0.6, 0.7, 0.8], **newer)
+    found = compare(before, after)
+    assert [(record.key.noise, record.key.seed) for record in found.gone] == [("lost", 1)]
+    assert found.apart[1:] == ["after: 3 cells on trec, sn@0.3 not run yet with the newest version of mine"]
+    back = compare(after, before)
+    assert [(record.key.noise, record.key.seed) for record in back.new] == [("lost", 1)]
+    assert back.gone == []
+    assert back.apart[1:] == ["before: 3 cells on trec, sn@0.3 not run yet with the newest version of mine"]
 
 
 def test_changed_hyper_parameters_get_a_row_of_their_own_that_names_them(before, after):

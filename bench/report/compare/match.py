@@ -86,13 +86,14 @@ class Comparison:
     lines, averages : list of Line
         One per method and column; one per method, over the columns with the same seeds.
     new, gone : list of Record
-        Cells that only one of the folders has.
+        Cells that only one of the folders has, in whatever version of the method.
     statuses : list of (Record, Record)
         The same cell, with another status.
     differing : list of str
         What differs in code, packages, devices, method versions.
     apart : list of str
-        Cells of one name that differ in key, and those of older versions of a method: why they are not compared.
+        Cells of one name that differ in key, those of older versions of a method, and those that its newest version
+        lacks: why they are not compared.
     """
 
     before: Results
@@ -131,6 +132,10 @@ def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
     pairs, gone, added = match(old_cells, new_cells)
     scored = [pair for pair in pairs if all(each.scores and getattr(each.scores, rule) for each in pair[:2])]
     lines, averages = _lines(scored, rule, new.cells)
+    left_out = [*_left_out("before", old_left), *_left_out("after", new_left)]
+    reasons = apart(gone, added)
+    gone, not_after = _not_run(gone, new_left)
+    added, not_before = _not_run(added, old_left)
     return Comparison(
         before=old,
         after=new,
@@ -141,7 +146,7 @@ def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
         gone=gone,
         statuses=[(pair.before, pair.after) for pair in pairs if pair.before.status != pair.after.status],
         differing=differing(scored),
-        apart=[*_left_out("before", old_left), *_left_out("after", new_left), *apart(gone, added)],
+        apart=[*left_out, *_waiting("before", not_before), *_waiting("after", not_after), *reasons],
     )
 
 
@@ -178,6 +183,22 @@ def _left_out(side: str, records: list[Record]) -> list[str]:
     return [
         f"{side}: {plural(count, 'cell')} of an older version of {method}: the newest version there is compared"
         for method, count in counts
+    ]
+
+
+def _not_run(records: list[Record], older_ones: list[Record]) -> tuple[list[Record], list[Record]]:
+    """Records that the other side lacks altogether, and those that it has of an older version of the method."""
+    there = {_place(each.key, without=("method_version",)) for each in older_ones}
+    placed = [(each, _place(each.key, without=("method_version",)) in there) for each in records]
+    return [each for each, older_one in placed if not older_one], [each for each, older_one in placed if older_one]
+
+
+def _waiting(side: str, records: list[Record]) -> list[str]:
+    """Sentences on the cells that a side has of an older version alone."""
+    counts = sorted(Counter((each.key.task, each.key.noise, each.key.method) for each in records).items())
+    return [
+        f"{side}: {plural(count, 'cell')} on {task}, {noise} not run yet with the newest version of {method}"
+        for (task, noise, method), count in counts
     ]
 
 

@@ -125,7 +125,7 @@ def _outcome_entries(outcome: Outcome, metric: str) -> list[Entry]:
 def _sections(found: Comparison) -> list[tuple[str, list[str]]]:
     return [
         ("What else differs between the compared cells", found.differing or ["nothing that the records show"]),
-        ("Same name, other key: not compared", found.apart),
+        ("Same name, other key or version: not compared", found.apart),
         ("New", _listed(found.new)),
         ("Gone", _listed(found.gone)),
         ("Another status", [f"{_name(after)}: {before.status} → {after.status}{_why(after)}"

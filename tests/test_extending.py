@@ -230,6 +230,14 @@ def test_a_metric_is_not_named_like_something_else_in_a_record(name):
     assert name not in METRIC_CLASSES.classes
 
 
+def test_a_table_which_no_command_names_may_be_called_anything(monkeypatch):
+    from bench.report.tables.base import REPORT_TABLES, register
+
+    monkeypatch.setattr(REPORT_TABLES, "classes", dict(REPORT_TABLES.classes))
+    cls = register(type("Mine", (), {"name": "worst seed, in %"}))
+    assert REPORT_TABLES.classes["worst seed, in %"] is cls
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

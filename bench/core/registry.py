@@ -45,10 +45,13 @@ class Registry(Generic[T]):
 
     The modules of `package` register the built-in ones; `group` is the entry point group of other packages, and
     `importing` is entered around the import of code that is not part of this project. Messages call them by `kind`.
+    `typed` says whether people name them on the command line.
     """
 
-    def __init__(self, kind: str, package: str, group: str, importing: Importing = contextlib.nullcontext) -> None:
-        self.kind, self.package, self.group, self.importing = kind, package, group, importing
+    def __init__(
+        self, kind: str, package: str, group: str, importing: Importing = contextlib.nullcontext, typed: bool = True
+    ) -> None:
+        self.kind, self.package, self.group, self.importing, self.typed = kind, package, group, importing, typed
         self.classes: dict[str, type[T]] = {}
         self.read = False  # the entry points, which are read once
 
@@ -59,7 +62,7 @@ class Registry(Generic[T]):
 
     def add(self, cls: type[T]) -> type[T]:
         """Make a class known. Raises TypeError where another class has its name, or none could be called so."""
-        if wrong := NOT_IN_NAMES.search(cls.name):
+        if self.typed and (wrong := NOT_IN_NAMES.search(cls.name)):
             raise TypeError(
                 f"{self.kind} '{cls.name}' cannot be called so: {wrong[0]!r} means something else on the command line; "
                 "name it with letters, digits, - and _"

@@ -29,7 +29,7 @@ from bench.report.tables.yardstick import Yardstick
 
 __all__ = ["SHOWN", "Context", "Entry", "Head", "ReportTable", "Row", "Table", "register", "row_kind"]
 
-REPORT_TABLES: Registry[ReportTable] = Registry("report table", "bench.report.tables", "bench.tables")
+REPORT_TABLES: Registry[ReportTable] = Registry("report table", "bench.report.tables", "bench.tables", typed=False)
 
 SHOWN = ("accuracy", "ece")
 """Metrics with tables of their own; the calibration table has them all."""

@@ -52,7 +52,7 @@ class Corrected(Method):
             raise UsageError(
                 f"corrected: method={config.method}: write what follows + outside, corrected[...]{outside}"
             )
-        self.inner = registry.build(registry.find(named.name), named.parameters)
+        self.inner = registry.build(registry.find(named.name), named.parameters, named.name)
         if self.inner.sees_gold or self.inner.human_rows() is not None:
             raise UsageError(f"corrected: method={config.method} learns from gold by itself: name one of noisy labels")
         if getattr(self.inner.config, "tau", None) == "oracle":

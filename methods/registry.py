@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bench.core.errors import UsageError, first_problem, shown, unknown
 from bench.core.guard import Watch
 from bench.core.registry import Registry, describe
+from bench.core.selectors import listed
 from methods.base import Method
 
 __all__ = ["METHODS", "available", "build", "describe", "find", "fresh", "register"]
@@ -71,8 +72,11 @@ def register(cls: type[Any] | None = None, *, reference: bool = False) -> Any:
     return METHODS.add(cls)
 
 
-def build(cls: type[Any], parameters: dict[str, Any]) -> Any:
-    """A method with its parameters checked. Raises UsageError naming the parameter and its allowed range."""
+def build(cls: type[Any], parameters: dict[str, Any], called: str = "") -> Any:
+    """A method with its parameters checked. Raises UsageError naming the parameter and its allowed range.
+
+    `called` is what its selector calls it where that is not its name: a file, or the beginning of the name.
+    """
     allowed = [field.name for field in dataclasses.fields(cls.Config)]
     for parameter in parameters:
         if parameter not in allowed:
@@ -89,7 +93,9 @@ def build(cls: type[Any], parameters: dict[str, Any]) -> Any:
             meant = cls.Config.__pydantic_fields__[problem.where].description
             problem = problem._replace(why=f"it must be: {meant}")
         if problem.kind == "missing" and problem.where:
-            raise UsageError(f"method {cls.name}: {problem}, as in {cls.name}[{problem.where}=…]") from None
+            raise UsageError(
+                f"method {cls.name}: {problem}, as in {listed(called or cls.name)}[{problem.where}=…]"
+            ) from None
         where = "" if problem.where else "configuration: "
         raise UsageError(f"method {cls.name}: {where}{problem}") from None
     if getattr(method, "sees_gold", False) and cls not in _references:

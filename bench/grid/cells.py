@@ -176,7 +176,7 @@ def choose_method(text: str) -> _Chosen:
     """The method that a selector names, built with its parameters and wrappers."""
     selector = parse(text)
     cls = registry.find(selector.name)
-    method = registry.build(cls, selector.parameters)
+    method = registry.build(cls, selector.parameters, selector.name)
     name, version = cls.name, registry.METHODS.version(cls)
     runs_another = isinstance(method, Corrected)
     within = {"method_version": registry.METHODS.version(type(method.inner))} if runs_another else {}

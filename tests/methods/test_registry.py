@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import pkgutil
+import re
 import sys
 import types
 
@@ -93,6 +94,18 @@ def test_a_parameter_that_must_be_given_is_asked_for():
 
     with pytest.raises(UsageError, match=r"^method made-up: k is needed, as in made-up\[k=…\]$"):
         registry.build(registry.register(method_class(Config=Config)), {"strength": 2})
+
+
+@pytest.mark.parametrize(("file", "called"), [("mine.py", "{}"), ("mi,ne.py", '"{}"')])
+def test_a_parameter_that_must_be_given_is_asked_for_of_a_file_by_its_path(tmp_path, file, called):
+    path = tmp_path / file
+    path.write_text(MINE.format(name="needs", value="None").replace("Field(1, ge", "Field(ge"), "utf-8")
+    called = called.format(path)
+    with pytest.raises(
+        UsageError, match=re.escape(f"method mine-needs: strength is needed, as in {called}[strength=…]")
+    ):
+        choose_method(called)
+    assert choose_method(f"{called}[strength=3]").method.config.strength == 3
 
 
 @pytest.mark.parametrize("missing", ["name", "Config", "run"])

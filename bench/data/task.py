@@ -10,18 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.arrays import read_only
 from bench.core.errors import UsageError
 from bench.core.seeds import named_generator
 from bench.core.texts import SPLITS, Texts
 from bench.data.readers.splits import repeats
 from bench.data.tasks import TaskInfo, known
-
-
-def read_only(values: np.ndarray) -> np.ndarray:
-    """A view of an array that all cells share, which no method can write to."""
-    view = np.asarray(values).view()
-    view.flags.writeable = False
-    return view
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.arrays import read_only
 from bench.core.texts import SPLITS
-from bench.data.task import Gold, read_only
+from bench.data.task import Gold
 from bench.noise.source import NoiseSource
 from bench.store.parts import NoiseFacts, SparseCounts
 from llm_labels.statistics import confusion

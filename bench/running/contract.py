@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from pydantic_core import to_json
 
+from bench.core.arrays import read_only
 from bench.core.errors import BenchError, Skip, ToldToEnd, shown
 from bench.core.guard import Watch
 from bench.core.seeds import named_generator
-from bench.data.task import TaskData, read_only
+from bench.data.task import TaskData
 from bench.noise.draw import member_answers
 from bench.noise.facts import NoisyLabels, wrong_share
 from bench.training.tools import Tools
@@ -177,7 +178,7 @@ def run_method(method: Any, task: NoisyTask, tools: Tools) -> list[Predictions]:
         ) from error
     if not steps:
         raise ContractError("the method yielded no predictions")
-    check_diagnostics(steps[-1].diagnostics, f"{method.name}, step {steps[-1].step}, diagnostics")
+    _check_diagnostics(steps[-1].diagnostics, f"{method.name}, step {steps[-1].step}, diagnostics")
     return steps
 
 
@@ -212,7 +213,7 @@ def check_predictions(step: Predictions, task: NoisyTask, name: str) -> None:
             raise ContractError(f"{where}: rows are not probabilities (they must be >= 0 and sum to 1)")
 
 
-def check_diagnostics(diagnostics: Any, where: str) -> None:
+def _check_diagnostics(diagnostics: Any, where: str) -> None:
     """Raises ContractError for what a record cannot hold. It holds those of the last step."""
     if not isinstance(diagnostics, Mapping):
         raise ContractError(f"{where}: {_kind(diagnostics)}, expected a mapping such as a dict")

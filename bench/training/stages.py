@@ -24,6 +24,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from bench.core.arrays import read_only
 from bench.core.files import signature, slug, write_atomically
 from bench.core.hashes import hash_json
 from bench.store.claims import Taker
@@ -70,10 +71,7 @@ def version_of(entry: Path) -> Any:
 
 def _read_only(arrays: Arrays) -> Arrays:
     """The arrays, locked: they are shared by all callers, so they must not be changed in place."""
-    views = {part: array.view() for part, array in arrays.items()}
-    for view in views.values():
-        view.setflags(write=False)
-    return views
+    return {part: read_only(array) for part, array in arrays.items()}
 
 
 class _Cost(NamedTuple):

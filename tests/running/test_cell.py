@@ -11,8 +11,9 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
+from bench.core.arrays import read_only
 from bench.core.texts import Texts
-from bench.data.task import Gold, read_only
+from bench.data.task import Gold
 from bench.noise.facts import NoisyLabels
 from bench.noise.source import NoiseSource
 from bench.running import cell

@@ -152,7 +152,7 @@ def compare(before: Path, after: Path, rule: str = "last") -> Comparison:
 
 def match(before: Iterable[Record], after: Iterable[Record]) -> tuple[list[Pair], list[Record], list[Record]]:
     """Cells that can be compared, cells that are gone, cells that are new; of one version of each method a side."""
-    old, new = ({_place(each.key, without=("method_version",)): each for each in side} for side in (before, after))
+    old, new = ({_place(each.key): each for each in side} for side in (before, after))
     pairs = [Pair(old[name], new[name], "") for name in old if name in new]
     gone = [record for name, record in old.items() if name not in new]
     added = [record for name, record in new.items() if name not in old]
@@ -188,8 +188,8 @@ def _left_out(side: str, records: list[Record]) -> list[str]:
 
 def _not_run(records: list[Record], older_ones: list[Record]) -> tuple[list[Record], list[Record]]:
     """Records that the other side lacks altogether, and those that it has of an older version of the method."""
-    there = {_place(each.key, without=("method_version",)) for each in older_ones}
-    placed = [(each, _place(each.key, without=("method_version",)) in there) for each in records]
+    there = {_place(each.key) for each in older_ones}
+    placed = [(each, _place(each.key) in there) for each in records]
     return [each for each, older_one in placed if not older_one], [each for each, older_one in placed if older_one]
 
 
@@ -202,7 +202,7 @@ def _waiting(side: str, records: list[Record]) -> list[str]:
     ]
 
 
-def _place(key: CellKey, without: tuple[str, ...]) -> str:
+def _place(key: CellKey, without: tuple[str, ...] = ("method_version",)) -> str:
     return labels.canonical(key.model_dump(exclude=set(without)))
 
 

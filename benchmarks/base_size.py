@@ -8,7 +8,7 @@
 result: two strong labellers and two weak ones, of tasks with few and short texts. Of each split of the four at most
 600 texts are used, for the cost on a CPU, set before any of them was run. bf16 where the CPU multiplies it by itself.
 What costs least comes first, seed by seed; the same command again goes on where it stopped. `table` prints in Markdown
-what four layers gave on SemEval.
+what each part gave.
 """
 
 from __future__ import annotations
@@ -42,22 +42,56 @@ PARTS = {
 """Encoder, label sets (task -> `llm/prompting`), texts per split and methods, in the order in which they run."""
 
 
-def table(cells: pd.DataFrame) -> Iterator[str]:
-    """Accuracy at the last step, gains over plain by both rules and ECE of every method, best first, as Markdown.
+def table(cells: pd.DataFrame, setup: str = "mpnet:top4") -> Iterator[str]:
+    """Accuracy at the last step, gains over plain by both rules and ECE of every method on SemEval, best first.
 
     Intervals are over seeds; a method with fewer than three has means alone, and says how many.
     """
-    cells = cells[(cells["status"] == "done") & (cells["encoder_mode"] == "top4") & (cells["task"] == "semeval")]
+    yield from _markdown(_done(cells, SEMEVAL, setup), [])
+
+
+def sets_table(cells: pd.DataFrame, setup: str) -> Iterator[str]:
+    """The same averaged over the four sets, after the gain over plain at the last step on each.
+
+    Only seeds that have all four sets count.
+    """
+    cells = _done(cells, STRONG_AND_WEAK, setup)
+    counts = cells.groupby(["method_label", "seed"])["noise"].transform("count")
+    cells = cells[counts == sum(map(len, STRONG_AND_WEAK.values()))]
+    yield from _markdown(cells, [part for _, part in cells.groupby(["task", "noise"], sort=False)])
+
+
+def _done(cells: pd.DataFrame, chosen: dict[str, tuple[str, ...]], setup: str) -> pd.DataFrame:
+    """What has run of the tasks of `chosen` with the encoder `setup`."""
+    return cells[(cells["status"] == "done") & cells["task"].isin(chosen) & (cells["setup"] == setup)]
+
+
+def _markdown(cells: pd.DataFrame, parts: list[pd.DataFrame]) -> Iterator[str]:
+    """A row per method: its gain in each of `parts`, then what it has over all of `cells`."""
     last, early, ece = (by_seed(cells, name) for name in ("accuracy_last", "accuracy_noisy_valid", "ece_last"))
+    alone = [by_seed(part, "accuracy_last") for part in parts]
+    heads = [
+        f"{part['task'].iloc[0]} {part['noise'].iloc[0]} ({100 * part['noise_rate_trained'].mean():.1f} % wrong)"
+        for part in parts
+    ]
     rows = []
     for method in ordered(last):
         few = len(last[method]) < MIN_SEEDS
-        means = [mean_interval(list(scores[method].values())) for scores in (last, ece)]
-        told = [shown(means[0]), gain(last, method), gain(early, method), shown(means[1])]
+        means = [shown(mean_interval(list(scores[method].values()))) for scores in (last, ece)]
+        told = [*(gain(scores, method) for scores in (*alone, last, early)), means[1]]
+        told.insert(len(parts), means[0])
         name = f"{method} ({len(last[method])} of {MIN_SEEDS} seeds)" if few else method
         rows.append([name, *(text.split(" ± ")[0] if few else text for text in told)])
-    heads = ["method", "accuracy (%)", "over plain, last step", "over plain, early stopping", "ECE (%)"]
-    yield from markdown(heads, rows)
+    known = ["accuracy (%)", "over plain, last step", "over plain, early stopping", "ECE (%)"]
+    yield from markdown(["method", *heads, *known], rows)
+
+
+TABLES = (
+    (table, "mpnet:top4"),
+    (table, "mpnet:fine-tuned"),
+    (sets_table, "mpnet:top4"),
+    (sets_table, "minilm:fine-tuned"),
+)
 
 
 def main() -> None:
@@ -69,7 +103,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     asked = vars(parser.parse_args())
     if asked["part"] == "table":
-        print("\n".join(table(bench.load_results(asked["results"]).cells)))
+        cells = bench.load_results(asked["results"]).cells
+        for of, setup in TABLES:
+            print(f"\n{setup}\n\n" + "\n".join(of(cells, setup)))
         return
     encoder, chosen, limit, groups = PARTS[asked.pop("part")]
     precision = "bf16" if has_native_bf16("cpu") else None

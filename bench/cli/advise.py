@@ -45,12 +45,11 @@ def advise(
     from bench.report.output.advice import NAME, advice_page
     from bench.running.advice import advise as advice_of
     from bench.running.outcomes import check_results_folder
-    from bench.training.device import FASTER
 
     plan = advised_plan(table, given)
     check_results_folder(plan.options.results)
     for note in plan.notes:
-        say(note.removesuffix(FASTER), dim=True)  # there is no --precision here
+        say(note, dim=True)
     _forecast(plan)
     if dry_run:
         return

@@ -48,7 +48,6 @@ def budget(
     from bench.running.outcomes import check_results_folder
     from bench.store.intervals import wilson
     from bench.store.records import Record, read_record
-    from bench.training.device import FASTER
 
     folder_for(out_dir, "--out")
     cells = [
@@ -64,7 +63,7 @@ def budget(
         )
     check_results_folder(options.results)
     for note in made.notes:
-        say(note.removesuffix(FASTER), dim=True)  # there is no --precision here
+        say(note, dim=True)
     say(f"{count(len(made.cells), 'cell')} → {options.results}")
     summary = run_cells(made)
     found = [read_record(cell.key.path(options.results)) for cell in made.cells]

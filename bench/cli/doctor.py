@@ -64,7 +64,7 @@ def _device() -> Iterator[Fact]:
 
     facts = describe(precision := choose_precision())
     yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {facts['threads']} threads")
-    yield Fact("ok", "precision", precision.sentence)
+    yield Fact("ok", "precision", "; ".join(filter(None, [precision.sentence, precision.hint])))
 
 
 def _encoders() -> Iterator[Fact]:

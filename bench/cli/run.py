@@ -143,7 +143,7 @@ def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> Summary:
 
     first = distributed.is_first_process()
     if first and not log_json:
-        for note in plan.notes:
+        for note in [*plan.notes, *plan.hints]:
             say(note, dim=True)
         say(f"{count(len(plan.cells), 'cell')} → {plan.options.results}")
     summary = run_cells(plan, force=force, log_json=log_json)
@@ -192,7 +192,7 @@ def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
         for cell, status, reason in shown:
             typer.echo(Planned(status=status, hash=cell.key.hash, cell=cell.label, reason=reason or None).line)
         return
-    for note in plan.notes:
+    for note in [*plan.notes, *plan.hints]:
         say(note, dim=True)
     _print_statuses(*status_table(shown), [status for _, status, _ in shown])
     records = (record for record in read_records(plan.options.results) if isinstance(record, Record))

@@ -20,7 +20,7 @@ from bench.noise.source import NoiseSource
 from bench.store.noise_words import told_apart
 from bench.store.records import CellKey
 from bench.training import distributed, encoders
-from bench.training.device import FASTER, choose_precision
+from bench.training.device import choose_precision
 from bench.training.find_encoder import split_mode
 from bench.training.recipe import Recipe, make_recipe
 from methods import registry, wrappers
@@ -79,6 +79,7 @@ class Plan:
     options: GridOptions
     cells: list[Cell]
     notes: list[str] = field(default_factory=list)  # choices made for the user, with their reasons
+    hints: list[str] = field(default_factory=list)  # what other options of `bench run` would do better
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ def plan(options: GridOptions) -> Plan:
     tasks = tasks_of(names, options, of_data)  # names and files are checked before anything of encoders
     precision = choose_precision(options.precision)
     modes = [(text, *split_mode(text)) for text in options.encoder]
-    trained = any(mode != "frozen" for *_, mode in modes)
-    notes += [f"precision {precision.sentence if trained else precision.sentence.removesuffix(FASTER)}", *of_data]
+    hints = [precision.hint] if precision.hint and any(mode != "frozen" for *_, mode in modes) else []
+    notes += [f"precision {precision.sentence}", *of_data]
     folders = {name: (Path(name).name, Path(name).as_posix()) for _, name, _ in modes if os.path.isdir(name)}
     apart = told_apart(folders.values())
     cells: list[Cell] = []
@@ -123,7 +124,7 @@ def plan(options: GridOptions) -> Plan:
                         cells.append(Cell(key, data, source, method.method, *lent, *known))
     if not cells:
         raise UsageError("the grid is empty: name at least one task, one noise source, one method and one seed")
-    return Plan(options, list({cell.key.hash: cell for cell in cells}.values()), notes)
+    return Plan(options, list({cell.key.hash: cell for cell in cells}.values()), notes, hints)
 
 
 Lent = tuple[encoders.Encoder, encoders.Encoder, Recipe]

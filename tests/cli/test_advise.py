@@ -273,6 +273,8 @@ def test_an_option_that_advise_lacks_is_not_offered(bench, reviews, tiny_bert, m
     assert told.exit_code == 0, told.stderr
     assert "precision float32" in told.stdout
     assert "--precision" not in told.stdout
+    words = ("--encoder", tiny_bert, "--methods", "plain", "--seeds", 1, "--results", "r", "--dry-run")
+    assert "--precision bf16 would train" in bench("run", "--tasks", reviews, *words).stdout
 
 
 def test_methods_that_agree_equally_are_said_to(monkeypatch):

@@ -52,8 +52,12 @@ def test_bf16_is_offered_only_where_an_encoder_is_trained(make, tiny_bert, monke
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "--precision" not in make().notes[0]
-    assert "--precision bf16" in make(encoder=f"{tiny_bert}:frozen,{tiny_bert}").notes[0]
+    assert make().hints == []
+    assert make().notes[0] == "precision float32: equal runs give bit-identical results on a CPU"
+    mixed = make(encoder=f"{tiny_bert}:frozen,{tiny_bert}")
+    assert mixed.notes[0] == make().notes[0]
+    (hint,) = mixed.hints
+    assert hint.startswith("--precision bf16 ")
 
 
 def test_by_default_every_column_of_labels_is_a_source_of_noise(make):

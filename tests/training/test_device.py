@@ -40,7 +40,10 @@ def test_a_cpu_trains_in_float32_and_says_why(no_cuda):
 )
 def test_a_cpu_that_multiplies_bf16_is_offered_it(no_cuda, monkeypatch, able, offered):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    assert ("--precision bf16" in device.choose_precision().reason) == offered
+    chosen = device.choose_precision()
+    assert ("--precision bf16" in chosen.hint) == offered
+    assert chosen.reason == "equal runs give bit-identical results on a CPU"
+    assert device.describe(device.reason_for("no"))["precision_reason"] == chosen.reason  # records hold no hints
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,7 @@ def test_a_cpu_that_multiplies_bf16_is_offered_it(no_cuda, monkeypatch, able, of
 )
 def test_a_gpu_trains_in_the_best_it_has_and_says_why(cuda, bf16, mode, reason):
     cuda(bf16)
-    assert device.choose_precision("auto") == (mode, reason)
+    assert device.choose_precision("auto") == device.Precision(mode, reason)
 
 
 def test_a_run_that_is_kept_off_the_gpu_is_one_of_the_cpu(cuda, monkeypatch):
@@ -65,7 +68,7 @@ def test_a_run_that_is_kept_off_the_gpu_is_one_of_the_cpu(cuda, monkeypatch):
 
 @pytest.mark.parametrize("asked", ["no", "bf16"])
 def test_what_is_asked_for_is_taken(no_cuda, asked):
-    assert device.choose_precision(asked) == (asked, "asked for")
+    assert device.choose_precision(asked) == device.Precision(asked, "asked for")
 
 
 @pytest.mark.parametrize("asked", ["fp8", "", "float32", "BF16"])

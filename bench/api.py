@@ -15,7 +15,7 @@ import numpy as np
 from bench.core.errors import Skip, UsageError, listed
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
-from bench.grid.cells import Cell, Plan, fresh, plan
+from bench.grid.cells import Cell, Plan, plan
 from bench.grid.given import Given
 from bench.grid.options import load_options
 from bench.noise.facts import NoisyLabels
@@ -30,7 +30,7 @@ from bench.store.folder import ResultsFolder
 from bench.store.records import Record, read_record
 from bench.training.stages import StageStore
 from bench.training.tools import Tools
-from methods import shared
+from methods import registry, shared
 from methods.base import NoisyTask, Predictions
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def open_cells(**options: Unpack[Given]) -> list[OpenCell]:
 def _opened(cell: Cell, store: StageStore) -> OpenCell:
     if cell.skip:
         raise Skip(f"{cell.label}: {cell.skip}")
-    tools, labels, method = tools_for(cell, store), labels_for(cell, store), fresh(cell.method)
+    tools, labels, method = tools_for(cell, store), labels_for(cell, store), registry.fresh(cell.method)
     view, _ = opened(method, cell.task, labels, tools)
     return OpenCell(cell.label, view, method, tools, cell.task, labels)
 

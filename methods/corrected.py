@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -60,6 +61,12 @@ class Corrected(Method):
                 f"corrected: method={config.method}: tau=oracle needs more gold than was bought: leave it out"
             )
         self.exportable = self.inner.exportable  # type: ignore[misc]  # of the class elsewhere
+
+    def built_again(self) -> Corrected:
+        """With another object of the method that learns; see `registry.fresh`."""
+        made = copy.copy(self)
+        made.inner = registry.fresh(self.inner)
+        return made
 
     def human_rows(self) -> int | Literal["all"]:
         """See `Method.human_rows`."""

@@ -104,7 +104,13 @@ def build(cls: type[Any], parameters: dict[str, Any], called: str = "") -> Any:
 
 
 def fresh(method: Any) -> Any:
-    """A method that was built, built again from its class and what that was given."""
+    """Another object of a method's class and configuration, which no run has used: what one keeps no other sees.
+
+    It is built again from its class and what that was given, except one that runs another method, whose `built_again`
+    says how: the other one is not looked up again, so that it is the one of the plan though its file may have changed.
+    """
+    if hasattr(type(method), "built_again"):
+        return method.built_again()
     return _made(type(method), getattr(method, "built_with", method.config))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.core.errors import UsageError, resolve
-from methods import calibration
+from methods import calibration, registry
 from methods.base import NoisyTask, Predictions, Tools
 
 
@@ -26,6 +26,10 @@ class TemperatureScaling:
         if name == "inner":  # of a copy that is being made there is none yet
             raise AttributeError(name)
         return getattr(self.inner, name)
+
+    def built_again(self) -> TemperatureScaling:
+        """Around another object of the wrapped method; see `registry.fresh`."""
+        return type(self)(registry.fresh(self.inner))
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """The wrapped method's predictions, each step with its own temperature; argmax never changes."""

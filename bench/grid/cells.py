@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import os
 from dataclasses import dataclass, field
@@ -185,15 +184,6 @@ def choose_method(text: str) -> _Chosen:
         method = wrappers.wrap(wrapper, method)
         name, version = f"{name}+{method.suffix}", version * 1000 + method.version
     return _Chosen(text, name, version, method, within)
-
-
-def fresh(method: Any) -> Any:
-    """Another object of a method's class and configuration, which no run has used: what one keeps no other sees."""
-    if isinstance(method, (Corrected, *wrappers.WRAPPERS.values())):  # the inner one is not looked up again
-        made: Any = copy.copy(method)
-        made.inner = fresh(made.inner)
-        return made
-    return registry.fresh(method)
 
 
 def group_of(cell: Cell) -> tuple:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.core.texts import SPLITS
 from bench.data.task import TaskData
-from bench.grid.cells import Cell, fresh
+from bench.grid.cells import Cell
 from bench.noise.draw import draw
 from bench.noise.facts import NoisyLabels, noise_facts
 from bench.running.contract import files_of, filled_labels, opened, run_method
@@ -24,7 +24,7 @@ from bench.store.records import Record, Status
 from bench.training import device
 from bench.training.stages import StageStore
 from bench.training.tools import Tools
-from methods import shared
+from methods import registry, shared
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: Tools, places: Sequence[Pla
     """
     started, processor = time.perf_counter(), device.processor_seconds()
     uses = tools.stages.begin()
-    task, method = cell.task, fresh(cell.method)  # cells of other seeds have the same one
+    task, method = cell.task, registry.fresh(cell.method)  # cells of other seeds have the same one
     view, with_gold = opened(method, task, labels, tools)
     steps = run_method(method, view, tools)
     trained = time.perf_counter()

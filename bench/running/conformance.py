@@ -25,7 +25,7 @@ from bench.core.texts import SPLITS, Texts
 from bench.data.load import load_task
 from bench.data.task import Gold, TaskData
 from bench.data.tasks import TaskInfo
-from bench.grid.cells import choose_method, fresh
+from bench.grid.cells import choose_method
 from bench.noise.facts import NoisyLabels
 from bench.noise.source import NoiseSource
 from bench.running.contract import files_of, opened, outlived, run_method, sees_gold
@@ -34,6 +34,7 @@ from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
 from bench.training.tools import Tools
 from bench.training.toy import ToyEncoder
+from methods import registry
 from methods.base import NoisyTask, Predictions
 
 CLASSES = 3
@@ -94,7 +95,7 @@ def predict(
     method: Any, case: Case, *, seed: int = 1, epochs: int = 3, batch_size: int = 16, store: StageStore | None = None
 ) -> list[Predictions]:
     """All steps of a method on a case, checked against the contract as in a real run: by a new object, as there."""
-    recipe, method = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=3e-3), fresh(method)
+    recipe, method = Recipe(epochs=epochs, batch_size=batch_size, learning_rate=3e-3), registry.fresh(method)
     view, tools = _opened(method, case, seed, recipe, store)
     return run_method(method, view, tools)
 

@@ -16,7 +16,7 @@ import numpy as np
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import new_folder
 from bench.grid.again import cell_of
-from bench.grid.cells import Cell, fresh
+from bench.grid.cells import Cell
 from bench.running.cell import labels_for, tools_for
 from bench.running.contract import opened, run_method
 from bench.running.exported import SCALING, Facts, load_exported, predicted, save_exported
@@ -116,7 +116,7 @@ def _trained(
     tools = tools_for(cell, stages, progress=progress)
     tools.trainer.keep = True
     labels = labels_for(cell, stages)
-    method = fresh(cell.method)
+    method = registry.fresh(cell.method)
     view, _ = opened(method, cell.task, labels, tools)
     last = run_method(method, view, tools)[-1]
     trainer, temperature = tools.trainer, last.diagnostics.get("temperature")

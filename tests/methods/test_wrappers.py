@@ -10,7 +10,7 @@ from bench.data.task import Gold
 from bench.grid.cells import choose_method
 from bench.running.conformance import make_case, predict
 from bench.running.scoring import score_steps
-from methods import calibration, wrappers
+from methods import calibration, registry, wrappers
 from methods.base import Method, Predictions
 from tests.methods.toy import toy_task, toy_tools
 
@@ -67,6 +67,25 @@ def test_a_wrapped_method_carries_both_names_and_both_versions():
 
 def test_a_wrapped_method_can_be_copied():
     assert copy.deepcopy(choose_method("plain+ts").method).name == "plain+ts"
+
+
+class Louder(wrappers.TemperatureScaling):
+    """Another wrapper, which nothing names."""
+
+
+@pytest.mark.parametrize("selector", ["plain+ts", "plain+ts+ts", "corrected[rows=10,method=elr]", "plain"])
+def test_whatever_runs_another_method_is_built_again_with_another_object_of_it(selector):
+    given = Louder(choose_method(selector).method)
+    once, again = objects(given), objects(registry.fresh(given))
+    assert [type(each) for each in once] == [type(each) for each in again]
+    assert len({id(each) for each in (*once, *again)}) == 2 * len(once)
+    assert [each.config for each in once] == [each.config for each in again]
+
+
+def objects(method):
+    """A method, the one that it runs, and so on."""
+    inner = vars(method).get("inner")
+    return [method, *(objects(inner) if inner else [])]
 
 
 def test_the_wrapped_ceiling_still_trains_on_gold():

@@ -31,6 +31,10 @@ MAX_SHOWN = 1000  # characters of a list of columns
 _Member = tuple[str, str | None, bool]  # name, prompting if it is named, whether a column
 
 
+class NoColumns(UsageError):
+    """`all` was asked for, where there are no label sets, and all columns are ignored."""
+
+
 def sources_for(
     task: TaskData,
     *,
@@ -165,7 +169,7 @@ class _Finder:
             return found
         make = label_command(self.task)
         if unused := left_out(self.task):
-            raise UsageError(
+            raise NoColumns(
                 f"task {self.task.name}: no column is read as a labeller's: {unused}; name the labellers' columns with "
                 f"--label-columns, add noise with --noise, or make a label set with {make}"
             )

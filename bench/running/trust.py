@@ -26,7 +26,7 @@ from bench.grid.options import GridOptions
 from bench.grid.tasks import labellers_of, load_named, without_labels
 from bench.noise.draw import covered, draw, identity
 from bench.noise.label_sets import find_label_sets, read_labels
-from bench.noise.select import sources_for
+from bench.noise.select import NoColumns, sources_for
 from bench.noise.source import NoiseSource
 from bench.store.folder import ResultsFolder
 from bench.store.opinions import OPINIONS
@@ -242,15 +242,17 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
 def _source(task: TaskData, options: GridOptions) -> tuple[NoiseSource, TaskData]:
     """The labels in question: those that --llms names, else the one column, or the vote of all columns."""
     llms = options.llms or labellers_of(task)[-1:] or ["all"]
-    if llms == ["all"] and not task.columns and not find_label_sets(options.data_dir, task.info.name):
-        raise UsageError(without_labels(task))
-    selections = sources_for(task, llms=llms, prompting=options.prompting, data_dir=options.data_dir)
+    try:
+        selections = sources_for(task, llms=llms, prompting=options.prompting, data_dir=options.data_dir)
+    except NoColumns as error:
+        raise UsageError(without_labels(task)) from error
     if len(selections) != 1:
         raise UsageError(f"{len(selections)} sources of labels fit task {task.name}: name one with --llms")
     (selection,) = selections
     if isinstance(selection, tuple):
+        source, why = selection
         more = f"; {without_labels(task)}" if task.notes and not task.columns else ""
-        raise UsageError(f"{selection[0].id}: {selection[1]}{more}")
+        raise UsageError(without_labels(task) if source.id == "all" else f"{source.id}: {why}{more}")
     return selection, covered(selection, task)
 
 

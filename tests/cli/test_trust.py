@@ -191,6 +191,32 @@ def test_a_single_column_that_was_read_as_gold_is_told_of_with_the_way_out(bench
     assert bench("trust", "mine.csv", *words).exit_code == 0
 
 
+@pytest.mark.parametrize("llms", [(), ("--llms", "all")])
+def test_columns_that_are_not_read_as_labels_are_told_of_without_what_trust_lacks(bench, llms):
+    rows = review_rows(60)
+    noted = [{"text": row["text"], "gold": row["gold"], "note": f"n {at}"} for at, row in enumerate(rows)]
+    write_csv(Path("mine.csv"), noted)
+    told = bench("trust", "mine.csv", *llms, "--out", "out.csv")
+    assert told.exit_code == 2
+    assert "mine.csv has no column of labels: " in told.stderr
+    assert "not read as labels: note (" in told.stderr
+    assert "--noise" not in told.stderr
+
+
+def test_label_sets_are_looked_for_once(bench, monkeypatch):
+    looked = []
+
+    def looking(*args):
+        looked.append(args)
+        return []
+
+    for module in ("bench.noise.select", "bench.running.trust"):
+        monkeypatch.setattr(f"{module}.find_label_sets", looking)
+    write_csv(Path("mine.csv"), [{"text": row["text"], "label": row["gold"]} for row in review_rows(60)])
+    assert "mine.csv has no column of labels" in bench("trust", "mine.csv", "--out", "out.csv").stderr
+    assert len(looked) == 1
+
+
 def test_classes_with_a_sign_stay_classes_when_cleaned(bench, table, tiny_bert):
     rows = rows_of("mine.csv")
     columns = [name for name in rows[0] if {row[name] for row in rows} <= {*CLASSES, ""}]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from bench.core.errors import Skip, UsageError, unknown
+from bench.core.facts import unfit
 from bench.core.seeds import named_generator
 from bench.data.task import SPLITS, TaskData, limit_task, restrict
 from bench.noise.facts import NoisyLabels
@@ -118,6 +119,8 @@ def _synthetic(source: NoiseSource, task: TaskData, rng: Rng, embeddings: Embedd
                 f"noise '{source.noise.name}' must draw one class from 0 to {len(task.label_names) - 1} for each of "
                 f"the {len(truth)} {split} texts"
             )
+    if wrong := unfit(facts):
+        raise UsageError(f"noise '{source.noise.name}', facts of the draw: {wrong}")
     return labels, facts
 
 

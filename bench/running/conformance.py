@@ -30,6 +30,7 @@ from bench.noise.facts import NoisyLabels
 from bench.noise.source import NoiseSource
 from bench.running.contract import files_of, opened, outlived, run_method, sees_gold
 from bench.running.data_files import data_places, names_of
+from bench.running.differences import changed_between, differing, unequal
 from bench.training.recipe import Recipe
 from bench.training.stages import StageStore
 from bench.training.tools import Tools
@@ -161,54 +162,11 @@ def changed(change: Callable[[np.ndarray], np.ndarray]) -> Case:
     return relabelled(case, change(case.labels.train), change(case.labels.valid))
 
 
-def differing(a: list[Predictions], b: list[Predictions]) -> str:
-    """The fields of `Predictions` in which two runs differ, by any bit of any step (NaN equals NaN); empty: none."""
-    if len(a) != len(b):
-        return "number of steps"
-    names = [field.name for field in dataclasses.fields(Predictions)]
-    pairs = list(zip(a, b, strict=True))
-    return ", ".join(n for n in names if not all(_equal(getattr(x, n), getattr(y, n)) for x, y in pairs))
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return np.array_equal(one, other, equal_nan=True)
-    return _as_text(one) == _as_text(other)
-
-
-def _as_text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=repr)
-
-
-def _unequal(a: list[Predictions], b: list[Predictions]) -> list[str]:
-    """The names of the diagnostics in which two runs differ."""
-    first, second = (
-        {(i, k, _as_text(v)) for i, step in enumerate(run) for k, v in step.diagnostics.items()} for run in (a, b)
-    )
-    return sorted({name for _, name, _ in first ^ second})
-
-
-def _changed(a: list[Predictions], b: list[Predictions], again: Callable[[], list[Predictions]]) -> str:
-    """What differs between two runs, but for diagnostics that a run equal to `a` changes as well."""
-    if (found := differing(a, b)).endswith("diagnostics"):
-        unsteady = _unequal(a, again())
-        a, b = ([_without(step, unsteady) for step in run] for run in (a, b))
-        found = differing(a, b)
-    if found == "diagnostics":
-        return f"diagnostics ({', '.join(_unequal(a, b))})"
-    return found and f"predictions ({found})"
-
-
-def _without(step: Predictions, names: list[str]) -> Predictions:
-    kept = {name: value for name, value in step.diagnostics.items() if name not in names}
-    return dataclasses.replace(step, diagnostics=kept)
-
-
 def _seeded(method: Any) -> str | None:
     case = make_case()
     first, second = predict(method, case), predict(method, case)
     if (found := differing(first, second)) == "diagnostics":
-        names = ", ".join(_unequal(first, second))
+        names = ", ".join(unequal(first, second))
         return (
             f"two runs with one seed gave different diagnostics ({names}): take every draw from tools.generator(...); "
             "times and memory addresses do not belong there"
@@ -227,7 +185,7 @@ def _no_gold(method: Any) -> str | None:
         redrawn = redrawn_gold(case, keep=None if human is None else human.rows)
         first, second = (predict(method, stored(each)) for each in (case, redrawn))
         again = functools.cache(lambda: predict(method, stored(case)))
-        found = _changed(first, second, again)
+        found = changed_between(first, second, again)
         unsteady = found.startswith("predictions") and differing(first, again()).removesuffix("diagnostics")
     if unsteady:
         return "two runs on the same labels gave different predictions, so this cannot tell: see determinism by seed"
@@ -253,7 +211,7 @@ def _shared_stages(method: Any) -> str | None:
         again = predict(method, case, store=StageStore(Path(folder)))
     alone = predict(method, case)
     pairs = (alone, first), (first, again)
-    if found := next(filter(None, (_changed(*pair, lambda: predict(method, case)) for pair in pairs)), None):
+    if found := next(filter(None, (changed_between(*pair, lambda: predict(method, case)) for pair in pairs)), None):
         return f"{found} differ with and without the stage store: a stage's key or arrays miss something"
     return None
 

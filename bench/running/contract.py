@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from pydantic_core import to_json
 
 from bench.core.arrays import read_only
 from bench.core.errors import BenchError, Skip, ToldToEnd, shown
+from bench.core.facts import kind, unfit, wrong_shape
 from bench.core.guard import Watch
 from bench.core.seeds import named_generator
 from bench.data.task import TaskData
@@ -178,7 +178,8 @@ def run_method(method: Any, task: NoisyTask, tools: Tools) -> list[Predictions]:
         ) from error
     if not steps:
         raise ContractError("the method yielded no predictions")
-    _check_diagnostics(steps[-1].diagnostics, f"{method.name}, step {steps[-1].step}, diagnostics")
+    if wrong := unfit(steps[-1].diagnostics):  # the record holds those of the last step
+        raise ContractError(f"{method.name}, step {steps[-1].step}, diagnostics: {wrong}")
     return steps
 
 
@@ -191,11 +192,16 @@ def _copied(step: Predictions) -> Predictions:
 
 
 def check_predictions(step: Predictions, task: NoisyTask, name: str) -> None:
-    """Shapes, dtype, finiteness, range and row sums of one step. Raises ContractError naming the array."""
+    """The shape, dtype, finiteness, range and row sums of one step's arrays, and that its diagnostics have names.
+
+    Raises ContractError naming what is wrong.
+    """
     if not isinstance(step, Predictions):
         raise ContractError(f"{name} yielded a {type(step).__name__}, not Predictions")
     if not isinstance(step.step, Integral):
-        raise ContractError(f"{name}: step is {shown(step.step)} ({_kind(step.step)}), it must be an int")
+        raise ContractError(f"{name}: step is {shown(step.step)} ({kind(step.step)}), it must be an int")
+    if wrong := wrong_shape(step.diagnostics):
+        raise ContractError(f"{name}, step {step.step}, diagnostics: {wrong}")
     arrays = {"valid": step.valid, "test": step.test}
     arrays |= {part: values for part in OF_TRAIN if (values := getattr(step, part)) is not None}
     for part, values in arrays.items():
@@ -211,25 +217,3 @@ def check_predictions(step: Predictions, task: NoisyTask, name: str) -> None:
             raise ContractError(f"{where}: {int((~np.isfinite(values)).sum())} values are not finite")
         if values.size and (values.min() < -TOLERANCE or np.abs(values.sum(1) - 1).max() > TOLERANCE):
             raise ContractError(f"{where}: rows are not probabilities (they must be >= 0 and sum to 1)")
-
-
-def _check_diagnostics(diagnostics: Any, where: str) -> None:
-    """Raises ContractError for what a record cannot hold. It holds those of the last step."""
-    if not isinstance(diagnostics, Mapping):
-        raise ContractError(f"{where}: {_kind(diagnostics)}, expected a mapping such as a dict")
-    for key, value in diagnostics.items():
-        if not isinstance(key, str):
-            raise ContractError(f"{where}: the key {shown(key)} is not a text (str)")
-        try:
-            to_json(value)
-        except ValueError as error:
-            raise ContractError(
-                f"{where}: '{key}' = {shown(value)} ({_kind(value)}) cannot be kept in a record, which is JSON: "
-                "give numbers, texts, lists or dicts (of numpy and torch, value.item() or value.tolist())"
-            ) from error
-
-
-def _kind(value: Any) -> str:
-    """The type of a value, with its module where that is not Python's own: `numpy.float32`."""
-    kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

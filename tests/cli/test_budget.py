@@ -13,7 +13,8 @@ from bench.core.errors import Skip, UsageError
 from bench.grid.cells import choose_method
 from bench.noise.source import NoiseSource
 from bench.report.budget import budget_table
-from bench.running.conformance import _opened, differing, make_case, predict, redrawn_gold, run_checks
+from bench.running.conformance import _opened, make_case, predict, redrawn_gold, run_checks
+from bench.running.differences import differing
 from bench.store.records import Record
 from bench.training.recipe import Recipe
 from methods.corrected import entropy

@@ -76,6 +76,19 @@ def test_a_noise_may_write_into_the_gold_that_it_is_handed(task, kind):
     assert (labels.train == 0).mean() > (task.gold.train == 0).mean()
 
 
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"n": 1, "rate": np.float32(0.5)}, r"'rate' = np.float32\(0.5\) \(numpy.float32\) cannot .* value.item\(\)"),
+        (None, "NoneType, expected a mapping"),
+    ],
+)
+def test_facts_of_a_noise_that_a_record_cannot_hold_are_refused_with_its_name(task, monkeypatch, facts, said):
+    monkeypatch.setattr(Writing, "draw", lambda self, gold, *_: (gold, facts))
+    with pytest.raises(UsageError, match=f"noise 'writing', facts of the draw: {said}"):
+        draw(NoiseSource("writing@0.3", "synthetic", rate=0.3, noise=Writing), task, 1)
+
+
 @pytest.mark.parametrize("name", ["weak", "sn@0.3", "asn@0.3", "idn@0.3"])
 def test_draws_are_named_by_seed_and_leave_gold_and_test_alone(task, name):
     source = parse_noise(name)

@@ -78,6 +78,12 @@ def test_what_a_record_cannot_hold_is_refused_of_the_last_step(bad, said):
         run_method(Yields([first, predictions(3, diagnostics=bad)]), noisy_task(), None)
 
 
+@pytest.mark.parametrize(("bad", "said"), [({2: 3}, "the key 2 is not a"), (None, "NoneType, expected a mapping")])
+def test_diagnostics_of_an_earlier_step_must_have_names_as_well(bad, said):
+    with pytest.raises(ContractError, match=f", step 3, diagnostics: {said}"):
+        run_method(Yields([predictions(3, diagnostics=bad), predictions(4)]), noisy_task(), None)
+
+
 def test_a_step_is_an_int_of_any_kind():
     (made,) = run_method(Yields([predictions(np.int64(2))]), noisy_task(), None)
     assert type(made.step) is int

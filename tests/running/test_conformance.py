@@ -12,7 +12,6 @@ import torch
 
 from bench.running.conformance import (
     CHECKS,
-    differing,
     make_case,
     on_disk,
     predict,
@@ -20,6 +19,7 @@ from bench.running.conformance import (
     relabelled,
     run_checks,
 )
+from bench.running.differences import differing
 from methods import registry
 from methods.base import Predictions, config
 

@@ -13,8 +13,9 @@ from bench.grid.cells import choose_method
 from bench.report.frame import load
 from bench.report.tables.blocks import blocks
 from bench.report.tables.result import result_table
-from bench.running.conformance import differing, make_case, predict, redrawn_gold, run_checks
+from bench.running.conformance import make_case, predict, redrawn_gold, run_checks
 from bench.running.contract import ContractError, human_labels
+from bench.running.differences import differing
 from tests.conftest import records
 
 GOLD = "gold[rows=8],gold[rows=20],noisy-then-gold[rows=20],mixed[rows=20]"

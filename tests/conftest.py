@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import importlib
 import os
 import string
 from pathlib import Path
@@ -18,6 +19,8 @@ for _name in [name for name in os.environ if name.startswith("BENCH_") and name 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no network in tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests at once on two cores would spin otherwise
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.pop("COLUMNS", None)
+importlib.import_module("bench.cli.shell")  # now: its consoles would keep the width that the first test sets
 
 GOOD = ("good", "great", "fine", "happy", "love", "sun")
 BAD = ("bad", "awful", "poor", "sad", "hate", "rain")

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 
 from bench import cli
-from bench.cli.shell import app
+from bench.cli.shell import Command, app
 
 PANELS = {
     **dict.fromkeys(("advise", "run", "status", "report", "show"), "Grids"),
@@ -20,5 +20,6 @@ for module in pkgutil.iter_modules(cli.__path__):
     importlib.import_module(f"{cli.__name__}.{module.name}")
 for each in app.registered_commands:
     each.name = each.name or each.callback.__name__  # type: ignore[union-attr]
+    each.cls = Command
     each.rich_help_panel = PANELS.get(each.name, "Results folders")
 app.registered_commands.sort(key=lambda each: ([*PANELS, each.name].index(each.name), each.name))

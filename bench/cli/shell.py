@@ -16,14 +16,29 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from typer import Option
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from bench.core.errors import NAMES, BenchError, Unavailable, UsageError
 from bench.core.texts import printable
 from bench.store.provenance import versions
 
 
-class _Commands(TyperGroup):
+class _UntypedFlags:
+    """The help shows no type of what takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params = super().get_params(ctx)  # type: ignore[misc]  # of a command
+        for each in params:
+            if getattr(each, "is_flag", False):
+                each.metavar = ""
+        return params
+
+
+class Command(_UntypedFlags, TyperCommand):
+    """One of the commands."""
+
+
+class _Commands(_UntypedFlags, TyperGroup):
     """The commands; what does not belong behind one is told with where it belongs."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -37,7 +37,7 @@ def trust(
     what: Annotated[
         list[str], Argument(metavar="CELLS|TABLE", help="cells (hashes, records or a folder of records), or a table")
     ],
-    out: Annotated[Path, Option("--out", help="CSV file to write")],
+    out: Annotated[Path, Option("--out", help="CSV file to write; without an id column, id counts rows from 0")],
     encoder: Encoder = "minilm",
 ) -> None:
     """Rank labels by suspicion: one row per text with its suspicion in [0, 1], a suggested label, and who agrees.

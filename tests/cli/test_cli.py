@@ -443,6 +443,19 @@ def test_help_names_every_command_in_the_order_of_use_and_how_options_become_var
     assert "or, except --preset and --config, in the file given by --config" in text
 
 
+def test_the_help_of_trust_says_what_an_id_is_without_a_column_of_ids(bench):
+    assert "without an id column, id counts rows from 0" in bench("trust", "--help").stdout
+
+
+def test_what_takes_no_value_shows_no_type_in_any_help(bench):
+    import typer.main
+
+    for words in ([], *([name] for name in typer.main.get_command(application()).commands)):
+        told = bench(*words, "--help")
+        assert re.search(r"--help +-h +Show this message", told.stdout), words
+        assert "bool" not in told.stdout, words
+
+
 def test_every_option_of_a_run_has_the_variable_that_the_help_tells_of():
     import typer.main
 

@@ -11,7 +11,7 @@ from bench.core.errors import shown
 
 
 def wrong_shape(facts: Any) -> str:
-    """Why these are no facts by name; "" if they are, whatever the values."""
+    """Why these are not facts by name; "" if they are, whatever the values."""
     if not isinstance(facts, Mapping):
         return f"{kind(facts)}, expected a mapping such as a dict"
     return next((f"the key {shown(key)} is not a text (str)" for key in facts if not isinstance(key, str)), "")

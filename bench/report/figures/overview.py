@@ -35,12 +35,12 @@ from bench.report.tables.blocks import (
     common_columns,
     compared,
     row_kind,
-    seeds_sentence,
     with_enough_seeds,
 )
 from bench.report.tables.cost import cost_doubt
 from bench.report.tables.model import APART, plural
 from bench.report.tables.ranks import ranks
+from bench.report.tables.seeds import seeds_sentence
 from bench.store.metrics import METRICS
 from bench.store.noise_words import NOISE_KINDS
 

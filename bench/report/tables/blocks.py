@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.report.names import natural
-from bench.report.tables.model import Entry, Head, Kind, Row, Table, pick, plural
+from bench.report.tables.model import Entry, Head, Kind, Row, Table, pick
 from bench.report.tables.stats import common_seeds, too_few_seeds
 from bench.store.metrics.base import Metric
 from bench.store.noise_words import NOISE_KINDS
@@ -273,18 +273,6 @@ def column_means(block: Block, methods: Sequence[str], columns: list[Column], na
         if seeds := common_seeds(found):
             means[:, place] = [np.mean([values[seed] for seed in seeds]) for values in found]
     return np.round(means, 12)
-
-
-def seeds_sentence(block: Block, methods: Sequence[str], columns: list[Column], name: str) -> str:
-    """Which seeds count where methods have different ones in `columns`; empty where all have the same."""
-    methods, few = with_enough_seeds(block, methods, columns, name)
-    left = f" Without {', '.join(few)}: fewer than half of the seeds." if few else ""
-    found = [[block.values(method, column, name).keys() for method in methods] for column in columns]
-    if all(seeds == by_method[0] for by_method in found for seeds in by_method):
-        return left.strip()
-    lost = sum(not common_seeds(by_method) for by_method in found)
-    without = f"; {plural(lost, 'column')} without such a seed {'is' if lost == 1 else 'are'} left out" if lost else ""
-    return f"Methods have different seeds: in each column only the seeds that all of them have count{without}.{left}"
 
 
 def averages(block: Block, method: str, columns: list[Column], name: str, scale: float = 1.0) -> dict[int, float]:

@@ -33,6 +33,7 @@ from bench.report.tables.entries import (
 from bench.report.tables.headlines import Leader
 from bench.report.tables.model import Entry, Head, Row, Table
 from bench.report.tables.partial import with_few
+from bench.report.tables.seeds import own_seeds_sentence
 from bench.report.tables.worth import with_worth
 from bench.report.tables.yardstick import LABELLER, labeller_accuracy
 from bench.store.metrics import METRICS
@@ -129,6 +130,7 @@ def result_table(
     rows = [block.row(m, (entries[m] for _, entries, _ in parts)) for m in methods]
     sentences = [
         _seed_sentence(block, columns, name, metric),
+        own_seeds_sentence(block, methods, columns, name),
         RULE_TEXT[rule],
         BOLD_TEXT,
         few_sentence(few),

@@ -21,6 +21,7 @@ from bench.report.tables.entries import (
 )
 from bench.report.tables.headlines import Compared, Leader, compared_in, method_gains
 from bench.report.tables.model import Entry, Head, Table, plural
+from bench.report.tables.seeds import own_seeds_sentence
 from bench.store.metrics import METRICS, Metric
 
 RULE_HEADS = {"last": "last step", "noisy_valid": "+es"}
@@ -49,9 +50,10 @@ def rules_table(block: Block, draws: Draws | None, metric_name: str = "accuracy"
     """Methods x kinds of noise: a score by the last step and by early stopping, side by side; None without scores."""
     metric = METRICS[metric_name]
     parts: list[tuple[Head, dict[str, Entry]]] = []
-    few = set[str]()
+    few, other_seeds = set[str](), ""
     for head, rule, each in _columns(block):
         name, entries = f"{metric_name}_{rule}", {}
+        other_seeds = other_seeds or own_seeds_sentence(each.block, each.scores, each.columns, name)
         for method in each.scores:
             by_seed = averages(each.block, method, each.columns, name, metric.scale)
             entries[method] = mean_entry(each.block, method, each.columns, name, by_seed)
@@ -63,6 +65,7 @@ def rules_table(block: Block, draws: Draws | None, metric_name: str = "accuracy"
     return _both(block, parts, metric, metric_name, f"{metric.title}{unit}, both rules: {block.setup}", (
         "Averages over the columns (task and noise source) of each kind of noise that every compared method has: mean "
         "± 95 % t-interval over seeds.",
+        other_seeds,
         BOLD_TEXT,
         few_sentence(few),
         *(small_test_sentences(block, block.current(), "last") if metric_name == "accuracy" else ()),

@@ -10,10 +10,11 @@ import numpy as np
 
 from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import averages, column_means, compared, seeds_sentence
+from bench.report.tables.blocks import averages, column_means, compared
 from bench.report.tables.bootstrap import Gap, gap
 from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import Entry, Head, Table, number, plural
+from bench.report.tables.seeds import seeds_differ
 from bench.report.tables.wins import outcomes, score_array
 from bench.store.metrics import METRICS
 
@@ -77,7 +78,7 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
         f"p, seeds: paired t-test over seeds (at least {stats.MIN_SEEDS}). p, columns: Wilcoxon signed-rank test over "
         f"columns, seeds averaged first (at least {stats.MIN_BLOCKS}). Both two-sided and corrected for the "
         f"{plural(len(others), 'comparison')} of this table (Holm).",
-        _seeds_sentence(baseline, lacking) if seeds_sentence(block, methods, columns, name) else "",
+        _seeds_sentence(baseline, lacking) if seeds_differ(block, methods, columns, name) else "",
         "Won or lost: the columns in which the paired 95 % interval over seeds excludes 0; the others are tied.",
         RULE_TEXT[rule],
     )

@@ -13,6 +13,7 @@ from bench.report.tables.blocks import Block, Column, averages, common_columns
 from bench.report.tables.cost import cost_table
 from bench.report.tables.entries import RULE_TEXT, interval_entry, mean_entry, seeds_or_texts
 from bench.report.tables.model import Head, Table
+from bench.report.tables.seeds import own_seeds_sentence
 from bench.store.metrics import METRICS
 
 
@@ -71,6 +72,7 @@ def selection_table(block: Block, methods: list[str], shared: list[Column]) -> T
         "Last: the last step. Noisy valid: the step with the highest accuracy on the noisy validation labels. "
         "Oracle best: the best step on the test set, which cannot be chosen without gold labels: a diagnostic, "
         "never a result.",
+        own_seeds_sentence(block, methods, shared, "accuracy_last"),
     )
     return block.table("selection", f"Which step is scored: {block.setup}", heads, rows, caption)
 
@@ -93,5 +95,6 @@ def calibration_table(block: Block, methods: list[str], shared: list[Column], ru
     caption = (
         "Calibration errors use 15 bins: of equal width (ECE, classwise, maximum) or of equal mass (adaptive).",
         RULE_TEXT[rule],
+        next(filter(None, (own_seeds_sentence(block, methods, shared, name) for name in metrics)), ""),
     )
     return block.table("calibration", f"Calibration: {block.setup}", heads, rows, caption)

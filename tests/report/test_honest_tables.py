@@ -2,11 +2,14 @@
 
 import pytest
 
+from bench.report.figures.overview import pareto_data
 from bench.report.tables.blocks import Block
+from bench.report.tables.cost import cost_table
 from bench.report.tables.result import result_table
 from bench.report.tables.rules import rules_table
 from bench.report.tables.summaries import calibration_table, selection_table
 from bench.store.metrics import METRICS
+from tests.report.test_tables import entries
 
 RULES = ("last", "noisy_valid", "oracle_best")
 FACTS = {
@@ -65,3 +68,33 @@ def test_rows_over_different_seeds_say_so(others, said):
         calibration_table(block, block.methods, block.columns, "last"),
     ):
         assert (sentence in table.caption) is said, table.name
+
+
+def costs_of(seconds, references=()):
+    """A block whose cells take `seconds[method][task][seed]`."""
+    block = block_of(seconds, references)
+    for rows in block.rows.values():
+        for row in rows:
+            paid = dict.fromkeys(("stand_alone", "marginal", "stand_alone_low", "stand_alone_high"), row["brier_last"])
+            row |= {f"seconds_{name}": value for name, value in paid.items()}
+            row |= {"seconds_unit": "processor", "peak_memory_mb": 1, "parameters": 1, "device": "cpu"}
+    return block
+
+
+def test_a_method_without_its_slow_cells_is_not_cheaper():
+    """It takes half as long again in every column, and has one seed of the column that takes long."""
+    plain = {"small": dict.fromkeys(range(5), 1), "big": dict.fromkeys(range(5), 100)}
+    slow = {"small": dict.fromkeys(range(5), 1.5), "big": {0: 150}}
+    block = costs_of({"plain": plain, "slow": slow, "oracle": {"small": {0: 1}}}, ["oracle"])
+    table = cost_table(block, block.methods, block.columns)
+    found = entries(table)
+    assert [found[method, "stand-alone"].mean for method in ("plain", "slow")] == [50.5, 75.75]
+    assert found["oracle", "stand-alone"].state == "empty"
+    assert "Empty where a method lacks columns that others have: oracle." in table.caption
+
+
+def test_the_figure_of_cost_has_seconds_and_accuracy_of_the_same_cells():
+    """The reference has a cheap cell more, with a seed that the other column lacks."""
+    plain = {"small": {1: 1, 2: 1}, "big": {1: 100, 2: 100}}
+    block = costs_of({"plain": plain, "oracle": {"small": {1: 1, 2: 1}, "big": {1: 100}}}, ["oracle"])
+    assert pareto_data(block, "last")["oracle"][0] == 50.5

@@ -138,9 +138,9 @@ def pareto_data(block: Block, rule: str) -> dict[str, tuple[float, float, str]]:
     seeds = stats.common_seeds(each for method, each in scores.items() if each and method not in block.references)
     found: dict[str, tuple[float, float, str]] = {}
     for method, by_seed in scores.items():
-        times = [block.values(method, column, "seconds_stand_alone") for column in shared]
-        seconds = [each[seed] for each in times for seed in seeds if each.get(seed, 0) > 0]
+        times = averages(block, method, shared, "seconds_stand_alone")
         accuracies = [by_seed[seed] for seed in seeds if seed in by_seed]
+        seconds = [times[seed] for seed in seeds if seed in by_seed and times.get(seed, 0) > 0]
         if accuracies and seconds:
             accuracy = float(np.mean(accuracies))
             found[method] = (float(np.mean(seconds)), accuracy, row_kind(block, method, block.baseline))

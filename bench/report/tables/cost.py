@@ -54,22 +54,33 @@ def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
         "peak_memory_mb": (Head("peak memory", "", "MB"), 1, 0),
         "parameters": (Head("parameters", "", "millions, trainable"), 1e-6, 2),
     }
-    rows = []
+    by_column = {(method, name): _by_column(block, method, shared, name) for method in methods for name in measures}
+    known = {name: {column for method in methods for column in by_column[method, name]} for name in measures}
+    rows, lacking = [], {}
     for method in methods:
-        cells = block.finished(method, shared)
-        entries = [_mean(cells, name, scale, decimals) for name, (_, scale, decimals) in measures.items()]
+        cells, entries = block.finished(method, shared), []
+        for name, (_, scale, decimals) in measures.items():
+            found, ids = by_column[method, name], tuple(row["cell"] for row in cells)
+            if found and found.keys() == known[name]:
+                mean = scale * sum(found.values()) / len(found)
+                entries.append(Entry("value", mean, cells=ids, decimals=decimals))
+                continue
+            lacking |= {method: None} if found else {}
+            entries.append(Entry("empty", cells=ids, note="lacks columns that others have" if found else ""))
         devices = ", ".join(dict.fromkeys(str(row["device"]) for row in cells if row["device"]))
         rows.append(block.row(method, [*entries, Entry("text", text=devices) if devices else Entry("empty")]))
     heads = (*(head for head, *_ in measures.values()), Head("device"))
     caption = (
-        "Means over cells. Stand-alone: a method's own time and the price of every stage that it uses, as if nothing "
-        "had been shared; a stage has one price, the median time that computing it took in these cells.",
+        "Means over columns, seeds averaged first. Stand-alone: a method's own time and the price of every stage that "
+        "it uses, as if nothing had been shared; a stage has one price, the median time that computing it took in "
+        "these cells.",
         "In processor seconds."
         if unit == "processor"
         else "In wall seconds: a cell used an accelerator, or its record predates the count of processor seconds.",
         "Marginal: wall time as run, shared stages taken from the store.",
         "Peak memory: as run, without the shared stages that were taken from the store.",
         cost_doubt(block, shared),
+        f"Empty where a method lacks columns that others have: {', '.join(lacking)}." if lacking else "",
     )
     return block.table("cost", f"Cost: {block.setup}", heads, rows, caption, higher_is_better=False)
 
@@ -114,9 +125,7 @@ def _labelling_row(block: Block, column: Column) -> Row:
     return Row(f"{column[1]}, {column[0]}", "method", entries)
 
 
-def _mean(cells: list[dict], name: str, scale: float, decimals: int) -> Entry:
-    values = [scale * row[name] for row in cells if row[name] is not None]
-    if not values:
-        return Entry("empty")
-    ids = tuple(row["cell"] for row in cells)
-    return Entry("value", sum(values) / len(values), cells=ids, decimals=decimals)
+def _by_column(block: Block, method: str, columns: list[Column], name: str) -> dict[Column, float]:
+    """By column: the mean over a method's cells, where one of them says so."""
+    found = {c: [row[name] for row in block.finished(method, [c]) if row[name] is not None] for c in columns}
+    return {column: sum(values) / len(values) for column, values in found.items() if values}

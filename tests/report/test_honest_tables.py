@@ -5,6 +5,7 @@ import pytest
 from bench.report.figures.overview import pareto_data
 from bench.report.tables.blocks import Block
 from bench.report.tables.cost import cost_table
+from bench.report.tables.headlines import Leader, headline
 from bench.report.tables.result import result_table
 from bench.report.tables.rules import rules_table
 from bench.report.tables.summaries import calibration_table, selection_table
@@ -98,3 +99,24 @@ def test_the_figure_of_cost_has_seconds_and_accuracy_of_the_same_cells():
     plain = {"small": {1: 1, 2: 1}, "big": {1: 100, 2: 100}}
     block = costs_of({"plain": plain, "oracle": {"small": {1: 1, 2: 1}, "big": {1: 100}}}, ["oracle"])
     assert pareto_data(block, "last")["oracle"][0] == 50.5
+
+
+def test_a_method_without_a_seed_that_has_all_columns_is_named():
+    scores = {
+        "plain": {"a": {1: 0.70, 2: 0.71, 3: 0.70}, "b": {1: 0.71, 2: 0.70, 3: 0.70}},
+        "great": {"a": {1: 0.90, 2: 0.91}, "b": {3: 0.90, 4: 0.92}},
+        "C": {"a": {1: 0.60, 2: 0.60, 3: 0.61}, "b": {1: 0.61, 2: 0.60, 3: 0.60}},
+    }
+    block = block_of(scores)
+    said = "Without an average, because none of their seeds has all of the columns: great."
+    result = result_table(block, "", "accuracy", "last")
+    assert entries(result)["great", "average"].state == "empty"
+    assert said in result.caption
+    assert said.replace("average", "average (LLM labels, last step)") in rules_table(block, None).caption
+    found = headline(block, block.spans(block.columns)[0], "last", None, "")
+    assert (found.best, found.sure) == (
+        "plain",
+        "without great (no seed with all columns), not shown to differ from the runner-up plain+es",
+    )
+    alone = Leader.of(block, ["great"], block.columns, "last", None)
+    assert (alone.name, alone.only) == (None, "there is no seed that all methods have")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.report.tables.blocks import Block, Column, Span, averages, common_columns
+from bench.report.tables.blocks import Block, Column, Span, averages, common_columns, without_average
 from bench.report.tables.model import Entry, Head, number, plural
 from bench.store.metrics import Metric
 
@@ -20,6 +20,7 @@ class Average:
     span: Span
     columns: list[Column]  # those that every compared method has
     left_out: list[str]  # methods with too few of the columns
+    no_seed: list[str]  # other methods, none of whose seeds has all columns
     by_seed: dict[str, BySeed]  # by method, for the seeds that have all columns
     head: Head
 
@@ -36,15 +37,22 @@ def averages_of(block: Block, columns: list[Column], methods: Iterable[str], nam
         return []
     spans = block.spans(current)
     shown = [span for span in spans if len(span.columns) > 1]
-    made = []
+    made, methods = [], list(methods)
     for span in shown:
         shared, left_out = common_columns(block, span.columns, name)
         by_seed = {each: {} if each in left_out else averages(block, each, shared, name, scale) for each in methods}
         last = span is shown[-1]
         weights = weights_of(block, shared) if span.kind == "all" else plural(len(shared), "column")
         head = Head("average" if last else span.title, GROUP if len(shown) > 1 else "", weights)
-        made.append(Average(span, shared, left_out, by_seed, head))
+        no_seed = without_average(block, (each for each in methods if each not in left_out), shared, name)
+        made.append(Average(span, shared, left_out, no_seed, by_seed, head))
     return made
+
+
+def no_seed_sentence(methods: Iterable[str], lacking: str = "an average") -> str:
+    """Which methods have no average for want of a seed with all columns; empty where there are none."""
+    names = ", ".join(methods)
+    return f"Without {lacking}, because none of their seeds has all of the columns: {names}." if names else ""
 
 
 def weights_of(block: Block, columns: list[Column]) -> str:

@@ -246,6 +246,12 @@ def common_columns(block: Block, columns: list[Column], name: str) -> tuple[list
     return shared, [method for method, found in have.items() if found and method not in compared]
 
 
+def without_average(block: Block, methods: Iterable[str], columns: list[Column], name: str) -> list[str]:
+    """The methods with scores in some of the columns, none of whose seeds has all of them: they have no average."""
+    scored = [method for method in methods if any(block.values(method, column, name) for column in columns)]
+    return [method for method in scored if not averages(block, method, columns, name)]
+
+
 def compared(block: Block, name: str) -> tuple[list[str], list[Column]]:
     """The methods that compete and the columns that all of them have, for scores `name`."""
     shared, left_out = common_columns(block, block.columns, name)

@@ -56,7 +56,7 @@ def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
     }
     by_column = {(method, name): _by_column(block, method, shared, name) for method in methods for name in measures}
     known = {name: {column for method in methods for column in by_column[method, name]} for name in measures}
-    rows, lacking = [], {}
+    rows, lacking = [], dict[str, None]()
     for method in methods:
         cells, entries = block.finished(method, shared), []
         for name, (_, scale, decimals) in measures.items():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bench.report.names import natural
 from bench.report.tables import stats
-from bench.report.tables.averages import Average
+from bench.report.tables.averages import Average, no_seed_sentence
 from bench.report.tables.blocks import Block, Column
 from bench.report.tables.bootstrap import Draws
 from bench.report.tables.headlines import Leader
@@ -239,11 +239,12 @@ def average_sentences(block: Block, columns: list[Column], made: list[Average]) 
         if each.span.kind == "all" and text:
             text += f" ({each.head.below})"
         said += [f"{what} {text}."] if text else []
+        lacking = "an average" if each is made[-1] else f"an average of {each.span.title}"
         if each.left_out:
-            lacking = "an average" if each is made[-1] else f"an average of {each.span.title}"
             said.append(
                 f"Without {lacking}, because they have fewer than half of the columns: {', '.join(each.left_out)}."
             )
+        said += filter(None, [no_seed_sentence(each.no_seed, lacking)])
     if any(len(each.tasks) > 1 for each in made):
         said.append("One task less: the range of an average when any one of its tasks is left out.")
     return said

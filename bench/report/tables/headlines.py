@@ -23,6 +23,7 @@ from bench.report.tables.blocks import (
     check_baseline,
     common_columns,
     with_enough_seeds,
+    without_average,
 )
 from bench.report.tables.bootstrap import RULES, Draws, Gap, draws_of, gap
 from bench.report.tables.model import number, plural, width
@@ -150,7 +151,10 @@ def headlines(
 def headline(block: Block, span: Span, rule: str, draws: Draws | None, why_not: str) -> Headline:
     """The headline of one kind of noise."""
     by_rule = {each: compared_in(block, span, each) for each in RULES}
-    best = {each: Leader.of(found.block, found.methods, found.columns, each, draws) for each, found in by_rule.items()}
+    best = {
+        each: Leader.of(found.block, [*found.methods, *found.no_seed], found.columns, each, draws)
+        for each, found in by_rule.items()
+    }
     rows = [row for each, found in by_rule.items() for row in method_gains(found, each, draws)]
     gains = {(row.method, row.rule): row for row in rows}
     leader = best[rule]
@@ -178,6 +182,7 @@ class Compared(NamedTuple):
     columns: list[Column]  # those that every compared method has
     methods: list[str]  # those that compete
     scores: dict[str, dict[int, float]]  # by method, references too: average accuracy by seed, per cent
+    no_seed: list[str]  # those that would compete, had they a seed with all columns
 
 
 def compared_in(block: Block, span: Span, rule: str) -> Compared:
@@ -186,7 +191,9 @@ def compared_in(block: Block, span: Span, rule: str) -> Compared:
     columns, left_out = common_columns(block, span.columns, name)
     found = {each: averages(block, each, columns, name, 100) for each in block.methods if each not in left_out}
     scores = {method: by_seed for method, by_seed in found.items() if by_seed}
-    return Compared(block, columns, [method for method in scores if method not in block.references], scores)
+    competing = [method for method in found if method not in block.references]
+    no_seed = without_average(block, competing, columns, name)
+    return Compared(block, columns, [method for method in competing if method in scores], scores, no_seed)
 
 
 def method_gains(found: Compared, rule: str, draws: Draws | None) -> list[MethodGain]:
@@ -220,14 +227,16 @@ class Leader:
     @classmethod
     def of(cls, block: Block, methods: Sequence[str], columns: list, rule: str, draws: Draws | None) -> Leader:
         """The leader over `columns`."""
-        methods, few = with_enough_seeds(block, methods, columns, f"accuracy_{rule}")
-        found = {each: averages(block, each, columns, f"accuracy_{rule}", 100) for each in methods}
+        name = f"accuracy_{rule}"
+        no_seed = without_average(block, methods, columns, name)
+        methods, few = with_enough_seeds(block, [each for each in methods if each not in no_seed], columns, name)
+        found = {each: averages(block, each, columns, name, 100) for each in methods}
         found = {each: by_seed for each, by_seed in found.items() if by_seed}
         seeds = stats.common_seeds(found.values())
         scores = {each: {seed: by_seed[seed] for seed in seeds} for each, by_seed in found.items()}
         only = f"over the {plural(len(seeds), 'seed')} that all methods have" if scores != found else ""
-        if few:
-            only += f"{', ' * bool(only)}without {', '.join(few)} (fewer than half of the seeds)"
+        for names, why in ((few, "fewer than half of the seeds"), (no_seed, "no seed with all columns")):
+            only += f"{', ' * bool(only)}without {', '.join(names)} ({why})" if names else ""
         best, second = [*stats.best_two(scores), None, None][:2]
         if best is None:
             return cls(None, None, float("nan"), None, only and "there is no seed that all methods have", few)

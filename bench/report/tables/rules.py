@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
-from bench.report.tables.averages import weights_of
+from bench.report.tables.averages import no_seed_sentence, weights_of
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, averages
 from bench.report.tables.bootstrap import RULES, Draws
@@ -50,9 +50,10 @@ def rules_table(block: Block, draws: Draws | None, metric_name: str = "accuracy"
     """Methods x kinds of noise: a score by the last step and by early stopping, side by side; None without scores."""
     metric = METRICS[metric_name]
     parts: list[tuple[Head, dict[str, Entry]]] = []
-    few, other_seeds = set[str](), ""
+    few, other_seeds, no_seed = set[str](), "", []
     for head, rule, each in _columns(block):
         name, entries = f"{metric_name}_{rule}", {}
+        no_seed.append(no_seed_sentence(each.no_seed, f"an average ({head.group}, {head.name})"))
         other_seeds = other_seeds or own_seeds_sentence(each.block, each.scores, each.columns, name)
         for method in each.scores:
             by_seed = averages(each.block, method, each.columns, name, metric.scale)
@@ -65,6 +66,7 @@ def rules_table(block: Block, draws: Draws | None, metric_name: str = "accuracy"
     return _both(block, parts, metric, metric_name, f"{metric.title}{unit}, both rules: {block.setup}", (
         "Averages over the columns (task and noise source) of each kind of noise that every compared method has: mean "
         "± 95 % t-interval over seeds.",
+        *no_seed,
         other_seeds,
         BOLD_TEXT,
         few_sentence(few),

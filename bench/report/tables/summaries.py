@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from bench.report.frame import RULES
 from bench.report.tables import stats
+from bench.report.tables.averages import no_seed_sentence
 from bench.report.tables.base import Context, ReportTable, register
-from bench.report.tables.blocks import Block, Column, averages, common_columns
+from bench.report.tables.blocks import Block, Column, averages, common_columns, without_average
 from bench.report.tables.cost import cost_table
 from bench.report.tables.entries import RULE_TEXT, interval_entry, mean_entry, seeds_or_texts
 from bench.report.tables.model import Head, Table
@@ -43,13 +44,15 @@ class SummaryTables(ReportTable):
         over = f"Averages over {columns} (task and noise source){every}."
         if left_out:
             over += f" Without {', '.join(left_out)}, which have fewer than half of the columns."
+        no_seed = no_seed_sentence(without_average(block, methods, shared, f"accuracy_{context.rule}"))
         for table in (
             selection_table(block, own, shared),
             calibration_table(block, methods, shared, context.rule),
             cost_table(block, own, shared),
         ):
             seeds = ["Mean ± 95 % t-interval over seeds."] if table.seeds > 1 else []
-            yield dataclasses.replace(table, caption=(over, *seeds, *table.caption))
+            lost = [no_seed] if no_seed and table.kind != "cost" else []  # costs are averaged over seeds first
+            yield dataclasses.replace(table, caption=(over, *lost, *seeds, *table.caption))
 
 
 def selection_table(block: Block, methods: list[str], shared: list[Column]) -> Table:

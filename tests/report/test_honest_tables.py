@@ -120,3 +120,12 @@ def test_a_method_without_a_seed_that_has_all_columns_is_named():
     )
     alone = Leader.of(block, ["great"], block.columns, "last", None)
     assert (alone.name, alone.only) == (None, "there is no seed that all methods have")
+
+
+def test_an_average_without_a_task_is_over_the_seeds_of_the_average():
+    """Seed 3 is easy; B lacks it in one task, and without that task scores the same."""
+    all_seeds, two = {1: 0.7, 2: 0.7, 3: 0.85}, {1: 0.7, 2: 0.7}
+    block = block_of({"plain": dict.fromkeys("abc", all_seeds), "B": {"a": two, "b": all_seeds, "c": all_seeds}})
+    found = entries(result_table(block, "", "accuracy", "last"))
+    assert found["B", "average"].mean == pytest.approx(70)
+    assert [found[method, "one task less"].text for method in ("plain", "B")] == ["75.0 to 75.0", "70.0 to 70.0"]

@@ -66,14 +66,18 @@ RANGE_HEAD = Head("one task less", below="lowest to highest")
 
 
 def range_entry(block: Block, average: Average, method: str, name: str, metric: Metric) -> Entry:
-    """The lowest and the highest of a method's average when any one task is left out; empty for fewer than two."""
-    means = []
+    """The lowest and the highest of a method's average, over its seeds, when any one task is left out.
+
+    Empty for fewer than two tasks.
+    """
+    means, seeds = [], average.by_seed[method].keys()
     for task in average.tasks:
         others = [column for column in average.columns if column[0] != task]
-        if not (by_seed := averages(block, method, others, name, metric.scale)):
+        by_seed = averages(block, method, others, name, metric.scale)
+        if not seeds or not by_seed:
             return Entry("empty")
-        means.append(sum(by_seed.values()) / len(by_seed))
-    if len(means) < 2 or not average.by_seed[method]:
+        means.append(sum(by_seed[seed] for seed in seeds) / len(seeds))
+    if len(means) < 2:
         return Entry("empty")
     text = " to ".join(number(limit, metric.decimals) for limit in (min(means), max(means)))
     return Entry("value", min(means), cells=block.ids(method, average.columns), text=text)

@@ -49,7 +49,7 @@ def answer(found: Headline) -> Answer:
         return Answer(title, found.unknown, [], "")
     names = {"last": "at the last step", "noisy_valid": "with early stopping"}
     told = [
-        (f"over {found.baseline} {names[rule]}", gain.points, "" if gain.sure else found.unsure)
+        (f"over {found.baseline} {names[rule]}", gain.points, "" if gain.sure else found.unsure(rule))
         for rule, gain in found.gains.items()
     ]
     sentences = [found.sure]

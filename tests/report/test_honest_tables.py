@@ -129,3 +129,14 @@ def test_an_average_without_a_task_is_over_the_seeds_of_the_average():
     found = entries(result_table(block, "", "accuracy", "last"))
     assert found["B", "average"].mean == pytest.approx(70)
     assert [found[method, "one task less"].text for method in ("plain", "B")] == ["75.0 to 75.0", "70.0 to 70.0"]
+
+
+def test_a_headline_counts_the_comparisons_of_each_rule_by_itself():
+    """At the last step, plain stopped early is one more."""
+    block = block_of({name: {"a": {1: 0.70, 2: 0.71, 3: 0.72}} for name in ("plain", "B", "C")})
+    found = headline(block, block.spans(block.columns)[0], "last", None, "")
+    assert [row.rule for row in found.rows].count("last") == 3
+    assert [found.unsure(rule).rpartition(", ")[2] for rule in ("last", "noisy_valid")] == [
+        "corrected for 3 methods",
+        "corrected for 2 methods",
+    ]

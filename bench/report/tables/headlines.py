@@ -85,10 +85,9 @@ class Headline:
     baseline: str
     rows: tuple[MethodGain, ...]
 
-    @property
-    def unsure(self) -> str:
-        """What is said of a gain that seeds and test texts do not both show."""
-        tests = len({row.method for row in self.rows})
+    def unsure(self, rule: str) -> str:
+        """What is said of a gain by a rule that seeds and test texts do not both show."""
+        tests = sum(row.rule == rule for row in self.rows)
         return "not shown to differ from 0" + (f", corrected for {tests} methods" if tests > 1 else "")
 
     @property
@@ -104,7 +103,7 @@ class Headline:
             return f"{over}: {self.unknown}."
         text = f"{over}: {self.best} has the highest accuracy, {number(self.accuracy, 1)} %"
         gains = [
-            f"{gain.points} {BY[rule]}{'' if gain.sure else f' ({self.unsure})'}" for rule, gain in self.gains.items()
+            f"{gain.points} {BY[rule]}{'' if gain.sure else f' ({self.unsure(rule)})'}" for rule, gain in self.gains.items()
         ]
         text += f"; points over {self.baseline}: {', '.join(gains)}" if gains else ""
         text += f"; {self.sure}"

@@ -1,16 +1,20 @@
 """Tables whose rows stand on different cells: what they say of it, and what they leave empty."""
 
+import dataclasses
+
 import pytest
 
-from bench.report.figures.overview import pareto_data
+from bench.report.figures.overview import overview_plans, pareto_data
 from bench.report.tables.blocks import Block
 from bench.report.tables.cost import cost_table
 from bench.report.tables.headlines import Leader, headline
+from bench.report.tables.ranks import RanksTable
 from bench.report.tables.result import result_table
 from bench.report.tables.rules import rules_table
+from bench.report.tables.significance import significance_table
 from bench.report.tables.summaries import calibration_table, selection_table
 from bench.store.metrics import METRICS
-from tests.report.test_tables import entries
+from tests.report.test_tables import context, entries
 
 RULES = ("last", "noisy_valid", "oracle_best")
 FACTS = {
@@ -140,3 +144,24 @@ def test_a_headline_counts_the_comparisons_of_each_rule_by_itself():
         "corrected for 3 methods",
         "corrected for 2 methods",
     ]
+
+
+@pytest.mark.parametrize("tasks", [5, 3])
+def test_tests_over_columns_say_where_these_share_the_texts_of_a_task(tasks):
+    """With as many tasks as columns nothing is said."""
+    seeds = {1: 0.70, 2: 0.71, 3: 0.72}
+    block = block_of({name: dict.fromkeys("abcde", seeds) for name in ("plain", "B", "C")})
+    places = {column: ("abcde"[at % tasks], f"gpt{at}") for at, column in enumerate(block.columns)}
+    rows = {(method, places[column]): cells for (method, column), cells in block.rows.items()}
+    columns = list(places.values())
+    block = dataclasses.replace(block, columns=columns, kinds=dict.fromkeys(columns, "llm"), rows=rows)
+    said = (
+        "Columns of one task share its texts, so tests over columns are too sure (p is too small): these are 5 columns "
+        "of 3 tasks."
+    )
+    captions = [
+        *next(RanksTable().make(context(block))).caption,
+        *significance_table(context(block), "accuracy").caption,
+        *(plan.caption for plan in overview_plans(block, "last") if plan.kind == "ranks"),
+    ]
+    assert sum(said in caption for caption in captions) == (4 if tasks == 3 else 0)

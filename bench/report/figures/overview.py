@@ -39,7 +39,7 @@ from bench.report.tables.blocks import (
 )
 from bench.report.tables.cost import cost_doubt
 from bench.report.tables.model import APART, plural
-from bench.report.tables.ranks import ranks
+from bench.report.tables.ranks import ranks, shared_texts_sentence
 from bench.report.tables.seeds import seeds_sentence
 from bench.store.metrics import METRICS
 from bench.store.noise_words import NOISE_KINDS
@@ -238,7 +238,7 @@ def overview_plans(block: Block, rule: str) -> list[Plan]:
                 f"Ranks by {name} over {ranked[1].blocks} columns (task and noise source), seeds averaged first; 1 is "
                 "best. Bars join methods that Nemenyi's test does not tell apart (5 %)."
             )
-            caption += f" {seeds}" * bool(seeds)
+            caption += "".join(f" {said}" for said in (shared_texts_sentence(shared), seeds) if said)
             draw = functools.partial(critical_difference, *ranked)
             made.append(make_plan("ranks", f"Average ranks by {name}", caption, draw, setup=block.setup, suffix=metric))
     if columns > 1 and (gains := improvement_data(block, rule)):

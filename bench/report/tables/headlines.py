@@ -103,7 +103,8 @@ class Headline:
             return f"{over}: {self.unknown}."
         text = f"{over}: {self.best} has the highest accuracy, {number(self.accuracy, 1)} %"
         gains = [
-            f"{gain.points} {BY[rule]}{'' if gain.sure else f' ({self.unsure(rule)})'}" for rule, gain in self.gains.items()
+            f"{gain.points} {BY[rule]}{'' if gain.sure else f' ({self.unsure(rule)})'}"
+            for rule, gain in self.gains.items()
         ]
         text += f"; points over {self.baseline}: {', '.join(gains)}" if gains else ""
         text += f"; {self.sure}"

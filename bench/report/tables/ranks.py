@@ -53,6 +53,7 @@ class RanksTable(ReportTable):
             ]))  # fmt: skip
         caption = (
             *_rank_sentences(found),
+            shared_texts_sentence(columns) if any(ranked.p_value is not None for _, ranked in found.values()) else "",
             seeds_sentence(block, *compared(block, name), name),
             "Improvability: how many per cent fewer errors the best method of a column makes, averaged over columns. "
             "Win rate: the share of all pairs of a column and another method in which the method is above. Neither is "
@@ -79,6 +80,17 @@ def ranked_means(block: Block, name: str) -> tuple[list[str], list[Column], np.n
     means = column_means(block, methods, columns, name)
     known = ~np.isnan(means).any(axis=0)
     return methods, [column for column, each in zip(columns, known, strict=True) if each], means.compress(known, axis=1)
+
+
+def shared_texts_sentence(columns: list[Column]) -> str:
+    """What tests over columns overlook where a task has several of them; empty where none has."""
+    tasks = len({task for task, _ in columns})
+    if tasks == len(columns):
+        return ""
+    return (
+        "Columns of one task share its texts, so tests over columns are too sure (p is too small): these are "
+        f"{plural(len(columns), 'column')} of {plural(tasks, 'task')}."
+    )
 
 
 def improvability(accuracies: np.ndarray) -> np.ndarray:

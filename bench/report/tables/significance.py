@@ -14,6 +14,7 @@ from bench.report.tables.blocks import averages, column_means, compared
 from bench.report.tables.bootstrap import Gap, gap
 from bench.report.tables.entries import RULE_TEXT
 from bench.report.tables.model import Entry, Head, Table, number, plural
+from bench.report.tables.ranks import shared_texts_sentence
 from bench.report.tables.seeds import seeds_differ
 from bench.report.tables.wins import outcomes, score_array
 from bench.store.metrics import METRICS
@@ -78,6 +79,7 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
         f"p, seeds: paired t-test over seeds (at least {stats.MIN_SEEDS}). p, columns: Wilcoxon signed-rank test over "
         f"columns, seeds averaged first (at least {stats.MIN_BLOCKS}). Both two-sided and corrected for the "
         f"{plural(len(others), 'comparison')} of this table (Holm).",
+        shared_texts_sentence(columns) if np.isfinite(by_column).any() else "",
         _seeds_sentence(baseline, lacking) if seeds_differ(block, methods, columns, name) else "",
         "Won or lost: the columns in which the paired 95 % interval over seeds excludes 0; the others are tied.",
         RULE_TEXT[rule],

@@ -2,12 +2,16 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from bench.report.figures.overview import overview_plans, pareto_data
+from bench.report.output.render import csv_table
 from bench.report.tables.blocks import Block
 from bench.report.tables.cost import cost_table
 from bench.report.tables.headlines import Leader, headline
+from bench.report.tables.model import parts
 from bench.report.tables.ranks import RanksTable
 from bench.report.tables.result import result_table
 from bench.report.tables.rules import rules_table
@@ -149,8 +153,8 @@ def test_a_headline_counts_the_comparisons_of_each_rule_by_itself():
 @pytest.mark.parametrize("tasks", [5, 3])
 def test_tests_over_columns_say_where_these_share_the_texts_of_a_task(tasks):
     """With as many tasks as columns nothing is said."""
-    seeds = {1: 0.70, 2: 0.71, 3: 0.72}
-    block = block_of({name: dict.fromkeys("abcde", seeds) for name in ("plain", "B", "C")})
+    scores = {"plain": 0, "B": 0.01, "C": 0.02}
+    block = costs_of({name: dict.fromkeys("abcde", own(1, 2, 3, worse=each)) for name, each in scores.items()})
     places = {column: ("abcde"[at % tasks], f"gpt{at}") for at, column in enumerate(block.columns)}
     rows = {(method, places[column]): cells for (method, column), cells in block.rows.items()}
     columns = list(places.values())
@@ -165,3 +169,15 @@ def test_tests_over_columns_say_where_these_share_the_texts_of_a_task(tasks):
         *(plan.caption for plan in overview_plans(block, "last") if plan.kind == "ranks"),
     ]
     assert sum(said in caption for caption in captions) == (4 if tasks == 3 else 0)
+
+
+def test_the_interval_of_one_seed_has_wilson_s_own_limits():
+    """Of 100 texts, all right and 98 right; on two tasks, distances from the mean are added in squares."""
+    block = block_of({"plain": {"a": {1: 1.0}, "b": {1: 0.98}}}, n_scored=100)
+    table = result_table(block, "", "accuracy", "last")
+    average, _, _, all_right, two_wrong = (" ".join(filter(None, parts(e, table))) for e in table.rows[0].entries)
+    assert (all_right, two_wrong) == ("100.0 (96.3 to 100.0)", "98.0 (93.0 to 99.4)")
+    ends = [np.array(proportion_confint(hits, 100, method="wilson")) * 100 for hits in (100, 98)]
+    low, high = (np.hypot(ends[0][side] - 100, ends[1][side] - 98) / 2 for side in (0, 1))
+    assert average == f"99.0 ({99 - low:.1f} to {99 + high:.1f})"
+    assert "one seed: interval over test texts 96.3 to 100.0" in csv_table(table)

@@ -198,11 +198,14 @@ def test_one_seed_has_an_interval_over_test_texts_and_no_best(tmp_path):
     block = block_of(results)
     table = result_table(block, "trec", "accuracy", "last", draws=draws_of(results, block)[0])
     numbers = {key: entry for key, entry in entries(table).items() if entry.state == "value"}
-    assert all(entry.over_texts and not entry.best for entry in numbers.values())
+    assert all(entry.limits or entry.signed for entry in numbers.values())  # references are not drawn anew
+    assert not any(entry.best for entry in numbers.values())
     share = by_seed(results, "plain", "weak").iloc[0] / 100
     low, high = proportion_confint(share * 200, 200, method="wilson")
     assert numbers["plain", "weak"].half == pytest.approx(100 * (high - low) / 2)
-    assert "(texts)" in parts(numbers["plain", "weak"], table)[2]
+    assert numbers["plain", "weak"].limits == pytest.approx((100 * low, 100 * high))
+    assert parts(numbers["plain", "weak"], table)[1:] == ("", f"({100 * low:.1f} to {100 * high:.1f})")
+    assert any("the 95 % interval over test texts (Wilson" in text for text in table.caption)
     assert "One seed" in table.caption[0]
 
 
@@ -214,7 +217,8 @@ def test_scores_that_are_the_same_with_every_seed_are_no_certainty(results, tmp_
     low, high = proportion_confint(180, 200, method="wilson")
     half = 50 * (high - low)
     assert found["plain", "sn@0.3"].half == pytest.approx(half)
-    assert found["plain", "sn@0.3"].note == "the same with every seed: interval over test texts"
+    limits = f"{100 * low:.1f} to {100 * high:.1f}"
+    assert found["plain", "sn@0.3"].note == f"the same with every seed: interval over test texts {limits}"
     # three columns of one task, whose texts are the same, and four of another: two independent sets of texts
     assert found["plain", "average"].half == pytest.approx(half * np.hypot(3, 4) / 7)
     assert "±" not in " ".join(parts(found["co-teaching", "vs plain"], table))

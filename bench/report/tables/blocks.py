@@ -25,6 +25,11 @@ KINDS = (*NOISE_KINDS, None)
 EARLY = "+es"
 """Ending of the row that is the baseline stopped early: at its best step on the noisy validation labels."""
 
+OVER_TEXTS = (
+    "Two limits in brackets: the 95 % interval over test texts (Wilson; of a difference, the bootstrap), where seeds "
+    "give none."
+)
+
 
 class Span(NamedTuple):
     """Columns that an average is over: those of one kind of noise, or all."""
@@ -160,7 +165,9 @@ class Block:
         -------
         Table
         """
-        rows, said = tuple(rows), tuple(filter(None, caption))
+        rows = tuple(rows)
+        texts = OVER_TEXTS if any(each.limits for row in rows for each in row.entries) else ""
+        said = tuple(filter(None, [*caption, texts]))
         name = f"{more.pop('name', kind)}-{self.setup}"
         known: dict[str, Any] = {"task": "", "seeds": max((each.n for row in rows for each in row.entries), default=0)}
         if metric is not None:

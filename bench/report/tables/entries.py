@@ -70,26 +70,28 @@ def mean_entry(
 ) -> Entry:
     """Mean over seeds of scores `name`, averaged over `columns`, with its 95 % interval; empty without a score."""
     interval = stats.mean_interval(list(by_seed.values()))
-    ids, half = block.ids(method, columns), functools.partial(texts_half, block, method, columns, name)
-    return seeds_or_texts(interval, ids, half, lost)
+    ids, limits = block.ids(method, columns), functools.partial(texts_limits, block, method, columns, name, by_seed)
+    return seeds_or_texts(interval, ids, limits, lost)
 
 
 def seeds_or_texts(
     interval: stats.Interval,
     ids: tuple[str, ...],
-    over_texts: Callable[[], float] | None = None,
+    over_texts: Callable[[], tuple[float, float] | None] | None = None,
     note: str = "",
     signed: bool = False,
 ) -> Entry:
-    """A mean with its interval over seeds; where one seed or equal scores give none, with that over test texts, marked.
+    """A mean with its interval over seeds; where one seed or equal scores give none, with that over test texts.
 
-    `over_texts` gives the half-width of the latter, NaN where there is none. Empty without a mean.
+    `over_texts` gives the limits of the latter, None where there is none. Empty without a mean.
     """
     if not interval.n or interval.half > stats.NO_SPREAD:
         return dataclasses.replace(interval_entry(interval, ids, signed), note=note)
-    half, why = over_texts() if over_texts else math.nan, "one seed" if interval.n == 1 else "the same with every seed"
-    said = "; ".join(filter(None, [note, why + (": interval over test texts" if half == half else "")]))
-    return Entry("value", interval.mean, half, interval.n, cells=ids, note=said, signed=signed, over_texts=True)
+    limits, why = over_texts() if over_texts else None, "one seed" if interval.n == 1 else "the same with every seed"
+    half = (limits[1] - limits[0]) / 2 if limits else math.nan
+    shown = f": interval over test texts {' to '.join(number(each, 1) for each in limits)}" if limits else ""
+    said = "; ".join(filter(None, [note, why + shown]))
+    return Entry("value", interval.mean, half, interval.n, cells=ids, note=said, signed=signed, limits=limits)
 
 
 def interval_entry(interval: stats.Interval, ids: tuple[str, ...] = (), signed: bool = False) -> Entry:
@@ -97,22 +99,28 @@ def interval_entry(interval: stats.Interval, ids: tuple[str, ...] = (), signed: 
     return Entry("value", *interval, cells=ids, signed=signed) if interval.n else Entry("empty")
 
 
-def texts_half(block: Block, method: str, columns: list[Column], name: str) -> float:
-    """Half of the 95 % interval of an average accuracy over the choice of test texts (Wilson 1927), in per cent.
+def texts_limits(
+    block: Block, method: str, columns: list[Column], name: str, seeds: Collection[int]
+) -> tuple[float, float] | None:
+    """The 95 % interval of an average accuracy over the choice of test texts, in per cent; None for other metrics.
 
-    Scores on the same task share their test texts and count as fully dependent, those of different tasks as
-    independent. NaN for other metrics than accuracy.
+    Of one column it is Wilson's (1927). Of several, what lies between the accuracies and Wilson's limits is added for
+    columns of one task, which share their test texts, and added in squares over tasks (Newcombe 1998).
     """
-    if not name.startswith("accuracy"):
-        return math.nan
-    by_task: dict[str, float] = defaultdict(float)
+    if not name.startswith("accuracy") or not columns:
+        return None
+    total, down, up = 0.0, defaultdict[str, float](float), defaultdict[str, float](float)
     for column in columns:
-        rows = [row for row in block.rows.get((method, column), ()) if row[name] is not None]
-        if not rows or any(row["n_scored"] is None for row in rows):
-            return math.nan
-        low, high = wilson(sum(row[name] for row in rows) / len(rows), min(row["n_scored"] for row in rows))
-        by_task[column[0]] += (high - low) / 2
-    return math.sqrt(sum(half**2 for half in by_task.values())) / len(columns) if columns else math.nan
+        rows = [row for row in block.rows.get((method, column), ()) if row["seed"] in seeds and row[name] is not None]
+        if not rows or not all(row["n_scored"] for row in rows):
+            return None
+        share = sum(row[name] for row in rows) / len(rows)
+        low, high = wilson(share, min(row["n_scored"] for row in rows))
+        total += 100 * share
+        down[column[0]] += max(100 * share - low, 0)
+        up[column[0]] += max(high - 100 * share, 0)
+    below, above = (math.sqrt(sum(each**2 for each in side.values())) for side in (down, up))
+    return (total - below) / len(columns), (total + above) / len(columns)
 
 
 def wilson(share: float, texts: int) -> tuple[float, float]:
@@ -166,10 +174,10 @@ def difference(
     if (baseline := block.baseline) is None or method == baseline:
         return Entry("empty")
 
-    def over_texts() -> float:
+    def over_texts() -> tuple[float, float] | None:
         seeds = sorted(scores[method].keys() & scores[baseline].keys())
         limits = draws.interval(block, method, baseline, columns, seeds, rule) if draws else None
-        return (limits[1] - limits[0]) / 2 if limits and limits[1] > limits[0] else math.nan
+        return limits if limits and limits[1] > limits[0] else None
 
     interval = stats.paired_difference(scores[method], scores[baseline])
     return seeds_or_texts(interval, block.ids(method, columns), over_texts, signed=True)
@@ -213,9 +221,8 @@ def _seed_sentence(block: Block, columns: list[Column], name: str, metric: Metri
     better = f"{'higher' if metric.higher_is_better else 'lower'} is better."
     if not counts:
         return "No scores."
-    texts = "± marked (texts): 95 % interval over test texts (Wilson), where seeds give none"
     if counts == {1}:
-        return f"One seed; {texts}; {better}" if name.startswith("accuracy") else f"One seed, no interval; {better}"
+        return f"One seed; {better}" if name.startswith("accuracy") else f"One seed, no interval; {better}"
     fewer = ", fewer where marked (n=…)" if len(counts) > 1 else ""
     return f"Mean ± 95 % t-interval over {max(counts)} seeds{fewer}; {better}"
 

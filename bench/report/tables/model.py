@@ -33,7 +33,7 @@ class Entry:
     text: str = ""  # shown in place of the number, e.g. "< 0.001"
     decimals: int | None = None  # where they differ from the table's
     signed: bool = False
-    over_texts: bool = False  # the interval is one over test texts, not over seeds
+    limits: tuple[float, float] | None = None  # of an interval over test texts, where seeds give none
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,14 @@ def number(value: float, decimals: int, signed: bool = False) -> str:
 
 def parts(entry: Entry, table: Table) -> tuple[str, str, str]:
     """The texts of an entry: its mean (or why it is missing), its half-width, and in brackets its number of
-    seeds where unusual and `texts` where the interval is over test texts."""
+    seeds where unusual and the limits of an interval over test texts."""
     if entry.state != "value":
         return {"text": entry.text, "empty": "–"}.get(entry.state, entry.state), "", ""
     decimals = table.decimals if entry.decimals is None else entry.decimals
-    half = "" if math.isnan(entry.half) else f"± {width(entry.half, decimals)}"
+    half = "" if math.isnan(entry.half) or entry.limits else f"± {width(entry.half, decimals)}"
     marks = [f"n={entry.n}"] if 0 < entry.n < table.seeds else []
-    marks += ["texts"] if entry.over_texts and half else []
+    if entry.limits:
+        marks.append(" to ".join(number(limit, decimals, entry.signed) for limit in entry.limits))
     few = f"({', '.join(marks)})" if marks else ""
     return entry.text or number(entry.mean, decimals, entry.signed), half, few
 

@@ -171,10 +171,10 @@ def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | 
         if against and baseline:
             mean -= sum(baseline.values()) / len(baseline)
         sizes = [row["n_scored"] for row in block.cells(over[0]) if row["n_scored"]] if head.task else []
-        low, high = wilson(mean / 100, min(sizes)) if sizes else (math.nan, math.nan)  # it has no seeds
+        limits = wilson(mean / 100, min(sizes)) if sizes else None  # it has no seeds
         ids = tuple(cell for column in over for cell in _labeller_cells(block.labelled(column)))
-        half, texts = (high - low) / 2, bool(head.task)
-        entries.append(Entry("value", mean, half, cells=ids, signed=against, over_texts=texts))
+        half = (limits[1] - limits[0]) / 2 if limits else math.nan
+        entries.append(Entry("value", mean, half, cells=ids, signed=against, limits=limits))
     return Row(LABELLER, "reference", tuple(entries))
 
 

@@ -1,43 +1,17 @@
-"""The command line as a user sees it: what is printed where, exit codes, sources of options, a user's own data."""
+"""The command line as a user sees it: what is printed where, exit codes, sources of options."""
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
 
-from bench.store.records import read_arrays
-from tests.command import files_under
-from tests.conftest import application, records, review_rows, write_csv
-
-
-@pytest.fixture
-def run(bench, reviews, instant, tiny_bert):
-    """`bench run` of the instant method on the small CSV; options as keywords, plain words as they are."""
-    good = {"methods": "./instant.py", "tasks": "reviews.csv", "llms": "ann", "seeds": "1,2"}
-
-    def call(*words, command="run", **options):
-        given = good | {"encoder": f"{tiny_bert}:frozen"} | options
-        pairs = [(f"--{name}", value) for name, value in given.items() if value is not None]
-        return bench(command, *(word for pair in pairs for word in pair), *words)
-
-    return call
-
-
-def statuses(answer) -> list[str]:
-    """The status of every finished cell, in the order of the lines printed."""
-    return re.findall(r"^\d+/\d+ +(\w+) ", answer.stdout, re.M)
-
-
-def events(answer) -> list[dict]:
-    return [json.loads(line) for line in answer.stdout.splitlines()]
+from tests.command import events, files_under, statuses
+from tests.conftest import records
 
 
 def test_a_run_prints_a_line_a_cell_and_what_to_do_next(run):
@@ -276,193 +250,6 @@ def test_two_workers_run_every_cell_once(run):
     ran = Path("log.txt").read_text().splitlines()
     assert sorted(ran) == [f"{noise} {seed}" for noise in ("ann", "bob") for seed in (1, 2, 3)]
     assert statuses(run("--jobs", "2", methods="./instant.py[log=log.txt]", llms="ann,bob")) == ["cached"] * 4
-
-
-# a user's own data
-
-
-def check_recomputed(record) -> None:
-    """Every score of a record is that of the arrays beside it, by scikit-learn and a slow loop."""
-    arrays = read_arrays(record.key.path(Path("results")))
-    gold = arrays["gold"]
-    for rule in ("last", "noisy_valid", "oracle_best"):
-        values = arrays[f"test_{rule}"].astype(np.float64)
-        values /= values.sum(1, keepdims=True)
-        scores = getattr(record.scores, rule)
-        predicted = values.argmax(1)
-        assert scores.accuracy == pytest.approx(accuracy_score(gold, predicted), abs=1e-9)
-        assert scores.macro_f1 == pytest.approx(f1_score(gold, predicted, average="macro"), abs=1e-9)
-        assert scores.nll == pytest.approx(-np.log(values[np.arange(len(gold)), gold]).mean(), abs=1e-6)
-        assert scores.brier == pytest.approx(((values - np.eye(values.shape[1])[gold]) ** 2).sum(1).mean(), abs=1e-6)
-        gap, confidence = 0.0, values.max(1)
-        for low in range(15):
-            inside = (confidence > low / 15) & (confidence <= (low + 1) / 15)
-            if inside.any():
-                gap += inside.mean() * abs(confidence[inside].mean() - (predicted == gold)[inside].mean())
-        assert scores.ece == pytest.approx(gap, abs=1e-6)
-
-
-def test_a_users_csv_with_two_noisy_columns_and_gold(run):
-    answer = run(llms=None, methods="plain,./instant.py", epochs=2, seeds="1")
-    assert answer.exit_code == 0, answer.stderr
-    found = records()
-    assert {(record.key.noise, record.key.method) for record in found} == {
-        (noise, method) for noise in ("ann", "bob") for method in ("plain", "instant")
-    }
-    rows = [row for row in review_rows() if row["split"] == "train"]
-    for record in found:
-        wrong = np.mean([row[record.key.noise] != row["gold"] for row in rows])
-        assert record.noise.rate_train == pytest.approx(wrong)
-        assert record.noise.kind == "column"
-        check_recomputed(record)
-
-
-def test_jsonl_is_read_as_csv_is(run):
-    Path("lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in review_rows()))
-    run(seeds="1")
-    run(tasks="lines.jsonl", seeds="1")
-    one, other = records()
-    assert one.key.task != other.key.task
-    assert one.data.fingerprint == other.data.fingerprint
-    assert one.scores == other.scores
-
-
-def test_without_gold_predictions_are_written_and_the_report_says_so(run, bench):
-    write_csv(Path("reviews.csv"), [{k: v for k, v in row.items() if k != "gold"} for row in review_rows()])
-    answer = run(seeds="1")
-    assert answer.exit_code == 0, answer.stderr
-    assert "no gold: predictions written, no scores" in answer.stdout
-    (record,) = records()
-    assert record.scores is None
-    assert record.noise.rate_train is None
-    arrays = read_arrays(record.key.path(Path("results")))
-    assert arrays["test_last"].shape == (16, 2)
-    assert "gold" not in arrays
-    report = bench("report", "--format", "md,html")
-    assert report.exit_code == 0, report.stderr
-    assert "no gold" in Path("results/report/report.md").read_text()
-    assert "no gold" in Path("results/report/index.html").read_text()
-
-
-def wrench_folder(folder: Path) -> Path:
-    """The small CSV as a WRENCH folder: two labelling functions of which the second sometimes abstains."""
-    folder.mkdir()
-    (folder / "label.json").write_text(json.dumps({"0": "negative", "1": "positive"}))
-    names = ("negative", "positive")
-    for split in ("train", "valid", "test"):
-        rows = [row for row in review_rows() if row["split"] == split]
-        content = {
-            str(number): {
-                "label": names.index(row["gold"]),
-                "weak_labels": [names.index(row["ann"]), names.index(row["bob"]) if number % 3 else -1],
-                "data": {"text": row["text"]},
-            }
-            for number, row in enumerate(rows)
-        }
-        (folder / f"{split}.json").write_text(json.dumps(content))
-    return folder
-
-
-def test_a_wrench_folder_is_read_as_it_is(run, tmp_path):
-    wrench_folder(tmp_path / "reviews-wrench")
-    answer = run(tasks="./reviews-wrench", llms=None, noise="weak,sn@0.3", seeds="1")
-    assert answer.exit_code == 0, answer.stderr
-    assert {record.key.noise for record in records()} == {"weak", "sn@0.3"}
-    assert {record.data.n_train for record in records()} == {64}
-
-
-def test_a_users_method_file_takes_parameters_and_its_edit_is_a_new_cell(run, instant):
-    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["done"]
-    assert records()[0].key.config["strength"] == 2
-    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["cached"]
-    instant.write_text(instant.read_text() + "\n# edited\n")
-    assert statuses(run(methods="./instant.py[strength=2]", seeds="1")) == ["done"]
-    assert len(records()) == 2
-
-
-# the other commands
-
-
-@pytest.mark.parametrize(
-    ("kind", "named"),
-    [
-        ("tasks", ["trec", "semeval", "numclaim", "20news", "tweets", "reuters-r8"]),
-        ("methods", ["plain", "co-teaching", "sidyp", "npc", "dygen", "METHOD+ts"]),
-        ("encoders", ["bert-base-uncased", "minilm", ":frozen"]),
-        ("llms", ["smollm2"]),
-    ],
-)
-def test_list_names_what_there_is(bench, kind, named):
-    answer = bench("list", kind)
-    assert answer.exit_code == 0
-    for name in named:
-        assert name in answer.stdout
-
-
-def test_mixtral_is_short_for_the_published_labels(bench, data_dir, tiny_bert):
-    words = ["--llms", "mixtral", "--methods", "plain", "--data-dir", data_dir, "--encoder", f"{tiny_bert}:frozen"]
-    answer = bench("run", *words, "--seeds", "1", "--dry-run")
-    assert answer.exit_code == 0, answer.stderr
-    assert "mixtral-8x22b" in answer.stdout
-    assert "semeval" in answer.stdout
-
-
-def test_doctor_says_what_there_is_and_what_is_missing_with_the_way_out(bench):
-    answer = bench("doctor")
-    assert answer.exit_code == 0, answer.stdout
-    assert re.search(r"^ +ok torch: \d", answer.stdout, re.M)
-    assert re.search(r"^ +ok task tweets: 2892/400/800 texts", answer.stdout, re.M)
-    assert re.search(r"^ absent encoder bert-base-uncased: .*--encoder minilm", answer.stdout, re.M)
-    assert "is writable" in answer.stdout
-    missing = bench("doctor", "--data-dir", "gone")
-    assert missing.exit_code == 1
-    assert "missing data folder: 'gone' does not exist" in missing.stdout
-
-
-def test_check_passes_a_good_method_and_names_what_a_bad_one_breaks(bench, instant):
-    good = bench("check", "./instant.py")
-    assert good.exit_code == 0, good.stdout
-    assert "passed" in good.stdout
-    bad = Path("bad.py")
-    bad.write_text(
-        instant.read_text().replace("astype(np.float32)", "astype(np.float64)").replace('"instant"', '"bad"')
-    )
-    answer = bench("check", "./bad.py")
-    assert answer.exit_code == 1
-    assert "failed" in answer.stdout
-    assert "float64" in answer.stdout
-
-
-def test_help_names_every_command_in_the_order_of_use_and_how_options_become_variables(bench):
-    found = re.findall(r"^│ (\w+) ", bench("--help").stdout, re.M)
-    grids, labels = ["run", "status", "report", "show"], ["label", "labels", "trust", "clean", "budget"]
-    rest = ["export", "predict", "list", "doctor", "check", "pack", "prune"]
-    assert found == ["advise", *grids, *labels, *rest]
-    text = " ".join(bench("run", "--help").stdout.split())
-    assert "can also be set as environment variables (--batch-size: BENCH_BATCH_SIZE)" in text
-    assert "or, except --preset and --config, in the file given by --config" in text
-
-
-def test_the_help_of_trust_says_what_an_id_is_without_a_column_of_ids(bench):
-    assert "without an id column, id counts rows from 0" in bench("trust", "--help").stdout
-
-
-def test_what_takes_no_value_shows_no_type_in_any_help(bench):
-    import typer.main
-
-    for words in ([], *([name] for name in typer.main.get_command(application()).commands)):
-        told = bench(*words, "--help")
-        assert re.search(r"--help +-h +Show this message", told.stdout), words
-        assert "bool" not in told.stdout, words
-
-
-def test_every_option_of_a_run_has_the_variable_that_the_help_tells_of():
-    import typer.main
-
-    command = typer.main.get_command(application()).commands["run"]
-    own = {"dry_run", "force", "worker", "one_round", "help"}
-    for each in command.params:
-        assert each.name in own or each.envvar == f"BENCH_{each.name.upper()}", each.name
 
 
 def test_results_can_be_moved_and_read_elsewhere(run, bench):

@@ -115,7 +115,8 @@ def test_without_gold_a_column_that_cannot_name_the_classes_is_refused_with_the_
 def test_gold_of_one_class_says_that_labellers_add_none(task):
     some = ["positive" if row % 20 == 0 else "" for row in range(N)]
     columns = {"gold": some, "gpt": named(GUESS), "mix": named(GOLD)}
-    refused(lambda: task(columns), "column gold: a task needs at least two classes, found: positive alone in gold")
+    only_if = "labellers' columns can add classes only if gold has at least two"
+    refused(lambda: task(columns), "column gold: gold has only the class 'positive', and a task needs", only_if)
     assert task(columns, labels=NAMES).label_names == NAMES
 
 

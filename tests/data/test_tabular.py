@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench.core.errors import UsageError
@@ -189,9 +191,11 @@ def appended(row: str):
         ("txt,gold\na,b\nc,d\ne,b\n", "no text column; name one of txt, gold with --text-column"),
         ("text;gold\na;b\nc;d\ne;b\n", "only one column, 'text;gold'; separate with commas"),
         ("text;gold\nwell, a;b\nc;d\n", "only one column, 'text;gold'; separate with commas"),
+        ("text;gold\na;b\nc;d\ne;b\n", "Excel, .* can save it as .xlsx, which is read as well"),
+        ("text\tgold\na, b\tb\nc\td\n", "separated by tabs: rename it to mine.tsv"),
         ("sep=;\ntext;gold\nwell, a;b\n", "only one column, 'sep=;'; separate with commas"),
         ("sep=,\ntext,gold\na,b\n", "its first line, which begins with sep=, is only meant for Excel: remove it"),
-        ("text,gold\na,b\nc,b\ne,b\n", "at least two classes, found: b"),
+        ("text,gold\na,b\nc,b\ne,b\n", "only the class 'b', and a task needs at least two"),
         ("text,gold\na,b\nc,d\n", "2 rows; at least 3"),
         ("text,note\na,1.5\nb,2.5\nc,3.5\n", "neither gold nor a labeller's column was found among text, note"),
         ("text,gold,gold\na,b,c\n", "two columns named 'gold'"),
@@ -241,6 +245,22 @@ def test_other_encodings_and_kinds_of_file_are_refused(tmp_path):
         load_task(str(tmp_path / "mine.feather"))
     with pytest.raises(UsageError, match="does not exist"):
         load_task("none.csv")
+
+
+def test_an_excel_workbook_that_is_named_like_text_is_to_be_renamed_and_other_archives_are_no_text(tmp_path):
+    path = tmp_path / "my.own.csv"
+    pd.DataFrame(good()).to_excel(tmp_path / "book.xlsx", index=False)
+    path.write_bytes((tmp_path / "book.xlsx").read_bytes())
+    with pytest.raises(UsageError, match=r"my\.own\.csv is an Excel workbook: rename it to my\.own\.xlsx$"):
+        load_task(str(path))
+    assert len(load_task(str(path.rename(tmp_path / "my.own.xlsx"))).train) > 0
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    with pytest.raises(UsageError, match=r"an old Excel workbook \(\.xls\): save it in Excel as \.xlsx, or as CSV"):
+        load_task(str(path))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mine.csv", "text,gold\na,b\n")
+    with pytest.raises(UsageError, match="is a zip archive, not text: unpack it"):
+        load_task(str(path))
 
 
 def test_a_column_that_was_named_must_be_there(tmp_path):

@@ -77,8 +77,15 @@ def _refuse_header(path: Path, header: Sequence[str]) -> None:
 
 def refuse_another_delimiter(origin: str | Path, header: Sequence[str]) -> None:
     """Raise UsageError where the header is one field that looks like several with another delimiter."""
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise UsageError(f"{origin}: only one column, '{header[0][:80]}'; separate with commas, or with tabs in a .tsv")
+    if len(header) != 1 or not any(mark in header[0] for mark in ";\t|"):
+        return
+    way_out = "separate with commas, or with tabs in a .tsv"
+    csv_file = re.fullmatch(r"(.*)\.csv(\.gz)?", Path(origin).name, re.IGNORECASE | re.DOTALL)
+    if "\t" in header[0] and csv_file:
+        way_out = f"its fields are separated by tabs: rename it to {csv_file[1]}.tsv{csv_file[2] or ''}"
+    elif ";" in header[0]:
+        way_out += "; Excel, which writes semicolons in many countries, can save it as .xlsx, which is read as well"
+    raise UsageError(f"{origin}: only one column, '{header[0][:80]}'; {way_out}")
 
 
 def _refuse_width(path: Path, row: int, line: int, fields: int, header: Sequence[str]) -> None:

@@ -101,6 +101,7 @@ def _content(path: Path) -> bytes:
 def decode(path: Path) -> str:
     """The file as text. UTF-8 only, a byte order mark is dropped; UsageError names the line of a wrong byte."""
     raw = _content(path)
+    _refuse_workbook(path, raw)
     name = next((name for mark, name in BOMS.items() if raw.startswith(mark)), None)
     if name is None and raw[:1000].count(0) > len(raw[:1000]) // 4:
         name = "UTF-16"
@@ -114,6 +115,17 @@ def decode(path: Path) -> str:
             f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8 "
             f"(for example: iconv -f windows-1252 -t utf-8)"
         ) from None
+
+
+def _refuse_workbook(path: Path, raw: bytes) -> None:
+    """Raise UsageError for what only is named like text: an Excel workbook, or another archive."""
+    named = path.name[: -len(ending(path))]
+    if raw.startswith(b"PK\x03\x04"):
+        if b"xl/workbook" in raw:
+            raise UsageError(f"{path} is an Excel workbook: rename it to {named}.xlsx")
+        raise UsageError(f"{path} is a zip archive, not text: unpack it and name the table in it")
+    if raw.startswith(b"\xd0\xcf\x11\xe0"):
+        raise UsageError(f"{path} is an old Excel workbook (.xls): save it in Excel as .xlsx, or as CSV in UTF-8")
 
 
 def _lines(path: Path) -> str:

@@ -193,8 +193,8 @@ def _gold(
         raise UsageError(f"{where}: {reading.doubt}")
     if len(labels.names) == 1:
         raise UsageError(
-            f"{where}: a task needs at least two classes, found: {labels.names[0]} alone in gold, and labellers' "
-            "columns add classes only to two or more; list all classes in a label.json beside the file"
+            f"{where}: gold has only the class '{labels.names[0]}', and a task needs at least two; labellers' columns "
+            "can add classes only if gold has at least two: list all classes in a label.json beside the file"
         )
     return dataclasses.replace(labels, no_answer=no_answer), reading
 

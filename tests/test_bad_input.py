@@ -269,6 +269,13 @@ def test_a_results_folder_below_a_file_is_refused(place, tiny_bert, command):
     refused(bench(command, *words), "--results '../good.csv/below'", "is a file", "name a folder")
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that nobody can write to")
+@pytest.mark.parametrize("command", [["run", "--tasks"], ["advise"], ["budget"]])
+def test_a_results_folder_that_cannot_be_made_is_refused_before_anything_is_said(place, tiny_bert, command):
+    words = ["../good.csv", "--encoder", f"{tiny_bert}:frozen", "--llms", "ann", "--results", "/proc/x"]
+    refused(bench(*command, *words), "results folder '/proc/x' cannot be written to", "name another with --results")
+
+
 def test_a_column_of_labels_has_no_prompting(place, tiny_bert):
     words = ["--tasks", "../good.csv", "--encoder", f"{tiny_bert}:frozen"]
     refused(bench("run", *words, "--llms", "ann/few"), "'ann/few'", "no prompting", "write ann")

@@ -44,10 +44,12 @@ def advise(
     from bench.grid.advised import advised_plan
     from bench.report.output.advice import NAME, advice_page
     from bench.running.advice import advise as advice_of
-    from bench.running.outcomes import check_results_folder
+    from bench.running.outcomes import check_results_folder, refuse_unwritable
 
     plan = advised_plan(table, given)
     check_results_folder(plan.options.results)
+    if not dry_run:
+        refuse_unwritable(plan.options.results)
     for note in plan.notes:
         say(note, dim=True)
     _forecast(plan)

@@ -45,7 +45,7 @@ def budget(
     from bench.grid.options import load_options
     from bench.report.budget import budget_png, budget_table
     from bench.running.adviser import FEWEST_TEST
-    from bench.running.outcomes import check_results_folder
+    from bench.running.outcomes import check_results_folder, refuse_unwritable
     from bench.store.intervals import wilson
     from bench.store.records import Record, read_record
 
@@ -62,6 +62,7 @@ def budget(
             f"'{task}' cannot be scored: it needs gold in test rows, and in train rows for the corrections"
         )
     check_results_folder(options.results)
+    refuse_unwritable(options.results)
     for note in made.notes:
         say(note, dim=True)
     say(f"{count(len(made.cells), 'cell')} → {options.results}")

@@ -139,9 +139,12 @@ def _statuses(plan: Plan) -> list[tuple]:
 
 
 def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> Summary:
+    from bench.running.outcomes import refuse_unwritable
     from bench.training import distributed
 
     first = distributed.is_first_process()
+    if first:
+        refuse_unwritable(plan.options.results)
     if first and not log_json:
         for note in [*plan.notes, *plan.hints]:
             say(note, dim=True)

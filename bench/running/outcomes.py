@@ -36,12 +36,32 @@ TRACEBACK = ".traceback.txt"
 
 def check_results_folder(results: Path) -> None:
     """Refuse a results folder that a newer version of bench wrote. Raises UsageError; writes nothing."""
-    there = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
+    there = _nearest(results)
     if not there.is_dir():
         raise UsageError(
             f"--results '{results}': '{there}' is a file: name a folder (a pack goes into one, as packed.zip)"
         )
     ResultsFolder(results).refuse_newer()
+
+
+def refuse_unwritable(results: Path) -> None:
+    """Refuse a results folder that cannot be written to, or not be made. Raises UsageError; leaves nothing behind."""
+    try:
+        with tempfile.TemporaryFile(dir=_nearest(results)):
+            pass
+    except OSError as error:
+        raise _unwritable(results, error) from None
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest one above it that exists."""
+    return next(each for each in (path, *path.absolute().parents) if each.exists())
+
+
+def _unwritable(results: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"results folder '{results}' cannot be written to ({error.strerror}): name another with --results"
+    )
 
 
 def prepare_results(results: Path) -> None:
@@ -51,6 +71,7 @@ def prepare_results(results: Path) -> None:
     """
     check_results_folder(results)
     refuse_links(results)
+    refuse_unwritable(results)
     marker = json.dumps({"schema": SCHEMA}).encode()
     folder = ResultsFolder(results)
     path = folder.marker
@@ -59,13 +80,9 @@ def prepare_results(results: Path) -> None:
     try:
         if not path.exists() or path.read_bytes() != marker:
             write_atomically(path, marker)
-        with tempfile.TemporaryFile(dir=results):
-            pass
         remove_leftovers(results)
     except OSError as error:
-        raise UsageError(
-            f"results folder '{results}' cannot be written to ({error.strerror}): name another with --results"
-        ) from None
+        raise _unwritable(results, error) from None
 
 
 def existing(cell: Cell, results: Path) -> Record | Damaged | None:

@@ -14,6 +14,8 @@ SCHEMA = 1
 """Version of the record format; a folder with a higher one is refused, not guessed at."""
 CELL_DIGITS, LEASE_DIGITS, STAGE_DIGITS = 12, 24, 32
 """How many hex digits of a hash name a record, a lease and a stage."""
+ZIP = b"PK\x03\x04"
+"""How a zip file begins that holds something."""
 
 
 class ResultsFolder:
@@ -68,6 +70,14 @@ class ResultsFolder:
 
     def packs(self) -> list[Pack]:
         """The packs in it, `packed.zip` first; in case of doubt the first counts. Raises UsageError."""
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                start = file.read(len(ZIP))
+            if start != ZIP:
+                raise UsageError(
+                    f"'{self.path}' is neither a results folder nor a packed one: name the folder that `bench run` "
+                    "wrote (results, unless --results named another), or the packed.zip that `bench pack` made of it"
+                )
         return [found for path in self.pack_paths() if (found := open_pack(path))]
 
     def refuse_newer(self) -> None:

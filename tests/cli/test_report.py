@@ -43,6 +43,16 @@ def test_options_that_contradict_each_other_are_refused(options, named):
     assert named in " ".join(answer.stderr.split())
 
 
+@pytest.mark.parametrize("command", ["report", "status"])
+@pytest.mark.parametrize("content", ["", "text,gold\n"])
+def test_a_file_that_is_no_pack_is_not_called_a_damaged_one(tmp_path, command, content):
+    (tmp_path / "mine.csv").write_text(content)
+    answer = bench(command, "--results", tmp_path / "mine.csv")
+    said = " ".join(answer.stderr.split())
+    assert answer.exit_code == 2
+    assert "mine.csv' is neither a results folder nor a packed one: name the folder that `bench run` wrote" in said
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to a child")
 def test_serve_says_where_the_page_is_and_ends_cleanly_on_interrupt(folder):
     command = [sys.executable, "-m", "bench", "report", "--results", str(folder), "--serve"]

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import typer
 
 from bench.cli.options import DataDir, Results
-from bench.cli.shell import SOME_FAILED, app, friendly, say
+from bench.cli.shell import SOME_FAILED, app, count, friendly, say
 from bench.core.errors import BenchError
 
 MIN_FREE_GB = 2
@@ -44,7 +44,8 @@ def doctor(results: Results = None, data_dir: DataDir = None) -> None:
 
 def examine(results: Path | None, data_dir: Path | None) -> Iterator[Fact]:
     """Everything worth knowing before a long run."""
-    yield Fact("ok", "python", f"{platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores")
+    cores = count(os.cpu_count() or 1, "core")
+    yield Fact("ok", "python", f"{platform.python_version()} on {platform.platform()}, {cores}")
     for package in ("torch", "transformers", "accelerate", "sentence-transformers", "datasets", "pandas", "matplotlib"):
         try:
             yield Fact("ok", package, importlib.metadata.version(package))
@@ -63,7 +64,7 @@ def _device() -> Iterator[Fact]:
     from bench.training.device import choose_precision, describe
 
     facts = describe(precision := choose_precision())
-    yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {facts['threads']} threads")
+    yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {count(facts['threads'], 'thread')}")
     yield Fact("ok", "precision", "; ".join(filter(None, [precision.sentence, precision.hint])))
 
 
@@ -86,15 +87,17 @@ def _data(data_dir: Path | None) -> Iterator[Fact]:
     if data_dir is not None and not data_dir.is_dir():
         yield Fact("missing", "data folder", f"'{data_dir}' does not exist: name another with --data-dir")
         return
+    read = []
     for name in known():
         try:
             task = load_task(name, data_dir=data_dir)
         except BenchError as error:
             yield Fact("absent", f"task {name}", str(error))
             continue
+        read.append(name)
         sizes = f"{len(task.train)}/{len(task.valid)}/{len(task.test)} texts"
         yield Fact("ok", f"task {name}", f"{sizes}, {len(task.label_names)} classes, from {task.origin}")
-    for name, pairs in labellers(data_dir).items():
+    for name, pairs in labellers(data_dir, read).items():
         yield Fact("ok", f"labels of {name}", ", ".join(f"{task} ({prompting})" for prompting, task in pairs))
 
 

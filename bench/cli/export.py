@@ -8,7 +8,7 @@ from typing import Annotated
 from typer import Argument, Option
 
 from bench.cli.options import Results
-from bench.cli.shell import app, err, friendly, say
+from bench.cli.shell import app, count, err, friendly, say
 from bench.cli.show import find_record
 
 
@@ -42,6 +42,6 @@ def export(
     said = {
         "transformers": "a text-classification model for transformers",
         "networks": f"{done.facts.networks} fine-tuned network(s)",
-        "heads": f"{done.facts.networks} head(s) on the frozen encoder {done.facts.encoder}",
+        "heads": f"{count(done.facts.networks, 'head')} on the frozen encoder {done.facts.encoder}",
     }
     say(f"{done.folder}: {said[done.facts.kind]}, loaded back and compared. Its README.md says how to use it.")

@@ -122,6 +122,7 @@ def _show_made(made, data) -> None:
         say("how the answers were read: " + ", ".join(f"{rule} {times}" for rule, times in made.card.readings.items()))
     for note in made.notes:
         say(note)
-    cost = ", ".join(f"{what} {amount:g}" for what, amount in made.card.cost.items())
+    names = {"seconds": "seconds of waiting (summed over requests)"}  # several may wait at a time
+    cost = ", ".join(f"{names.get(what, what)} {amount:g}" for what, amount in made.card.cost.items())
     kept = f"{count(made.from_cache, 'answer')} reused from an earlier run"
     say(f"label set in {made.folder} ({cost}; {kept})")

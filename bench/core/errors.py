@@ -81,10 +81,18 @@ class Problem(NamedTuple):
         return f"--{self.where.partition('.')[0].replace('_', '-')} = {self.value}: {self.why}"
 
 
+WHOLE, NUMBER, TRUTH = "give a whole number", "give a number", "give true or false"
+IN_PLAIN_WORDS = {
+    "int_parsing": WHOLE, "int_type": WHOLE, "int_from_float": WHOLE, "float_parsing": NUMBER, "float_type": NUMBER,
+    "bool_parsing": TRUTH, "bool_type": TRUTH,
+}  # fmt: skip
+"""What to say instead of pydantic, by its name of the error."""
+
+
 def first_problem(error: ValidationError) -> Problem:
     """The first of the problems in a pydantic error."""
     first = error.errors()[0]
-    why = first["msg"].removeprefix("Value error, ")
+    why = IN_PLAIN_WORDS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     return Problem(".".join(map(str, first["loc"])), shown(first["input"]), why, first["type"])
 
 

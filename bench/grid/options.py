@@ -195,7 +195,8 @@ def _seeds(parts: list[str]) -> list[str]:
             continue
         first, last = int(found[1]), int(found[2])
         if not 0 <= last - first < MOST_SEEDS:
-            raise UsageError(f"'{part}': a range of seeds must ascend and hold at most {MOST_SEEDS} seeds, like 1-5")
+            which = f"'{part}': " if len(parts) > 1 else ""  # else it is the whole value, which is named anyway
+            raise UsageError(f"{which}a range of seeds must ascend and hold at most {MOST_SEEDS} seeds, like 1-5")
         seeds += map(str, range(first, last + 1))
     return seeds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -87,10 +87,15 @@ def label_command(task: TaskData) -> str:
     return f"`bench label --llm NAME --task {shell_word(task.selector)}`"
 
 
-def labellers(data_dir: Path | None = None) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Every labeller with the (prompting, task) pairs that it has labels for, names ascending."""
+def labellers(data_dir: Path | None = None, tasks: Collection[str] = ()) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Every labeller with the (prompting, task) pairs that it has labels for, names ascending.
+
+    `tasks` are those that can be read: answers that were published with a task are there only where it is.
+    """
     found: dict[str, list[tuple[str, str]]] = {}
     for ref in find_label_sets(data_dir):
+        if isinstance(ref.place, PublishedTask) and ref.task not in tasks:
+            continue
         found.setdefault(ref.labeller, []).append((ref.prompting, ref.task))
     return {name: tuple(pairs) for name, pairs in found.items()}
 

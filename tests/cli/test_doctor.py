@@ -6,6 +6,8 @@ import importlib.metadata
 
 from bench.cli import doctor
 from bench.cli.doctor import examine
+from bench.core.errors import Unavailable
+from bench.data.load import load_task
 
 
 def facts(results=None, data_dir=None):
@@ -23,6 +25,22 @@ def test_device_packages_encoders_data_and_tools_are_named(tmp_path):
     assert not (tmp_path / "results").exists()  # looking writes nothing
     for fact in found.values():
         assert fact.state == "ok" or len(fact.text) > 10
+
+
+def test_answers_are_listed_of_tasks_that_are_there_and_one_of_a_thing_is_one(tmp_path, monkeypatch):
+    def without_cfpb(name, **options):
+        if name == "cfpb":
+            raise Unavailable("cfpb is out of reach")
+        return load_task(name, **options)
+
+    monkeypatch.setattr("bench.data.load.load_task", without_cfpb)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    monkeypatch.setattr(doctor.os, "cpu_count", lambda: 1)
+    found = facts(tmp_path / "results")
+    assert found["task cfpb"].state == "absent"
+    assert "cfpb" not in " ".join(fact.text for name, fact in found.items() if name.startswith("labels of"))
+    assert found["device"].text.endswith(", 1 thread")
+    assert found["python"].text.endswith(", 1 core")
 
 
 def test_a_missing_package_data_folder_or_results_folder_is_missing(tmp_path, monkeypatch):

@@ -60,6 +60,8 @@ def test_an_exported_model_predicts_what_the_cell_did(
     done = bench("export", path, "--out", "model")
     assert done.exit_code == 0, done.stderr
     assert f"all {len(stored)} test predictions equal those of the record, bit for bit" in done.stdout
+    if kind == "heads":
+        assert f"{networks} head{'s' if networks > 1 else ''} on the frozen encoder" in done.stdout
     facts = json.loads(Path("model/bench.json").read_text())
     assert (facts["kind"], facts["networks"], facts["label_names"]) == (kind, networks, ["negative", "positive"])
     assert not [file for file in Path("model").iterdir() if file.suffix in (".bin", ".pt", ".pkl")]

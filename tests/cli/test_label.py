@@ -66,6 +66,7 @@ def test_a_server_is_asked_within_a_budget_and_the_same_command_goes_on(bench, m
         done = bench(*words)
     assert done.exit_code == 0, done.stdout + done.stderr
     assert "100.0 %" in done.stdout
+    assert "seconds of waiting (summed over requests) " in done.stdout, "several requests wait at a time"
     assert {body["max_tokens"] for body in server.asked} == {9}
     assert {body["temperature"] for body in server.asked} == {0.5}
     for text, count in server.texts.items():  # an answered text was not asked again

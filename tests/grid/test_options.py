@@ -55,6 +55,32 @@ def test_a_range_that_does_not_go_up_is_refused(text):
         load_options({"seeds": text})
 
 
+def test_a_range_that_does_not_go_up_is_named_once():
+    for text, said in (("5-1", "--seeds = '5-1': a range of"), ("1,5-1", "--seeds = '1,5-1': '5-1': a range of")):
+        with pytest.raises(UsageError) as refused:
+            load_options({"seeds": text})
+        assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("seeds", "1.5", "--seeds = '1.5': give a whole number"),
+        ("jobs", "two", "--jobs = 'two': give a whole number"),
+        ("jobs", 1.5, "--jobs = 1.5: give a whole number"),
+        ("jobs", [1], "--jobs = [1]: give a whole number"),
+        ("dropout", "much", "--dropout = 'much': give a number"),
+        ("dropout", [0.1], "--dropout = [0.1]: give a number"),
+        ("stages", "perhaps", "--stages = 'perhaps': give true or false"),
+        ("stages", 7.5, "--stages = 7.5: give true or false"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_plain_words(option, value, said):
+    with pytest.raises(UsageError) as refused:
+        load_options({option: value})
+    assert str(refused.value) == said
+
+
 def test_a_path_that_exists_is_found_whatever_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ["my,data[1].csv", "a(b.csv", "x[y],z.csv", 'q"q.csv', "plain.csv"]
@@ -155,16 +181,16 @@ def test_an_empty_file_changes_nothing(tmp_path):
         ("preset: quickstart", ["preset cannot be a key: write --preset on the command line"]),
         ("config: other.yaml", ["config cannot be a key: write --config on the command line"]),
         ("frobnicate: 1", ["unknown option 'frobnicate'", "known: methods, tasks"]),
-        ("epochs: yes", ["--epochs", "'yes'", "valid integer"]),
+        ("epochs: yes", ["--epochs", "'yes'", "give a whole number"]),
         ("results: [a]", ["results must be a path", "['a']"]),
-        ("limit: many", ["--limit", "'many'", "valid integer"]),
+        ("limit: many", ["--limit", "'many'", "give a whole number"]),
         ("methods:", ["--methods", "None"]),
         ("seeds: [[1, x]]", ["--seeds"]),
         ("a" * 3 + ": " + "[" * 50_000, ["not YAML"]),
         ("seeds: 1\ntasks: x\nseeds: 2", ["line 3", "'seeds' is given twice"]),
         ("max-length: 3\nmax_length: 4", ["max_length is given twice"]),
         ("precision: off", ["--precision", "'off'", "'no'"]),
-        ("seeds: 0x10", ["--seeds", "'0x10'", "valid integer"]),
+        ("seeds: 0x10", ["--seeds", "'0x10'", "give a whole number"]),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, content, said):
@@ -194,7 +220,7 @@ def test_a_file_that_is_absent_a_folder_or_not_utf8_is_named(tmp_path):
         ({"methods": "a,,b"}, "--methods = 'a,,b'.*empty entry"),
         ({"methods": "a[b"}, "--methods = 'a.b'.*not closed"),
         ({"noise": ""}, "--noise = ''"),
-        ({"seeds": "1,x"}, "--seeds = 'x'.*integer"),
+        ({"seeds": "1,x"}, "--seeds = 'x': give a whole number"),
         ({"max_length": "0"}, "--max-length = '0'.*greater than or equal to 2"),
         ({"limit": "1"}, "--limit = '1'.*greater than or equal to 2"),
         ({"jobs": "0"}, "--jobs = '0'.*greater than or equal to 1"),

@@ -60,6 +60,13 @@ def test_the_users_folder_wins_and_nothing_else_in_it_is_a_label_set(tmp_path, m
     assert find_label_sets(tmp_path / "data", "other") == []
 
 
+def test_answers_that_come_with_a_task_are_there_only_where_it_is(tmp_path):
+    haiku = "claude-3-5-haiku"
+    assert haiku not in labellers(tmp_path)
+    assert labellers(tmp_path, ["cfpb", "trec"])[haiku] == (("zero", "cfpb"),)
+    assert "semeval" in {task for _, task in labellers(tmp_path)["mixtral-8x22b"]}, "those have files of their own"
+
+
 def test_published_sets_are_pinned_and_belong_to_known_tasks():
     for (_, prompting, task), repository in PUBLISHED.items():
         assert prompting in ("zero", "few")

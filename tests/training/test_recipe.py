@@ -31,7 +31,7 @@ def test_what_is_asked_for_wins_and_none_is_not_asked():
     ("option", "value", "says"),
     [
         ("epochs", 0, "greater than or equal to 1"),
-        ("epochs", 2.5, "valid integer"),
+        ("epochs", 2.5, "give a whole number"),
         ("batch_size", 0, "greater than or equal to 1"),
         ("learning_rate", 0, "greater than 0"),
         ("learning_rate", -1, "greater than 0"),

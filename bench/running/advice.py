@@ -19,6 +19,7 @@ from bench.report.tables.blocks import EARLY, Span
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.headlines import headline, points
 from bench.report.tables.model import plural
+from bench.report.tables.worth import too_narrow
 from bench.running.adviser import FEWEST_TEST, Adviser, Source, shared_means
 from bench.running.trust import Trusted, trust_task
 from bench.store.folder import CELL_DIGITS
@@ -211,11 +212,14 @@ def _worth(told: Adviser) -> list[str]:
             "column 'gold', which may have gaps, and run this command again."
         ]
     seeds = "seeds and " if len(told.accuracies[best]) > 1 else ""
-    brackets = f"In brackets: the 95 % interval over {seeds}these rows; " if "(" in found.text else ""
+    brackets, few = "", ""
+    if "(" in found.text:
+        brackets = f"In brackets: the 95 % interval over {seeds}these rows; "
+        few = too_narrow(told.yardstick.fewest_seeds([best], [column]))
     return [
         f"{best} is worth {found.text} random human labels: training on that many human labels alone, without any "
         f"noisy label, gives the same accuracy on the {told.tested} test rows with gold. {brackets}< and > mean "
-        "outside the learning curve."
+        f"outside the learning curve.{' ' * bool(few)}{few}"
     ]
 
 

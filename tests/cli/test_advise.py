@@ -323,14 +323,25 @@ def test_a_lead_over_several_methods_is_corrected_for_their_number():
     )
 
 
-@pytest.mark.parametrize(("seeds", "over"), [((1,), "over these rows;"), ((1, 2), "over seeds and these rows;")])
-def test_the_interval_of_a_worth_is_over_seeds_where_there_are_several(seeds, over):
+def worth_said(text, seeds, tested=40, methods=("npc",)):
     from bench.running import advice
 
-    curve = SimpleNamespace(entry=lambda *_: SimpleNamespace(text="57 (41 to 80)"))
-    scores = {"npc": dict.fromkeys(seeds, 70.0)}
-    told = SimpleNamespace(ranked=["npc"], column="", accuracies=scores, yardstick=curve, tested=40)
-    assert f"In brackets: the 95 % interval {over}" in advice._worth(told)[0]
+    curve = SimpleNamespace(entry=lambda *_: SimpleNamespace(text=text), fewest_seeds=lambda *_: seeds)
+    scores = {"npc": dict.fromkeys(range(seeds), 70.0)}
+    told = SimpleNamespace(ranked=methods, column="", accuracies=scores, yardstick=curve, tested=tested)
+    return advice._worth(told)[0]
+
+
+@pytest.mark.parametrize(("seeds", "over"), [(1, "over these rows;"), (2, "over seeds and these rows;")])
+def test_the_interval_of_a_worth_is_over_seeds_where_there_are_several(seeds, over):
+    assert f"In brackets: the 95 % interval {over}" in worth_said("57 (41 to 80)", seeds)
+
+
+def test_the_interval_of_a_worth_is_said_to_be_too_narrow_with_fewer_than_five_seeds():
+    few = " A method or a size of the curve has only 3 seeds: with fewer than five the 95 % interval is too narrow."
+    assert worth_said("57 (41 to 80)", 3).endswith(f"outside the learning curve.{few}")
+    for text, seeds in (("57 (41 to 80)", 5), ("< 10", 3)):  # seeds enough, no interval
+        assert worth_said(text, seeds).endswith("outside the learning curve.")
 
 
 def plan_of(table, encoder, **given):

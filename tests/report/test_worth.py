@@ -190,6 +190,19 @@ def test_the_labeller_is_worth_its_mean_over_seeds(tmp_path):
     assert found.high > 300
 
 
+@pytest.mark.parametrize(("method", "curve", "few"), [(1, 5, "1 seed"), (5, 4, "4 seeds"), (5, 5, "")])
+def test_few_seeds_of_a_method_or_of_the_curve_make_its_interval_too_narrow(tmp_path, method, curve, few):
+    for seed in range(1, 6):
+        if seed <= method:
+            write(tmp_path, "plain", seed, 50)
+        for size, accuracy in zip(SIZES, (40, 60, 80), strict=True) if seed <= curve else ():
+            write(tmp_path, "gold", seed, accuracy, size, config={"rows": size})
+    build_report(tmp_path, tmp_path / "report", formats=("md",))
+    text = (tmp_path / "report" / "report.md").read_text()
+    said = "with fewer than five the 95 % interval is too narrow."
+    assert (f"A method or a size of the curve has only {few}: {said}" in text) if few else (said not in text)
+
+
 def test_the_sentence_names_the_best_on_the_seeds_that_all_have(tmp_path, folder):
     """Lucky lacks the hardest seed and is worse with every seed that it has."""
     for seed, accuracy in ((1, 50), (2, 90), (3, 92)):

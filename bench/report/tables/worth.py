@@ -15,8 +15,8 @@ from bench.report.tables.yardstick import LABELLER, Yardstick
 
 MOST_SAID = 4
 """Columns that the sentence at the top of a report names."""
-FEW_SEEDS = 3
-"""With fewer, the interval does not tell how much the choice of the labelled texts matters."""
+FEW_SEEDS = 5
+"""With fewer, the bootstrap over seeds gives intervals that are too narrow (docs/human-labels.md says by how much)."""
 
 
 @register
@@ -51,8 +51,6 @@ def _caption(yardstick: Yardstick) -> list[str]:
         "< and > mean outside the curve.",
         RULE_TEXT[yardstick.rule],
     ]
-    if yardstick.draws is None:
-        said.append("No intervals, because there are so many cells; `bench report --full` makes them.")
     own = yardstick.rule != "last"
     if own:
         said.append("Each noise source has its own curve, as its validation labels choose the curve's steps too.")
@@ -62,10 +60,21 @@ def _caption(yardstick: Yardstick) -> list[str]:
         for (task, noise), curve in yardstick.curves.items()
     )
     said.append(f"Sizes of the curve: {'; '.join(ends)}.")
-    few = min(len(values) for curve in yardstick.curves.values() for values in curve.by_seed)
-    if few < FEW_SEEDS:
-        said.append(f"The curve has {plural(few, 'seed')} at some sizes: the intervals are too narrow.")
+    if yardstick.draws is None:
+        said.append("No intervals, because there are so many cells; `bench report --full` makes them.")
+    elif few := too_narrow(yardstick.fewest_seeds(yardstick.measured, yardstick.columns)):
+        said.append(few)
     return said
+
+
+def too_narrow(seeds: int) -> str:
+    """What to say of an interval where a method or a size of the curve has that many seeds; empty for enough."""
+    if seeds >= FEW_SEEDS:
+        return ""
+    return (
+        f"A method or a size of the curve has only {plural(seeds, 'seed')}: with fewer than five the 95 % interval is "
+        "too narrow."
+    )
 
 
 def with_worth(table: Table, yardstick: Yardstick) -> Table:

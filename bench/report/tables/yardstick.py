@@ -210,6 +210,12 @@ class Yardstick:
             low, high = np.quantile(drawn_labels, [0.025, 0.975], method="inverted_cdf")
         return Worth(float(point), float(low), float(high))
 
+    def fewest_seeds(self, methods: Sequence[str], columns: Sequence[Column]) -> int:
+        """The smallest number of seeds on which the worth of some methods over columns with a curve rests."""
+        own = (self.block.values(method, each, f"accuracy_{self.rule}") for method in methods for each in columns)
+        curve = (by_seed for each in columns for by_seed in self.curves[each].by_seed)
+        return min(len(by_seed) for by_seed in (*own, *curve) if by_seed)
+
     def _drawn_curve(self, curve: Curve) -> np.ndarray | None:
         """Accuracies float64[DRAWS, K] of the curve under the drawn seeds and texts."""
         if self.draws is None:

@@ -193,7 +193,8 @@ class Detection(NamedTuple):
 def detection(suspicion: np.ndarray, suggested: np.ndarray, labels: np.ndarray, gold: np.ndarray) -> Detection | None:
     """The ranking scored against gold int64[N] (-1 = unknown); None without a right or without a wrong label.
 
-    Equal suspicions share what they find: each place of a tie counts with the tie's share of errors.
+    In counts from the top, equal suspicions share what they find: each place of a tie counts with the tie's share of
+    errors. Average precision takes a tie for one threshold, as scikit-learn does.
     """
     ranked = (labels >= 0) & (gold >= 0) & ~np.isnan(suspicion)
     wrong = (labels != gold)[ranked]

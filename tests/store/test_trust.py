@@ -133,6 +133,12 @@ def test_ties_share_what_they_find_and_equal_scores_are_chance():
     assert found.found_in_tenth == pytest.approx(0.1)
 
 
+def test_average_precision_takes_a_tie_for_one_threshold():
+    labels, gold = np.zeros(4, int), np.array([1, 0, 1, 0])
+    found = detection(np.array([0.9, 0.5, 0.5, 0.1]), labels, labels, gold)
+    assert found.average_precision == pytest.approx((1 / 1 + 2 / 3) / 2)  # thresholds 0.9 and 0.5
+
+
 def test_without_a_wrong_label_or_without_a_right_one_there_is_nothing_to_detect():
     labels = np.zeros(5, int)
     assert detection(np.zeros(5), labels, labels, labels) is None

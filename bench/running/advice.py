@@ -19,7 +19,7 @@ from bench.report.tables.blocks import EARLY, Span
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.headlines import headline, points
 from bench.report.tables.model import plural
-from bench.report.tables.worth import too_narrow
+from bench.report.tables.worth import FLATTERS, too_narrow
 from bench.running.adviser import FEWEST_TEST, Adviser, Source, shared_means
 from bench.running.trust import Trusted, trust_task
 from bench.store.folder import CELL_DIGITS
@@ -81,8 +81,8 @@ def _wrong(told: Adviser) -> list[str]:
             )
             if source.silent >= 0.005:
                 said[-1] += f" {100 * source.silent:.0f} % of all rows have no answer."
-            if source is not told.main and told.main.rate and low < 100 * told.main.rate.high:
-                said[-1] += f" They are not shown to be worse than {told.main.name}, which this advice is about."
+            if source is not told.main and told.main.rate:
+                said[-1] += _not_worse(source, told.main)
         elif rates := told.estimates(source):
             guesses.append(f"{source.name} about {100 * float(np.mean(rates)):.0f} %")
     if guesses:
@@ -100,6 +100,18 @@ def _wrong(told: Adviser) -> list[str]:
         if guesses and (mean := _mean_estimate(told)) is not None and mean < bound - 0.0005:
             said[-1] += f" This proves the estimates too low: averaged in the same way, they are {100 * mean:.1f} %."
     return said or ["Unknown: no gold, one labeller, and no method here that estimates it (co-teaching would)."]
+
+
+def _not_worse(source: Source, main: Source) -> str:
+    """What to say of labels that rows with gold do not show to be worse than the main ones; empty where they do."""
+    both = source.hits.keys() & main.hits.keys()
+    theirs, ours = (np.array([each.hits[row] for row in both], dtype=bool) for each in (source, main))
+    if ours.sum() > theirs.sum() and stats.mcnemar_p(ours, theirs) < 0.05:
+        return ""
+    return (
+        f" They are not shown to be worse than {main.name}, which this advice is about (McNemar's exact test on the "
+        f"{plural(len(both), 'row')} with gold that both answered)."
+    )
 
 
 def _mean_estimate(told: Adviser) -> float | None:
@@ -139,11 +151,12 @@ def disagreement_bound(answers: np.ndarray) -> float | None:
 def _method(told: Adviser) -> list[str]:
     """Which method to use, and how sure that is."""
     ranked = told.ranked
-    if told.tested >= FEWEST_TEST:
+    if told.by_gold:
         kind = told.block.kinds[told.column]
         span = Span(str(kind), told.main.name, [told.column])
         found = headline(told.block, span, "last", *draws_of(told.results, told.block))
-        said = [f"Use {ranked[0]}. On the {told.tested} test rows with gold, last step: {found.sentence}"]
+        rows = f"{told.tested} test rows with gold{_flattered(told)}"
+        said = [f"Use {ranked[0]}. On the {rows}, last step: {found.sentence}"]
         if found.best.endswith(EARLY):
             said.append(
                 f"{found.best} is plain at its best step on the noisy validation labels; exported models are those of "
@@ -155,22 +168,39 @@ def _method(told: Adviser) -> list[str]:
         return [f"No validation row has an answer, so nothing tells the methods apart: use {ranked[0]}."]
     means = shared_means({method: scores[method] for method in ranked if method in scores})
     level = [method for method in means if method != ranked[0] and np.isclose(means[method], means[ranked[0]])]
-    lead = " and better than the others" if len(level) + 1 < len(means) else ""
-    best = f"as well as {' and '.join(level)}{lead}" if level else "best"
+    others = [method for method in ranked[1:] if method in scores]
+    if not others:
+        only = "ran" if len(ranked) == 1 else "could be scored on noisy validation labels"
+        said = [
+            f"Use {ranked[0]}. It is the only method that {only}, so it is compared with none; it agrees with "
+            f"{means[ranked[0]]:.1f} % of the noisy validation labels."
+        ]
+        return said + _few_tested(told)
+    best = f"best{', as well as ' * bool(level)}{' and '.join(level)}"
     said = [
         f"Use {ranked[0]}. It agrees with the noisy validation labels {best}: {means[ranked[0]]:.1f} %. It was chosen "
         "without gold, and the validation labels have the same kinds of mistakes as the training labels: a method that "
         "repeats mistakes which the texts explain looks good here."
     ]
-    others = [method for method in ranked[1:] if method in scores]
     p = stats.corrected_p(scores, others, ranked[0])
-    said += [_compared(told, ranked[0], other, p) for other in others if other in (others[0], "plain")]
-    if told.tested:
-        said.append(
-            f"{told.tested} test rows have gold: too few to choose a method by (that takes at least {FEWEST_TEST}), so "
-            "the accuracies below only show how wide the uncertainty is."
-        )
-    return said
+    next_best = ([method for method in others if method not in level] or others)[0]
+    said += [_compared(told, ranked[0], other, p) for other in others if other in (next_best, "plain")]
+    return said + _few_tested(told)
+
+
+def _few_tested(told: Adviser) -> list[str]:
+    """Why the test rows with gold did not choose the method, where there are some."""
+    if not told.tested:
+        return []
+    return [
+        f"{told.tested} test rows have gold: too few to choose a method by (that takes at least {FEWEST_TEST}), so "
+        "the accuracies below only show how wide the uncertainty is."
+    ]
+
+
+def _flattered(told: Adviser) -> str:
+    """What to add to test rows with gold that chose the method, for what is said of it on them; else empty."""
+    return f" (which chose the method: {FLATTERS})" if told.by_gold and len(told.ranked) > 1 else ""
 
 
 def _compared(told: Adviser, ours: str, theirs: str, p: dict[str, float]) -> str:
@@ -218,8 +248,8 @@ def _worth(told: Adviser) -> list[str]:
         few = too_narrow(told.yardstick.fewest_seeds([best], [column]))
     return [
         f"{best} is worth {found.text} random human labels: training on that many human labels alone, without any "
-        f"noisy label, gives the same accuracy on the {told.tested} test rows with gold. {brackets}< and > mean "
-        f"outside the learning curve.{' ' * bool(few)}{few}"
+        f"noisy label, gives the same accuracy on the {told.tested} test rows with gold{_flattered(told)}. "
+        f"{brackets}< and > mean outside the learning curve.{' ' * bool(few)}{few}"
     ]
 
 

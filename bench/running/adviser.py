@@ -40,6 +40,7 @@ class Source:
     rate: Estimate | None  # share of wrong answers among rows with gold and an answer
     rows: int  # these rows
     right: float  # share of right answers among all rows with gold: no answer is none
+    hits: dict[tuple[str, int], bool]  # by split and row, with gold and an answer: whether that is right
     silent: float  # share of all rows without an answer
     valid: bool  # whether a validation row has one
 
@@ -108,6 +109,7 @@ class Adviser:
         given, gold = joined(lambda split: getattr(labels, split)), joined(task.gold.of)
         both, right = (given >= 0) & (gold >= 0), int(((given == gold) & (gold >= 0)).sum())
         rows = int(both.sum())
+        rows_at = [(split, int(row)) for split in SPLITS for row in task.rows[split]]
         return Source(
             name,
             llm_selector(cells[0].source),
@@ -115,6 +117,7 @@ class Adviser:
             rate=wilson(rows - right, rows),
             rows=rows,
             right=right / max(1, int((gold >= 0).sum())),
+            hits={rows_at[at]: bool(given[at] == gold[at]) for at in np.flatnonzero(both)},
             silent=float((given < 0).mean()),
             valid=bool((labels.valid >= 0).any()),
         )
@@ -153,6 +156,11 @@ class Adviser:
         gold = self.main.cells[0].task.gold.test
         return 0 if gold is None else int((gold >= 0).sum())
 
+    @property
+    def by_gold(self) -> bool:
+        """Whether test rows with gold choose the method."""
+        return self.tested >= FEWEST_TEST
+
     @cached_property
     def yardstick(self) -> Yardstick:
         """The learning curve from human labels, where there is one."""
@@ -179,9 +187,9 @@ class Adviser:
     @cached_property
     def ranked(self) -> list[str]:
         """The competing methods, the best first: by gold where there is enough, else by noisy validation labels."""
-        scores = self.accuracies if self.tested >= FEWEST_TEST else self.agreements
+        scores = self.accuracies if self.by_gold else self.agreements
         means = shared_means(scores)
-        return sorted(self.competing, key=lambda method: (-means.get(method, -1.0), method != "plain", method))
+        return stats.best_first({method: means.get(method, -1.0) for method in self.competing})
 
     def exportable(self) -> tuple[str, Record] | None:
         """The best method whose model can be taken away, with its cell of the first seed."""

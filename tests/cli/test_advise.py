@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bench.grid import advised
+from bench.report.tables import stats
 from bench.running.advice import disagreement_bound
 from bench.running.adviser import FEWEST_TEST, Adviser, shared_means
 from bench.store.intervals import wilson
@@ -49,7 +50,7 @@ def test_three_labellers_without_gold_and_every_command_of_the_page(bench, tiny_
     assert {each.key.noise for each in records(Path("mine-advice"))} == {"ann", "bob", "cat", "vote(ann,bob,cat)"}
     raw, text, commands = page("mine-advice")
     assert GUESS in text
-    assert re.search("agrees (with the noisy validation labels best|.* as well as .*): ", text)
+    assert re.search("agrees with the noisy validation labels best(, as well as .*)?: ", text)
     assert "not shown to differ from" in text or "ahead of" in text
     assert "Unknown: it takes gold in more than 10 train rows" in text
     assert "How many labels are wrong, how accurate any model is" in text
@@ -97,7 +98,10 @@ def test_enough_test_rows_with_gold_choose_the_method_by_the_rule_of_the_report(
     done = advise(bench, tiny_bert, "mine.csv")
     assert done.exit_code == 0, done.stderr
     _, text, _ = page("mine-advice")
-    found = re.search(r"Use (\S+)\. On the 120 test rows with gold, last step: .* has the highest accuracy", text)
+    flatters = r"\(which chose the method: a choice that flatters it\)"
+    found = re.search(
+        rf"Use (\S+)\. On the 120 test rows with gold {flatters}, last step: .* has the highest accuracy", text
+    )
     means = {
         method: np.mean(
             [each.scores.last.accuracy for each in records(Path("mine-advice")) if each.key.method == method]
@@ -280,22 +284,79 @@ def test_an_option_that_advise_lacks_is_not_offered(bench, reviews, tiny_bert, m
 def test_methods_that_agree_equally_are_said_to(monkeypatch):
     from bench.running import advice
 
-    monkeypatch.setattr(advice, "_compared", lambda *_: "")
+    monkeypatch.setattr(advice, "_compared", lambda _, ours, theirs, p: f"{ours} with {theirs}")
     agreements = {"plain": {1: 55.0, 2: 57.0}, "npc": {1: 57.0, 2: 55.0}, "elr": {1: 50.0, 2: 50.0}}
-    told = SimpleNamespace(ranked=["plain", "npc", "elr"], agreements=agreements, tested=0)
-    assert advice._method(told)[0].startswith(
-        "Use plain. It agrees with the noisy validation labels as well as npc and better than the others: 56.0 %."
-    )
-    told = SimpleNamespace(ranked=["plain", "npc"], agreements=agreements, tested=0)
-    assert advice._method(told)[0].startswith("Use plain. It agrees with the noisy validation labels as well as npc:")
-    told = SimpleNamespace(ranked=["plain", "elr"], agreements=agreements, tested=0)
+    told = SimpleNamespace(ranked=["plain", "npc", "elr"], agreements=agreements, tested=0, by_gold=False)
+    said = advice._method(told)
+    assert said[0].startswith("Use plain. It agrees with the noisy validation labels best, as well as npc: 56.0 %.")
+    assert said[1:] == ["plain with elr"]
+    told = SimpleNamespace(ranked=["plain", "npc"], agreements=agreements, tested=0, by_gold=False)
+    said = advice._method(told)
+    assert said[0].startswith("Use plain. It agrees with the noisy validation labels best, as well as npc: 56.0 %.")
+    assert said[1:] == ["plain with npc"]
+    told = SimpleNamespace(ranked=["plain", "elr"], agreements=agreements, tested=0, by_gold=False)
     assert advice._method(told)[0].startswith("Use plain. It agrees with the noisy validation labels best: 56.0 %.")
+
+
+def test_a_method_without_a_rival_is_not_praised():
+    from bench.running import advice
+
+    told = SimpleNamespace(ranked=["npc"], agreements={"npc": {1: 70.0}}, tested=0, by_gold=False)
+    assert advice._method(told) == [
+        "Use npc. It is the only method that ran, so it is compared with none; it agrees with 70.0 % of the noisy "
+        "validation labels."
+    ]
+    told = SimpleNamespace(ranked=["npc", "elr"], agreements={"npc": {1: 70.0}}, tested=12, by_gold=False)
+    said = advice._method(told)
+    assert said[0].startswith("Use npc. It is the only method that could be scored on noisy validation labels, so")
+    assert said[1].startswith("12 test rows have gold: too few")
+
+
+def test_labels_are_shown_to_be_worse_on_the_rows_that_both_answered():
+    from bench.running import advice
+
+    def said(*theirs):
+        def source(name, wrong, answered=200):
+            hits = {("train", row): row not in wrong for row in range(answered)}
+            return SimpleNamespace(name=name, rate=wilson(len(wrong), answered), rows=answered, silent=0.0, hits=hits)
+
+        main = source("gpt", np.arange(40))
+        sources = [main, source("llama", *theirs)]
+        told = SimpleNamespace(
+            sources=sources, main=main, estimates=lambda _: [], task=SimpleNamespace(columns={}, whole=None)
+        )
+        return advice._wrong(told)[1]
+
+    assert "not shown" not in said(np.arange(56))  # 16 rows that llama alone has wrong, none the other way round
+    apart = "are not shown to be worse than gpt, which this advice is about (McNemar's exact test on the 200 rows with"
+    assert apart in said(np.arange(30, 80))  # 40 against 30
+    assert "on the 100 rows with gold that both answered)" in said(np.arange(40), 100)
+
+
+def test_a_tie_by_gold_is_broken_as_in_the_sentence_and_the_choice_is_said_to_flatter(monkeypatch):
+    from bench.running import advice
+
+    tied = {"elr": {1: 81.0, 2: 79.0, 3: 80.0}, "plain": {1: 80.0, 2: 81.0, 3: 79.0}}
+    told = SimpleNamespace(
+        accuracies=tied, by_gold=True, competing=tied, tested=140, column="", main=None, results=None
+    )
+    told.ranked, told.block = Adviser.ranked.func(told), SimpleNamespace(kinds={"": "llm"})
+    assert told.ranked == stats.best_two(tied) == ["plain", "elr"]
+    monkeypatch.setattr(advice, "Span", lambda *_: None)
+    monkeypatch.setattr(advice, "draws_of", lambda *_: (None, ""))
+    monkeypatch.setattr(advice, "headline", lambda *_: SimpleNamespace(sentence="…", best="plain"))
+    told.main = SimpleNamespace(name="gpt")
+    flatters = "test rows with gold (which chose the method: a choice that flatters it)"
+    assert advice._method(told) == [f"Use plain. On the 140 {flatters}, last step: …"]
+    assert f"the 140 {flatters}. In brackets" in worth_said("57 (41 to 80)", 5, 140, ("npc", "plain"))
+    for tested, methods in ((140, ("npc",)), (40, ("npc", "plain"))):  # no choice, or not by these rows
+        assert "flatters" not in worth_said("57 (41 to 80)", 5, tested, methods)
 
 
 def test_methods_are_ranked_by_the_seeds_that_all_have():
     """Npc failed with the hardest seed and is worse with every other."""
     agreements = {"plain": {1: 60.0, 2: 70.0, 3: 30.0}, "npc": {1: 59.0, 2: 69.0}}
-    told = SimpleNamespace(agreements=agreements, tested=0, competing={"elr": {}, **agreements})
+    told = SimpleNamespace(agreements=agreements, tested=0, by_gold=False, competing={"elr": {}, **agreements})
     assert Adviser.ranked.func(told) == ["plain", "npc", "elr"]
     assert shared_means(agreements) == {"plain": 65, "npc": 64}
     assert shared_means({"plain": {1: 60.0}, "npc": {2: 59.0, 3: 61.0}}) == {"plain": 60, "npc": 60}
@@ -313,7 +374,9 @@ def test_a_lead_over_several_methods_is_corrected_for_their_number():
     def first(names):
         agreements = {"npc": best} | dict.fromkeys(names, behind)
         competing = {name: dict.fromkeys(best, name) for name in agreements}
-        told = SimpleNamespace(ranked=[*agreements], agreements=agreements, tested=0, competing=competing)
+        told = SimpleNamespace(
+            ranked=[*agreements], agreements=agreements, tested=0, by_gold=False, competing=competing
+        )
         told.valid_hits = lambda name: hits * (name == "npc")
         return advice._method(told)[1]
 
@@ -329,6 +392,7 @@ def worth_said(text, seeds, tested=40, methods=("npc",)):
     curve = SimpleNamespace(entry=lambda *_: SimpleNamespace(text=text), fewest_seeds=lambda *_: seeds)
     scores = {"npc": dict.fromkeys(range(seeds), 70.0)}
     told = SimpleNamespace(ranked=methods, column="", accuracies=scores, yardstick=curve, tested=tested)
+    told.by_gold = tested >= FEWEST_TEST
     return advice._worth(told)[0]
 
 

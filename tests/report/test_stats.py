@@ -46,6 +46,9 @@ def test_the_best_two_by_their_means():
     assert stats.best_two(scores) == ["a", "b"]
     assert stats.best_two(scores, higher_is_better=False) == ["c", "b"]
     assert stats.best_two({"a": {1: 0.9}}) == ["a"]
+    tied = {"elr": {1: 0.81, 2: 0.79, 3: 0.80}, "plain": {1: 0.80, 2: 0.81, 3: 0.79}, "b": {1: 0.80, 2: 0.80, 3: 0.80}}
+    assert stats.best_two(tied) == ["plain", "b"]
+    assert stats.best_first({"elr": 80.00000000000001, "plain": 80.0, "b": 81.0}) == ["b", "plain", "elr"]
     assert stats.best_two({}) == []
 
 
@@ -55,6 +58,12 @@ def test_a_column_counts_the_seeds_that_all_have():
     assert column_means(block, "ab", ["one"], "accuracy_last").tolist() == [[0.5], [0.7]]
     assert np.isnan(column_means(block, "ac", ["one"], "accuracy_last")).all()
     assert stats.common_seeds([]) == []
+
+
+def test_mcnemar_s_exact_test_looks_at_the_rows_that_differ():
+    ours, theirs = np.r_[np.ones(84), np.zeros(16)] > 0, np.r_[np.ones(68), np.zeros(32)] > 0
+    assert stats.mcnemar_p(ours, theirs) == pytest.approx(2 * 0.5**16)
+    assert stats.mcnemar_p(ours[:3], theirs[:3]) == 1
 
 
 def test_a_tie_and_an_interval_without_width_exclude_nothing():

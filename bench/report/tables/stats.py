@@ -78,8 +78,21 @@ def too_few_seeds(scores: Mapping[str, Sequence[Collection[int]]], base: str | N
 def best_two(scores: Mapping[str, Mapping[int, float]], higher_is_better: bool = True) -> list[str]:
     """The names of the best of `scores[method][seed]` and of its runner-up by their means; fewer where there are."""
     sign = 1 if higher_is_better else -1
-    means = {name: float(np.mean(list(by_seed.values()))) for name, by_seed in scores.items() if by_seed}
-    return sorted(means, key=lambda name: (-sign * means[name], name))[:2]
+    means = {name: sign * float(np.mean(list(by_seed.values()))) for name, by_seed in scores.items() if by_seed}
+    return best_first(means)[:2]
+
+
+def best_first(means: Mapping[str, float]) -> list[str]:
+    """Names by their `means`, the highest first; of equal ones, whatever the rounding, plain first, then by name."""
+    return sorted(means, key=lambda name: (-round(means[name], 9), name != "plain", name))
+
+
+def mcnemar_p(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Two-sided p-value of McNemar's exact test on what two were right about, bool[n] each, the same rows."""
+    from scipy import stats
+
+    only_ours, only_theirs = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    return float(stats.binomtest(only_ours, only_ours + only_theirs).pvalue) if only_ours + only_theirs else 1.0
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

@@ -18,6 +18,9 @@ MOST_SAID = 4
 FEW_SEEDS = 5
 """With fewer, the bootstrap over seeds gives intervals that are too narrow (docs/human-labels.md says by how much)."""
 
+FLATTERS = "a choice that flatters it"
+"""What to say of a method's score on the texts that chose it."""
+
 
 @register
 class WorthTable(ReportTable):
@@ -123,6 +126,6 @@ def _sentence(block: Block, table: Table, rule: str) -> str:
             said.append(f"not known on {head.task} with {head.noise}, where the methods share no seed")
     more = f"; {len(said) - MOST_SAID} more columns are in the table" if len(said) > MOST_SAID else ""
     return (
-        f"{block.setup}: what the method with the highest test accuracy (a choice that flatters it) is worth in random "
+        f"{block.setup}: what the method with the highest test accuracy ({FLATTERS}) is worth in random "
         f"human labels (95 % interval): {'; '.join(said[:MOST_SAID]) or 'none has a score'}{more}."
     )

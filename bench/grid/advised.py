@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.core.errors import UsageError
 from bench.core.selectors import there
@@ -24,11 +24,30 @@ from methods.human import CURVE, GoldRows
 
 METHODS = ("plain", "co-teaching", "npc", "sidyp", "cleanlab")
 """One of each kind: the baseline, sample selection, a learned transition, diffusion, pruning by confident learning."""
-MILLISECONDS = {"plain": 0.3, "co-teaching": 1.2, "npc": 0.5, "sidyp": 4.0, "cleanlab": 0.5, "gold": 0.3}
-"""Training a head with a frozen MiniLM for 10 epochs on one CPU core, per train text: rounded medians of the reference
-records (`results/reference/frozen`), their shared stages included. Other methods are taken for 1 ms."""
-EMBEDDING = 10.0
-"""The same per text, once."""
+
+
+class Cost(NamedTuple):
+    """Seconds of one CPU core: those that come whatever the number of texts is, and thousandths per text."""
+
+    fixed: float
+    thousandths: float
+
+    def of(self, texts: int) -> float:
+        """The seconds for so many texts."""
+        return self.fixed + self.thousandths * texts / 1000
+
+
+COSTS = {
+    "plain": Cost(0.15, 0.3), "co-teaching": Cost(0.9, 1.2), "npc": Cost(0.4, 0.5), "sidyp": Cost(2.0, 4.0),
+    "cleanlab": Cost(0.3, 0.5), "gold": Cost(0.15, 0.3),
+}  # fmt: skip
+"""Training a head with a frozen MiniLM for 10 epochs, by train texts, shared stages included. Per text: rounded medians
+of the reference records (`results/reference/frozen`), of thousands of texts. Fixed: what 100 and 400 texts took above
+that, such as the estimate of the noise rate and steps of few texts."""
+OTHER = Cost(0.5, 1.0)
+"""Other methods are taken for this; at 100 texts they take 0.1 to 2.8 seconds."""
+EMBEDDING = Cost(8.0, 10.0)
+"""The embeddings, once, by texts of all splits; fixed: loading the encoder."""
 
 
 def advised_plan(table: str, given: Mapping[str, Any]) -> Plan:
@@ -104,7 +123,7 @@ def _curve(task: TaskData) -> list[str]:
 
 
 def seconds_left(plan: Plan, left: Sequence[Cell], records: Sequence[Record]) -> float | None:
-    """How long the cells `left` of a plan take on one worker: by earlier records, else by `MILLISECONDS`.
+    """How long the cells `left` of a plan take on one worker: by earlier records, else by `COSTS`.
 
     None for a fine-tuned encoder without records: its time depends on the machine by orders of magnitude.
     """
@@ -114,6 +133,6 @@ def seconds_left(plan: Plan, left: Sequence[Cell], records: Sequence[Record]) ->
         return found.seconds
     if any(cell.key.encoder_mode != "frozen" for cell in left):
         return None
-    total = sum(MILLISECONDS.get(cell.key.method, 1.0) * len(cell.task.train) for cell in left)
+    total = sum(COSTS.get(cell.key.method, OTHER).of(len(cell.task.train)) for cell in left)
     texts = {inputs_of(cell): sum(len(cell.task.texts(split)) for split in SPLITS) for cell in left}
-    return (total + EMBEDDING * sum(size for key, size in texts.items() if key not in there_is)) / 1000
+    return total + sum(EMBEDDING.of(size) for key, size in texts.items() if key not in there_is)

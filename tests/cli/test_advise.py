@@ -257,12 +257,21 @@ def test_two_labellers_are_told_apart_by_chance_and_a_single_one_by_its_place():
     assert said("single", "a").startswith("x is used, by rule, since it comes first")
 
 
+def test_without_records_a_small_table_takes_no_less_than_what_every_cell_costs(bench, tiny_bert):
+    """Such a grid took about 45 seconds of the processor: the times per text of large tables, scaled, say 15."""
+    path = write_csv(Path("mine.csv"), review_rows(300))
+    given = {"encoder": f"{tiny_bert}:frozen", "gold_column": "none", "llms": "ann,bob"}
+    plan = advised.advised_plan(str(path), given)
+    assert (len(plan.cells), len(plan.cells[0].task.train)) == (45, 200)
+    assert 35 < advised.seconds_left(plan, plan.cells, []) < 70
+
+
 def test_without_records_the_time_is_that_of_documented_constants(bench, reviews, tiny_bert):
     given = {"encoder": f"{tiny_bert}:frozen", "methods": "plain,sidyp", "seeds": "1-2", "llms": "ann"}
     plan = advised.advised_plan(str(reviews), given | {"gold_column": "none"})
     task = plan.cells[0].task
     texts = sum(len(task.texts(split)) for split in ("train", "valid", "test"))
-    expected = (2 * (0.3 + 4.0) * len(task.train) + 10.0 * texts) / 1000
+    expected = 2 * (0.15 + 2.0) + 8.0 + (2 * (0.3 + 4.0) * len(task.train) + 10.0 * texts) / 1000
     assert advised.seconds_left(plan, plan.cells, []) == pytest.approx(expected)
     assert advised.seconds_left(plan, [], []) == 0
     tuned = advised.advised_plan(str(reviews), given | {"encoder": str(tiny_bert)})

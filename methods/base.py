@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from bench.core.texts import Texts
@@ -76,7 +76,9 @@ RATE = Field(
     description="share of wrong labels to assume: estimated (without gold), a number in [0, 1), or oracle "
     "(the true rate: an ablation, never a result)",
 )
-"""The field `tau` of every method that needs a noise rate."""
+"""The field `tau` of every method that needs a noise rate. A number has one form, as `[tau=0.30]` is `[tau=0.3]`."""
+_one_form = AfterValidator(lambda rate: rate if rate.isalpha() else repr(float(rate)).removesuffix(".0"))
+RATE.metadata.append(_one_form)  # type: ignore[attr-defined]  # to mypy a field is its default
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from methods import losses, shared
 from methods.base import RATE, Batch, Field, Method, NoisyTask, PerExample, Predictions, Tools, config
 from methods.registry import register
-from methods.training import train
+from methods.training import selection_facts, train
 
 
 @register
@@ -34,14 +34,13 @@ class CoTeaching(Method):
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of both networks after each epoch."""
         rate = shared.noise_rate(task, tools, self.config.tau)
-        ramp_epochs = losses.forget_ramp_epochs(tools.recipe.epochs, self.config.ramp)
+        forget = losses.forget_rates(tools.recipe.epochs, rate, self.config.ramp, self.config.exponent)
 
         def loss(outputs, batch: Batch) -> PerExample:
-            forget = losses.forget_rate(batch.epoch, rate, ramp_epochs, self.config.exponent)
             per_network = [losses.cross_entropy(output.logits, batch.targets["label"]) for output in outputs]
-            return PerExample(torch.stack(per_network), exchanged_selection(per_network, batch, forget))
+            return PerExample(torch.stack(per_network), exchanged_selection(per_network, batch, forget[batch.epoch]))
 
-        facts = {"noise_rate_estimate": rate}
+        facts = selection_facts(rate, forget)
         yield from train(task, tools, loss, networks=2, name=self.name, diagnostics=lambda: facts)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from methods import shared
-from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
+from pydantic import model_validator
+
+from methods import losses, shared
+from methods.base import Field, Method, NoisyTask, Predictions, Tools, config, refuse_unused
 from methods.registry import register
 
 
@@ -28,6 +30,22 @@ class CoRegularisation(Method):
             0.1, ge=0, le=1, description="share of all steps, at the start, without the agreement term (the paper)"
         )
 
+        @model_validator(mode="after")
+        def _used(self):
+            if self.alpha == 0:
+                refuse_unused(self, "alpha=0", "warmup")
+            if self.warmup == 1:
+                refuse_unused(self, "warmup=1", "alpha")
+            return self
+
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of the branches after each epoch."""
-        yield from shared.branch_run(task, tools, **dataclasses.asdict(self.config)).predictions()
+        config, told = self.config, {}
+        steps = tools.recipe.epochs * -(-len(task.train) // tools.recipe.batch_size)
+        if config.alpha and not losses.ramped_strength(config.alpha, (steps - 1) / steps, config.warmup):
+            told["warning"] = (
+                f"warmup={config.warmup:g} covers every step, so the branches are never held to their common opinion: "
+                "lower it or raise --epochs"
+            )
+        for step in shared.branch_run(task, tools, **dataclasses.asdict(config)).predictions():
+            yield dataclasses.replace(step, diagnostics={**step.diagnostics, **told})

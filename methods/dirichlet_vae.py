@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods import shared
-from methods.base import Field, Predictions, Tools
+from methods import losses, shared
+from methods.base import Field, Predictions, Tools, refuse_unused
 from methods.sidyp.dynamics import Trajectories, side_by_side
 
 NEIGHBOURS = Field(
@@ -30,6 +30,15 @@ NEIGHBOURS = Field(
 )
 PRIOR_STRENGTH = Field(5.0, ge=0, le=1e4, description="ρ, concentration added to the prior's class (authors)")
 KL_WEIGHT = Field(1.0, ge=0, le=1e4, description="β, weight of KL(posterior || prior) (authors)")
+
+
+def refuse_unused_prior(given: Any, *names: str) -> None:
+    """`refuse_unused` for the fields `names` that the prior's class comes from, where it has no say in the loss."""
+    if given.kl_weight == 0:
+        refuse_unused(given, "kl_weight=0", "prior_strength", *names)
+    if given.prior_strength == 0:
+        refuse_unused(given, "prior_strength=0", *names)
+
 
 _ROWS = 4096  # rows that `correct` takes at once, at most
 _BLOCK_BYTES = 4 * 2**20  # of the transitions of those rows: a few blocks stay in the cache
@@ -169,8 +178,9 @@ def fit(
     features = features.to(device)
     vae = DirichletVAE(branches, width, target.shape[-1], generator).to(device)
     optimiser = torch.optim.Adam(vae.parameters(), lr=schedule.learning_rate, fused=True)
+    first_agreed = losses.epochs_of(schedule.agreement_warmup, schedule.epochs)
     for epoch in range(schedule.epochs):
-        agreement = schedule.agreement if epoch >= schedule.agreement_warmup * schedule.epochs else 0.0
+        agreement = schedule.agreement if epoch >= first_agreed else 0.0
         total = 0.0
         for chosen in torch.randperm(rows, generator=generator).split(schedule.batch_size):
             chosen = chosen.to(device)
@@ -204,6 +214,8 @@ def corrected(
     draws, device = tools.torch_generator(name, "vae"), tools.trainer.accelerator.device
     fitted = fit(features["train"], observed, prior, Schedule(**known), draws, device)
     for epoch, (vae, value) in enumerate(fitted, 1):
+        if epoch == 1:
+            tools.trainer.parameters += sum(parameter.numel() for parameter in vae.parameters())
         tools.progress(name, epoch, config.epochs)
         wanted = shared.SPLITS if epoch == config.epochs else ("valid", "test")
         clean = {split: correct(vae, features[split], probabilities[split]) for split in wanted}

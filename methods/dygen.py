@@ -60,6 +60,11 @@ class DyGen(Method):
         def _used(self):
             if self.branches == 1:
                 refuse_unused(self, "branches=1", "alpha", "agreement", "agreement_warmup")
+            if self.agreement == 0:
+                refuse_unused(self, "agreement=0", "agreement_warmup")
+            if self.agreement_warmup == 1:
+                refuse_unused(self, "agreement_warmup=1", "agreement")
+            dirichlet_vae.refuse_unused_prior(self, "tau", "neighbours", "metric", "exclude_self")
             return self
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from pydantic import model_validator
 
 from methods import losses, training
-from methods.base import Batch, Field, Method, NoisyTask, Predictions, Tools, config
+from methods.base import Batch, Field, Method, NoisyTask, Predictions, Tools, config, refuse_unused
 from methods.registry import register
 
 
@@ -25,6 +26,12 @@ class EarlyLearningRegularisation(Method):
         momentum: float = Field(
             0.7, ge=0, lt=1, description="β, share of the old target kept at each visit (the paper's CIFAR-10 value)"
         )
+
+        @model_validator(mode="after")
+        def _used(self):
+            if self.strength == 0:
+                refuse_unused(self, "strength=0", "momentum")
+            return self
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the predictions after each epoch."""

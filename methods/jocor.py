@@ -31,14 +31,14 @@ class JoCoR(Method):
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the mean of both networks after each epoch."""
         rate = shared.noise_rate(task, tools, self.config.tau)
-        ramp_epochs = losses.forget_ramp_epochs(tools.recipe.epochs, self.config.ramp)
+        forget = losses.forget_rates(tools.recipe.epochs, rate, self.config.ramp, self.config.exponent)
 
         def loss(outputs, batch: Batch) -> PerExample:
             one, two = outputs
             joint = losses.jocor_loss(one.logits, two.logits, batch.targets["label"], self.config.agreement)
-            forget = losses.forget_rate(batch.epoch, rate, ramp_epochs, self.config.exponent)
             everywhere, mine = batch.gather(joint)
-            chosen = losses.small_loss_mask(everywhere, forget)[mine]
+            chosen = losses.small_loss_mask(everywhere, forget[batch.epoch])[mine]
             return PerExample(joint[None], chosen[None].float())
 
-        yield from training.train(task, tools, loss, networks=2, diagnostics=lambda: {"noise_rate_estimate": rate})
+        facts = training.selection_facts(rate, forget)
+        yield from training.train(task, tools, loss, networks=2, diagnostics=lambda: facts)

@@ -129,9 +129,14 @@ def jocor_loss(logits_a: Tensor, logits_b: Tensor, labels: Tensor, weight: float
     return (1 - weight) * supervised + weight * symmetric_kl(logits_a, logits_b)
 
 
+def epochs_of(share: float, epochs: int) -> int:
+    """⌈share·E⌉, the epochs that begin in the first `share` of all."""
+    return math.ceil(share * epochs - 1e-9)  # 1e-9: 0.28 of 25 must give 7
+
+
 def forget_ramp_epochs(epochs: int, fraction: float = 0.3) -> int:
     """T_k, the number of epochs over which the forget rate rises: ⌈fraction·E⌉, at least 1."""
-    return max(1, math.ceil(fraction * epochs))
+    return max(1, epochs_of(fraction, epochs))
 
 
 def forget_rate(epoch: int, noise_rate: float, ramp_epochs: int, exponent: float = 1.0) -> float:
@@ -142,6 +147,12 @@ def forget_rate(epoch: int, noise_rate: float, ramp_epochs: int, exponent: float
     if epoch >= ramp_epochs:
         return noise_rate
     return noise_rate**exponent * (epoch / max(1, ramp_epochs - 1))
+
+
+def forget_rates(epochs: int, noise_rate: float, fraction: float, exponent: float) -> list[float]:
+    """R(e) of every epoch, the rise taking `fraction` of them."""
+    ramp_epochs = forget_ramp_epochs(epochs, fraction)
+    return [forget_rate(epoch, noise_rate, ramp_epochs, exponent) for epoch in range(epochs)]
 
 
 def small_loss_mask(losses: Tensor, rate: float) -> Tensor:

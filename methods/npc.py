@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+from pydantic import model_validator
 
 from methods import dirichlet_vae, shared
 from methods.base import Field, Method, NoisyTask, Predictions, Tools, config
@@ -50,6 +51,11 @@ class NPC(Method):
             "and 128 the one of the best accuracy on noisy validation labels)",
         )
         learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam (authors)")
+
+        @model_validator(mode="after")
+        def _used(self):
+            dirichlet_vae.refuse_unused_prior(self, "prior", "neighbours", "metric")
+            return self
 
     def run(self, task: NoisyTask, tools: Tools) -> Iterator[Predictions]:
         """Yield the calibrated predictions after each epoch of the VAE."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,14 @@ def train(
     )
     for epoch in epochs:
         yield predictions_of(epoch, diagnostics())
+
+
+def selection_facts(rate: float, forget: Sequence[float]) -> dict[str, Any]:
+    """The diagnostics of a method that leaves out `forget` of the texts in each epoch, of an assumed noise `rate`."""
+    facts: dict[str, Any] = {"noise_rate_estimate": rate}
+    if rate and not any(forget):
+        facts["warning"] = "the forget rate is 0 in every epoch, so no text is ever left out: raise --epochs"
+    return facts
 
 
 def predictions_of(epoch: Epoch, facts: Mapping[str, Any]) -> Predictions:

@@ -29,6 +29,8 @@ class ToyEncoder(Encoder):
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """float32[n, 64]; the same text always gets the same vector."""
+        if not len(texts):
+            return np.zeros((0, WIDTH), np.float32)
         from sklearn.feature_extraction.text import HashingVectorizer
 
         counts = HashingVectorizer(n_features=WIDTH, norm=None, alternate_sign=False).transform(texts).toarray()

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from bench.core.errors import UsageError
 from methods.base import Method, NoisyTask, Predictions, Tools
 from methods.neighbours import checked_k
 from methods.registry import register
@@ -18,6 +19,7 @@ from methods.sidyp import fit
 from methods.sidyp.config import Config as SidypConfig
 from methods.sidyp.dynamics import marked_count
 from methods.sidyp.story import Story
+from methods.sidyp.train import warning
 from methods.stages import BRANCHES, NOISE_RATE, Stage
 
 log = logging.getLogger("bench.sidyp")
@@ -29,7 +31,8 @@ class Sidyp(Method):
 
     P(y | x) = mean over branches m of sum_j q_m(y | label j, x) p_m(j | x): p_m are the classifiers of stage 1,
     q_m what the reverse process makes of label j. `mode=official` keeps the released code's behaviour but never its
-    use of gold test labels.
+    use of gold test labels. A few hundred texts in batches of 128 give the denoisers too few steps to learn from, and a
+    run says so: a smaller `batch_size` or more `epochs` help.
     """
 
     name = "sidyp"
@@ -49,7 +52,7 @@ class Sidyp(Method):
         stage1 = self.stage1(task, tools)
         problem = fit.prepare(stage1, self.config, generator, tools.trainer.accelerator.device, seed)
         tools.trainer.parameters += problem.facts["trainable_parameters"]
-        total = self.config.epochs
+        total, warned = self.config.epochs, warning(self.config, len(task.train))
         story = Story(stage1, problem)
 
         def report(epoch) -> None:
@@ -61,19 +64,25 @@ class Sidyp(Method):
             told, believed = {}, None
             if step.epoch == total and story.last is not None:
                 told, believed = {"story": story.told(step)}, fit.label_posterior(stage1, problem, story.last, seed)
-            facts = step.facts | told
+            facts = step.facts | told | warned
             yield Predictions(step=step.epoch, **step.probabilities, posterior=believed, diagnostics=facts)
 
     def stage1(self, task: NoisyTask, tools: Tools):
         """The arrays that the denoisers start from, through the shared stages; the cheap checks come first."""
         from methods import shared  # loads the trainer: reading traces need not
 
-        config, size = self.config, len(task.train)
+        config, size, epochs = self.config, len(task.train), tools.recipe.epochs
+        settings = self._stage1_settings(epochs)
+        if settings["alpha"] != config.alpha != SidypConfig().alpha:
+            raise UsageError(
+                f"sidyp: alpha = {config.alpha} has no effect with mode=official and --epochs {epochs}, as in the "
+                "released code from 10 epochs on: leave it out"
+            )
         checked_k(config.neighbours, size - config.exclude_self, self.name)
         rate = shared.noise_rate(task, tools, config.tau)
         checked_k(config.neighbours, size - marked_count(size, rate) - config.exclude_self, self.name)
         labels = shared.labels(task, tools)
-        run = shared.branch_run(task, tools, **self._stage1_settings(tools.recipe.epochs))
+        run = shared.branch_run(task, tools, **settings)
         return fit.Stage1(
             dynamics=run.features,
             probabilities={split: run.final(split) for split in ("valid", "test")},

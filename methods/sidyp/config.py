@@ -28,7 +28,11 @@ class Config:
     )
     branches: int = Field(3, ge=1, le=64, description="co-regularised classifiers M, and denoisers; script: 3")
     alpha: float = Field(
-        5.0, ge=0, le=1e4, description="co-regularisation weight of the classifiers (stage 1); script: 5"
+        5.0,
+        ge=0,
+        le=1e4,
+        description="co-regularisation weight of the classifiers (stage 1); script: 5. official mode has none from "
+        "--epochs 10 on, as the released code, and refuses another value there",
     )
     neighbours: int | None = Field(
         None,
@@ -107,7 +111,10 @@ class Config:
         "fp32", description="of the denoisers' matrix products; normalisation and softmax are always fp32"
     )
     memory_mb: int = Field(
-        32, ge=1, description="working memory of one chunk of the reverse process, in MiB; small fits the cache"
+        32,
+        ge=1,
+        description="working memory of one chunk of the reverse process, in MiB; on a CPU at most 4 are used, as what "
+        "leaves its cache costs half as much again",
     )
 
     @model_validator(mode="after")
@@ -124,6 +131,8 @@ class Config:
             refuse_unused(self, "select=prior_valid" if self.select else "mode=official", "evaluate_every")
         if self.branches == 1:
             refuse_unused(self, "branches=1", "alpha", "kl_weight", "share_time")
+        if self.warm_up == 1:
+            refuse_unused(self, "warm_up=1", "kl_weight", "train_samples")
         return self
 
 

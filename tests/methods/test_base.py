@@ -102,8 +102,12 @@ def test_a_config_cannot_be_changed():
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [(0.3, "0.3"), (0, "0"), (1e-05, "1e-05"), ("0.25", "0.25"), ("oracle", "oracle")]
-)
+    ("given", "kept"),
+    [
+        (0.3, "0.3"), (0, "0"), (1e-05, "1e-05"), ("0.25", "0.25"), ("oracle", "oracle"), ("estimated", "estimated"),
+        (0.0, "0"), ("0.0", "0"), ("0.50", "0.5"), ("5e-1", "0.5"), ("0.00001", "1e-05"), ("1.0e-005", "1e-05"),
+    ],
+)  # fmt: skip
 def test_a_noise_rate_is_a_word_or_a_number_without_quotes(given, kept):
     assert Example(tau=given).tau == kept
 

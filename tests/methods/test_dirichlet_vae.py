@@ -144,6 +144,16 @@ def test_the_same_generator_gives_the_same_network(vae):
         assert torch.equal(one, two)
 
 
+def test_the_branches_agree_after_the_exact_share_of_the_epochs(vae, monkeypatch):
+    """0.28 of 25 epochs are 7, though a little more as a float."""
+    _, features, _ = vae
+    weights, original = [], dv.loss
+    monkeypatch.setattr(dv, "loss", lambda *given: weights.append(given[-2]) or original(*given))
+    schedule = dv.Schedule(epochs=25, batch_size=20, learning_rate=1e-3, agreement=2.0, agreement_warmup=0.28)
+    list(dv.fit(features, np.arange(20) % 4, np.ones((3, 20, 4), np.float32), schedule, generator()))
+    assert weights == [0.0] * 7 + [2.0] * 18
+
+
 def test_training_branches_side_by_side_equals_training_them_alone(vae):
     """Sums of losses decouple without co-regularisation: Adam then sees each branch's own gradient."""
     net, features, labels = vae

@@ -161,6 +161,15 @@ def test_the_forget_rate_starts_at_zero_and_ends_at_the_noise_rate(noise_rate, e
         assert all(np.diff(rates) >= 0)
 
 
+@pytest.mark.parametrize(
+    ("share", "epochs", "covered"), [(0.28, 25, 7), (0.3, 10, 3), (0.3, 11, 4), (0, 9, 0), (1, 9, 9)]
+)
+def test_a_share_of_the_epochs_is_the_exact_one(share, epochs, covered):
+    """0.28 * 25 is 7.000000000000001 as a float."""
+    assert losses.epochs_of(share, epochs) == covered
+    assert losses.forget_ramp_epochs(epochs, share) == max(1, covered)
+
+
 def test_small_loss_selection_keeps_the_smallest_and_never_nothing():
     values = torch.tensor([3.0, 1.0, 2.0, 0.5, 9.0])
     assert losses.small_loss_mask(values, 0.4).tolist() == [False, True, True, True, False]

@@ -35,6 +35,11 @@ def test_every_method_passes_every_check(selector):
     assert all(outcome.why for outcome in found.values())
 
 
+def test_a_split_may_be_empty():
+    steps = predict(registry.build(registry.find("plain"), {}), make_case((20, 0, 5)), epochs=1)
+    assert steps[-1].valid.shape == (0, len(make_case().task.label_names))
+
+
 @pytest.mark.parametrize("selector", ["oracle", "co-teaching[tau=oracle]"])
 def test_what_is_told_gold_is_not_checked_for_it(selector):
     assert "not for this method: a reference, which is given gold" in outcomes(selector)["independence of gold"].why

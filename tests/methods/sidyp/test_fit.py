@@ -11,6 +11,7 @@ from methods.sidyp.config import Config
 from methods.sidyp.fit import fit, prepare
 from methods.sidyp.trace import trace
 from tests.methods.sidyp import toy
+from tests.methods.toy import run, toy_task, toy_tools
 
 
 def steps(data, config, seed=3):
@@ -136,6 +137,19 @@ def test_too_many_neighbours_are_refused_before_training():
 def test_bad_values_are_refused_with_the_allowed_range(parameters, message):
     with pytest.raises(UsageError, match=message):
         registry.build(Sidyp, parameters)
+
+
+@pytest.mark.parametrize("epochs", [9, 10])
+def test_a_weight_that_official_mode_does_not_use_is_refused_before_anything_trains(epochs):
+    """Two cells of one outcome would stand as two methods."""
+    task, tools = toy_task(sizes=(30, 10, 10))[0], toy_tools(epochs=epochs)
+    named = {"mode": "official", "epochs": 1}
+    if epochs == 9:
+        assert run("sidyp", task, tools, alpha=1, **named)
+        return
+    with pytest.raises(UsageError, match=r"alpha = 1\.0 has no effect with mode=official and --epochs 10"):
+        run("sidyp", task, tools, alpha=1, **named)
+    assert run("sidyp", task, tools, alpha=5, **named)
 
 
 def test_every_field_is_documented_and_the_defaults_are_valid():

@@ -84,6 +84,12 @@ def test_the_warm_up_leaves_the_candidate_weights_alone():
     assert torch.equal(candidates.weights, before)
 
 
+def test_the_warm_up_takes_the_exact_share_of_the_epochs():
+    """0.28 of 25 epochs are 7, though a little more as a float."""
+    epochs = run(config := toy.config(epochs=25, warm_up=0.28), *problem(config))
+    assert [epoch.facts["weights_moved"] > 0 for epoch in epochs] == [False] * 7 + [True] * 18
+
+
 def test_refinement_moves_uncertain_weights_and_nothing_else():
     config = toy.config()
     net, features, labels, candidates = problem(config)

@@ -42,6 +42,8 @@ def config(**changes) -> Config:
     }  # fmt: skip
     if changes.get("mode") == "official":  # it has no use for these
         del small["num_samples"], small["evaluate_every"]
+    if changes.get("warm_up") == 1:
+        del small["train_samples"]
     return Config(**{**small, **changes})
 
 

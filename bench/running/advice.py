@@ -105,6 +105,8 @@ def _wrong(told: Adviser) -> list[str]:
 def _not_worse(source: Source, main: Source) -> str:
     """What to say of labels that rows with gold do not show to be worse than the main ones; empty where they do."""
     both = source.hits.keys() & main.hits.keys()
+    if not both:
+        return f" No row with gold was answered by both {source.name} and {main.name}, so they cannot be compared."
     theirs, ours = (np.array([each.hits[row] for row in both], dtype=bool) for each in (source, main))
     if ours.sum() > theirs.sum() and stats.mcnemar_p(ours, theirs) < 0.05:
         return ""

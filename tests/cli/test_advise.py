@@ -325,8 +325,8 @@ def test_labels_are_shown_to_be_worse_on_the_rows_that_both_answered():
     from bench.running import advice
 
     def said(*theirs):
-        def source(name, wrong, answered=200):
-            hits = {("train", row): row not in wrong for row in range(answered)}
+        def source(name, wrong, answered=200, split="train"):
+            hits = {(split, row): row not in wrong for row in range(answered)}
             return SimpleNamespace(name=name, rate=wilson(len(wrong), answered), rows=answered, silent=0.0, hits=hits)
 
         main = source("gpt", np.arange(40))
@@ -340,6 +340,9 @@ def test_labels_are_shown_to_be_worse_on_the_rows_that_both_answered():
     apart = "are not shown to be worse than gpt, which this advice is about (McNemar's exact test on the 200 rows with"
     assert apart in said(np.arange(30, 80))  # 40 against 30
     assert "on the 100 rows with gold that both answered)" in said(np.arange(40), 100)
+    disjoint = said(np.arange(56), 200, "test")
+    assert disjoint.endswith(" No row with gold was answered by both llama and gpt, so they cannot be compared.")
+    assert "McNemar" not in disjoint
 
 
 def test_a_tie_by_gold_is_broken_as_in_the_sentence_and_the_choice_is_said_to_flatter(monkeypatch):

@@ -41,7 +41,7 @@ def export(
         say(f"Trained again here, all {done.texts} test predictions equal those of the record, bit for bit.")
     said = {
         "transformers": "a text-classification model for transformers",
-        "networks": f"{done.facts.networks} fine-tuned network(s)",
+        "networks": count(done.facts.networks, "fine-tuned network"),
         "heads": f"{count(done.facts.networks, 'head')} on the frozen encoder {done.facts.encoder}",
     }
     say(f"{done.folder}: {said[done.facts.kind]}, loaded back and compared. Its README.md says how to use it.")

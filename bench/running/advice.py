@@ -178,7 +178,7 @@ def _method(told: Adviser) -> list[str]:
             f"{means[ranked[0]]:.1f} % of the noisy validation labels."
         ]
         return said + _few_tested(told)
-    best = f"best{', as well as ' * bool(level)}{' and '.join(level)}"
+    best = f"best{', equally with ' * bool(level)}{' and '.join(level)}"
     said = [
         f"Use {ranked[0]}. It agrees with the noisy validation labels {best}: {means[ranked[0]]:.1f} %. It was chosen "
         "without gold, and the validation labels have the same kinds of mistakes as the training labels: a method that "

@@ -50,7 +50,7 @@ def test_three_labellers_without_gold_and_every_command_of_the_page(bench, tiny_
     assert {each.key.noise for each in records(Path("mine-advice"))} == {"ann", "bob", "cat", "vote(ann,bob,cat)"}
     raw, text, commands = page("mine-advice")
     assert GUESS in text
-    assert re.search("agrees with the noisy validation labels best(, as well as .*)?: ", text)
+    assert re.search("agrees with the noisy validation labels best(, equally with .*)?: ", text)
     assert "not shown to differ from" in text or "ahead of" in text
     assert "Unknown: it takes gold in more than 10 train rows" in text
     assert "How many labels are wrong, how accurate any model is" in text
@@ -297,11 +297,11 @@ def test_methods_that_agree_equally_are_said_to(monkeypatch):
     agreements = {"plain": {1: 55.0, 2: 57.0}, "npc": {1: 57.0, 2: 55.0}, "elr": {1: 50.0, 2: 50.0}}
     told = SimpleNamespace(ranked=["plain", "npc", "elr"], agreements=agreements, tested=0, by_gold=False)
     said = advice._method(told)
-    assert said[0].startswith("Use plain. It agrees with the noisy validation labels best, as well as npc: 56.0 %.")
+    assert said[0].startswith("Use plain. It agrees with the noisy validation labels best, equally with npc: 56.0 %.")
     assert said[1:] == ["plain with elr"]
     told = SimpleNamespace(ranked=["plain", "npc"], agreements=agreements, tested=0, by_gold=False)
     said = advice._method(told)
-    assert said[0].startswith("Use plain. It agrees with the noisy validation labels best, as well as npc: 56.0 %.")
+    assert said[0].startswith("Use plain. It agrees with the noisy validation labels best, equally with npc: 56.0 %.")
     assert said[1:] == ["plain with npc"]
     told = SimpleNamespace(ranked=["plain", "elr"], agreements=agreements, tested=0, by_gold=False)
     assert advice._method(told)[0].startswith("Use plain. It agrees with the noisy validation labels best: 56.0 %.")

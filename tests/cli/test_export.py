@@ -51,6 +51,7 @@ def predictions() -> list[dict[str, str]]:
         ("", "selfmix", "cls", "transformers", 1),
         ("", "elr", "cls", "transformers", 1),
         ("", "cr", "mean", "networks", 3),
+        ("", "plain", "mean", "networks", 1),
     ],
 )
 def test_an_exported_model_predicts_what_the_cell_did(
@@ -60,8 +61,8 @@ def test_an_exported_model_predicts_what_the_cell_did(
     done = bench("export", path, "--out", "model")
     assert done.exit_code == 0, done.stderr
     assert f"all {len(stored)} test predictions equal those of the record, bit for bit" in done.stdout
-    if kind == "heads":
-        assert f"{networks} head{'s' if networks > 1 else ''} on the frozen encoder" in done.stdout
+    said = {"heads": "head{} on the frozen encoder", "networks": "fine-tuned network{}, loaded back"}.get(kind)
+    assert said is None or f"{networks} {said.format('s' * (networks > 1))}" in " ".join(done.stdout.split())
     facts = json.loads(Path("model/bench.json").read_text())
     assert (facts["kind"], facts["networks"], facts["label_names"]) == (kind, networks, ["negative", "positive"])
     assert not [file for file in Path("model").iterdir() if file.suffix in (".bin", ".pt", ".pkl")]

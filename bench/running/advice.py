@@ -213,8 +213,8 @@ def _compared(told: Adviser, ours: str, theirs: str, p: dict[str, float]) -> str
     hits = [told.valid_hits(records[ours][seed]) - told.valid_hits(records[theirs][seed]) for seed in shared]
     texts = stats.mean_interval(100 * np.mean(hits, axis=0))
     words = "ahead of" if p[theirs] < 0.05 and texts.excludes_zero and seeds.mean > 0 else "not shown to differ from"
-    several = len(p) > 1 and seeds.n >= stats.MIN_SEEDS
-    corrected = f" (test over seeds corrected for {len(p)} comparisons)" if several else ""
+    several = stats.comparisons(p.values()) > 1 and seeds.n >= stats.MIN_SEEDS
+    corrected = f" (test over seeds corrected for {stats.comparisons(p.values())} comparisons)" if several else ""
     over = plural(seeds.n, "seed")
     return (
         f"It is {words} {theirs}{corrected}: {points(seeds)} points over {over}, {points(texts)} over {texts.n} texts."

@@ -383,9 +383,9 @@ def test_a_lead_over_several_methods_is_corrected_for_their_number():
     behind = {1: 59.0, 2: 59.7, 3: 60.4}  # p = 0.017
     hits = np.r_[np.ones(60), np.zeros(40)]
 
-    def first(names):
-        agreements = {"npc": best} | dict.fromkeys(names, behind)
-        competing = {name: dict.fromkeys(best, name) for name in agreements}
+    def first(names, one_seed=()):
+        agreements = {"npc": best} | dict.fromkeys(names, behind) | {name: {1: 50.0} for name in one_seed}
+        competing = {name: dict.fromkeys(scores, name) for name, scores in agreements.items()}
         told = SimpleNamespace(
             ranked=[*agreements], agreements=agreements, tested=0, by_gold=False, competing=competing
         )
@@ -393,7 +393,8 @@ def test_a_lead_over_several_methods_is_corrected_for_their_number():
         return advice._method(told)[1]
 
     assert first(["plain"]).startswith("It is ahead of plain: +1.3 ± 0.7 points over 3 seeds, ")
-    assert first(["plain", *"abcd"]).startswith(
+    assert first(["plain"], "ab").startswith("It is ahead of plain: +1.3 ± 0.7")  # these two have no p
+    assert first(["plain", *"abcd"], "ef").startswith(
         "It is not shown to differ from plain (test over seeds corrected for 5 comparisons): +1.3 ± 0.7 points"
     )
 

@@ -150,15 +150,55 @@ def test_a_headline_counts_the_comparisons_of_each_rule_by_itself():
     ]
 
 
+def test_a_comparison_without_a_p_is_not_counted_among_those_corrected_for():
+    """C shares one seed with plain, so its p is NaN, and that of B is not corrected at all by early stopping."""
+    better = {seed: score + 0.01 + 0.004 * (seed % 2) for seed, score in own(1, 2, 3, 4).items()}
+    block = block_of({"plain": {"a": own(1, 2, 3, 4)}, "B": {"a": better}, "C": {"a": own(4, 5, 6)}})
+    found = headline(block, block.spans(block.columns)[0], "last", None, "")
+    assert [found.unsure(rule) for rule in ("last", "noisy_valid")] == [
+        "not shown to differ from 0, corrected for 2 methods",
+        "not shown to differ from 0",
+    ]
+    (said,) = (each for each in significance_table(context(block), "accuracy").caption if "Holm" in each)
+    assert said.endswith(
+        "corrected (Holm) for the comparisons of this table that have a p: 1 over seeds, 0 over columns."
+    )
+
+
+def sharing_texts(block, tasks):
+    """The block with its columns as noise sources of that many tasks."""
+    places = {column: ("abcde"[at % tasks], f"gpt{at}") for at, column in enumerate(block.columns)}
+    rows = {(method, places[column]): cells for (method, column), cells in block.rows.items()}
+    columns = list(places.values())
+    return dataclasses.replace(block, columns=columns, kinds=dict.fromkeys(columns, "llm"), rows=rows)
+
+
+def test_columns_that_share_texts_are_counted_as_the_tests_have_them():
+    """B shares no seed with the others in one of seven columns: ranks are over six, and so is its test."""
+    made = {name: dict.fromkeys("abcdefg", own(1, 2, 3, worse=each)) for name, each in (("plain", 0), ("C", 0.02))}
+    made["B"] = dict.fromkeys("abcdef", own(1, 2, 3, worse=0.01)) | {"g": own(4, 5, 6)}
+    block = sharing_texts(costs_of(made), 3)
+    ranks = [
+        " ".join(next(RanksTable().make(context(block))).caption),
+        *(plan.caption for plan in overview_plans(block, "last") if plan.kind == "ranks"),
+    ]
+    assert len(ranks) == 3
+    assert all("these are 6 columns of 3 tasks." in caption for caption in ranks)
+    assert any("these are at most 7 columns of 3 tasks." in each for each in significance_caption(block))
+    alone = dataclasses.replace(block, methods=["plain", "B"])
+    assert any("these are at most 6 columns of 3 tasks." in each for each in significance_caption(alone))
+
+
+def significance_caption(block):
+    return significance_table(context(block), "accuracy").caption
+
+
 @pytest.mark.parametrize("tasks", [5, 3])
 def test_tests_over_columns_say_where_these_share_the_texts_of_a_task(tasks):
     """With as many tasks as columns nothing is said."""
     scores = {"plain": 0, "B": 0.01, "C": 0.02}
-    block = costs_of({name: dict.fromkeys("abcde", own(1, 2, 3, worse=each)) for name, each in scores.items()})
-    places = {column: ("abcde"[at % tasks], f"gpt{at}") for at, column in enumerate(block.columns)}
-    rows = {(method, places[column]): cells for (method, column), cells in block.rows.items()}
-    columns = list(places.values())
-    block = dataclasses.replace(block, columns=columns, kinds=dict.fromkeys(columns, "llm"), rows=rows)
+    made = {name: dict.fromkeys("abcde", own(1, 2, 3, worse=each)) for name, each in scores.items()}
+    block = sharing_texts(costs_of(made), tasks)
     said = (
         "Columns of one task share its texts, so tests over columns are too sure (p is too small): these are 5 columns "
         "of 3 tasks."

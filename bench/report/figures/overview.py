@@ -39,7 +39,7 @@ from bench.report.tables.blocks import (
 )
 from bench.report.tables.cost import cost_doubt
 from bench.report.tables.model import APART, plural
-from bench.report.tables.ranks import ranks, shared_texts_sentence
+from bench.report.tables.ranks import ranked_means, ranks, shared_texts_sentence
 from bench.report.tables.seeds import seeds_sentence
 from bench.store.metrics import METRICS
 from bench.store.noise_words import NOISE_KINDS
@@ -233,12 +233,12 @@ def overview_plans(block: Block, rule: str) -> list[Plan]:
     columns, seeds = len(shared), seeds_sentence(block, methods, shared, f"accuracy_{rule}")
     for metric in ("accuracy", "ece"):
         if ranked := ranked_by(block, metric, rule):
-            name = METRICS[metric].short
+            name, (_, over, _) = METRICS[metric].short, ranked_means(block, f"{metric}_{rule}")
             caption = (
                 f"Ranks by {name} over {ranked[1].blocks} columns (task and noise source), seeds averaged first; 1 is "
                 "best. Bars join methods that Nemenyi's test does not tell apart (5 %)."
             )
-            caption += "".join(f" {said}" for said in (shared_texts_sentence(shared), seeds) if said)
+            caption += "".join(f" {said}" for said in (shared_texts_sentence(over), seeds) if said)
             draw = functools.partial(critical_difference, *ranked)
             made.append(make_plan("ranks", f"Average ranks by {name}", caption, draw, setup=block.setup, suffix=metric))
     if columns > 1 and (gains := improvement_data(block, rule)):

@@ -38,7 +38,8 @@ class MethodGain(NamedTuple):
     method: str
     rule: str
     gap: Gap
-    sure: bool  # seeds and test texts both show a difference; over seeds p < 0.05 corrected for all methods (Holm)
+    p: float  # over seeds, corrected for all methods (Holm); NaN for too few
+    sure: bool  # seeds and test texts both show a difference; p < 0.05
 
     @property
     def points(self) -> str:
@@ -87,7 +88,7 @@ class Headline:
 
     def unsure(self, rule: str) -> str:
         """What is said of a gain by a rule that seeds and test texts do not both show."""
-        tests = sum(row.rule == rule for row in self.rows)
+        tests = stats.comparisons(row.p for row in self.rows if row.rule == rule)
         return "not shown to differ from 0" + (f", corrected for {tests} methods" if tests > 1 else "")
 
     @property
@@ -209,7 +210,7 @@ def method_gains(found: Compared, rule: str, draws: Draws | None) -> list[Method
         if not found_gap.seeds.n:
             continue
         sure = p[method] < 0.05 and (found_gap.sure() or found_gap.sure(-1))
-        made.append(MethodGain(method, rule, found_gap, sure))
+        made.append(MethodGain(method, rule, found_gap, p[method], sure))
     return made
 
 

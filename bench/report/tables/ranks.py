@@ -82,14 +82,17 @@ def ranked_means(block: Block, name: str) -> tuple[list[str], list[Column], np.n
     return methods, [column for column, each in zip(columns, known, strict=True) if each], means.compress(known, axis=1)
 
 
-def shared_texts_sentence(columns: list[Column]) -> str:
-    """What tests over columns overlook where a task has several of them; empty where none has."""
+def shared_texts_sentence(columns: list[Column], some_fewer: bool = False) -> str:
+    """What tests over columns overlook where a task has several of them; empty where none has.
+
+    `some_fewer`: a test may be over some of `columns` only.
+    """
     tasks = len({task for task, _ in columns})
     if tasks == len(columns):
         return ""
     return (
         "Columns of one task share its texts, so tests over columns are too sure (p is too small): these are "
-        f"{plural(len(columns), 'column')} of {plural(tasks, 'task')}."
+        f"{'at most ' * some_fewer}{plural(len(columns), 'column')} of {plural(tasks, 'task')}."
     )
 
 

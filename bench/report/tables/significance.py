@@ -49,6 +49,8 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
     gaps = [(ours - theirs)[~np.isnan(ours)] for ours, theirs in means]  # without columns that share no seed
     lacking = {method: len(columns) - len(each) for method, each in zip(others, gaps, strict=True)}
     by_column = stats.holm([stats.signed_rank_p(each) for each in gaps])
+    shared = np.array([~np.isnan(ours) for ours, _ in means])[np.isfinite(by_column)].any(axis=0)
+    tested = [column for column, each in zip(columns, shared, strict=True) if each]
     with_draws = metric_name == "accuracy"
     draws, why_no_draws = context.draws()
     rows = []
@@ -77,9 +79,10 @@ def significance_table(context: Context, metric_name: str) -> Table | None:
         f"seeds; {better} is better.",
         _bootstrap_sentence(why_no_draws) if with_draws else "",
         f"p, seeds: paired t-test over seeds (at least {stats.MIN_SEEDS}). p, columns: Wilcoxon signed-rank test over "
-        f"columns, seeds averaged first (at least {stats.MIN_BLOCKS}). Both two-sided and corrected for the "
-        f"{plural(len(others), 'comparison')} of this table (Holm).",
-        shared_texts_sentence(columns) if np.isfinite(by_column).any() else "",
+        f"columns, seeds averaged first (at least {stats.MIN_BLOCKS}). Both two-sided and corrected (Holm) for "
+        f"the comparisons of this table that have a p: {stats.comparisons(by_seed.values())} over seeds, "
+        f"{stats.comparisons(by_column)} over columns.",
+        shared_texts_sentence(tested, some_fewer=any(lacking.values())),
         _seeds_sentence(baseline, lacking) if seeds_differ(block, methods, columns, name) else "",
         "Won or lost: the columns in which the paired 95 % interval over seeds excludes 0; the others are tied.",
         RULE_TEXT[rule],

@@ -127,6 +127,11 @@ def corrected_p(average: dict[str, dict[int, float]], others: list[str], baselin
     return dict(zip(others, p_values.tolist(), strict=True))
 
 
+def comparisons(p_values: Iterable[float]) -> int:
+    """For how many comparisons `holm` corrects: those that have a p-value, which too few seeds do not give."""
+    return int(np.isfinite(list(p_values)).sum())
+
+
 MIN_BLOCKS = 5
 """Fewer blocks give ranks only, no p-value (spec section 11)."""
 

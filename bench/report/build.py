@@ -34,6 +34,7 @@ from bench.report.tables.headlines import headlines
 from bench.report.tables.model import Table, pick
 from bench.report.tables.published_numbers import read_published
 from bench.report.tables.worth import worth_sentences
+from bench.report.tables.yardstick import Yardstick
 from bench.store.records import Damaged
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _build(
     found = {block.setup: headlines(read, block, rule, full=full) for block in scored}
     said = {block.setup: words.answer_sentences(block, found[block.setup], len(scored) > 1) for block in scored}
     more = [
-        *worth_sentences((block.by(rule) for block in parts), tables, rule),
+        *worth_sentences((Yardstick(read, block.by(rule), rule) for block in parts), tables),
         *doubt_sentences(read.cells, parts, rule),
     ]
     more += [sentence] if (sentence := words.unscored_sentence(read)) else []

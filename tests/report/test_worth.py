@@ -200,7 +200,37 @@ def test_few_seeds_of_a_method_or_of_the_curve_make_its_interval_too_narrow(tmp_
     build_report(tmp_path, tmp_path / "report", formats=("md",))
     text = (tmp_path / "report" / "report.md").read_text()
     said = "with fewer than five the 95 % interval is too narrow."
-    assert (f"A method or a size of the curve has only {few}: {said}" in text) if few else (said not in text)
+    places = 3 if few else 0  # the sentence at the top, the table of accuracy and that of worth
+    assert text.count(said) == text.count(f"A method or a size of the curve has only {few}: {said}") == places
+
+
+def test_few_seeds_of_a_method_without_an_interval_are_no_reason_to_doubt_others(tmp_path):
+    """Only elr has one seed, and its worth below the curve has no interval; npc, which is the best, has five."""
+    for seed in range(1, 6):
+        write(tmp_path, "npc", seed, 70)
+        write(tmp_path, "plain", seed, 65)
+        for size, accuracy in zip(SIZES, (40, 60, 80), strict=True):
+            write(tmp_path, "gold", seed, accuracy, size, config={"rows": size})
+    write(tmp_path, "elr", 1, 5)
+    summary = build_report(tmp_path, tmp_path / "report", formats=("md",))
+    (said,) = [sentence for sentence in summary.sentences if "human labels (95 %" in sentence]
+    assert "too narrow" not in said
+    lines = (tmp_path / "report" / "report.md").read_text().splitlines()
+    (below,) = [line for line in lines if "Worth: the number of random human labels" in line]
+    assert "too narrow" not in below
+
+
+def test_the_worth_of_an_average_rests_on_the_seeds_that_have_all_columns(tmp_path):
+    for noise, seeds in (("weak", range(1, 6)), ("sn@0.3", range(4, 9))):
+        for seed in seeds:
+            write(tmp_path, "plain", seed, 60, noise=noise)
+    for seed in range(1, 6):
+        for size, accuracy in zip(SIZES, (40, 60, 80), strict=True):
+            write(tmp_path, "gold", seed, accuracy, size, config={"rows": size})
+    results = load(tmp_path)
+    yardstick = Yardstick(results, blocks(results.cells, "plain")[0], "last")
+    columns = [("tweets", "weak"), ("tweets", "sn@0.3")]
+    assert [yardstick.fewest_seeds(["plain"], each) for each in (columns[:1], columns[1:], columns)] == [5, 5, 2]
 
 
 def test_the_sentence_names_the_best_on_the_seeds_that_all_have(tmp_path, folder):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from bench.report.tables.base import Context, ReportTable, register
-from bench.report.tables.blocks import Block, common_columns, with_enough_seeds
+from bench.report.tables.blocks import common_columns, with_enough_seeds
 from bench.report.tables.entries import RULE_TEXT, column_head
 from bench.report.tables.model import Entry, Head, Row, Table, plural
 from bench.report.tables.stats import common_seeds
@@ -65,7 +65,7 @@ def _caption(yardstick: Yardstick) -> list[str]:
     said.append(f"Sizes of the curve: {'; '.join(ends)}.")
     if yardstick.draws is None:
         said.append("No intervals, because there are so many cells; `bench report --full` makes them.")
-    elif few := too_narrow(yardstick.fewest_seeds(yardstick.measured, yardstick.columns)):
+    elif few := too_narrow(min(yardstick.fewest_seeds(yardstick.measured, [each]) for each in yardstick.columns)):
         said.append(few)
     return said
 
@@ -96,18 +96,27 @@ def with_worth(table: Table, yardstick: Yardstick) -> Table:
     head = Head("worth", group, "human labels", task=table.task)
     rows = [dataclasses.replace(row, entries=(*row.entries, e)) for row, e in zip(table.rows, entries, strict=True)]
     of = " of the average accuracy" if len(shared) > 1 else ""
-    said = f"Worth{of}: the number of random human labels that alone give the same accuracy, with 95 % interval."
-    return dataclasses.replace(table, heads=(*table.heads, head), rows=tuple(rows), caption=(*table.caption, said))
+    said = [f"Worth{of}: the number of random human labels that alone give the same accuracy, with 95 % interval."]
+    with_interval = [row.label for row, e in zip(table.rows, entries, strict=True) if has_interval(e.text)]
+    if with_interval and (few := too_narrow(yardstick.fewest_seeds(with_interval, shared))):
+        said.append(few)
+    return dataclasses.replace(table, heads=(*table.heads, head), rows=tuple(rows), caption=(*table.caption, *said))
 
 
-def worth_sentences(blocks: Iterable[Block], tables: Iterable[Table], rule: str) -> list[str]:
+def has_interval(text: str) -> bool:
+    """Whether a worth in words has its interval with it."""
+    return "(" in text
+
+
+def worth_sentences(yardsticks: Iterable[Yardstick], tables: Iterable[Table]) -> list[str]:
     """Per set-up with a learning curve: what the most accurate method of each column is worth, in one sentence."""
     found = {table.setup: table for table in tables if table.kind == "worth"}
-    return [_sentence(block, found[block.setup], rule) for block in blocks if block.setup in found]
+    return [_sentence(each, found[each.block.setup]) for each in yardsticks if each.block.setup in found]
 
 
-def _sentence(block: Block, table: Table, rule: str) -> str:
-    said = []
+def _sentence(yardstick: Yardstick, table: Table) -> str:
+    block, rule = yardstick.block, yardstick.rule
+    said, fewest = [], FEW_SEEDS
     for place, head in enumerate(table.heads):
         scores = {
             row.label: (values, row.entries[place].text)
@@ -121,6 +130,8 @@ def _sentence(block: Block, table: Table, rule: str) -> str:
             best = max(scores, key=lambda name: sum(scores[name][0][seed] for seed in seeds))
             values, text = scores[best]
             mean = sum(values.values()) / len(values)
+            if has_interval(text) and len(said) < MOST_SAID:
+                fewest = min(fewest, yardstick.fewest_seeds([best], [(head.task, head.noise)]))
             said.append(f"{text} on {head.task} with {head.noise} ({best}, {mean:.1f} %)")
         elif scores:
             said.append(f"not known on {head.task} with {head.noise}, where the methods share no seed")
@@ -128,4 +139,5 @@ def _sentence(block: Block, table: Table, rule: str) -> str:
     return (
         f"{block.setup}: what the method with the highest test accuracy ({FLATTERS}) is worth in random "
         f"human labels (95 % interval): {'; '.join(said[:MOST_SAID]) or 'none has a score'}{more}."
+        f"{f' {few}' if (few := too_narrow(fewest)) else ''}"
     )

@@ -211,10 +211,10 @@ class Yardstick:
         return Worth(float(point), float(low), float(high))
 
     def fewest_seeds(self, methods: Sequence[str], columns: Sequence[Column]) -> int:
-        """The smallest number of seeds on which the worth of some methods over columns with a curve rests."""
-        own = (self.block.values(method, each, f"accuracy_{self.rule}") for method in methods for each in columns)
-        curve = (by_seed for each in columns for by_seed in self.curves[each].by_seed)
-        return min(len(by_seed) for by_seed in (*own, *curve) if by_seed)
+        """The smallest number of seeds on which the worth of some methods over columns of one task rests."""
+        own = (averages(self.block, method, list(columns), f"accuracy_{self.rule}") for method in methods)
+        curve = found.by_seed if (found := self.curve(columns)) else ()
+        return min((len(by_seed) for by_seed in (*own, *curve) if by_seed), default=0)
 
     def _drawn_curve(self, curve: Curve) -> np.ndarray | None:
         """Accuracies float64[DRAWS, K] of the curve under the drawn seeds and texts."""

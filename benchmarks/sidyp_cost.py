@@ -16,6 +16,7 @@ import time
 import numpy as np
 import torch
 
+from methods.losses import epochs_of
 from methods.sidyp.config import Config
 from methods.sidyp.fit import Stage1, predictions, prepare
 from methods.sidyp.train import train
@@ -102,7 +103,8 @@ def main() -> None:
         generator, 0,
     )  # fmt: skip
     for epoch in epochs:
-        lap("training: warm-up" if epoch.number <= config.warm_up * config.epochs else "training: refinement")
+        warm = epoch.number <= epochs_of(config.warm_up, config.epochs)
+        lap("training: warm-up" if warm else "training: refinement")
     for split in ("valid", "test"):
         predictions(stage1, problem, epoch, split)
         lap(f"prediction: {split}, one epoch")

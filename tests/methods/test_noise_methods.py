@@ -74,11 +74,11 @@ def test_a_method_without_its_idea_is_plain_fine_tuning(name, parameters, small)
         ("cr", {"warmup": 0.9}, 3, "warmup=0.9 covers every step"),  # the last of 6 begins at 5/6 of the run
         ("cr", {"warmup": 0.8}, 3, None),
         ("cr", {"alpha": 0}, 3, None),
-        ("sidyp", {}, 2, "the denoisers get only 10 steps: lower sidyp's batch_size or raise its epochs"),
-        ("sidyp", {"batch_size": 95, "epochs": 99}, 2, "only 99 steps"),  # of the 96th text alone none is made
-        ("sidyp", {"batch_size": 95, "epochs": 100}, 2, None),
+        ("sidyp", {}, 2, "steps of the denoisers: 10, which may be too few: try a smaller batch_size of sidyp"),
+        ("sidyp", {"batch_size": 95, "epochs": 59}, 2, "denoisers: 59, which"),  # of the 96th text alone none is made
+        ("sidyp", {"batch_size": 95, "epochs": 60}, 2, None),
         ("sidyp", {"batch_size": 8, "warm_up": 1}, 2, "the warm-up covers every epoch, so no candidate is refined"),
-        ("sidyp", {"epochs": 1}, 2, "get only 1 steps: .*; the warm-up covers every epoch"),
+        ("sidyp", {"epochs": 1}, 2, "denoisers: 1, .*; the warm-up covers every epoch"),
     ],
 )
 def test_a_run_that_ends_before_the_methods_own_loss_says_so(name, parameters, epochs, says, small):

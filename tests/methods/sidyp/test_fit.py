@@ -147,8 +147,9 @@ def test_a_weight_that_official_mode_does_not_use_is_refused_before_anything_tra
     if epochs == 9:
         assert run("sidyp", task, tools, alpha=1, **named)
         return
-    with pytest.raises(UsageError, match=r"alpha = 1\.0 has no effect with mode=official and --epochs 10"):
-        run("sidyp", task, tools, alpha=1, **named)
+    for alpha in (0, 1):
+        with pytest.raises(UsageError, match=rf"alpha = {alpha}\.0 has no effect with mode=official and --epochs 10"):
+            run("sidyp", task, tools, alpha=alpha, **named)
     assert run("sidyp", task, tools, alpha=5, **named)
 
 

@@ -10,12 +10,14 @@ from bench.report.figures.overview import overview_plans, pareto_data
 from bench.report.output.render import csv_table
 from bench.report.tables.blocks import Block
 from bench.report.tables.cost import cost_table
+from bench.report.tables.entries import seeds_or_texts
 from bench.report.tables.headlines import Leader, headline
 from bench.report.tables.model import parts
 from bench.report.tables.ranks import RanksTable
 from bench.report.tables.result import result_table
 from bench.report.tables.rules import rules_table
 from bench.report.tables.significance import significance_table
+from bench.report.tables.stats import mean_interval
 from bench.report.tables.summaries import calibration_table, selection_table
 from bench.store.metrics import METRICS
 from tests.report.test_tables import context, entries
@@ -61,22 +63,47 @@ def own(*seeds, worse=0.0):
     return {seed: EASY[seed] - worse for seed in seeds}
 
 
+OTHER_SEEDS = "Methods have different seeds, and each row is over its own:"
+
+
 @pytest.mark.parametrize(("others", "said"), [((3, 4, 5, 6), True), ((1, 2, 3, 4), False), ((1, 2), True)])
 def test_rows_over_different_seeds_say_so(others, said):
     """B is worse with every seed that both have; with easier ones its mean is higher."""
     block = block_of({"plain": {"trec": own(1, 2, 3, 4)}, "B": {"trec": own(*others, worse=0.01)}})
-    sentence = (
-        "Methods have different seeds, and each row is over its own: compare methods by differences from plain, "
-        "paired by seed."
-    )
-    for table in (
-        result_table(block, "trec", "accuracy", "last"),
-        result_table(block, "trec", "ece", "last"),
+    for table in (result_table(block, "trec", metric, "last") for metric in ("accuracy", "ece")):
+        assert (f"{OTHER_SEEDS} compare methods by differences from plain, paired by seed." in table.caption) is said
+    for table in without_differences(block):
+        assert (f"{OTHER_SEEDS} compare only methods of the same seeds." in table.caption) is said, table.name
+
+
+def without_differences(block):
+    """The tables that have no column of differences from the baseline."""
+    return (
         rules_table(block, None),
         selection_table(block, block.methods, block.columns),
         calibration_table(block, block.methods, block.columns, "last"),
-    ):
-        assert (sentence in table.caption) is said, table.name
+    )
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"snli": own(1, 2)},  # no cells in the table
+        {"trec": {1: float("nan")}},  # cells without a score
+        {"trec": own(4, 5, 6)},  # no seed that another method has
+    ],
+)
+def test_rows_without_differences_are_to_be_compared_by_equal_seeds(plain):
+    block = block_of({"plain": plain, "A": {"trec": own(1, 2, 3)}, "B": {"trec": own(1, 2)}})
+    (said,) = (each for each in result_table(block, "trec", "accuracy", "last").caption if OTHER_SEEDS in each)
+    assert said.endswith("compare only methods of the same seeds.")
+
+
+def test_references_with_seeds_of_their_own_are_not_compared():
+    scores = {name: {"trec": own(1, 2, 3, 4)} for name in ("plain", "B")} | {"gold": {"trec": own(1, 2)}}
+    block = block_of(scores, ["gold"])
+    for table in (result_table(block, "trec", "accuracy", "last"), *without_differences(block)):
+        assert not any(OTHER_SEEDS in each for each in table.caption), table.name
 
 
 def costs_of(seconds, references=()):
@@ -221,3 +248,10 @@ def test_the_interval_of_one_seed_has_wilson_s_own_limits():
     low, high = (np.hypot(ends[0][side] - 100, ends[1][side] - 98) / 2 for side in (0, 1))
     assert average == f"99.0 ({99 - low:.1f} to {99 + high:.1f})"
     assert "one seed: interval over test texts 96.3 to 100.0" in csv_table(table)
+    (said,) = (each for each in table.caption if each.startswith("Two limits"))
+    assert "of an average over columns, Wilson's limits combined, Newcombe 1998" in said
+
+
+def test_the_limits_of_a_difference_have_their_signs():
+    made = seeds_or_texts(mean_interval([2.0]), (), lambda: (-1.2, 5.2), signed=True)
+    assert made.note == "one seed: interval over test texts −1.2 to +5.2"

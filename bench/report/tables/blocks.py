@@ -26,8 +26,8 @@ EARLY = "+es"
 """Ending of the row that is the baseline stopped early: at its best step on the noisy validation labels."""
 
 OVER_TEXTS = (
-    "Two limits in brackets: the 95 % interval over test texts (Wilson; of a difference, the bootstrap), where seeds "
-    "give none."
+    "Two limits in brackets: the 95 % interval over test texts (Wilson; of an average over columns, Wilson's limits "
+    "combined, Newcombe 1998; of a difference, the bootstrap), where seeds give none."
 )
 
 

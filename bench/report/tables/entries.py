@@ -89,7 +89,7 @@ def seeds_or_texts(
         return dataclasses.replace(interval_entry(interval, ids, signed), note=note)
     limits, why = over_texts() if over_texts else None, "one seed" if interval.n == 1 else "the same with every seed"
     half = (limits[1] - limits[0]) / 2 if limits else math.nan
-    shown = f": interval over test texts {' to '.join(number(each, 1) for each in limits)}" if limits else ""
+    shown = f": interval over test texts {' to '.join(number(each, 1, signed) for each in limits)}" if limits else ""
     said = "; ".join(filter(None, [note, why + shown]))
     return Entry("value", interval.mean, half, interval.n, cells=ids, note=said, signed=signed, limits=limits)
 

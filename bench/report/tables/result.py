@@ -120,9 +120,11 @@ def result_table(
             parts.append((dataclasses.replace(RANGE_HEAD, group=each.head.group), ranges, []))
     over = made[-1].columns if made else common_columns(block, columns, name)[0]
     whole = made[-1].by_seed if made else {m: averages(block, m, over, name, metric.scale) for m in methods}
+    against: dict[str, Entry] = {}
     if baseline in methods:
         against = {m: difference(block, draws, m, over, rule, whole) for m in methods}
         parts.append((Head(f"vs {baseline}", made[-1].head.group if made else ""), against, over))
+    differ = any(each.state == "value" for method, each in against.items() if method in {*competing} - {block.early})
     for column in columns:
         found = {m: entry(block, m, column, name, metric) for m in methods}
         add(column_head(block, column, by_task=not noise), found, [column])
@@ -130,7 +132,7 @@ def result_table(
     rows = [block.row(m, (entries[m] for _, entries, _ in parts)) for m in methods]
     sentences = [
         _seed_sentence(block, columns, name, metric),
-        own_seeds_sentence(block, methods, columns, name),
+        own_seeds_sentence(block, methods, columns, name, differences=differ),
         RULE_TEXT[rule],
         BOLD_TEXT,
         few_sentence(few),

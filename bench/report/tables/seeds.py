@@ -27,9 +27,16 @@ def seeds_sentence(block: Block, methods: Sequence[str], columns: list[Column], 
     return f"Methods have different seeds: in each column only the seeds that all of them have count{without}.{left}"
 
 
-def own_seeds_sentence(block: Block, methods: Iterable[str], columns: Iterable[Column], name: str) -> str:
-    """That each row is over its own seeds, and what to compare methods by; empty where all have the same."""
-    if not seeds_differ(block, methods, columns, name):
+def own_seeds_sentence(
+    block: Block, methods: Iterable[str], columns: Iterable[Column], name: str, differences: bool = False
+) -> str:
+    """That each row is over its own seeds, and what to compare methods by; empty where all that compete have the same.
+
+    `differences`: whether the table has a column of differences from the baseline.
+    """
+    if not seeds_differ(block, (method for method in methods if method not in block.references), columns, name):
         return ""
-    instead = f": compare methods by differences from {block.baseline}, paired by seed" if block.baseline else ""
-    return f"Methods have different seeds, and each row is over its own{instead}."
+    by = f"methods by differences from {block.baseline}, paired by seed" if differences else ""
+    return (
+        f"Methods have different seeds, and each row is over its own: compare {by or 'only methods of the same seeds'}."
+    )

@@ -116,7 +116,7 @@ def worth_sentences(yardsticks: Iterable[Yardstick], tables: Iterable[Table]) ->
 
 def _sentence(yardstick: Yardstick, table: Table) -> str:
     block, rule = yardstick.block, yardstick.rule
-    said, fewest = [], FEW_SEEDS
+    said, fewest = list[str](), FEW_SEEDS
     for place, head in enumerate(table.heads):
         scores = {
             row.label: (values, row.entries[place].text)

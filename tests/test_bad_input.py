@@ -157,7 +157,11 @@ def good_rows(**changes: dict) -> list[dict]:
         ("latin.csv", "text,gold,ann\ncaf\xe9,a,b\n".encode("latin1"), ["line 2", "0xe9", "-f windows-1252"]),
         ("short.csv", b"text,gold,ann\nhello,a\n", ["row 1", "2 fields where the header has 3"]),
         ("twice.csv", b"text,gold,gold\na,x,y\n", ["two columns named 'gold'"]),
-        ("one.csv", b"text,gold,ann\n" + b"".join(b"t%d,same,same\n" % i for i in range(9)), ["two classes", "same"]),
+        (
+            "one.csv",
+            b"text,gold,ann\n" + b"".join(b"t%d,same,same\n" % i for i in range(9)),
+            ["only the class 'same'", "needs at least two", "label.json"],
+        ),
         ("nolabels.csv", b"text\n" + b"".join(b"t%d\n" % i for i in range(9)), ["--label-columns"]),
         ("bad.jsonl", b'{"text": "a", "gold": "x"}\n{"text": \n', ["line 2", "malformed JSON"]),
         ("list.jsonl", b'["a", "b"]\n', ["line 1", "expected an object"]),

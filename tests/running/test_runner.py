@@ -140,9 +140,10 @@ def test_what_a_record_cannot_hold_is_a_failed_row_and_the_grid_goes_on(make, fo
     monkeypatch.setattr(Symmetric, "draw", draw)
     counts, events = go(make(llms=None, noise="sn@0.3,sn@0.1", seeds="1"))
     assert counts == {"failed": 1, "done": 1}
-    assert events[0][2:] == (
-        "failed", "PydanticSerializationError: Unable to serialize unknown type: <class 'numpy.float32'>"
-    )  # fmt: skip
+    assert events[0][2] == "failed"
+    assert events[0][3].startswith(
+        "noise 'sn', facts of the draw: 'mean_rate' = np.float32(0.3) (numpy.float32) cannot be kept"
+    )
     assert sorted(record.status for record in records()) == ["done", "failed"]
 
 

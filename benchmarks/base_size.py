@@ -89,8 +89,8 @@ def _markdown(cells: pd.DataFrame, parts: list[pd.DataFrame]) -> Iterator[str]:
 TABLES = (
     (table, "mpnet:top4"),
     (table, "mpnet:fine-tuned"),
-    (sets_table, "mpnet:top4"),
-    (sets_table, "minilm:fine-tuned"),
+    (sets_table, f"mpnet:top4, limit={LIMIT}"),
+    (sets_table, f"minilm:fine-tuned, limit={LIMIT}"),
 )
 
 

@@ -17,6 +17,7 @@ import typer
 from bench.cli.options import DataDir, Results
 from bench.cli.shell import SOME_FAILED, app, count, friendly, say
 from bench.core.errors import BenchError
+from bench.core.files import nearest_existing
 
 MIN_FREE_GB = 2
 
@@ -102,7 +103,7 @@ def _data(data_dir: Path | None) -> Iterator[Fact]:
 
 
 def _writable(results: Path) -> Fact:
-    folder = next(path for path in (results, *results.absolute().parents) if path.exists())
+    folder = nearest_existing(results)
     free = shutil.disk_usage(folder).free / 2**30
     try:
         with tempfile.TemporaryFile(dir=folder):

@@ -19,6 +19,7 @@ from typer import Option
 from typer.core import TyperCommand, TyperGroup
 
 from bench.core.errors import NAMES, BenchError, Unavailable, UsageError
+from bench.core.files import nearest_existing
 from bench.core.texts import printable
 from bench.store.provenance import versions
 
@@ -138,14 +139,9 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _that_exists(path: Path) -> Path:
-    """A path, or the nearest one above it that exists."""
-    return next(each for each in (path, *path.absolute().parents) if each.exists())
-
-
 def folder_for(path: Path, option: str) -> Path:
     """A folder that files can be written to. Raises UsageError where it is a file, or below one."""
-    there = _that_exists(path)
+    there = nearest_existing(path)
     if not there.is_dir():
         raise UsageError(f"{option} '{path}': '{there}' is a file: name a folder")
     return path
@@ -153,7 +149,7 @@ def folder_for(path: Path, option: str) -> Path:
 
 def file_for(out: Path, given: Path) -> None:
     """Raise UsageError where --out is a folder, lies below a file, or is the table that a command reads."""
-    above = _that_exists(out.absolute().parent)
+    above = nearest_existing(out.absolute().parent)
     if not above.is_dir():
         raise UsageError(f"--out '{out}': '{above}' is a file: name another place")
     if out.is_dir():

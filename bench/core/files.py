@@ -20,6 +20,14 @@ def slug(text: str) -> str:
     return safe[:80]
 
 
+def nearest_existing(path: Path) -> Path:
+    """The path, or the nearest one above it that exists."""
+    return next(each for each in (path, *path.absolute().parents) if each.exists())
+
+
+ZIP_START = b"PK\x03\x04"
+"""How a zip file begins that holds something."""
+
 Content = bytes | Callable[[Path], object]
 """What a file will hold, or a function that writes it to a path."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.core.deadline import CellTimeout
 from bench.core.errors import BenchError, UsageError
-from bench.core.files import write_atomically
+from bench.core.files import nearest_existing, write_atomically
 from bench.grid.cells import Cell
 from bench.grid.options import GridOptions
 from bench.running.cell import record_of
@@ -36,7 +36,7 @@ TRACEBACK = ".traceback.txt"
 
 def check_results_folder(results: Path) -> None:
     """Refuse a results folder that a newer version of bench wrote. Raises UsageError; writes nothing."""
-    there = _nearest(results)
+    there = nearest_existing(results)
     if not there.is_dir():
         raise UsageError(
             f"--results '{results}': '{there}' is a file: name a folder (a pack goes into one, as packed.zip)"
@@ -47,15 +47,10 @@ def check_results_folder(results: Path) -> None:
 def refuse_unwritable(results: Path) -> None:
     """Refuse a results folder that cannot be written to, or not be made. Raises UsageError; leaves nothing behind."""
     try:
-        with tempfile.TemporaryFile(dir=_nearest(results)):
+        with tempfile.TemporaryFile(dir=nearest_existing(results)):
             pass
     except OSError as error:
         raise _unwritable(results, error) from None
-
-
-def _nearest(path: Path) -> Path:
-    """The path, or the nearest one above it that exists."""
-    return next(each for each in (path, *path.absolute().parents) if each.exists())
 
 
 def _unwritable(results: Path, error: OSError) -> UsageError:

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import UsageError
+from bench.core.files import ZIP_START
 from bench.store.pack import Pack, open_pack
 
 SCHEMA = 1
 """Version of the record format; a folder with a higher one is refused, not guessed at."""
 CELL_DIGITS, LEASE_DIGITS, STAGE_DIGITS = 12, 24, 32
 """How many hex digits of a hash name a record, a lease and a stage."""
-ZIP = b"PK\x03\x04"
-"""How a zip file begins that holds something."""
 
 
 class ResultsFolder:
@@ -72,8 +71,8 @@ class ResultsFolder:
         """The packs in it, `packed.zip` first; in case of doubt the first counts. Raises UsageError."""
         if self.path.is_file():
             with self.path.open("rb") as file:
-                start = file.read(len(ZIP))
-            if start != ZIP:
+                start = file.read(len(ZIP_START))
+            if start != ZIP_START:
                 raise UsageError(
                     f"'{self.path}' is neither a results folder nor a packed one: name the folder that `bench run` "
                     "wrote (results, unless --results named another), or the packed.zip that `bench pack` made of it"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError
+from bench.core.files import ZIP_START
 from bench.data.readers.binary import excel_rows, parquet_rows
 from bench.data.readers.delimited import parse_delimited
 from bench.data.readers.objects import as_columns
@@ -120,7 +121,7 @@ def decode(path: Path) -> str:
 def _refuse_workbook(path: Path, raw: bytes) -> None:
     """Raise UsageError for what only is named like text: an Excel workbook, or another archive."""
     named = path.name[: -len(ending(path))]
-    if raw.startswith(b"PK\x03\x04"):
+    if raw.startswith(ZIP_START):
         if b"xl/workbook" in raw:
             raise UsageError(f"{path} is an Excel workbook: rename it to {named}.xlsx")
         raise UsageError(f"{path} is a zip archive, not text: unpack it and name the table in it")

@@ -59,8 +59,9 @@ def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
     rows, lacking = [], dict[str, None]()
     for method in methods:
         cells, entries = block.finished(method, shared), []
+        ids = tuple(row["cell"] for row in cells)
         for name, (_, scale, decimals) in measures.items():
-            found, ids = by_column[method, name], tuple(row["cell"] for row in cells)
+            found = by_column[method, name]
             if found and found.keys() == known[name]:
                 mean = scale * sum(found.values()) / len(found)
                 entries.append(Entry("value", mean, cells=ids, decimals=decimals))

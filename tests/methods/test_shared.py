@@ -13,7 +13,7 @@ from bench.core.texts import Texts
 from bench.training.encoders import load_encoder
 from bench.training.stages import StageStore, stage_hash
 from bench.training.tools import Tools
-from methods import confident, shared, stages
+from methods import confident, registry, shared, stages
 from methods.human import GOLD_RUN
 from methods.runs import run_key
 from tests.conftest import records
@@ -145,6 +145,16 @@ def test_the_hash_of_every_stage_is_the_one_that_finished_grids_have():
         "noise rate": "290460e33f90b6b4",
         "tokens": "6f02c2f7522cfa59",
     }
+
+
+def test_who_raises_the_version_of_a_stage_raises_those_of_its_methods_too():
+    """A record knows the version of its method alone: without that, what the old stage gave would count as done."""
+    built_in = registry.available().items()
+    found = {name: (cls.version, *(stage.version for stage in cls.stages)) for name, cls in built_in if cls.stages}
+    assert found == {
+        "cleanlab": (1, 3), "co-teaching": (2, 2), "cr": (1, 2), "dygen": (2, 2, 2), "jocor": (2, 2), "npc": (3, 2),
+        "oracle": (1, 2), "plain": (1, 2), "second-opinion": (2, 3), "sidyp": (3, 2, 2),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("runner", [shared.plain_run, shared.branch_run])

@@ -114,7 +114,7 @@ def compare_folders(
     if show:
         for table in comparison_tables(found, changed_only=True):
             for part in in_parts(table, out.width):
-                out.print(rich_table(part))
+                out.print(rich_table(part, out.width))
             out.print(f"[dim]{escape(printable(' '.join(table.caption)))}[/]", highlight=False)
     for head, listed in comparison_details(found):
         out.print(f"[bold]{head}[/]", highlight=False)

@@ -1,5 +1,7 @@
 """Tables in a terminal: nothing is cut; what is too wide comes in parts."""
 
+import dataclasses
+
 from rich.console import Console
 
 from bench.report.build import build_report
@@ -23,12 +25,36 @@ def test_a_wide_table_comes_in_parts_that_fit_and_together_hold_every_column():
     console = Console(width=80)
     with console.capture() as text:
         for part in found:
-            console.print(rich_table(part))
+            console.print(rich_table(part, 80))
     lines = text.get().splitlines()
     assert max(map(len, lines)) <= 80
     for index in range(9):
         assert sum(f"{70 + index}.0 ± 1.5" in line for line in lines) == 2
     assert sum("(continued)" in line for line in lines) == len(found) - 1
+
+
+def test_every_entry_is_whole_in_a_terminal_of_any_width():
+    """Names of rows and columns may be broken, numbers not: half of one looks like another."""
+    heads = [Head(name, below="noise 30.0 % (0.1 % no answer)") for name in ("last", "instance-dependent@0.4", "all")]
+    heads += [Head(f"{group}\n{name}") for group in ("LLM labels", "injected noise") for name in ("last step", "+es")]
+    labels = "plain", "gold[rows=1000]", "sidyp[mode=paper,width=full]", "labeller itself (test)"
+    rows, texts = [], []
+    for at, label in enumerate(labels):
+        means = [10 + 10 * at + index for index in range(len(heads))]
+        entries = [Entry("value", mean=mean, half=12.5, n=3) for mean in means]
+        entries[at] = dataclasses.replace(entries[at], limits=(means[at] - 5, means[at] + 5))
+        rows.append(Row(label, "method", tuple(entries)))
+        texts += [f"{mean}.0 ({mean - 5}.0 to {mean + 5}.0)" if k == at else f"{mean}.0 ± 12.5"
+                  for k, mean in enumerate(means)]  # fmt: skip
+    table = Table("t", "Accuracy (%)", "accuracy", "s", "", tuple(heads), tuple(rows), seeds=3)
+    for width in range(40, 131):
+        console = Console(width=width)
+        with console.capture() as text:
+            for part in in_parts(table, width):
+                console.print(rich_table(part, width))
+        assert not [each for each in texts if text.get().count(each) != 1], width
+        if width > 50:  # else the longest word of a name and a number have no room beside each other
+            assert all(word in text.get() for label in labels for word in label.split()), width
 
 
 def test_signs_that_a_terminal_obeys_are_shown_and_not_sent(tmp_path):

@@ -4,6 +4,8 @@ import pytest
 
 from bench.report import frame, words
 from bench.report.gaps import find_gaps, gap_sentences
+from bench.report.output.console import rich_table
+from bench.report.output.render import latex_table, markdown_table
 from bench.report.tables.blocks import blocks
 from bench.report.tables.cost import LabellingTable
 from bench.report.tables.headlines import headlines, points
@@ -77,6 +79,9 @@ def test_the_cost_of_labelling_is_that_of_the_record(tmp_path):
         500, 32, 81.5, 0,
     ]  # fmt: skip
     assert found["mixtral-8x22b/few, trec", "texts"].text == "not published"
+    assert "| label set | texts" in markdown_table(table)
+    assert "\nlabel set & texts" in latex_table(table)
+    assert next(iter(rich_table(table).columns)).header == "label set"
 
 
 def test_every_gap_is_listed_with_its_reason(results):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
 
 from bench.report.frame import Results, load
 from bench.report.tables.blocks import blocks, check_baseline
@@ -16,6 +19,11 @@ from bench.report.tables.rules import rules_table
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.text import Text
+
+LONGEST_HEAD, FEWEST_OF_A_NAME = 13, 8
+"""Characters of a head, and of a row's name, that are not broken."""
+GAP = 3
+"""Characters that rich sets between two columns of `SIMPLE_HEAD`, and one fewer around all of them."""
 
 
 def main_table(
@@ -43,7 +51,7 @@ def main_table(
         both = rules_table(block, draws, metric)
         single = [result_table(block.by(rule), task, metric, rule, draws=draws) for task in block.tasks()]
         for table in [*([_grouped(both)] if both else []), *single]:
-            pieces += [rich_table(part) for part in in_parts(table, width)]
+            pieces += [rich_table(part, width) for part in in_parts(table, width)]
             pieces += [Text(" ".join(table.caption), style="dim"), Text("")]
     if not pieces:
         pieces.append(Text("No table: nothing among the results has scores."))
@@ -57,12 +65,10 @@ def _grouped(table: Table) -> Table:
 
 def in_parts(table: Table, width: int | None) -> list[Table]:
     """A table as parts that fit into `width` characters each, with the rows of all and some of the columns."""
-    first = max(len(word) for label in ["method", *(row.label for row in table.rows)] for word in label.split())
+    first, needs = _needs(table, LONGEST_HEAD)
     columns: list[list[int]] = [[]]
     used = first
-    for index, head in enumerate(table.heads):
-        shown = [" ".join(filter(None, parts(row.entries[index], table))) for row in table.rows]
-        need = max(map(len, [*shown, *_lines(head.below), *(line[:13] for line in head.name.split("\n"))])) + 2
+    for index, need in enumerate(needs):
         if width is not None and columns[-1] and used + need > width:
             columns.append([])
             used = first
@@ -74,22 +80,35 @@ def in_parts(table: Table, width: int | None) -> list[Table]:
     ]
 
 
-def rich_table(table: Table):
-    """One table of a report for a terminal."""
+def _needs(table: Table, longest: int) -> tuple[int, list[int]]:
+    """The characters that the names of rows take, broken at spaces, and those of each column with what parts them.
+
+    Heads of more than `longest` characters may be broken.
+    """
+    first = max(cell_len(word) for label in [table.first, *(row.label for row in table.rows)] for word in label.split())
+    needs = []
+    for index, head in enumerate(table.heads):
+        shown = [" ".join(filter(None, parts(row.entries[index], table))) for row in table.rows]
+        heads = (min(cell_len(line), longest) for line in head.name.split("\n"))
+        needs.append(max([*map(cell_len, [*shown, *_lines(head.below)]), *heads]) + GAP)
+    return first + GAP - 1, needs
+
+
+def rich_table(table: Table, width: int | None = None):
+    """One table of a report for a terminal of so many characters, where only names are broken if it is narrow."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
     shown = RichTable(title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    widest = max((len(word) for row in table.rows for word in row.label.split()), default=6)
-    shown.add_column("method", overflow="fold", min_width=widest)
-    for head in table.heads:
-        shown.add_column(
-            Text("\n".join([head.name, *_lines(head.below)])),
-            justify="right",
-            overflow="fold",
-            min_width=min(max(map(len, head.name.split("\n"))), 13),
-        )
+    first, whole = _needs(table, sys.maxsize)
+    narrow = width is not None and first + sum(whole) > width
+    needs = _needs(table, LONGEST_HEAD)[1] if narrow else whole
+    shown.add_column(table.first, overflow="fold")
+    for head, need in zip(table.heads, needs, strict=True):
+        room = need if width is None else min(need, width - FEWEST_OF_A_NAME - GAP + 1)
+        name = Text("\n".join([head.name, *_lines(head.below)]))
+        shown.add_column(name, justify="right", overflow="fold", width=max(room - GAP, 1))
     for row in table.rows:
         label = Text(row.label, style="italic" if row.kind in APART else "")
         shown.add_row(label, *(_text(entry, table) for entry in row.entries))

@@ -58,7 +58,7 @@ def escape_markdown(text: str) -> str:
 def markdown_table(table: Table) -> str:
     """One table with its title and caption."""
     grouped = len({head.group for head in table.heads} - {""}) > 1
-    heads = ["method"]
+    heads = [escape_markdown(table.first)]
     for head in table.heads:
         lines = [head.group if grouped else "", head.name, f"({head.below})" if head.below else ""]
         heads.append("<br>".join(escape_markdown(line) for line in lines if line))
@@ -85,7 +85,7 @@ def latex_table(table: Table) -> str:
     lines = [rf"\begin{{tabular}}{{l{'r' * width}}}", r"\toprule"]
     if any(head.group for head in table.heads):
         lines += _latex_groups(table)
-    lines.append(_latex_row(["method", *(escape_latex(head.name) for head in table.heads)]))
+    lines.append(_latex_row([escape_latex(table.first), *(escape_latex(head.name) for head in table.heads)]))
     if any(head.below for head in table.heads):
         below = [rf"{{\scriptsize {escape_latex(head.below)}}}" if head.below else "" for head in table.heads]
         lines.append(_latex_row(["", *below]))

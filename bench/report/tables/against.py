@@ -108,7 +108,7 @@ def gains_table(
         "Here: mean ± 95 % t-interval over seeds, paired by seed.",
     )
     title = f"Gains beside {published.name}: {block.setup}"
-    return block.table("against", title, heads, rows, caption, name="against-gains")
+    return block.table("against", title, heads, rows, caption, name="against-gains", first="gain")
 
 
 def scores_table(block: Block, published: Published, rule: str, differs: list[str]) -> Table | None:

@@ -41,7 +41,7 @@ class LabellingTable(ReportTable):
             "cost, or the record is older than this table.",
         )
         title = f"Cost of labelling: {block.setup}"
-        yield block.table("cost", title, heads, rows, caption, name="labelling", decimals=0)
+        yield block.table("cost", title, heads, rows, caption, name="labelling", decimals=0, first="label set")
 
 
 def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:

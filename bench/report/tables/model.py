@@ -72,6 +72,7 @@ class Table:
     seeds: int = 0  # the usual number of seeds; entries with fewer are marked (0: none is)
     higher_is_better: bool = True
     noise: str = ""  # "" = all noise sources
+    first: str = "method"  # what its rows are
 
     def part(self, columns: Sequence[int]) -> Table:
         """The table with the columns at some places, in their order."""

@@ -118,6 +118,48 @@ def test_where_no_interval_is_cut_nothing_is_said_of_it(tmp_path):
     assert not [plan.kind for plan in made if "arrowhead" in plan.caption]
 
 
+def test_a_single_interval_lies_within_the_frame_and_the_legend_has_only_what_is_drawn(tmp_path):
+    for seed, accuracy in enumerate((0.7, 0.72, 0.68), 1):
+        last, early = (Scores(step=1, accuracy=each, ece=0.1) for each in (0.7, accuracy + 0.01))
+        scores = ScoreSet(last=last, noisy_valid=early, oracle_best=last)
+        write_done(tmp_path, cell_key(method="plain", seed=seed), scores=scores)
+    read = frame.load(tmp_path)
+    block = blocks(read.cells, "plain")[0]
+    found = headlines(read, block)
+    ((row,),) = (each.rows for each in found)
+    gain = row.gap.seeds
+    with figures.style():
+        drawn = kinds.draw(found, kinds.ordered(found, "last"))
+    low, high = drawn.axes[0].get_xlim()
+    assert low < gain.mean - gain.half < 0 < gain.mean + gain.half < high
+    assert not heads(drawn.axes[0])
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["last step"]
+
+
+def test_where_one_seed_gives_no_interval_the_captions_say_so(tmp_path):
+    for method in ("plain", "gce"):
+        write_done(tmp_path, cell_key(method=method))
+    read = frame.load(tmp_path)
+    block = blocks(read.cells, "plain")[0]
+    captions = {each.kind: each.caption for each in figures.plans(read, [block], "last")}
+    said = " With one seed no interval is drawn; the tables have one over test texts."
+    assert captions["kinds"].endswith(said)
+    assert captions["accuracy"].endswith(said)
+    assert captions["ece"].endswith(" With one seed no interval is drawn."), "its table has none either"
+
+
+def test_a_title_that_is_wider_than_its_figure_goes_on_below(tmp_path):
+    write_done(tmp_path, cell_key(task="semeval[mark_entities=false]"))
+    read = frame.load(tmp_path)
+    with figures.style():
+        for plan in figures.plans(read, blocks(read.cells, "plain"), "last"):
+            drawn = plan.draw()
+            drawn.draw_without_rendering()
+            title = drawn._suptitle.get_window_extent()
+            assert title.x1 <= drawn.bbox.x1, plan.title
+            assert not any(title.overlaps(axis.get_tightbbox()) for axis in drawn.axes), plan.title
+
+
 @pytest.mark.parametrize("methods", [["plain"], ["plain", "co-teaching"]])
 def test_few_methods_have_rows_as_high_as_many(found, methods):
     with figures.style():

@@ -99,7 +99,7 @@ def shown_scores(block: Block, columns: list[Column], metric_name: str, rule: st
         for column in columns
     }
     every = [values for of_column in found.values() for values in of_column.values()]
-    low, high = frame_around(np.concatenate(every or [np.zeros(1)]), 0.12, 2.0)
+    low, high = frame_around(np.concatenate(every or [np.zeros(1)]), map(stats.mean_interval, every), 0.12, 2.0)
     return found, (max(0.0, low), min(100.5, high))
 
 

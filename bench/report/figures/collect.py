@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.report.figures.cut import cut_sentence
+from bench.report.figures.cut import cut_sentence, one_seed_sentence
 from bench.report.figures.plan import Plan, make_plan, not_shown
 from bench.report.frame import Results
 from bench.report.many_classes import MOST_CLASSES, left_out
@@ -114,11 +114,11 @@ def _task_plans(results: Results, block: Block, task: str, columns: list[Column]
 
     for metric in ("accuracy", "ece"):
         found, frame = plots.shown_scores(block, columns, metric, rule)
-        every = (values for of_column in found.values() for values in of_column.values())
+        every = [stats.mean_interval(values) for of_column in found.values() for values in of_column.values()]
         caption = (
             "Points: means over seeds with 95 % t-intervals; small points: single seeds. Square and dashed line: the "
             "baseline. Hollow: references and methods with human labels, which do not compete."
-            f"{cut_sentence(map(stats.mean_interval, every), frame)}"
+            f"{one_seed_sentence(every, metric == 'accuracy')}{cut_sentence(every, frame)}"
         )
         add(metric, METRICS[metric].title, caption, functools.partial(plots.scores, block, columns, metric, rule))
     noises, methods, left_out = _fitting(block, columns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.report.figures.by_task import BLUE, INK, ORANGE, PAPER, method_axis, new_figure, row_height
-from bench.report.figures.cut import Frame, arrowheads, cut_sentence, frame_around
+from bench.report.figures.cut import Frame, arrowheads, cut_sentence, frame_around, one_seed_sentence
 from bench.report.figures.plan import Plan, make_plan, not_shown, short
 from bench.report.tables.model import plural
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bench.report.tables.headlines import Headline
+    from bench.report.tables.stats import Interval
 
 MOST_METHODS = 24
 RULES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -31,11 +32,12 @@ def kinds_plans(found: Sequence[Headline], setup: str, rule: str) -> list[Plan]:
         return []
     methods = ordered(shown, rule)
     drawn = methods[:MOST_METHODS]
-    gains = [row.gap.seeds for each in shown for row in each.rows if row.method in drawn]
+    gains = gains_of(shown, drawn)
+    one_seed = one_seed_sentence(gains, any(row.gap.texts for each in shown for row in each.rows))
     caption = (
         "Points of accuracy over the baseline by the same rule, paired by seed, with 95 % t-intervals over seeds; one "
-        f"panel per kind of noise, methods by their mean over the panels."
-        f"{cut_sentence(gains, frame_of(shown, drawn))}{not_shown(methods[MOST_METHODS:])}"
+        "panel per kind of noise, methods by their mean over the panels."
+        f"{one_seed}{cut_sentence(gains, frame_of(shown, drawn))}{not_shown(methods[MOST_METHODS:])}"
     )
     title = f"Gain over {shown[0].baseline} by kind of noise"
     return [make_plan("kinds", title, caption, lambda: draw(shown, drawn), setup=setup)]
@@ -52,10 +54,15 @@ def ordered(found: Sequence[Headline], rule: str) -> list[str]:
     return sorted(gains, key=lambda method: -np.mean(gains[method]) if gains[method] else np.inf)
 
 
+def gains_of(found: Sequence[Headline], methods: Sequence[str]) -> list[Interval]:
+    """What the figure shows."""
+    return [row.gap.seeds for each in found for row in each.rows if row.method in methods]
+
+
 def frame_of(found: Sequence[Headline], methods: Sequence[str]) -> Frame:
     """Where the shared horizontal axis of the panels begins and ends."""
-    means = [row.gap.seeds.mean for each in found for row in each.rows if row.method in methods]
-    return frame_around(np.array([0.0, *means]), 0.15, 0.5)
+    gains = gains_of(found, methods)
+    return frame_around(np.array([0.0, *(gain.mean for gain in gains)]), gains, 0.15, 0.5)
 
 
 def draw(found: Sequence[Headline], methods: Sequence[str]) -> Figure:
@@ -78,7 +85,8 @@ def draw(found: Sequence[Headline], methods: Sequence[str]) -> Figure:
         axis.set_xlabel("points")
         method_axis(axis, methods)
     axes[0].set_xlim(frame)
-    handles = [axes[0].errorbar([], [], label=label, **style) for label, style in RULES.values()]
+    drawn = {row.rule for each in found for row in each.rows if row.method in methods}
+    handles = [axes[0].errorbar([], [], label=label, **look) for rule, (label, look) in RULES.items() if rule in drawn]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
     figure.suptitle(f"Gain in accuracy over {short(found[0].baseline)}", x=0.01, ha="left")
     return figure

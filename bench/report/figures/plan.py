@@ -35,7 +35,7 @@ def make_plan(
         figure = draw()
         if not figure.get_suptitle():
             title = _title(short(what, 60), short(task), short(setup, 60))
-            figure.suptitle(title, x=0.01, ha="left")
+            figure.suptitle(title, x=0.01, ha="left", wrap=True)
         return figure
 
     name = slug("-".join(filter(None, (kind, suffix, task, setup))))

@@ -7,6 +7,7 @@ from bench.report import frame
 from bench.report.figures import collect as figures
 from bench.report.figures import overview
 from bench.report.tables.blocks import blocks
+from bench.store.parts import Scores, ScoreSet
 from tests.factories import cell_key, write_done, write_grid
 from tests.report.test_significance import METHODS, NOISES
 
@@ -91,6 +92,44 @@ def test_the_front_holds_what_no_method_beats_at_less_cost():
     assert overview.front(data) == ["cheap", "better"]
 
 
+def test_the_frame_of_cost_holds_the_methods_that_compete_and_leaders_lie_under_the_marks():
+    data = {
+        "plain": (10.0, 60.0, "baseline"),
+        "elr": (11.0, 62.0, "method"),
+        "gold[rows=50]": (10.0, 61.0, "human"),
+        "oracle": (10.0, 90.0, "reference"),
+    }
+    with figures.style():
+        axis = overview.pareto(data, "wall").axes[0]
+    low, high = axis.get_ylim()
+    assert 55 < low < 60
+    assert 62 < high < 65
+    assert axis.get_xlim()[1] / axis.get_xlim()[0] < 1.2
+    assert {name.get_text() for name in axis.texts} == {"plain", "elr", "gold[rows=50]"}
+    assert axis.get_xlabel() == "wall seconds per cell, stand-alone (log scale)"
+    assert max(name.get_zorder() for name in axis.texts) < min(mark.get_zorder() for mark in axis.lines)
+    assert [line.tolist() for line in axis.collections[0].get_segments()] == [
+        [[10.0, 60.0], [11.0, 60.0]], [[11.0, 62.0], [11.0, 62.0]],
+    ], "no line runs through what it does not lead on from"  # fmt: skip
+
+
+def test_the_caption_of_cost_names_what_is_beyond_the_frame_and_what_is_left_out(tmp_path):
+    for method, accuracy in {"plain": 0.6, "gce": 0.62, "oracle": 0.9, "elr": 0.61}.items():
+        for seed in (1, 2, 3)[: 1 if method == "elr" else None]:
+            scores = Scores(step=1, accuracy=accuracy, ece=0.1)
+            write_done(
+                tmp_path,
+                cell_key(method=method, seed=seed),
+                sees_gold=method == "oracle",
+                scores=ScoreSet(last=scores, noisy_valid=scores, oracle_best=scores),
+            )
+    (block,) = blocks(frame.load(tmp_path).cells, "plain")
+    (caption,) = (plan.caption for plan in overview.overview_plans(block, "last") if plan.kind == "pareto")
+    assert "without intervals: which differences could be chance is in the tables." in caption
+    assert "Beyond the frame: oracle 90.0 %." in caption
+    assert caption.endswith("Left out, as they share too few seeds or columns: elr.")
+
+
 def test_cost_and_accuracy_are_means_over_the_shared_columns(wide, block):
     seconds, accuracy, kind = overview.pareto_data(block, "last")["co-teaching"]
     cells = wide.cells[wide.cells["method_label"] == "co-teaching"]
@@ -132,4 +171,4 @@ def test_too_few_columns_have_no_diagram(tmp_path):
     results = frame.load(tmp_path)
     found = {plan.kind: plan for plan in figures.plans(results, blocks(results.cells, "plain"), "last")}
     assert "ranks" not in found
-    assert found["pareto"].caption.startswith("Means over 1 column. ")
+    assert found["pareto"].caption.startswith("Means over 1 column, without intervals")

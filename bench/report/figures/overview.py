@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 
 from bench.report.figures.by_task import (
@@ -17,7 +17,6 @@ from bench.report.figures.by_task import (
     INK,
     KINDS,
     LEADER,
-    LINE,
     ORANGE,
     PAPER,
     PURPLE,
@@ -37,7 +36,7 @@ from bench.report.tables.blocks import (
     row_kind,
     with_enough_seeds,
 )
-from bench.report.tables.cost import cost_doubt
+from bench.report.tables.cost import cost_doubt, seconds_unit
 from bench.report.tables.model import APART, plural
 from bench.report.tables.ranks import ranked_means, ranks, shared_texts_sentence
 from bench.report.tables.seeds import seeds_sentence
@@ -158,34 +157,45 @@ def front(data: dict[str, tuple[float, float, str]]) -> list[str]:
     return chosen
 
 
-def pareto(data: dict[str, tuple[float, float, str]]) -> Figure:
-    """Accuracy against stand-alone seconds per cell (log scale); the line joins the methods that none dominates."""
+def within(data: dict[str, tuple[float, float, str]]) -> tuple[float, float]:
+    """Where the axis of accuracy begins and ends: around the methods that compete, whatever the references reach."""
+    accuracies = [accuracy for _, accuracy, kind in data.values() if kind not in APART]
+    pad = 0.1 * (max(accuracies) - min(accuracies)) + 0.3
+    return min(accuracies) - pad, max(accuracies) + pad
+
+
+def pareto(data: dict[str, tuple[float, float, str]], unit: str) -> Figure:
+    """Accuracy against stand-alone seconds per cell (log scale), each with its name beside the frame.
+
+    A line leads on from each method that none dominates, whose mark has a dark edge. `unit`: what the seconds are.
+    """
+    best, (low, high) = front(data), within(data)
+    data = {name: each for name, each in data.items() if low <= each[1] <= high}
     figure = new_figure(7.2, max(2.8, 0.9 + 0.2 * len(data)))
     axis = figure.subplots()
-    best = front(data)
-    for kind, (marker, colour, face) in KINDS.items():
-        chosen = [(s, a) for s, a, each in data.values() if each == kind]
-        if chosen:
-            axis.plot(*np.array(chosen).T, marker, color=colour, markerfacecolor=face, markersize=6, zorder=3)
+    for name, (*point, kind) in data.items():
+        marker, colour, face = KINDS[kind]
+        edge = INK if name in best else colour
+        axis.plot(*point, marker, color=edge, markerfacecolor=face, markersize=6, zorder=4 if name in best else 3)
     axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    seconds = [s for s, _, _ in data.values()]
+    wide = max(seconds) > 4 * min(seconds)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)) if wide else MaxNLocator(6))
     axis.xaxis.set_major_formatter("{x:g}")  # the log scale's own labels are TeX
     axis.xaxis.set_minor_formatter(NullFormatter())
-    seconds = [s for s, _, _ in data.values()]
-    axis.set_xlim(min(seconds) / 1.4, max(seconds) * 1.4)
+    pad = (max(seconds) / min(seconds)) ** 0.08 * 1.01
+    axis.set_xlim(min(seconds) / pad, max(seconds) * pad)
     line = np.array([data[name][:2] for name in best])
-    axis.step(np.append(line[:, 0], max(seconds)), np.append(line[:, 1], line[-1, 1]), where="post", color=BLUE)
-    accuracies = [a for _, a, _ in data.values()]
-    pad = 0.06 * (max(accuracies) - min(accuracies)) + 0.3
-    axis.set_ylim(min(accuracies) - pad, max(accuracies) + pad)
+    axis.hlines(line[:, 1], line[:, 0], [*line[1:, 0], max(seconds)], color=BLUE, linewidth=1.2)
+    axis.set_ylim(low, high)
     for name, place in beside(axis, {name: accuracy for name, (_, accuracy, _) in data.items()}, 0.075).items():
         axis.annotate(
             short(name, 34), data[name][:2], (1.03, place), textcoords="axes fraction", va="center", fontsize=8,
             fontweight="bold" if name in best else "normal", annotation_clip=False,
             color=GREY if data[name][2] in APART else INK,
-            arrowprops=LEADER | {"color": LINE, "linewidth": 0.7, "shrinkB": 3},
+            arrowprops=LEADER | {"color": GREY, "linewidth": 0.5, "shrinkB": 3}, zorder=1,
         )  # fmt: skip
-    axis.set(xlabel="seconds per cell, stand-alone (log scale)", ylabel="accuracy (%)")
+    axis.set(xlabel=f"{unit} seconds per cell, stand-alone (log scale)", ylabel="accuracy (%)")
     return figure
 
 
@@ -253,9 +263,17 @@ def overview_plans(block: Block, rule: str) -> list[Plan]:
         made.append(make_plan("improvement", what, caption, lambda: improvement(gains, block), setup=block.setup))
     if not cost_doubt(block) and len(costs := pareto_data(block, rule)) > 1:
         caption = (
-            f"Means over {plural(columns, 'column')}{' and the seeds that all have' * bool(seeds)}. The line and the "
-            "bold names: methods that no other one beats at equal or less cost. Stand-alone seconds, as if no stage "
-            "had been shared. Hollow: references and methods with human labels, which do not compete."
+            f"Means over {plural(columns, 'column')}{' and the seeds that all have' * bool(seeds)}, without intervals: "
+            "which differences could be chance is in the tables. Lines, dark edges and bold names: methods that no "
+            "other one beats at equal or less cost. Stand-alone seconds, as if no stage had been shared. Squares: the "
+            "baseline, also stopped early. Hollow: references (diamonds) and methods with human labels (triangles), "
+            "which do not compete."
         )
-        made.append(make_plan("pareto", "Accuracy against cost", caption, lambda: pareto(costs), setup=block.setup))
+        low, high = within(costs)
+        beyond = [f"{name} {accuracy:.1f} %" for name, (_, accuracy, _) in costs.items() if not low <= accuracy <= high]
+        caption += f" Beyond the frame: {', '.join(beyond)}." if beyond else ""
+        lacking = [method for method in block.methods if method not in costs]
+        caption += f" Left out, as they share too few seeds or columns: {', '.join(lacking)}." if lacking else ""
+        draw = functools.partial(pareto, costs, seconds_unit(block, methods, shared))
+        made.append(make_plan("pareto", "Accuracy against cost", caption, draw, setup=block.setup))
     return made

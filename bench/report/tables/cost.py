@@ -46,8 +46,7 @@ class LabellingTable(ReportTable):
 
 def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
     """Seconds per cell (alone, and as run with stages shared), peak memory, trainable parameters, device."""
-    units = (row["seconds_unit"] for method in methods for row in block.finished(method, shared))
-    unit = next(filter(None, units), "wall")
+    unit = seconds_unit(block, methods, shared)
     measures = {
         "seconds_stand_alone": (Head("stand-alone", f"{unit} seconds per cell"), 1, 1),
         "seconds_marginal": (Head("marginal", "wall seconds per cell"), 1, 1),
@@ -84,6 +83,12 @@ def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
         f"Empty where a method lacks columns that others have: {', '.join(lacking)}." if lacking else "",
     )
     return block.table("cost", f"Cost: {block.setup}", heads, rows, caption, higher_is_better=False)
+
+
+def seconds_unit(block: Block, methods: Iterable[str], columns: list[Column]) -> str:
+    """What the stand-alone seconds of these cells are: processor or wall."""
+    units = (row["seconds_unit"] for method in methods for row in block.finished(method, columns))
+    return next(filter(None, units), "wall")
 
 
 def cost_doubt(block: Block, shared: list[Column] | None = None) -> str:

@@ -190,7 +190,8 @@ def _belief_of(record: Record, results: Path) -> tuple[np.ndarray, np.ndarray]:
         raise UsageError(f"cell {short}: {record.key.method} has no opinion about its training labels: leave it out")
     if believed is None or "train_labels" not in arrays:
         raise UsageError(
-            f"cell {short} is older than train probabilities in records: run it again with `{record.command} --force`"
+            f"cell {short} keeps no probabilities of train texts (it was packed without them, or made before they were "
+            f"kept): run it again with `{record.command} --force`"
         )
     return arrays["train_labels"].astype(np.int64), believed
 

@@ -138,6 +138,16 @@ def test_the_page_of_texts_is_linked_from_the_table_and_escapes_everything(place
     assert re.search(r"✗</span> <b>\w+</b>: plain <small>73</small>", page)
 
 
+def test_records_packed_without_the_labels_of_train_are_not_called_old(place):
+    for path in (place / "results").rglob("*.npz"):
+        with np.load(path) as arrays:
+            kept = {name: array for name, array in arrays.items() if name != "train_labels"}
+        np.savez_compressed(path, **kept)
+    build_report(place / "results", place / "report", formats=["texts"])
+    said = "No train texts: the records are packed without their labels, or made before they were kept."
+    assert said in (place / "report" / "texts.html").read_text("utf-8")
+
+
 def test_without_the_format_texts_the_page_has_no_link_to_them(place):
     done = build_report(place / "results", place / "report", formats=["html"])
     assert "texts.html" not in done.page.read_text("utf-8")

@@ -28,7 +28,8 @@ LINE_HEIGHT, LETTER_WIDTH = 0.045, 0.0165
 HOW_TO = (
     "No map of the texts is drawn, because no record here has both things that it needs: gold labels of the train "
     "texts, and the sentence embeddings that a run keeps in the folder `stages` of its results (run without "
-    "--no-stages, and keep that folder beside `cells`). Records older than the map hold no labels of the train texts."
+    "--no-stages, and keep that folder beside `cells`). Records made before the map, or packed without the labels of "
+    "train texts, have none."
 )
 
 

@@ -80,7 +80,7 @@ def _section(sources: Sources, block: Block, column: Column, rule: str) -> Secti
         found = telling(frame, methods, block.baseline) if split == "test" else confused(frame)
         groups += [(split, title, [_shown(frame, row) for row in rows]) for title, rows in found if rows]
         if split == "train" and frame["given"].isna().all():
-            missing.append("no train texts: records older than this page do not hold the labels of train")
+            missing.append("no train texts: the records are packed without their labels, or made before they were kept")
         elif split == "train" and frame["gold"].isna().all():
             missing.append("no train texts: they have no gold labels, so it is unknown which labels are wrong")
     return Section(

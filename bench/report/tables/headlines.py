@@ -153,7 +153,7 @@ def headline(block: Block, span: Span, rule: str, draws: Draws | None, why_not: 
     """The headline of one kind of noise."""
     by_rule = {each: compared_in(block, span, each) for each in RULES}
     best = {
-        each: Leader.of(found.block, [*found.methods, *found.no_seed], found.columns, each, draws)
+        each: Leader.of(found.block, found.methods, found.columns, each, draws, found.no_seed)
         for each, found in by_rule.items()
     }
     rows = [row for each, found in by_rule.items() for row in method_gains(found, each, draws)]
@@ -226,17 +226,18 @@ class Leader:
     without: Sequence[str] = ()  # methods with too few seeds
 
     @classmethod
-    def of(cls, block: Block, methods: Sequence[str], columns: list, rule: str, draws: Draws | None) -> Leader:
-        """The leader over `columns`."""
+    def of(
+        cls, block: Block, methods: list[str], columns: list, rule: str, draws: Draws | None, lost: Sequence[str] = ()
+    ) -> Leader:
+        """The leader over `columns`; `lost` are others to name, which have no average over them."""
         name = f"accuracy_{rule}"
-        no_seed = without_average(block, methods, columns, name)
-        methods, few = with_enough_seeds(block, [each for each in methods if each not in no_seed], columns, name)
+        methods, few = with_enough_seeds(block, methods, columns, name)
         found = {each: averages(block, each, columns, name, 100) for each in methods}
         found = {each: by_seed for each, by_seed in found.items() if by_seed}
         seeds = stats.common_seeds(found.values())
         scores = {each: {seed: by_seed[seed] for seed in seeds} for each, by_seed in found.items()}
         only = f"over the {plural(len(seeds), 'seed')} that all methods have" if scores != found else ""
-        for names, why in ((few, "fewer than half of the seeds"), (no_seed, "no seed with all columns")):
+        for names, why in ((few, "fewer than half of the seeds"), (lost, "no seed with all columns")):
             only += f"{', ' * bool(only)}without {', '.join(names)} ({why})" if names else ""
         best, second = [*stats.best_two(scores), None, None][:2]
         if best is None:

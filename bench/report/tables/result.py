@@ -114,7 +114,7 @@ def result_table(
 
     for each in made:
         found = {m: mean_entry(block, m, each.columns, name, each.by_seed[m]) for m in methods}
-        add(each.head, found, each.columns, each.left_out)
+        add(each.head, found, each.columns, [*each.left_out, *each.no_seed])
         if len({column[0] for column in each.span.columns}) > 1:
             ranges = {m: range_entry(block, each, m, name, metric) for m in methods}
             parts.append((dataclasses.replace(RANGE_HEAD, group=each.head.group), ranges, []))

@@ -115,7 +115,7 @@ def measure(cells: int, *, report: bool, figures: bool, profile: bool) -> None:
         timed("status", lambda: status_table((cell, *status_of(cell, options.results)) for cell in grid.cells))
         timed("dry run", lambda: sentences(grid.cells, [], read_records(options.results), 1, duration))
         if report:
-            from bench.report import build_report
+            from bench.report.build import build_report
 
             formats = ["md", "csv", "latex", "html", *(["figures"] if figures else [])]
             timed("report", lambda: build_report(options.results, Path("report"), formats=formats))

@@ -22,7 +22,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.report import build_report, frame
+from bench.report import frame
+from bench.report.build import build_report
 from bench.store.folder import ResultsFolder
 from bench.store.pack import _opened
 from bench.store.packing import pack, unpack

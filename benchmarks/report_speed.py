@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.report import build_report, frame
+from bench.report import frame
+from bench.report.build import build_report
 from tests.factories import cell_key, done_record
 
 TASKS = tuple(f"task-{index}" for index in range(5))

@@ -179,7 +179,7 @@ def notebook_pages() -> dict[str, str]:
 
 def report_pages() -> dict[str, str]:
     """The page of `bench report` for each of `REPORTED`, made from the committed records."""
-    from bench.report import build_report
+    from bench.report.build import build_report
 
     pages = {}
     for name in REPORTED:

@@ -88,7 +88,6 @@ def label_task(
     prompt_file: Path | None = None,
     budget: float | None = None,
     progress: Callable[[Progress], None] | None = None,
-    note: str = "",
 ) -> Labelling:
     """Label the texts of a task and write the set to `out/<labeller>/<prompting>/<task>/`.
 
@@ -153,7 +152,7 @@ def label_task(
     if changed := reread(folder, there, labels, now):
         notes += (f"{changed} labels in the set are now read differently",)
     cost = _cost(labeller, paid.values())
-    card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost, note)
+    card = _card(task, labeller, prompting, settings, labels, calibration, readings, cost)
     hidden = {key for key, answer in paid.items() if answer.cut and not answer.text.strip()}  # thoughts not shown
     if unfinished := readings.get(UNFINISHED, 0) + len(hidden):
         notes += (f"{unfinished} answers ended before the model stopped thinking: allow more tokens (--max-tokens)",)
@@ -239,7 +238,7 @@ def _decode(labeller, prompt, rows, answers, references):
     return labels, probabilities, calibration, dict(readings.most_common())
 
 
-def _card(task, labeller, prompting, settings, labels, calibration, readings, cost, note) -> Card:
+def _card(task, labeller, prompting, settings, labels, calibration, readings, cost) -> Card:
     counts = {
         split: SplitCounts(
             total=len(task.texts(split)),
@@ -263,7 +262,6 @@ def _card(task, labeller, prompting, settings, labels, calibration, readings, co
         readings=readings,
         cost=cost,
         licence=getattr(getattr(labeller, "files", None), "licence", ""),
-        note=note,
     )
 
 

@@ -9,9 +9,10 @@ from typer import Argument, Option
 
 from bench.cli.options import grid_options
 from bench.cli.run import run_cells
-from bench.cli.shell import SOME_FAILED, app, count, err, friendly, out, say
+from bench.cli.shell import SOME_FAILED, app, err, friendly, out, say
 from bench.cli.shell import table as terminal_table
 from bench.core.files import write_atomically
+from bench.core.texts import plural
 
 if TYPE_CHECKING:
     from bench.grid.cells import Plan
@@ -79,7 +80,7 @@ def _forecast(plan: Plan) -> None:
     how_long = "time not known until the first ones are done" if seconds is None else f"about {duration(seconds)}"
     if not left:
         how_long = "nothing to run"
-    cells = f"{count(len(plan.cells), 'cell')} in {folder}, {len(left)} still to run"
+    cells = f"{plural(len(plan.cells), 'cell')} in {folder}, {len(left):,} still to run"
     say(f"{cells}: {how_long}. If you stop with Ctrl-C, finished cells are kept.")
 
 

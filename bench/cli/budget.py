@@ -10,8 +10,9 @@ from typer import Argument, Option
 
 from bench.cli.options import grid_options
 from bench.cli.run import run_cells
-from bench.cli.shell import SOME_FAILED, app, count, folder_for, friendly, out, say
+from bench.cli.shell import SOME_FAILED, app, folder_for, friendly, out, say
 from bench.cli.shell import table as terminal_table
+from bench.core.texts import plural
 
 OPTIONS = (
     "llms", "prompting", "noise", "seeds", "encoder", "limit", "epochs", "data_dir", "text_column", "gold_column",
@@ -49,7 +50,7 @@ def budget(
     from bench.store.intervals import wilson
     from bench.store.records import Record, read_record
 
-    folder_for(out_dir, "--out")
+    folder_for(out_dir)
     cells = [
         f"corrected[rows={k},chosen={how},method={method}]" for k in split_list(rows) for how in split_list(chosen)
     ]
@@ -65,7 +66,7 @@ def budget(
     refuse_unwritable(options.results)
     for note in made.notes:
         say(note, dim=True)
-    say(f"{count(len(made.cells), 'cell')} → {options.results}")
+    say(f"{plural(len(made.cells), 'cell')} → {options.results}")
     summary = run_cells(made)
     found = [read_record(cell.key.path(options.results)) for cell in made.cells]
     records = [each for each in found if isinstance(each, Record)]
@@ -81,7 +82,7 @@ def budget(
     fewest, best = min(tested, default=FEWEST_TEST), table["accuracy"].max()
     if fewest < FEWEST_TEST and (limits := wilson(round(best / 100 * fewest), fewest)):
         say(
-            f"Accuracy is measured on {count(fewest, 'test text')} with gold. There, {best:.0f} % has a 95 % interval "
+            f"Accuracy is measured on {plural(fewest, 'test text')} with gold. There, {best:.0f} % has a 95 % interval "
             f"of {100 * limits.low:.0f} to {100 * limits.high:.0f} %, so small differences above mean nothing."
         )
     say(

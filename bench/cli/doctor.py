@@ -15,9 +15,10 @@ from typing import Literal, NamedTuple
 import typer
 
 from bench.cli.options import DataDir, Results
-from bench.cli.shell import SOME_FAILED, app, count, friendly, say
+from bench.cli.shell import SOME_FAILED, app, friendly, say
 from bench.core.errors import BenchError
 from bench.core.files import nearest_existing
+from bench.core.texts import plural
 
 MIN_FREE_GB = 2
 
@@ -45,7 +46,7 @@ def doctor(results: Results = None, data_dir: DataDir = None) -> None:
 
 def examine(results: Path | None, data_dir: Path | None) -> Iterator[Fact]:
     """Everything worth knowing before a long run."""
-    cores = count(os.cpu_count() or 1, "core")
+    cores = plural(os.cpu_count() or 1, "core")
     yield Fact("ok", "python", f"{platform.python_version()} on {platform.platform()}, {cores}")
     for package in ("torch", "transformers", "accelerate", "sentence-transformers", "datasets", "pandas", "matplotlib"):
         try:
@@ -65,7 +66,7 @@ def _device() -> Iterator[Fact]:
     from bench.training.device import choose_precision, describe
 
     facts = describe(precision := choose_precision())
-    yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {count(facts['threads'], 'thread')}")
+    yield Fact("ok", "device", f"{facts['name']} ({facts['type']}), {plural(facts['threads'], 'thread')}")
     yield Fact("ok", "precision", "; ".join(filter(None, [precision.sentence, precision.hint])))
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 from typer import Argument, Option
 
 from bench.cli.options import Results
-from bench.cli.shell import app, count, err, friendly, say
+from bench.cli.shell import app, err, friendly, say
 from bench.cli.show import find_record
+from bench.core.texts import plural
 
 
 @app.command()
@@ -41,7 +42,7 @@ def export(
         say(f"Trained again here, all {done.texts} test predictions equal those of the record, bit for bit.")
     said = {
         "transformers": "a text-classification model for transformers",
-        "networks": count(done.facts.networks, "fine-tuned network"),
-        "heads": f"{count(done.facts.networks, 'head')} on the frozen encoder {done.facts.encoder}",
+        "networks": plural(done.facts.networks, "fine-tuned network"),
+        "heads": f"{plural(done.facts.networks, 'head')} on the frozen encoder {done.facts.encoder}",
     }
     say(f"{done.folder}: {said[done.facts.kind]}, loaded back and compared. Its README.md says how to use it.")

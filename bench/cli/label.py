@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from typer import Option
 
 from bench.cli.options import DataDir
-from bench.cli.shell import SOME_FAILED, app, count, err, folder_for, friendly, out, say, table
+from bench.cli.shell import SOME_FAILED, app, err, folder_for, friendly, out, say, table
+from bench.core.texts import plural
 
 LABELLER = (
     "name", "calibration", "min_margin", "precision", "base_url", "concurrency", "timeout", "attempts", "temperature",
@@ -70,7 +71,7 @@ def label(
     from llm_labels.labellers import open_labeller
     from llm_labels.run import label_task
 
-    folder_for(out_dir, "--out")
+    folder_for(out_dir)
     options = {option: context.params[option] for option in LABELLER}
     if (price_in is None) != (price_out is None):
         raise UsageError("give both --price-in and --price-out, or neither")
@@ -124,5 +125,5 @@ def _show_made(made, data) -> None:
         say(note)
     names = {"seconds": "seconds of waiting (summed over requests)"}  # several may wait at a time
     cost = ", ".join(f"{names.get(what, what)} {amount:g}" for what, amount in made.card.cost.items())
-    kept = f"{count(made.from_cache, 'answer')} reused from an earlier run"
+    kept = f"{plural(made.from_cache, 'answer')} reused from an earlier run"
     say(f"label set in {made.folder} ({cost}; {kept})")

@@ -10,10 +10,11 @@ from rich.table import Table
 from typer import Option
 
 from bench.cli.options import Results, grid_options
-from bench.cli.shell import app, count, err, folder_for, friendly, out, plain, say, table
+from bench.cli.shell import app, err, folder_for, friendly, out, plain, say, table
 from bench.core.errors import Unavailable, UsageError, resolve
 from bench.core.files import write_atomically
 from bench.core.selectors import split_list, unquoted
+from bench.core.texts import plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ def labels(
 
     options = load_options(given)
     if out_dir is not None:
-        folder_for(out_dir, "--out")
+        folder_for(out_dir)
     studies = []
     for name in options.tasks or sorted({ref.task for ref in find_label_sets(options.data_dir)}):
         try:
@@ -77,7 +78,7 @@ def labels(
                 say(reason, mark="skipped", style="yellow", to=err)
             if not sets and not data.columns:
                 raise Unavailable(f"none of the label sets of task {name} can be read here: {left_out[0]}")
-            with err.status(f"studying {count(len(sets) + len(data.columns), 'set')} of labels of {plain(name)}"):
+            with err.status(f"studying {plural(len(sets) + len(data.columns), 'set')} of labels of {plain(name)}"):
                 embedded = _embeddings(data.whole or data, encoder, results) if encoder else None
                 persons = _persons(humans, data.columns)
                 studies.append(study(data, sets, embedded, persons, Path(encoder or "").name))

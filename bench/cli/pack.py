@@ -8,7 +8,8 @@ from typing import Annotated
 from rich.filesize import decimal
 from typer import Argument, Option
 
-from bench.cli.shell import app, count, err, friendly, say
+from bench.cli.shell import app, err, friendly, say
+from bench.core.texts import plural
 
 
 @app.command("pack")
@@ -38,7 +39,7 @@ def pack(
     done = unpack(results) if undo else pack_folder(results, out_file)
     for file in done.left:
         say(f"{file.path}: {file.why}", mark="left as it is", style="yellow", to=err)
-    cells = count(done.cells, "cell")
+    cells = plural(done.cells, "cell")
     if undo:
         line = f"{cells} of {done.path} in {results}, {done.moved} of them unpacked now; the pack is removed"
     else:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import numpy as np
 from typer import Argument, Option
 
-from bench.cli.shell import app, count, err, file_for, friendly, say
+from bench.cli.shell import app, err, file_for, friendly, say
+from bench.core.texts import plural
 
 SHOWN = 10
 """Rows without a text that the terminal names."""
@@ -50,7 +51,7 @@ def predict(
     for at, best, value in zip(np.flatnonzero(there), probabilities.argmax(1), probabilities.max(1), strict=True):
         columns["label"][at], columns["probability"][at] = loaded.label_names[best], f"{value:.4f}"
     write_csv(out, columns)
-    say(f"wrote {count(sum(there), 'label')} to {out}")
+    say(f"wrote {plural(sum(there), 'label')} to {out}")
     if missing := [str(row) for row, known in enumerate(there, 1) if not known]:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        say(f"{count(len(missing), 'row')} without a text and so without a label: {', '.join(missing[:SHOWN])}{more}")
+        say(f"{plural(len(missing), 'row')} without a text and so without a label: {', '.join(missing[:SHOWN])}{more}")

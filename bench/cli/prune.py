@@ -10,7 +10,8 @@ from rich.filesize import decimal
 from typer import Option
 
 from bench.cli.options import Results
-from bench.cli.shell import app, count, friendly, say
+from bench.cli.shell import app, friendly, say
+from bench.core.texts import plural
 
 if TYPE_CHECKING:
     from bench.store.prune import Pruned
@@ -42,13 +43,13 @@ def sentences(done: Pruned, verb: str) -> list[str]:
     """The outcome for people."""
     lines = []
     if done.running:
-        lines.append(f"{count(done.running, 'cell')} running: stages used within the last day are kept")
-    parts = [f"{count(len(done.unneeded), 'stage')} that no record needs"]
+        lines.append(f"{plural(done.running, 'cell')} running: stages used within the last day are kept")
+    parts = [f"{plural(len(done.unneeded), 'stage')} that no record needs"]
     if done.limit is not None:
         parts.append(f"{len(done.oldest)} least recently used")
-    parts.append(f"{count(len(done.leftovers), 'leftover')} of killed runs")
+    parts.append(f"{plural(len(done.leftovers), 'leftover')} of killed runs")
     lines.append(f"{verb} {', '.join(parts)}: {decimal(done.freed)}")
-    lines.append(f"left: {count(done.stages, 'stage')}, {decimal(done.kept)}")
+    lines.append(f"left: {plural(done.stages, 'stage')}, {decimal(done.kept)}")
     if done.limit is not None and done.kept > done.limit:
         lines.append(f"still more than {decimal(done.limit)}, because the rest is in use: prune again later")
     return lines

@@ -53,8 +53,8 @@ def report(
         refuse_with_compare(context, ("results", "baseline", "against", "data_dir", "html_only", "serve", "full"))
         compare_folders(*compare, out_dir, formats, rule, show)
         return
-    from bench.report import build_report, main_table
-    from bench.report.build import FORMATS
+    from bench.report.build import FORMATS, build_report
+    from bench.report.output.console import main_table
     from bench.store.folder import ResultsFolder
     from bench.store.prune import refuse_links
 

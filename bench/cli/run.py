@@ -14,8 +14,9 @@ from rich.table import Table
 from typer import Option
 
 from bench.cli.options import Config, Preset, grid_options, typed
-from bench.cli.shell import SOME_FAILED, app, count, err, friendly, out, say
+from bench.cli.shell import SOME_FAILED, app, err, friendly, out, say
 from bench.core.errors import NAMES, Unavailable
+from bench.core.texts import plural
 from bench.grid.options import RUNNING_OPTIONS
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _run_plan(plan: Plan, *, force: bool, log_json: bool) -> Summary:
     if first and not log_json:
         for note in [*plan.notes, *plan.hints]:
             say(note, dim=True)
-        say(f"{count(len(plan.cells), 'cell')} → {plan.options.results}")
+        say(f"{plural(len(plan.cells), 'cell')} → {plan.options.results}")
     summary = run_cells(plan, force=force, log_json=log_json)
     if first and not log_json:
         counts = " · ".join(f"{number} {status}" for status, number in sorted(summary.counts.items()))
@@ -201,7 +202,7 @@ def _show_dry_run(plan: Plan, *, force: bool, as_json: bool) -> None:
     records = (record for record in read_records(plan.options.results) if isinstance(record, Record))
     for line in sentences(left, plan, records, duration):
         say(line)
-    say(f"{len(left)} of {count(len(shown), 'cell')} would run; nothing was run")
+    say(f"{len(left):,} of {plural(len(shown), 'cell')} would run; nothing was run")
 
 
 def _print_statuses(table: Table, reasons: Iterable[str], statuses: Iterable[str]) -> None:

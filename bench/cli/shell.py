@@ -83,7 +83,7 @@ LOUD_LIBRARIES = (
     "mlflow", "alembic",
 )  # fmt: skip
 LONGEST_ERROR = 3000
-OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+SOME_FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def friendly(command: Callable) -> Callable:
@@ -134,17 +134,11 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str | Text]], *, title: 
     return made
 
 
-def count(number: int, noun: str) -> str:
-    """A number of things: 1 cell, 2 cells."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def folder_for(path: Path, option: str) -> Path:
-    """A folder that files can be written to. Raises UsageError where it is a file, or below one."""
-    there = nearest_existing(path)
+def folder_for(out: Path) -> None:
+    """Raise UsageError where --out is a file, or lies below one."""
+    there = nearest_existing(out)
     if not there.is_dir():
-        raise UsageError(f"{option} '{path}': '{there}' is a file: name a folder")
-    return path
+        raise UsageError(f"--out '{out}': '{there}' is a file: name a folder")
 
 
 def file_for(out: Path, given: Path) -> None:

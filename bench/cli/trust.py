@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Context, Option
 
 from bench.cli.options import grid_options
-from bench.cli.shell import app, count, err, file_for, friendly, plain, say
+from bench.cli.shell import app, err, file_for, friendly, plain, say
 from bench.cli.show import find_record
 from bench.core.errors import UsageError
+from bench.core.texts import plural
 from bench.store.intervals import FEWEST
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def trust(
     if score is None:
         return
     if score.rows < FEWEST:
-        known = count(score.rows, "label")
+        known = plural(score.rows, "label")
         say(f"Gold is known for only {known} with an answer: scoring the ranking takes {FEWEST}.", dim=True)
         return
     times, most = score.average_precision / score.chance, 1 / score.chance

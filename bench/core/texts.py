@@ -1,4 +1,4 @@
-"""The texts of a split, and the names of splits and of ways to prompt."""
+"""The texts of a split, the names of splits and of ways to prompt, and how texts and counts are shown."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def printable(text: str) -> str:
         return sign.isprintable() or sign in "\n\u200c\u200d" or unicodedata.category(sign) == "Zs"
 
     return "".join(sign if safe(sign) else repr(sign)[1:-1] for sign in text)
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 column`, `3,000 columns`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True)

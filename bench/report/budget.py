@@ -22,7 +22,7 @@ STYLES = {"random": (GREY, "o"), "suspicion": (BLUE, "s"), "disagreement": (ORAN
 """Colour and marker by how rows were chosen."""
 
 
-def budget_table(records: Collection[Record], rule: str = "last") -> pd.DataFrame:
+def budget_table(records: Collection[Record]) -> pd.DataFrame:
     """Accuracy after k corrections, for cells of `corrected` and those of the method on uncorrected labels (k = 0).
 
     Returns
@@ -37,7 +37,7 @@ def budget_table(records: Collection[Record], rule: str = "last") -> pd.DataFram
 
     cells = []
     for each in records:
-        score = getattr(each.scores, rule) if each.scores else None
+        score = each.scores.last if each.scores else None
         if each.status != "done" or score is None:
             continue
         corrected = each.key.method == "corrected"

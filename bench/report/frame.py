@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.core.errors import UsageError
-from bench.core.texts import printable
+from bench.core.texts import plural, printable
 from bench.report import names as labels
 from bench.report.costs import stand_alone
 from bench.report.places import ages, older, task_names
@@ -267,7 +267,7 @@ def _separate_older_data(cells: pd.DataFrame, keys: list[CellKey]) -> list[str]:
     cells["noise"] = [older(noise, age) for noise, age in zip(cells["noise"], cells["age"], strict=True)]
     superseded = Counter(column for column, age in zip(columns, cells["age"], strict=True) if age)
     return [
-        f"{count} cell{'s' * (count != 1)} of {task}, {source} saw older data (texts or labels) than the newest: "
+        f"{plural(count, 'cell')} of {task}, {source} saw older data (texts or labels) than the newest: "
         "shown in columns of their own, and in no average, test or headline."
         for (task, source), count in superseded.items()
     ]

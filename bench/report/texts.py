@@ -12,6 +12,7 @@ import numpy as np
 from bench.core.errors import BenchError, Unavailable, UsageError
 from bench.core.network import on_this_machine
 from bench.core.selectors import there
+from bench.core.texts import plural
 from bench.data.load import TaskData, load_task
 from bench.report.frame import Results
 from bench.report.places import option_of
@@ -26,6 +27,8 @@ NO_ANSWER = "no answer"
 Groups = list[tuple[str, list[int]]]
 """Rows of a frame by what they show."""
 SPLITS = ("test", "train")
+MOST = 3
+"""Of one thing are shown."""
 
 
 class Sources:
@@ -136,7 +139,7 @@ def _mean_chances(results: Results, cells: list[str], name: str, shape: tuple[in
     return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0) if count.any() else None
 
 
-def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None, most: int = 3) -> Groups:
+def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None) -> Groups:
     """Rows of a frame of test texts that tell most, by what they show.
 
     `methods` are those that compete. Where gold is known: the texts at which the most accurate method and the
@@ -150,7 +153,7 @@ def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None, m
     if not known.any():
         answers = np.array([len(set(row)) for row in says])
         chosen = np.lexsort((sure.mean(1), -answers))
-        return [("The methods disagree most", [int(row) for row in chosen[:most] if answers[row] > 1])]
+        return [("The methods disagree most", [int(row) for row in chosen[:MOST] if answers[row] > 1])]
     right = says == frame["gold"].to_numpy()[:, None]
     found = [
         (
@@ -170,19 +173,19 @@ def telling(frame: pd.DataFrame, methods: Sequence[str], baseline: str | None, m
         ]
     ranked = [(title, np.flatnonzero(which), order) for title, which, order in found]
     return [
-        (title, at[np.argsort(-order[at], kind="stable")][:most].tolist()) for title, at, order in ranked if len(at)
+        (title, at[np.argsort(-order[at], kind="stable")][:MOST].tolist()) for title, at, order in ranked if len(at)
     ]
 
 
-def confused(frame: pd.DataFrame, most: int = 3, each: int = 1) -> Groups:
+def confused(frame: pd.DataFrame) -> Groups:
     """Rows of a frame of train texts with wrong labels: the first of those most often confused, by gold and label."""
     wrong = frame[frame["gold"].notna() & frame["given"].notna() & (frame["gold"] != frame["given"])]
     wrong = wrong[wrong["given"] != NO_ANSWER]
-    counts = wrong.groupby(["gold", "given"]).size().sort_values(ascending=False, kind="stable")[:most]
+    counts = wrong.groupby(["gold", "given"]).size().sort_values(ascending=False, kind="stable")[:MOST]
     return [
         (
-            f"{gold} labelled {given}: {count:,} texts" if count > 1 else f"{gold} labelled {given}: 1 text",
-            wrong.index[(wrong["gold"] == gold) & (wrong["given"] == given)][:each].tolist(),
+            f"{gold} labelled {given}: {plural(count, 'text')}",
+            wrong.index[(wrong["gold"] == gold) & (wrong["given"] == given)][:1].tolist(),
         )
         for (gold, given), count in counts.items()
     ]

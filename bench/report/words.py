@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from bench.core.texts import plural
 from bench.report.tables.blocks import Block
 from bench.report.tables.headlines import Headline
-from bench.report.tables.model import number, plural
+from bench.report.tables.model import number
 
 if TYPE_CHECKING:
     from bench.report.frame import Results

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.core.errors import BenchError
 from bench.core.selectors import shell_word
+from bench.core.texts import plural
 from bench.grid.cells import Plan
 from bench.grid.command import command_line
 from bench.report.output.advice import Advice, Score, Suspect
@@ -16,7 +17,6 @@ from bench.report.tables import stats
 from bench.report.tables.blocks import EARLY, Span
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.headlines import headline, points
-from bench.report.tables.model import plural
 from bench.report.tables.worth import FLATTERS, too_narrow
 from bench.running.adviser import FEWEST_TEST, Adviser, Source, shared_means
 from bench.running.trust import Trusted, trust_task

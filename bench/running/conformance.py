@@ -111,12 +111,12 @@ def _opened(
     return opened(method, case.task, case.labels, tools, most_human=few)[0], tools
 
 
-def redrawn_gold(case: Case, seed: int = 7, keep: np.ndarray | None = None) -> Case:
+def redrawn_gold(case: Case, keep: np.ndarray | None = None) -> Case:
     """The same texts and noisy labels with gold drawn again, class i with weight i + 1, but for the train rows `keep`.
 
     So the classes have other shares as well.
     """
-    generator, classes = named_generator("redrawn gold", seed), len(case.task.label_names)
+    generator, classes = named_generator("redrawn gold", 7), len(case.task.label_names)
     weights = np.arange(1, classes + 1) / np.arange(1, classes + 1).sum()
     gold = {}
     for split in SPLITS:

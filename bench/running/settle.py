@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 
 from bench.core.errors import UsageError
+from bench.core.texts import plural
 from bench.grid.cells import Plan, plan
 from bench.grid.options import LAST_SEED
 from bench.report.tables import stats
 from bench.report.tables.headlines import points
-from bench.report.tables.model import plural
 from bench.running.executors.base import executor_of
 from bench.store.records import Record, read_record
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.core.texts import SPLITS
+from bench.core.texts import SPLITS, plural
 from bench.data.task import TaskData
 from bench.report.tables import stats
-from bench.report.tables.model import plural
 from bench.running.adviser import Adviser, Source
 
 

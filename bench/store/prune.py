@@ -47,12 +47,10 @@ def leftovers(results: Path) -> list[Path]:
     return [] if found and Claims(results).live() else found
 
 
-def remove_leftovers(results: Path) -> int:
-    """Remove them; how many there were."""
-    found = leftovers(results)
-    for path in found:
+def remove_leftovers(results: Path) -> None:
+    """Remove them."""
+    for path in leftovers(results):
         path.unlink(missing_ok=True)
-    return len(found)
 
 
 @dataclass(frozen=True)

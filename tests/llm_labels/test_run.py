@@ -63,7 +63,7 @@ def files(folder):
 
 
 def test_every_text_gets_a_label_and_the_set_reads_back(model_folder, tmp_path):
-    made = label(tmp_path, local(model_folder), note="a note")
+    made = label(tmp_path, local(model_folder))
     assert made.folder == tmp_path / "sets" / "tiny" / "few" / "moods"
     read = read_label_set(made.folder, TASK.label_names, TASK.full_fingerprint, answers=True)
     assert {split: len(part.rows) for split, part in read.items()} == SIZES
@@ -75,7 +75,6 @@ def test_every_text_gets_a_label_and_the_set_reads_back(model_folder, tmp_path):
     assert card.decoding == {"kind": "scored", "length_normalised": True, "precision": "float32", "version": 2}
     assert card.cost["requests"] == 18 + 3  # and the content-free texts
     assert card.cost["usd"] == 0
-    assert card.note == "a note"
     assert made.complete
     with np.load(made.folder / "probabilities.npz") as stored:
         assert stored["test"].shape == (6, 2)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.report import build_report, frame
+from bench.report import frame
+from bench.report.build import build_report
 from tests import factories
 
 

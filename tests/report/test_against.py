@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from bench.core.errors import UsageError
-from bench.report import build_report, frame
+from bench.report import frame
+from bench.report.build import build_report
 from bench.report.tables.against import against_sentences, against_tables, differences
 from bench.report.tables.blocks import blocks
 from bench.report.tables.published_numbers import FOLDER, read_published

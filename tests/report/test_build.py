@@ -13,7 +13,9 @@ import pytest
 from rich.console import Console
 
 from bench.core.errors import UsageError
-from bench.report import build_report, main_table
+from bench.report.build import build_report
+from bench.report.frame import load
+from bench.report.output.console import main_table
 from bench.report.tables.blocks import blocks
 from bench.report.tables.result import layouts
 from bench.store.records import Record, write_record
@@ -191,7 +193,7 @@ def test_results_without_any_score_are_a_report(tmp_path):
         "Nothing can be scored, because the test texts have no gold labels: reviews."
     )
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(main_table(tmp_path / "b"))
+    console.print(main_table(load(tmp_path / "b")))
     assert "No table" in console.export_text()
     assert "no gold labels" in (tmp_path / "out-b" / "report.md").read_text()
 
@@ -218,9 +220,10 @@ def test_hostile_names_stay_text_in_every_format(tmp_path):
 
 def test_torch_is_never_imported(small, tmp_path):
     code = (
-        "import sys; from pathlib import Path; import bench; from bench.report import build_report, main_table;"
+        "import sys; from pathlib import Path; import bench; from bench.report.build import build_report;"
+        "from bench.report.frame import load; from bench.report.output.console import main_table;"
         f"build_report(Path({str(small)!r}), Path({str(tmp_path / 'out')!r}), formats=['latex', 'csv', 'html']);"
-        f"main_table(Path({str(small)!r})); bench.load_results({str(small)!r}).table('trec');"
+        f"main_table(load(Path({str(small)!r}))); bench.load_results({str(small)!r}).table('trec');"
         "heavy = {'torch', 'transformers', 'datasets'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
@@ -240,7 +243,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_the_main_table_prints_every_method_and_mean(folder):
     console = Console(width=160, record=True, file=io.StringIO())
-    console.print(main_table(folder))
+    console.print(main_table(load(folder)))
     text = console.export_text()
     assert "Accuracy (%): trec, minilm:fine-tuned" in text
     for word in ("plain", "co-teaching", "oracle", "labeller itself (test)", "skipped", "not run", "noise 33.6 %"):

@@ -5,6 +5,7 @@ import dataclasses
 from rich.console import Console
 
 from bench.report.build import build_report
+from bench.report.frame import load
 from bench.report.output.console import in_parts, main_table, rich_table
 from bench.report.tables.model import Entry, Head, Row, Table
 from tests.factories import cell_key, write_done
@@ -63,7 +64,7 @@ def test_signs_that_a_terminal_obeys_are_shown_and_not_sent(tmp_path):
         write_done(tmp_path, cell_key(task="my\x1b[2Jtask", noise="gpt\x1b[31m\u202e4", method=method))
     console = Console(width=200, force_terminal=False)
     with console.capture() as text:
-        console.print(main_table(tmp_path))
+        console.print(main_table(load(tmp_path)))
     assert "gpt\\x1b[31m\\u202e4" in text.get()
     assert "\x1b" not in text.get()
     build_report(tmp_path, tmp_path / "report", formats=("md", "html"))

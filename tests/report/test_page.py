@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bench.report import build_report
+from bench.report.build import build_report
 from bench.report.output.page import TEMPLATES, inline_svg
 from tests.factories import cell_key, write_done
 

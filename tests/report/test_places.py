@@ -5,7 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from bench.report import build_report, frame
+from bench.report import frame
+from bench.report.build import build_report
 from bench.report.compare.match import compare
 from bench.report.figures.collect import plans
 from bench.report.figures.overview import improvement_data

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from bench.core.errors import UsageError
-from bench.report import build_report
+from bench.report.build import build_report
 from bench.report.output import serve as serving
 from bench.store.packing import pack
 from tests.factories import cell_key, write_done

@@ -5,7 +5,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from safetensors.numpy import save_file
 
-from bench.report import build_report, frame
+from bench.report import frame
+from bench.report.build import build_report
 from bench.report.figures import collect as figures
 from bench.report.figures import text_map
 from bench.report.tables.blocks import blocks

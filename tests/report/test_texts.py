@@ -8,7 +8,7 @@ import pytest
 import bench
 from bench.core.errors import UsageError
 from bench.data.load import load_task
-from bench.report import build_report
+from bench.report.build import build_report
 from bench.report.texts import confused, telling
 from bench.store.parts import DataFacts
 from bench.store.records import write_record

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 from sklearn.isotonic import IsotonicRegression
 
 import bench
-from bench.report import build_report
+from bench.report.build import build_report
 from bench.report.figures import collect as figures
 from bench.report.frame import load
 from bench.report.tables.blocks import blocks

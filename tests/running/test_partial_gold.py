@@ -11,7 +11,7 @@ from bench.core.errors import Skip, UsageError
 from bench.data.load import load_task
 from bench.data.task import Gold
 from bench.noise.facts import NoisyLabels, noise_facts, wrong_share
-from bench.report import build_report
+from bench.report.build import build_report
 from bench.running.conformance import SOURCE, make_case
 from bench.running.contract import opened
 from bench.running.scoring import partial_scores, score_steps

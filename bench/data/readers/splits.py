@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.core.errors import UsageError
+from bench.core.texts import plural
 
 PAIRS = (("test", "train"), ("valid", "train"), ("test", "valid"))
 
@@ -23,7 +24,7 @@ def split_together(texts: Sequence[str], order: np.ndarray, n_valid: int, n_test
         groups.setdefault(plain(texts[row]), []).append(row)
     if len(groups) < 3:
         raise UsageError(
-            f"{where}: {len(order)} rows with {len(groups)} different text{'s' * (len(groups) > 1)}; at least 3 are "
+            f"{where}: {len(order):,} rows with {plural(len(groups), 'different text')}; at least 3 are "
             "needed to split them into train, valid and test"
         )
     rows = sorted(groups.values(), key=lambda group: len(group) <= max(1, n_valid))

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from bench.core.texts import plural
 from bench.report import names as labels
-from bench.report.tables.model import plural
 from bench.store.records import CellKey, Record
 
 SHORT = 7

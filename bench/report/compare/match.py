@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from bench.core.texts import plural
 from bench.report import names as labels
 from bench.report.compare.differences import apart, change, differing
 from bench.report.frame import Results, load
 from bench.report.places import older
 from bench.report.tables import stats
-from bench.report.tables.model import plural
 from bench.store.metrics import METRICS
 from bench.store.records import CellKey, Record
 

@@ -10,10 +10,11 @@ from typing import get_args
 
 from bench.core.errors import UsageError
 from bench.core.files import write_atomically
+from bench.core.texts import plural
 from bench.report.compare.match import ALPHA, COMPARED, Comparison, Line, Outcome, Verdict
 from bench.report.names import encoder_label
 from bench.report.output import render
-from bench.report.tables.model import Entry, Head, Row, Table, number, plural
+from bench.report.tables.model import Entry, Head, Row, Table, number
 from bench.store.metrics import METRICS
 from bench.store.records import Record
 

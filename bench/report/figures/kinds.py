@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.core.texts import plural
 from bench.report.figures.by_task import BLUE, INK, ORANGE, PAPER, method_axis, new_figure, row_height
 from bench.report.figures.cut import Frame, arrowheads, cut_sentence, frame_around, one_seed_sentence
 from bench.report.figures.plan import Plan, make_plan, not_shown, short
-from bench.report.tables.model import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

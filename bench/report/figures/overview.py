@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import offset_copy
 
+from bench.core.texts import plural
 from bench.report.figures.by_task import (
     BLUE,
     GREEN,
@@ -37,7 +38,7 @@ from bench.report.tables.blocks import (
     with_enough_seeds,
 )
 from bench.report.tables.cost import cost_doubt, seconds_unit
-from bench.report.tables.model import APART, plural
+from bench.report.tables.model import APART
 from bench.report.tables.ranks import ranked_means, ranks, shared_texts_sentence
 from bench.report.tables.seeds import seeds_sentence
 from bench.store.metrics import METRICS

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from bench.report.frame import Results, load
+from bench.report.frame import Results
 from bench.report.tables.blocks import blocks, check_baseline
 from bench.report.tables.bootstrap import draws_of
 from bench.report.tables.model import APART, Entry, Table, parts
@@ -26,14 +25,7 @@ GAP = 3
 """Characters that rich sets between two columns of `SIMPLE_HEAD`, and one fewer around all of them."""
 
 
-def main_table(
-    results: Results | Path,
-    *,
-    metric: str = "accuracy",
-    rule: str = "last",
-    baseline: str = "plain",
-    width: int | None = None,
-) -> Group:
+def main_table(results: Results, *, rule: str = "last", baseline: str = "plain", width: int | None = None) -> Group:
     """The accuracy tables as one renderable: of each set-up by both rules, then of each task by `rule`.
 
     A table wider than `width` characters comes in several parts, so that no column is cut. Raises UsageError as
@@ -42,14 +34,12 @@ def main_table(
     from rich.console import Group
     from rich.text import Text
 
-    if not isinstance(results, Results):
-        results = load(results)
     named = check_baseline(results.cells, baseline)
     pieces = []
     for block in blocks(results.cells, named):
         draws, _ = draws_of(results, block)
-        both = rules_table(block, draws, metric)
-        single = [result_table(block.by(rule), task, metric, rule, draws=draws) for task in block.tasks()]
+        both = rules_table(block, draws)
+        single = [result_table(block.by(rule), task, "accuracy", rule, draws=draws) for task in block.tasks()]
         for table in [*([_grouped(both)] if both else []), *single]:
             pieces += [rich_table(part, width) for part in in_parts(table, width)]
             pieces += [Text(" ".join(table.caption), style="dim"), Text("")]

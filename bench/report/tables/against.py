@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from bench.core.texts import plural
 from bench.report.tables import stats
 from bench.report.tables.blocks import Block, Column, averages
 from bench.report.tables.entries import interval_entry
 from bench.report.tables.headlines import points
-from bench.report.tables.model import Entry, Head, Row, Table, number, plural
+from bench.report.tables.model import Entry, Head, Row, Table, number
 from bench.report.tables.published_numbers import Gain, Published, Score
 from bench.store.metrics import METRICS
 

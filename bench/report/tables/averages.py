@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bench.core.texts import plural
 from bench.report.tables.blocks import Block, Column, Span, averages, common_columns, without_average
-from bench.report.tables.model import Entry, Head, number, plural
+from bench.report.tables.model import Entry, Head, number
 from bench.store.metrics import Metric
 
 GROUP = "averages"

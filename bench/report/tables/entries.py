@@ -8,6 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from bench.core.texts import plural
 from bench.report.names import natural
 from bench.report.tables import stats
 from bench.report.tables.averages import Average, no_seed_sentence
@@ -241,8 +242,7 @@ def average_sentences(block: Block, columns: list[Column], made: list[Average]) 
             text = f"over all {len(each.columns)} columns" if each is made[-1] else ""
         else:
             listed = ", ".join(noise if one_task else f"{task} {noise}" for task, noise in each.columns)
-            plural = "columns" if len(each.columns) > 1 else "column"
-            text = f"over the {len(each.columns)} {plural} that every compared method has: {listed}"
+            text = f"over the {plural(len(each.columns), 'column')} that every compared method has: {listed}"
         if each.span.kind == "all" and text:
             text += f" ({each.head.below})"
         said += [f"{what} {text}."] if text else []

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.core.texts import plural
 from bench.report.frame import Results
 from bench.report.tables import stats
 from bench.report.tables.blocks import (
@@ -26,7 +27,7 @@ from bench.report.tables.blocks import (
     without_average,
 )
 from bench.report.tables.bootstrap import RULES, Draws, Gap, draws_of, gap
-from bench.report.tables.model import number, plural, width
+from bench.report.tables.model import number, width
 
 BY = {"last": "at the last step", "noisy_valid": "with early stopping on noisy validation labels"}
 """How a sentence names a rule."""

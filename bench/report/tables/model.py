@@ -80,11 +80,6 @@ class Table:
         return replace(self, heads=tuple(self.heads[at] for at in columns), rows=rows)
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 column`, `3,000 columns`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def number(value: float, decimals: int, signed: bool = False) -> str:
     """A number with a true minus sign, never `-0.0`; a sign always where `signed`."""
     text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from bench.core.texts import plural
 from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, Column, column_means, compared, with_enough_seeds
 from bench.report.tables.entries import RULE_TEXT
-from bench.report.tables.model import Entry, Head, Table, plural
+from bench.report.tables.model import Entry, Head, Table
 from bench.report.tables.seeds import seeds_sentence
 from bench.store.metrics import METRICS
 

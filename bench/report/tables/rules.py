@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
+from bench.core.texts import plural
 from bench.report.tables.averages import no_seed_sentence, weights_of
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import Block, averages
@@ -20,7 +21,7 @@ from bench.report.tables.entries import (
     small_test_sentences,
 )
 from bench.report.tables.headlines import Compared, Leader, compared_in, method_gains
-from bench.report.tables.model import Entry, Head, Table, plural
+from bench.report.tables.model import Entry, Head, Table
 from bench.report.tables.seeds import own_seeds_sentence
 from bench.store.metrics import METRICS, Metric
 

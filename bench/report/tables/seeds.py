@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench.core.texts import plural
 from bench.report.tables.blocks import Block, Column, with_enough_seeds
-from bench.report.tables.model import plural
 from bench.report.tables.stats import common_seeds
 
 

@@ -8,12 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from bench.core.texts import plural
 from bench.report.tables import stats
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
 from bench.report.tables.blocks import averages, column_means, compared
 from bench.report.tables.bootstrap import Gap, gap
 from bench.report.tables.entries import RULE_TEXT
-from bench.report.tables.model import Entry, Head, Table, number, plural
+from bench.report.tables.model import Entry, Head, Table, number
 from bench.report.tables.ranks import shared_texts_sentence
 from bench.report.tables.seeds import seeds_differ
 from bench.report.tables.wins import outcomes, score_array

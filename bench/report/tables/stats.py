@@ -75,11 +75,9 @@ def too_few_seeds(scores: Mapping[str, Sequence[Collection[int]]], base: str | N
     return few if len(scores) - len(few) > 1 else []
 
 
-def best_two(scores: Mapping[str, Mapping[int, float]], higher_is_better: bool = True) -> list[str]:
+def best_two(scores: Mapping[str, Mapping[int, float]]) -> list[str]:
     """The names of the best of `scores[method][seed]` and of its runner-up by their means; fewer where there are."""
-    sign = 1 if higher_is_better else -1
-    means = {name: sign * float(np.mean(list(by_seed.values()))) for name, by_seed in scores.items() if by_seed}
-    return best_first(means)[:2]
+    return best_first({name: float(np.mean(list(own.values()))) for name, own in scores.items() if own})[:2]
 
 
 def best_first(means: Mapping[str, float]) -> list[str]:
@@ -222,8 +220,7 @@ def bootstrap_seeds(seeds: int, rng: np.random.Generator, draws: int = DRAWS) ->
     return rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
 
 
-def percentile_interval(drawn: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of a bootstrap's draws float[draws]."""
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+def percentile_interval(drawn: np.ndarray) -> tuple[float, float]:
+    """The 95 % percentile interval of a bootstrap's draws float[draws]."""
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
+from bench.core.texts import plural
 from bench.report.tables.base import Context, ReportTable, register
 from bench.report.tables.blocks import common_columns, with_enough_seeds
 from bench.report.tables.entries import RULE_TEXT, column_head
-from bench.report.tables.model import Entry, Head, Row, Table, plural
+from bench.report.tables.model import Entry, Head, Row, Table
 from bench.report.tables.stats import common_seeds
 from bench.report.tables.yardstick import LABELLER, Yardstick
 

@@ -18,7 +18,6 @@ from bench.grid.estimate import estimate, inputs_of, left_behind
 from bench.grid.options import GridOptions, load_options
 from bench.grid.tasks import labellers_of, load_named, without_labels
 from bench.noise.select import sources_for
-from bench.noise.source import NoiseSource
 from bench.store.records import Record, read_records
 from methods.human import CURVE, GoldRows
 
@@ -84,7 +83,7 @@ def _labellers(task: TaskData, options: GridOptions) -> list[str]:
     """What --llms named, else every column; with the vote of several columns, unless an ensemble was named."""
     if options.llms is None:
         return labellers_of(task)
-    named = [each for each in sources_for(task, llms=options.llms) if isinstance(each, NoiseSource)]
+    named = [source for source, why in sources_for(task, llms=options.llms) if not why]
     plain = all(each.kind == "column" and each.rule == "single" for each in named)
     vote = f"vote({','.join(map(llm_selector, named))})"
     return [*options.llms, vote] if plain and len(named) > 1 else options.llms

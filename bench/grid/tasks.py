@@ -138,12 +138,13 @@ def without_labels(task: TaskData) -> str:
 
 def _narrowed(selection: Selection, task: TaskData) -> tuple[NoiseSource, TaskData, str | None]:
     """A source with the task narrowed to the texts that it covers, or with why it cannot be used."""
-    if isinstance(selection, tuple):
-        return selection[0], task, selection[1]
+    source, why = selection
+    if why:
+        return source, task, why
     try:
-        return selection, covered(selection, task), None
+        return source, covered(source, task), None
     except Skip as skip:
-        return selection, task, str(skip)
+        return source, task, str(skip)
 
 
 def _no_answer_notes(usable: list[tuple[NoiseSource, TaskData, str | None]]) -> list[str]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from bench.core.errors import Unavailable
 from bench.core.files import signature, slug
 from bench.core.selectors import shell_word
 from bench.data.readers.fetch import downloads
@@ -17,7 +18,7 @@ from bench.data.readers.published import PublishedTask
 from bench.data.task import TaskData
 from bench.data.tasks import Published, Repository, known
 from llm_labels import labelsets
-from llm_labels.labelsets import Card, OtherTexts, SplitLabels, read_authors_files, read_card, read_label_set
+from llm_labels.labelsets import Card, OtherTexts, SplitLabels, Unusable, read_authors_files, read_card, read_label_set
 
 PROMPTING_FOLDERS = {"zero": "zero", "zeroshot": "zero", "few": "few", "fewshot": "few"}
 
@@ -85,6 +86,28 @@ def find_label_sets(data_dir: Path | None = None, task: str | None = None) -> li
 def label_command(task: TaskData) -> str:
     """The command that makes a label set for the task, for a message."""
     return f"`bench label --llm NAME --task {shell_word(task.selector)}`"
+
+
+def no_labels(labeller: str, prompting: str, task: TaskData) -> str:
+    """That a labeller has no labels for a task, and how to get some, for a message."""
+    name = task.info.name
+    return (
+        f"there are no labels of {labeller} ({prompting}-shot) for task {name}: put them into "
+        f"llm_labels/{labeller}/{prompting}/{name} under the folder that --data-dir names, or make them with "
+        f"`bench label --llm {labeller} --task {name} --prompting {prompting}`"
+    )
+
+
+def unusable(ref: LabelSetRef, task: TaskData) -> str:
+    """Why nothing can be trained on a label set, which is read for that; "" where it can."""
+    try:
+        splits = read_labels(ref, task)
+    except Unavailable as error:
+        return f"{error}; {no_labels(ref.labeller, ref.prompting, task)}"
+    except Unusable as error:
+        return str(error)
+    absent = [split for split in ("train", "valid") if split not in splits or not len(splits[split].rows)]
+    return f"{ref.id} has no {absent[0]} labels for task {task.name}: make them first" if absent else ""
 
 
 def labellers(data_dir: Path | None = None, tasks: Collection[str] = ()) -> dict[str, tuple[tuple[str, str], ...]]:

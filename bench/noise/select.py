@@ -15,24 +15,31 @@ import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from bench.core.errors import Unavailable, UsageError, unknown
+from bench.core.errors import UsageError, unknown
 from bench.core.files import slug
 from bench.core.selectors import listed, quoted, split_list, unquoted
 from bench.core.texts import PROMPTINGS
 from bench.data.readers.columns import ROW_NUMBERS
 from bench.data.task import TaskData
-from bench.noise.label_sets import LabelSetRef, find_label_sets, label_command, read_labels
+from bench.noise.label_sets import LabelSetRef, find_label_sets, label_command, no_labels, unusable
 from bench.noise.llm_names import ENSEMBLE, family, is_family, labeller_named, no_such_family, without_prompting
 from bench.noise.source import RULES, NoiseSource, Rule, Selection, is_noise, parse_noise, why_not
-from llm_labels.labelsets import Unusable
 
 MAX_SHOWN = 1000  # characters of a list of columns
-_Member = tuple[str, str | None, bool]  # name, prompting if it is named, whether a column
 
 
 class NoColumns(UsageError):
     """`all` was asked for, where there are no label sets, and all columns are ignored."""
+
+
+class Member(NamedTuple):
+    """A labeller that an ensemble names."""
+
+    name: str
+    prompting: str | None  # if it is named
+    is_column: bool
 
 
 def sources_for(
@@ -61,8 +68,7 @@ def sources_for(
     found: dict[str, Selection] = {}
     named = [selection for name in llms or () for selection in finder.llm(name)]
     for selection in [*named, *map(finder.noise, noise or ())]:
-        source = selection[0] if isinstance(selection, tuple) else selection
-        found.setdefault(source.id, selection)
+        found.setdefault(selection.source.id, selection)
     return list(found.values())
 
 
@@ -157,10 +163,10 @@ class _Finder:
         plain = not (taken or is_noise(name) or name == "all" or name.startswith('"'))
         return self.checked(NoiseSource(name if plain else quoted(name), "column", labeller=name, members=(name,)))
 
-    def elsewhere(self, name: str) -> tuple[NoiseSource, str]:
+    def elsewhere(self, name: str) -> Selection:
         """A column that other tasks of the run have."""
         source = NoiseSource(name, "column", labeller=name, members=(name,))
-        return source, f"task {self.task.name} has no column '{name}'"
+        return Selection(source, f"task {self.task.name} has no column '{name}'")
 
     def everything(self) -> list[Selection]:
         found = [self.single(ref.labeller, ref.prompting) for ref in self.here.values() if self.wanted(ref.prompting)]
@@ -174,7 +180,7 @@ class _Finder:
                 f"--label-columns, add noise with --noise, or make a label set with {make}"
             )
         how = f"make one with {make}, or add noise with --noise"
-        return [(NoiseSource("all", "llm"), f"there is no label set for task {self.task.name}: {how}")]
+        return [Selection(NoiseSource("all", "llm"), f"there is no label set for task {self.task.name}: {how}")]
 
     def family(self, text: str) -> list[Selection]:
         """Every labeller and column of the task whose name is of a form like `gpt-*`."""
@@ -185,15 +191,16 @@ class _Finder:
         found += [self.column(name) for name in (() if wanted else family(pattern, self.task.columns))]
         if not family(pattern, self.known):
             raise no_such_family(pattern, self.known)
-        return found or [(NoiseSource(text, "llm"), f"task {self.task.name} has no labels of an LLM like '{text}'")]
+        why = f"task {self.task.name} has no labels of an LLM like '{text}'"
+        return found or [Selection(NoiseSource(text, "llm"), why)]
 
-    def full_name(self, text: str) -> _Member:
+    def full_name(self, text: str) -> Member:
         """A labeller's or column's full name, the prompting if `text` ends in /zero or /few, and if it is a column."""
         name, exact = unquoted(text.strip())
         if exact or name in self.known:
             if name not in self.known:
                 raise unknown("column or llm", name, self.known)
-            return name, None, name in self.task.columns
+            return Member(name, None, name in self.task.columns)
         base, wanted = without_prompting(name)
         if base not in self.known and (why := dict(self.task.ignored).get(base)):
             raise UsageError(
@@ -201,7 +208,7 @@ class _Finder:
                 "name it with --label-columns if it is one"
             )
         full = labeller_named(base, self.known)
-        return full, wanted, wanted is None and full in self.task.columns
+        return Member(full, wanted, wanted is None and full in self.task.columns)
 
     def wanted(self, prompting: str) -> bool:
         return not self.prompting or prompting in self.prompting
@@ -220,15 +227,7 @@ class _Finder:
     def single(self, labeller: str, prompting: str) -> Selection:
         ref = self.get(labeller, prompting)
         source = NoiseSource(f"{labeller}/{prompting}", "llm", labeller, prompting, members=(ref,) if ref else ())
-        return self.checked(source) if ref else (source, self.missing(labeller, prompting))
-
-    def missing(self, labeller: str, prompting: str) -> str:
-        name = self.task.info.name
-        return (
-            f"there are no labels of {labeller} ({prompting}-shot) for task {name}: put them into "
-            f"llm_labels/{labeller}/{prompting}/{name} under the folder that --data-dir names, or make them with "
-            f"`bench label --llm {labeller} --task {name} --prompting {prompting}`"
-        )
+        return self.checked(source) if ref else Selection(source, no_labels(labeller, prompting, self.task))
 
     def ensemble(self, name: str, names: list[str]) -> list[Selection]:
         rule = next((known for known in RULES if known == name), None)
@@ -239,11 +238,11 @@ class _Finder:
         members = {self.full_name(name) for name in names}
         if len(members) < 2:
             raise UsageError(f"{rule}({','.join(names)}): name at least two different labellers")
-        absent = sorted(name for name, _, column in members if not column and name not in self.labellers)
+        absent = sorted(each.name for each in members if not each.is_column and each.name not in self.labellers)
         if absent:
             source = NoiseSource(f"{rule}({','.join(names)})", "column", f"{rule}({','.join(names)})", rule=rule)
-            return [(source, self.elsewhere(absent[0])[1])]
-        plain = [name for name, wanted, column in members if wanted is None and not column]
+            return [Selection(source, self.elsewhere(absent[0]).why)]
+        plain = [each.name for each in members if each.prompting is None and not each.is_column]
         if not plain:
             return [self.combined(rule, members, None)]
         return [self.combined(rule, members, prompting) for prompting in self.promptings(plain)]
@@ -252,26 +251,27 @@ class _Finder:
         """An ensemble per prompting of all labellers of the task that are meant, where there are two at least."""
         found: list[Selection] = []
         for shots in self.prompting or PROMPTINGS:
-            members: set[_Member] = set()
+            members = set[Member]()
             for text in names:
                 if not is_family(text) or unquoted(text)[1]:
                     members.add(self.full_name(text))
                     continue
                 pattern, wanted = without_prompting(text)
                 has = (ref.labeller for ref in self.here.values() if ref.prompting == (wanted or shots))
-                members |= {(name, wanted, False) for name in family(pattern, has)}
-            members -= {(name, None, False) for name, wanted, _ in members if wanted == shots}  # meant twice
+                members |= {Member(name, wanted, False) for name in family(pattern, has)}
+            members -= {Member(each.name, None, False) for each in members if each.prompting == shots}  # meant twice
             if len(members) > 1:
-                plain = any(wanted is None and not column for _, wanted, column in members)
+                plain = any(each.prompting is None and not each.is_column for each in members)
                 found.append(self.combined(rule, members, shots if plain else None))
-        usable: list[Selection] = [each for each in found if isinstance(each, NoiseSource)]
+        usable = [each for each in found if not each.why]
         none = NoiseSource(f"{rule}({','.join(names)})", "llm", rule=rule)
-        return usable or found[:1] or [(none, f"fewer than two labellers of task {self.task.name} match this name")]
+        why = f"fewer than two labellers of task {self.task.name} match this name"
+        return usable or found[:1] or [Selection(none, why)]
 
-    def combined(self, rule: Rule, members: set[_Member], prompting: str | None) -> Selection:
-        ordered = sorted(members, key=lambda member: (member[0], member[1] or ""))
-        shown = ",".join(self.member_id(*member) for member in ordered)
-        asked = [(name, None if column else wanted or prompting) for name, wanted, column in ordered]
+    def combined(self, rule: Rule, members: set[Member], prompting: str | None) -> Selection:
+        ordered = sorted(members, key=lambda member: (member.name, member.prompting or ""))
+        shown = ",".join(map(self.member_id, ordered))
+        asked = [(each.name, None if each.is_column else each.prompting or prompting) for each in ordered]
         found = [self.get(name, shots) if shots else name for name, shots in asked]  # only columns have none
         refs = tuple(ref for ref in found if ref is not None)
         source = NoiseSource(
@@ -283,25 +283,14 @@ class _Finder:
             rule=rule,
         )
         absent = [(name, shots) for (name, shots), ref in zip(asked, found, strict=True) if shots and not ref]
-        return (source, self.missing(*absent[0])) if absent else self.checked(source)
+        return Selection(source, no_labels(*absent[0], self.task)) if absent else self.checked(source)
 
-    def member_id(self, name: str, wanted: str | None, column: bool) -> str:
-        if column:
-            return quoted(name) if self.other_reading(name) else listed(name)
-        return name if wanted is None else f"{name}/{wanted}"
+    def member_id(self, member: Member) -> str:
+        if member.is_column:
+            return quoted(member.name) if self.other_reading(member.name) else listed(member.name)
+        return member.name if member.prompting is None else f"{member.name}/{member.prompting}"
 
     def checked(self, source: NoiseSource) -> Selection:
-        """The source, or why it cannot be used: label sets are read, so that a run does not find out hours later."""
-        if reason := why_not(source, self.task):
-            return source, reason
-        for ref in source.label_sets:
-            try:
-                splits = read_labels(ref, self.task)
-            except Unavailable as error:
-                return source, f"{error}; {self.missing(ref.labeller, ref.prompting)}"
-            except Unusable as error:
-                return source, str(error)
-            absent = [split for split in ("train", "valid") if split not in splits or not len(splits[split].rows)]
-            if absent:
-                return source, f"{ref.id} has no {absent[0]} labels for task {self.task.name}: make them first"
-        return source
+        """The source, and why it cannot be used: label sets are read, so that a run does not find out hours later."""
+        reasons = (unusable(ref, self.task) for ref in source.label_sets)
+        return Selection(source, why_not(source, self.task) or next(filter(None, reasons), ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bench.core.errors import UsageError
 from bench.core.registry import describe
@@ -42,8 +42,11 @@ class NoiseSource:
         return self.rule == "crowdlab" or (self.noise is not None and self.noise.needs_embeddings)
 
 
-Selection = NoiseSource | tuple[NoiseSource, str]
-"""A source that can be used, or one that cannot and why, for a visible `skipped (reason)`."""
+class Selection(NamedTuple):
+    """A source, and why it cannot be used, for a visible `skipped (reason)`."""
+
+    source: NoiseSource
+    why: str = ""
 
 
 def parse_noise(text: str) -> NoiseSource:

@@ -249,12 +249,11 @@ def _source(task: TaskData, options: GridOptions) -> tuple[NoiseSource, TaskData
         raise UsageError(without_labels(task)) from error
     if len(selections) != 1:
         raise UsageError(f"{len(selections)} sources of labels fit task {task.name}: name one with --llms")
-    (selection,) = selections
-    if isinstance(selection, tuple):
-        source, why = selection
+    ((source, why),) = selections
+    if why:
         more = f"; {without_labels(task)}" if task.notes and not task.columns else ""
         raise UsageError(without_labels(task) if source.id == "all" else f"{source.id}: {why}{more}")
-    return selection, covered(selection, task)
+    return source, covered(source, task)
 
 
 def _others(task: TaskData, source: NoiseSource, data_dir: Path | None) -> Mapping[str, Mapping[str, np.ndarray]]:

@@ -15,7 +15,6 @@ from bench.grid.options import GridOptions, load_options
 from bench.noise.draw import draw
 from bench.noise.facts import noise_facts
 from bench.noise.select import sources_for
-from bench.noise.source import NoiseSource
 from bench.running.cell import data_facts
 from tests.data.own import (
     COIN,
@@ -83,7 +82,7 @@ def test_a_run_that_finds_no_labeller_is_refused_with_the_columns(task):
         sources_for(read)
     with pytest.raises(UsageError, match="column 'llama' of task mine is not read as a labeller's: 60 of 60"):
         sources_for(read, llms=["llama"])
-    assert [source.id for source in sources_for(read, noise=["sn@0.2"])] == ["sn@0.2"]
+    assert [source.id for source, _ in sources_for(read, noise=["sn@0.2"])] == ["sn@0.2"]
 
 
 def test_without_gold_the_classes_are_those_of_the_columns_that_overlap(task):
@@ -177,7 +176,7 @@ def test_a_labeller_without_test_answers_has_no_accuracy(tmp_path):
         "test": {"gold": named(GOLD)}
     }
     read = load_task(folder(tmp_path / "mine", **tables))
-    (source,) = sources_for(read)
+    ((source, _),) = sources_for(read)
     facts = noise_facts(draw(source, read, 1), read.gold, 3)
     assert facts.labeller_test_accuracy is None
     assert facts.labeller_test_no_answer == 1
@@ -187,9 +186,7 @@ def test_a_labeller_without_test_answers_has_no_accuracy(tmp_path):
 
 def test_a_labeller_without_train_answers_is_a_skipped_row(tmp_path):
     tables = {"train": {"gold": named(GOLD), "gpt": [""] * N}, "test": {"gold": named(GOLD), "gpt": named(GUESS)}}
-    (selection,) = sources_for(load_task(folder(tmp_path / "mine", **tables)))
-    source, why = selection
-    assert isinstance(source, NoiseSource)
+    ((_, why),) = sources_for(load_task(folder(tmp_path / "mine", **tables)))
     assert "gpt has no answer for any train text" in why
 
 

@@ -98,7 +98,7 @@ def test_a_source_is_fetched_at_its_commit_checked_and_kept(server, monkeypatch)
     task = load_task("moods")
     assert task.origin == "owner/name@aaaaaaa"
     assert len(asked) == 1, "the texts alone are needed for the task"
-    [source] = sources_for(task, llms=["gpt-4.5_x"])
+    [(source, _)] = sources_for(task, llms=["gpt-4.5_x"])
     assert asked == [f"/owner/name/{COMMIT}/data/texts.csv", f"/owner/name/{COMMIT}/what%20they%20said/gpt.csv"]
     labels = draw(source, task, 1)
     assert source.id == "gpt-4.5_x/zero"

@@ -137,7 +137,7 @@ def test_embeddings_are_asked_for_by_idn_alone(task):
 
 def test_an_llms_labels_do_not_depend_on_the_seed_and_keep_no_answer(task, tmp_path):
     answer(task, tmp_path, "gpt", 4)
-    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
     first, second = draw(source, task, 1), draw(source, task, 2)
     assert first.fingerprint == second.fingerprint
     assert (first.train[6::7] == -1).all()
@@ -148,7 +148,7 @@ def test_an_llms_labels_do_not_depend_on_the_seed_and_keep_no_answer(task, tmp_p
 
 def test_labels_follow_their_texts_under_a_limit(task, tmp_path):
     answer(task, tmp_path, "gpt", 4)
-    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
     small = load_task(str(tmp_path / "data" / "toy"), limit=12)
     whole, part = draw(source, task, 1), draw(source, covered(source, small), 1)
     assert np.array_equal(part.train, whole.train[small.rows["train"]])
@@ -161,7 +161,7 @@ def test_labels_follow_their_texts_under_a_limit(task, tmp_path):
 def test_a_partial_set_narrows_the_task_and_the_limit_counts_covered_texts(task, tmp_path):
     some = {"train": np.arange(0, 60, 2), "valid": np.arange(10), "test": np.arange(5, 30)}
     answer(task, tmp_path, "gpt", 4, rows=some)
-    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
     narrowed = covered(source, task)
     assert narrowed.rows["train"].tolist() == some["train"].tolist()
     assert len(narrowed.test) == 25
@@ -176,7 +176,7 @@ def test_a_partial_set_narrows_the_task_and_the_limit_counts_covered_texts(task,
 
 def test_a_set_without_test_labels_leaves_test_whole(task, tmp_path):
     answer(task, tmp_path, "gpt", 4, rows={"train": np.arange(60), "valid": np.arange(20)})
-    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
     assert covered(source, task) is task
     labels = draw(source, task, 1)
     assert labels.test is None
@@ -195,7 +195,7 @@ def test_a_set_without_valid_labels_is_skipped(task, tmp_path):
 def test_a_vote_of_labellers_is_their_majority(task, tmp_path):
     for labeller, flip in (("x", 2), ("y", 3), ("z", 5)):
         answer(task, tmp_path, labeller, flip)
-    [source] = sources_for(task, llms=["vote(z, x ,y)"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["vote(z, x ,y)"], data_dir=tmp_path)
     assert (source.id, source.kind, source.prompting) == ("vote(x,y,z)/zero", "llm", "zero")
     labels = draw(source, task, 1)
     for i in range(60):
@@ -209,10 +209,10 @@ def test_dawid_skene_trusts_the_better_labeller(task, tmp_path):
     pytest.importorskip("crowdkit")
     for labeller, flip in (("x", 30), ("y", 31), ("z", 2)):
         answer(task, tmp_path, labeller, flip)
-    [source] = sources_for(task, llms=["dawid-skene(x,y,z)"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["dawid-skene(x,y,z)"], data_dir=tmp_path)
     labels = draw(source, task, 1)
     facts = noise_facts(labels, task.gold, 3)
-    single = noise_facts(draw(sources_for(task, llms=["z"], data_dir=tmp_path)[0], task, 1), task.gold, 3)
+    single = noise_facts(draw(sources_for(task, llms=["z"], data_dir=tmp_path)[0].source, task, 1), task.gold, 3)
     assert facts.rate_train < 0.05 < single.rate_train
     assert (labels.train[6::7] == -1).all(), "no labeller answered these"
 
@@ -232,7 +232,7 @@ def test_crowdlab_weighs_the_answers_against_the_texts(task):
 
     several = replace(task, columns={name: labeller() for name in "xyz"})
     labels, vote = (
-        draw(sources_for(several, llms=[f"{rule}(x,y,z)"])[0], several, 1, lambda: embeddings)
+        draw(sources_for(several, llms=[f"{rule}(x,y,z)"])[0].source, several, 1, lambda: embeddings)
         for rule in ("crowdlab", "vote")
     )
     answered = labels.train >= 0
@@ -243,7 +243,7 @@ def test_crowdlab_weighs_the_answers_against_the_texts(task):
         for split in SPLITS
     }
     assert min(gained.values()) > 0.05
-    [source] = sources_for(several, llms=["crowdlab(x,y,z)"])
+    [(source, _)] = sources_for(several, llms=["crowdlab(x,y,z)"])
     again = draw(source, replace(several, gold=Gold(None, None, None)), 1, lambda: embeddings)
     assert again.fingerprint == labels.fingerprint, "gold is not looked at"
     with pytest.raises(UsageError, match="needs sentence embeddings"):
@@ -254,7 +254,7 @@ def test_crowdlab_of_answers_that_never_meet_keeps_them(task, tmp_path):
     whole = {split: np.where(np.arange(len(task.texts(split))) % 2, 0, -1) for split in SPLITS}
     other = {split: np.where(values < 0, 1, -1) for split, values in whole.items()}
     two = replace(task, columns={"one": whole, "two": other})
-    [source] = sources_for(two, llms=["crowdlab(one,two)"])
+    [(source, _)] = sources_for(two, llms=["crowdlab(one,two)"])
     labels = draw(source, two, 1, lambda: {split: np.zeros((len(two.texts(split)), 2)) for split in SPLITS})
     assert labels.train.tolist() == [1, 0] * 30
 
@@ -262,12 +262,12 @@ def test_crowdlab_of_answers_that_never_meet_keeps_them(task, tmp_path):
 def test_what_is_embedded_later_has_its_identity_before(task, tmp_path):
     for labeller, flip in (("x", 2), ("y", 3)):
         answer(task, tmp_path, labeller, flip)
-    [source] = sources_for(task, llms=["crowdlab(x,y)"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["crowdlab(x,y)"], data_dir=tmp_path)
     before = identity(source, task, 1)
     assert before == identity(source, task, 2), "folds and ties are those of the seed, which a key names"
     shutil.rmtree(tmp_path / "llm_labels" / "y")
     answer(task, tmp_path, "y", 4)
-    [source] = sources_for(task, llms=["crowdlab(x,y)"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["crowdlab(x,y)"], data_dir=tmp_path)
     assert identity(source, task, 1) != before
 
 
@@ -276,7 +276,7 @@ def test_what_is_embedded_later_has_its_identity_before(task, tmp_path):
 
 def test_facts_equal_a_slow_count(task, tmp_path):
     answer(task, tmp_path, "gpt", 4)
-    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
     labels = draw(source, task, 1)
     facts = noise_facts(labels, task.gold, 3)
     pairs = [(int(g), int(y)) for g, y in zip(task.gold.train, labels.train, strict=True) if y >= 0]
@@ -325,7 +325,7 @@ def test_facts_without_gold_or_answers_are_none(task):
 
 def test_measured_rates_of_the_real_sets(real):
     semeval, trec = (load_task(name, data_dir=real) for name in ("semeval", "trec"))
-    [mixtral] = sources_for(semeval, llms=["mixtral"], data_dir=real)
+    [(mixtral, _)] = sources_for(semeval, llms=["mixtral"], data_dir=real)
     labels = draw(mixtral, semeval, 1)
     assert mixtral.id == "mixtral-8x22b/few"
     wrong = {split: (getattr(labels, split) != semeval.gold.of(split)).mean() for split in SPLITS}

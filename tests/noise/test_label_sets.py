@@ -153,7 +153,7 @@ def test_label_files_are_read_once_until_they_change(task, tmp_path, monkeypatch
     whole = labelsets.read_table
     monkeypatch.setattr(labelsets, "read_table", lambda path, **more: read.append(path.name) or whole(path, **more))
     write(0)
-    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path / "data")
+    [(source, _)] = sources_for(task, llms=["gpt"], data_dir=tmp_path / "data")
     first = [draw(source, task, seed).train.tolist() for seed in range(3)]
     assert first == [[0] * 6] * 3
     assert sorted(read) == ["test.csv", "train.csv", "valid.csv"]
@@ -170,7 +170,7 @@ def test_a_set_of_a_file_whose_name_is_no_folder_name_is_found_and_an_unfinished
     task = dataclasses.replace(toy, name="Größe 1", info=dataclasses.replace(toy.info, name="Größe 1"))
     made = answer(task, tmp_path, "gpt", 2)
     made.rename(made.parent / slug("Größe 1"))
-    [source] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["gpt"], data_dir=tmp_path)
     assert draw(source, task, 1).train.shape == (60,)
     assert [ref.task for ref in find_label_sets(tmp_path, "Größe 1")] == ["Gr-e-1"]
     (made.parent / slug("Größe 1") / "card.json").unlink()
@@ -182,7 +182,7 @@ def test_a_test_split_that_the_budget_did_not_reach_is_as_absent(tmp_path):
     toy = toy_task(tmp_path)
     every = {split: range(len(toy.texts(split))) for split in SPLITS}
     answer(toy, tmp_path, "gpt", 2, rows=every | {"test": range(0)})
-    [source] = sources_for(toy, llms=["gpt"], data_dir=tmp_path)
+    [(source, _)] = sources_for(toy, llms=["gpt"], data_dir=tmp_path)
     assert covered(source, toy) is toy
     assert draw(source, toy, 1).test is None
 

@@ -18,7 +18,7 @@ ALL = ("zero", "few")
 
 
 def ids(selections) -> list[str]:
-    return [f"skipped {entry[0].id}" if isinstance(entry, tuple) else entry.id for entry in selections]
+    return [f"skipped {source.id}" if why else source.id for source, why in selections]
 
 
 @pytest.fixture

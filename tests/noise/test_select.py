@@ -33,7 +33,7 @@ def task(tmp_path) -> TaskData:
 
 
 def ids(selections) -> list[str]:
-    return [f"skipped {entry[0].id}" if isinstance(entry, tuple) else entry.id for entry in selections]
+    return [f"skipped {source.id}" if why else source.id for source, why in selections]
 
 
 # names
@@ -89,7 +89,7 @@ def test_the_authors_folder_names_are_understood(task, tmp_path):
     for split in SPLITS:
         rows = [f"9,{text},{i % 3}" for i, text in enumerate(task.texts(split).texts)]
         (folder / f"{split}.csv").write_text("\n".join(["true_label,original_sent,noisy_label", *rows]))
-    [source] = sources_for(task, llms=["mix"], data_dir=tmp_path)
+    [(source, _)] = sources_for(task, llms=["mix"], data_dir=tmp_path)
     assert source.id == "mixtral/few"
     assert draw(source, task, 1).test.tolist() == [i % 3 for i in range(30)]
 
@@ -139,11 +139,11 @@ def test_a_users_columns_are_labellers(tmp_path):
     task = load_task(str(path))
     assert ids(sources_for(task)) == ["one", "two"]
     assert ids(sources_for(task, llms=["one"], noise=["two", "sn@0.2"])) == ["one", "two", "sn@0.2"]
-    [source] = sources_for(task, noise=["two"])
+    [(source, _)] = sources_for(task, noise=["two"])
     assert (source.kind, source.labeller) == ("column", "two")
     labels = draw(source, task, 1)
     assert all(np.array_equal(getattr(labels, s), task.columns["two"][s]) for s in SPLITS)
-    [both] = sources_for(task, llms=["vote(two,one)"])
+    [(both, _)] = sources_for(task, llms=["vote(two,one)"])
     assert (both.id, both.kind) == ("vote(one,two)", "column")
 
 
@@ -190,22 +190,22 @@ def odd(tmp_path):
 @pytest.mark.parametrize("name", ODD)
 def test_the_full_name_of_a_column_selects_it(odd, name):
     for text in {quoted(name), listed(name)} - {"vote(plain,gpt4)"}:
-        [source] = sources_for(odd, llms=[text])
+        [(source, _)] = sources_for(odd, llms=[text])
         assert (source.kind, source.members) == ("column", (name,))
-    assert [source] == sources_for(odd, noise=[quoted(name)])
+    assert [(source, "")] == sources_for(odd, noise=[quoted(name)])
 
 
 def test_all_columns_are_there_and_no_two_have_one_id(odd):
-    found = sources_for(odd, llms=["all"])
+    found = [source for source, _ in sources_for(odd, llms=["all"])]
     assert [source.members for source in found] == [(name,) for name in ODD]
     shadowed = {"sn@0.3", "weak", "all", "vote(plain,gpt4)"}
     assert [source.id for source in found] == [quoted(name) if name in shadowed else name for name in ODD]
 
 
 def test_a_name_in_noise_is_the_noise_and_in_llms_the_column(odd):
-    [source] = sources_for(odd, noise=["sn@0.3"])
+    [(source, _)] = sources_for(odd, noise=["sn@0.3"])
     assert (source.id, source.kind) == ("sn@0.3", "synthetic")
-    [source] = sources_for(odd, llms=["sn@0.3"])
+    [(source, _)] = sources_for(odd, llms=["sn@0.3"])
     assert (source.id, source.kind) == ('"sn@0.3"', "column")
     assert names_twice(odd, ["sn@0.3", "sn@0.2", "plain"]) == [
         "--noise sn@0.3 is not the column of that name in task odd: for the column, use --llms sn@0.3"
@@ -215,9 +215,9 @@ def test_a_name_in_noise_is_the_noise_and_in_llms_the_column(odd):
 def test_a_column_with_the_name_of_an_ensemble_is_refused_with_both_ways_out(odd):
     with pytest.raises(UsageError, match="is a column of task odd, and an ensemble"):
         sources_for(odd, llms=["vote(plain,gpt4)"])
-    [source] = sources_for(odd, llms=["vote(gpt4,plain)"])
+    [(source, _)] = sources_for(odd, llms=["vote(gpt4,plain)"])
     assert source.rule == "vote"
-    [source] = sources_for(odd, llms=['vote("a,b",plain)'])
+    [(source, _)] = sources_for(odd, llms=['vote("a,b",plain)'])
     assert (source.id, source.members) == ('vote("a,b",plain)', ("a,b", "plain"))
 
 
@@ -231,11 +231,11 @@ def test_a_column_with_the_name_of_an_llm_hides_neither(odd, tmp_path):
         ) as raised:
             find(llms=[name])
         assert other in str(raised.value)
-        [source] = find(llms=[quoted(name)])
+        [(source, _)] = find(llms=[quoted(name)])
         assert (source.kind, source.members) == ("column", (name,))
     assert ids(find(llms=["gpt"], prompting=["few"])) == ["gpt/few"]
-    assert [source.kind for source in find(llms=["gpt"], prompting=["few"])] == ["llm"]
-    found = find(llms=["all"])
+    assert [source.kind for source, _ in find(llms=["gpt"], prompting=["few"])] == ["llm"]
+    found = [source for source, _ in find(llms=["all"])]
     assert len({source.id for source in found}) == len(found) == len(ODD) + 2
     assert '"gpt/few"' in [source.id for source in found if source.kind == "column"]
 

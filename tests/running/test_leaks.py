@@ -181,7 +181,7 @@ def test_a_method_that_goes_behind_the_harness_is_caught(how, twins, tiny_bert, 
 def test_a_method_is_handed_no_gold(twins):
     """Nothing that a task hands to a method holds gold (that the type has no field for it: methods/test_base.py)."""
     task = load_task(str(twins[0]))
-    labels = draw(sources_for(task, llms=["ann"])[0], task, 1)
+    labels = draw(sources_for(task, llms=["ann"])[0].source, task, 1)
     view, with_gold = opened(choose_method("plain").method, task, labels, None)
     assert not with_gold
     for field in dataclasses.fields(view):

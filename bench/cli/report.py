@@ -77,9 +77,9 @@ def report(
     done = build()
     if show:
         out.print(main_table(done.results, baseline=baseline, rule=rule, width=out.width))
-    for sentence in done.sentences + done.notes:
+    for sentence in done.sentences + done.results.notes:
         say(sentence)
-    for damaged in done.damaged:
+    for damaged in done.results.damaged:
         say(f"{damaged.path}: {damaged.why}", mark="skipped", style="yellow", to=err)
     say(f"{len(done.files)} files in {done.out}, among them:")
     for path in sorted(path for path in done.files if path.parent == done.out)[:12]:

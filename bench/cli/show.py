@@ -170,9 +170,7 @@ def record_statuses(results: Path) -> tuple[Table, list[str], list[str]]:
     )
     shown, reasons = statuses_by_row(
         (record.key.model_copy(update={"task": task, "encoder": encoder}), variant, record.status, record.reason or "")
-        for record, task, encoder, variant in zip(
-            good, task_names(good, results), encoder_names(good), variants, strict=True
-        )
+        for record, task, encoder, variant in zip(good, task_names(good), encoder_names(good), variants, strict=True)
     )
     reasons += [f"damaged: {file.path}: {file.why}" for file in damaged]
     return shown, reasons, [record.status for record in good] + ["damaged"] * len(damaged)

@@ -35,7 +35,6 @@ from bench.report.tables.model import Table, pick
 from bench.report.tables.published_numbers import read_published
 from bench.report.tables.worth import worth_sentences
 from bench.report.tables.yardstick import Yardstick
-from bench.store.records import Damaged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,28 +52,15 @@ class ReportSummary:
     ----------
     out, files : Path, list of Path
         The folder that was written, and every file in it.
-    cells, done, failed, skipped : int
-        How many cells there are, and of each status.
-    not_run : int
-        Combinations of a method and a column without any cell.
-    damaged : list of Damaged
-        Files that are not readable records.
-    sentences, notes : list of str
-        The report in words, and what a reader must know about it.
+    sentences : list of str
+        The report in words.
     results : Results
-        What was read.
+        What was read; its `notes` say what a reader must know.
     """
 
     out: Path
     files: list[Path] = field(repr=False)
-    cells: int
-    done: int
-    failed: int
-    skipped: int
-    not_run: int
-    damaged: list[Damaged]
     sentences: list[str]
-    notes: list[str]
     results: Results = field(repr=False)
 
     @property
@@ -165,7 +151,7 @@ def _build(
         tables += against_tables(read, parts, published, rule)
     gaps = find_gaps(read.cells, parts)
     scored = [block for block in parts if block.columns]
-    found = {block.setup: headlines(read, block, rule, full=full) for block in scored}
+    found = {block.setup: headlines(read, block, rule, full) for block in scored}
     said = {block.setup: words.answer_sentences(block, found[block.setup], len(scored) > 1) for block in scored}
     more = [
         *worth_sentences((Yardstick(read, block.by(rule), rule) for block in parts), tables),
@@ -184,20 +170,7 @@ def _build(
     page = Page(read, parts, gaps, shown, [*unshown, *more], rule, links)
     files = _files(page, tables, drawn, lead, formats) | ({TEXTS: texts.encode()} if texts else {})
     write_report(out, files)
-    counted = words.counts(read)
-    return ReportSummary(
-        out=out,
-        files=[out / name for name in files],
-        cells=len(read.cells),
-        done=counted["done"],
-        failed=counted["failed"],
-        skipped=counted["skipped"],
-        not_run=sum(gap.status == "not run" for gap in gaps),
-        damaged=read.damaged,
-        sentences=lead,
-        notes=notes,
-        results=read,
-    )
+    return ReportSummary(out, [out / name for name in files], lead, read)
 
 
 def _check(formats: Collection[str], rule: str) -> None:

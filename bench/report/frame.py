@@ -189,7 +189,7 @@ def tidy(records: list[Record], folder: Path) -> tuple[pd.DataFrame, list[str]]:
     import pandas as pd
 
     keys = [record.key for record in records]
-    tasks = task_names(records, folder)
+    tasks = task_names(records)
     methods, bare_methods = labels.method_labels(
         keys, [record.created for record in records], [record.human_labels is not None for record in records]
     )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from bench.core.selectors import shell_words
-from bench.data.tasks import known
 from bench.store.noise_words import told_apart
 from bench.store.records import CellKey, Record
 
 
-def task_names(records: Sequence[Record], folder: Path) -> list[str]:
-    """The task of each record by a name that no other data in `folder` have: `a/x` and `b/x` for two files x.csv."""
-    places = [_place(record, folder) for record in records]
+def task_names(records: Sequence[Record]) -> list[str]:
+    """The task of each record by a name that no other data have: `a/x` and `b/x` for two files x.csv."""
+    places = [(record.data and record.data.origin) or "" for record in records]
     said = {}  # equal data are one task, wherever a copy of them lay: what the newest record says counts
     for record, place in sorted(zip(records, places, strict=True), key=lambda pair: pair[0].created):
-        if record.data is not None and record.data.origin:
+        if place:
             said[record.key.task, _content(record.key)] = place
     found = [
         (record.key.task, said.get((record.key.task, _content(record.key)), place))
@@ -38,23 +36,6 @@ def encoder_names(records: Sequence[Record]) -> list[str]:
     found = [(record.key.encoder, said[record.key.encoder, record.key.encoder_revision]) for record in records]
     apart = told_apart(pair for pair in found if pair[0] == Path(pair[1]).name)
     return [apart.get(pair, pair[0]) for pair in found]
-
-
-def _place(record: Record, folder: Path) -> str:
-    """Where a user's own data lie, relative to the results folder; "" for a known task.
-
-    A record that does not say so has a command that does, as typed: most likely in the folder above the results.
-    """
-    if record.key.task.partition("[")[0].lower() in known():
-        return ""
-    if record.data is not None and record.data.origin:
-        return record.data.origin
-    typed = (option_of(record, "--tasks") or "").partition("[")[0]
-    if not typed:
-        return ""
-    if os.path.isabs(typed):
-        return Path(os.path.relpath(typed, folder)).as_posix()
-    return os.path.normpath(f"../{typed}").replace("\\", "/")
 
 
 ABSOLUTE = re.compile(r"""(?<![^\s'"=(\[,])(?:~|[A-Za-z]:)?[/\\](?:[^\s'"/\\:]+[/\\])*([^\s'"/\\:,;)]+)""")

@@ -23,23 +23,15 @@ class Answer(NamedTuple):
     sure: str
 
 
-def counts(results: Results) -> dict[str, int]:
-    """How many cells there are of each status, and how many files are damaged."""
-    status = results.cells["status"].value_counts()
-    return {name: int(status.get(name, 0)) for name in ("done", "failed", "skipped")} | {
-        "damaged": len(results.damaged)
-    }
-
-
 def count_sentence(results: Results) -> str:
     """E.g. `122 cells read: 117 done, 1 failed, 4 skipped. 2 files are not readable records and were left out.`"""
-    found = counts(results)
-    listed = ", ".join(f"{found[name]:,} {name}" for name in ("done", "failed", "skipped") if found[name])
-    listed = "all done" if found["done"] == len(results.cells) else listed
+    found = results.cells["status"].value_counts()
+    listed = ", ".join(f"{found[name]:,} {name}" for name in ("done", "failed", "skipped") if found.get(name))
+    listed = "all done" if found.get("done") == len(results.cells) else listed
     text = f"{plural(len(results.cells), 'cell')} read: {listed}."
-    if found["damaged"]:
-        verb = "is not a readable record and was" if found["damaged"] == 1 else "are not readable records and were"
-        text += f" {plural(found['damaged'], 'file')} {verb} left out."
+    if damaged := len(results.damaged):
+        verb = "is not a readable record and was" if damaged == 1 else "are not readable records and were"
+        text += f" {plural(damaged, 'file')} {verb} left out."
     return text
 
 

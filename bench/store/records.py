@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem
 from bench.core.files import prepared, signature, slug, write_atomically
@@ -131,16 +131,6 @@ class Record(BaseModel, extra="forbid", populate_by_name=True):
             return TrainedNoise(rate, silent, expected=bool(silent) and noise.rate_trained is None and rate is not None)
         answered = 0.0 if noise.rate_train is None else noise.rate_train * (1 - silent)
         return TrainedNoise(answered + silent * (1 - 1 / len(confusion)), silent, expected=True)
-
-    @model_validator(mode="after")
-    def _without_answers(self) -> Record:
-        """Older records hold numbers where there was nothing to measure: no answer in valid, or none in test."""
-        if self.noise and self.noise.no_answer_valid == 1:
-            self.scores = self.scores and self.scores.model_copy(update={"noisy_valid": None})
-            self.curve = [point.model_copy(update={"noisy_valid_accuracy": None}) for point in self.curve]
-        if self.noise and self.noise.labeller_test_no_answer == 1:
-            self.noise = self.noise.model_copy(update={"labeller_test_accuracy": None})
-        return self
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,10 @@ def test_result_tables_are_of_all_columns_of_llms_of_tasks_and_of_noise_sources(
 def test_the_summary_counts_everything(tmp_path):
     summary = build_report(write_results(tmp_path / "results"), tmp_path / "report", formats=["csv"])
     cells = pd.read_parquet(tmp_path / "report" / "cells.parquet")
-    assert summary.cells == len(cells) == summary.done + summary.failed + summary.skipped
-    assert (summary.failed, summary.skipped, summary.not_run, len(summary.damaged)) == (1, 3, 7, 2)
+    assert summary.sentences[0] == (
+        f"{len(cells)} cells read: {len(cells) - 4} done, 1 failed, 3 skipped. "
+        "2 files are not readable records and were left out."
+    )
     assert summary.page is None
 
 
@@ -145,7 +147,7 @@ def test_a_report_of_many_cells_draws_the_most_telling_figures_and_names_the_oth
     drawn = {name.split("/")[1].split("-")[0] for name in names(summary) if name.endswith(".png")}
     assert {"improvement", "pareto", "accuracy", "ece"} <= drawn
     assert "confusion" not in drawn
-    assert any("noisy labels (trec)" in note and "--full" in note for note in summary.notes)
+    assert any("noisy labels (trec)" in note and "--full" in note for note in summary.results.notes)
     assert "noisy labels (trec)" in summary.page.read_text("utf-8")
 
 
@@ -201,7 +203,7 @@ def test_results_without_any_score_are_a_report(tmp_path):
 def test_without_the_default_baseline_the_report_says_so(tmp_path):
     write_grid(tmp_path / "r", tasks=["trec"], methods=["co-teaching"], seeds=[1, 2])
     summary = build_report(tmp_path / "r", tmp_path / "o", formats=["latex"])
-    assert "No method named 'plain'" in " ".join(summary.notes)
+    assert "No method named 'plain'" in " ".join(summary.results.notes)
 
 
 def test_hostile_names_stay_text_in_every_format(tmp_path):

@@ -6,7 +6,7 @@ from scipy import stats as scipy_stats
 
 from bench.report import frame
 from bench.report.tables import bootstrap, stats
-from bench.report.tables.blocks import blocks
+from bench.report.tables.blocks import blocks, check_baseline
 from bench.report.tables.bootstrap import Gap
 from bench.report.tables.headlines import Leader, headlines
 from bench.report.words import answer
@@ -27,6 +27,11 @@ def grid(tmp_path_factory):
     return frame.load(folder)
 
 
+def first(results):
+    """The headlines of the first set-up."""
+    return headlines(results, blocks(results.cells, check_baseline(results.cells, "plain"))[0])
+
+
 def by_seed(results, method, kind, rule):
     """float[seeds], per cent: the mean over the columns of a kind."""
     cells = results.cells
@@ -39,7 +44,7 @@ def half(values):
 
 
 def test_there_is_one_headline_per_kind_with_llm_labels_first(grid):
-    found = headlines(grid)
+    found = first(grid)
     assert [each.kind for each in found] == ["llm", "weak", "synthetic"]
     assert [each.columns for each in found] == [2, 2, 4]
     assert list(NOISE_KINDS)[:4] == ["llm", "weak", "synthetic", "human"]
@@ -47,7 +52,7 @@ def test_there_is_one_headline_per_kind_with_llm_labels_first(grid):
 
 @pytest.mark.parametrize("kind", ["llm", "weak", "synthetic"])
 def test_gains_by_both_rules_are_paired_by_seed(grid, kind):
-    found = next(each for each in headlines(grid) if each.kind == kind)
+    found = next(each for each in first(grid) if each.kind == kind)
     assert found.best == "co-teaching"  # never the oracle, which is higher
     assert list(found.gains) == ["last", "noisy_valid"]
     for rule, gain in ((rule, each.gap.seeds) for rule, each in found.gains.items()):
@@ -63,7 +68,7 @@ def test_the_baseline_stopped_early_is_a_method_that_may_be_best(tmp_path):
     for method, last, chosen in (("plain", 0, 2), ("elr", 1, 1)):
         for seed in SEEDS:
             write_with(tmp_path, method, seed, {"last": 120 + 10 * last, "noisy_valid": 120 + 10 * chosen})
-    found = headlines(frame.load(tmp_path))[0]
+    found = first(frame.load(tmp_path))[0]
     assert (found.best, found.best_es) == ("plain+es", "plain")
     assert "noisy_valid" not in found.gains  # by that rule it is the baseline itself
     assert found.gains["last"].gap.seeds.mean == found.es_alone.gap.seeds.mean == pytest.approx(10, abs=1)
@@ -90,7 +95,7 @@ def test_ahead_takes_seeds_and_texts(tmp_path):
         write_with(tmp_path / "a", "elr", seed, {"last": 141 + seed // 4})
         write_with(tmp_path / "b", "plain", seed, {"last": 140})
         write_with(tmp_path / "b", "elr", seed, {"last": 160 + seed // 4})
-    close, clear = (headlines(frame.load(tmp_path / each))[0] for each in "ab")
+    close, clear = (first(frame.load(tmp_path / each))[0] for each in "ab")
     assert close.gains["last"].gap.seeds.excludes_zero
     assert not close.gains["last"].sure
     assert close.sure.startswith("not shown to differ from the runner-up plain: it is ahead over seeds, but not when")
@@ -104,10 +109,10 @@ def test_without_the_arrays_or_with_few_seeds_nothing_is_ahead(tmp_path, monkeyp
             write_with(tmp_path / "many", method, seed, {"last": right + seed * (method == "elr")})
             if seed < 3:
                 write_with(tmp_path / "few", method, seed, {"last": right + seed})
-    few = headlines(frame.load(tmp_path / "few"))[0]
+    few = first(frame.load(tmp_path / "few"))[0]
     assert few.sure == "not shown to differ from the runner-up plain: 2 shared seeds, at least 3 are needed"
     monkeypatch.setattr(bootstrap, "MOST_CELLS", 5)
-    many = headlines(frame.load(tmp_path / "many"))[0]
+    many = first(frame.load(tmp_path / "many"))[0]
     assert many.gains["last"].gap.seeds.excludes_zero
     assert not many.gains["last"].sure
     assert "it is ahead over seeds, but test texts were not resampled (it is left out from 5 cells on" in many.sure
@@ -119,7 +124,7 @@ def test_the_best_is_best_on_the_seeds_that_all_have(tmp_path):
         write_with(tmp_path, "plain", seed, {"last": 60 if seed == 4 else 160 + seed, "noisy_valid": 100})
         if seed < 4:
             write_with(tmp_path, "elr", seed, {"last": 120 + 2 * seed})
-    found = headlines(frame.load(tmp_path))[0]
+    found = first(frame.load(tmp_path))[0]
     assert found.best == "plain"
     assert found.accuracy == pytest.approx(100 * np.mean([162, 162, 164]) / 200)  # odd seeds have one more
     assert found.sure == "over the 3 seeds that all methods have, ahead of the runner-up elr over seeds and test texts"
@@ -128,7 +133,7 @@ def test_the_best_is_best_on_the_seeds_that_all_have(tmp_path):
 def test_without_a_seed_that_all_methods_have_there_is_no_best(tmp_path):
     for seed in SEEDS:
         write_with(tmp_path, "plain" if seed < 3 else "elr", seed, {"last": 160})
-    found = headlines(frame.load(tmp_path))[0]
+    found = first(frame.load(tmp_path))[0]
     assert (found.best, found.best_es) == ("", "")
     assert found.sentence.endswith("no method can be compared yet: there is no seed that all methods have.")
     assert answer(found).best == "no method can be compared yet: there is no seed that all methods have"
@@ -140,7 +145,7 @@ def test_behind_is_never_ahead():
 
 
 def test_the_rows_for_the_figure_have_every_method_kind_and_rule(grid):
-    found = {each.kind: each for each in headlines(grid)}
+    found = {each.kind: each for each in first(grid)}
     assert list(found) == ["llm", "weak", "synthetic"]
     assert {row.method for each in found.values() for row in each.rows} == {"co-teaching", "elr", "plain+es"}
     [gap] = [row.gap for row in found["weak"].rows if (row.method, row.rule) == ("elr", "noisy_valid")]
@@ -171,7 +176,7 @@ def test_without_a_baseline_there_is_a_leader_and_no_gain(tmp_path):
     for seed in (1, 2, 3):
         write_done(tmp_path, cell_key(method="elr", seed=seed))
         write_done(tmp_path, cell_key(method="co-teaching", seed=seed))
-    found = headlines(frame.load(tmp_path))[0]
+    found = first(frame.load(tmp_path))[0]
     assert found.best == "co-teaching"
     assert found.gains == {}
     assert found.es_alone is None

@@ -14,8 +14,8 @@ from bench.report.places import ages, portable
 from bench.report.tables.blocks import blocks, compared
 from bench.report.tables.result import result_table
 from bench.report.tables.wins import WinsTable
-from bench.store.records import DataFacts
-from tests.factories import cell_key, write_done
+from bench.store.records import DataFacts, write_record
+from tests.factories import cell_key, done_record, write_done
 from tests.report.test_tables import context
 
 SEEDS = (1, 2, 3)
@@ -129,26 +129,14 @@ def test_two_files_of_one_name_are_two_tasks(tmp_path):
     ] == ["a/x", "b/x"]
 
 
-def test_older_records_are_told_apart_by_what_was_typed_and_equal_data_are_one_task(tmp_path):
-    one, two = "a" * 64, "b" * 64
-    for typed, content, seed in (("a/x.csv", one, 1), ("./b/x.csv", two, 1), ("elsewhere/x.csv", one, 2)):
-        key = cell_key("x", "gpt", "plain", seed, data=f"{content}-labels")
-        data = facts(key.data, "../a/x.csv") if seed == 2 else facts(key.data, None)
-        write_done(tmp_path, key, data=data, command=f"bench run --tasks {typed} --seeds {seed}")
-    cells = frame.load(tmp_path).cells
-    assert dict(zip(cells["data"].str[0] + cells["seed"].astype(str), cells["task"], strict=True)) == {
-        "a1": "a/x",
-        "a2": "a/x",
-        "b1": "b/x",
-    }
-
-
 def test_texts_in_two_splits_and_valid_without_answers_are_notes_and_no_numbers(tmp_path):
     for seed in SEEDS:
         key = cell_key("trec", "gpt", "plain", seed)
         data = facts(key.data, None).model_copy(update={"repeats": {"test in train": 7, "valid in train": 0}})
-        path = write_done(tmp_path, key, data=data)
-        path.write_text(path.read_text().replace('"no_answer_valid": 0.0', '"no_answer_valid": 1.0'))
+        record, arrays = done_record(key, data=data)
+        noise = record.noise.model_copy(update={"no_answer_valid": 1.0})
+        scores = record.scores.model_copy(update={"noisy_valid": None})
+        write_record(record.model_copy(update={"noise": noise, "scores": scores}), tmp_path, arrays)
     results = frame.load(tmp_path)
     assert any("trec: 7 of 200 test texts are also in train" in note for note in results.notes)
     assert "trec, gpt: no valid text has an answer, so no step can be chosen there." in results.notes

@@ -119,10 +119,3 @@ def test_an_answer_says_the_best_method_its_gain_by_both_rules_and_how_sure_that
             assert [note == "" for *_, note in answer.gains] == [each.sure for each in found.gains.values()]
             assert found.sure[1:] in answer.sure
             assert points(found.es_alone.gap.seeds) in answer.sure
-
-
-def test_the_counts_add_up(results):
-    counts = words.counts(results)
-    assert counts["done"] + counts["failed"] + counts["skipped"] == len(results.cells)
-    assert words.count_sentence(results).startswith(f"{len(results.cells)} cells read: ")
-    assert "2 files are not readable records" in words.count_sentence(results)

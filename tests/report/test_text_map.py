@@ -80,7 +80,7 @@ def test_without_the_stage_the_report_says_what_to_do(folder, tmp_path, what):
             record.unlink()
     assert plans_of(folder) == []
     summary = build_report(folder, tmp_path / "out", formats=["md"])
-    assert any("run without --no-stages" in note for note in summary.notes)
+    assert any("run without --no-stages" in note for note in summary.results.notes)
 
 
 def test_names_never_cover_each_other_and_the_first_stands_at_its_place():

@@ -107,7 +107,7 @@ def test_a_report_without_the_data_says_so_in_one_sentence(place):
     (place / "reviews.csv").unlink()
     done = build_report(place / "results", place / "report", formats=["html", "texts"])
     assert not (place / "report" / "texts.html").exists()
-    [note] = [note for note in done.notes if note.startswith("No page of texts: ")]
+    [note] = [note for note in done.results.notes if note.startswith("No page of texts: ")]
     assert str(place) not in note
     assert "texts.html" not in done.page.read_text("utf-8")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.store.noise_words import noise_words, repeats_sentence, told_apart
-from bench.store.records import Record, TrainedNoise
+from bench.store.records import TrainedNoise
 from tests.factories import cell_key, done_record
 
 
@@ -59,14 +59,3 @@ def test_the_expected_noise_of_an_older_record_is_near_what_a_draw_gives():
     assert old.trained_noise[1:] == (silent, True)
     new = old.model_copy(update={"noise": old.noise.model_copy(update={"rate_trained": 0.61})})
     assert new.trained_noise == TrainedNoise(0.61, silent, expected=False)
-
-
-def test_an_older_record_without_any_answer_holds_no_number_for_it():
-    record, _ = done_record(cell_key("trec", "mixtral-8x22b/few"))
-    written = record.model_dump(by_alias=True)
-    written["noise"] |= {"no_answer_valid": 1.0, "labeller_test_no_answer": 1.0, "labeller_test_accuracy": 0.0}
-    read = Record.model_validate(written)
-    assert read.scores.noisy_valid is None
-    assert {point.noisy_valid_accuracy for point in read.curve} == {None}
-    assert read.scores.last == record.scores.last
-    assert read.noise.labeller_test_accuracy is None

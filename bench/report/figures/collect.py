@@ -91,7 +91,7 @@ def plans(
 
     made = []
     for block in blocks:
-        made += kinds_plans(headlines(results, block, rule, full=full), block.setup, rule) if block.columns else []
+        made += kinds_plans(headlines(results, block, rule, full), block.setup, rule) if block.columns else []
         made += overview_plans(block, rule)
         made += [] if overview else detection_plans(results, block)
         for task in () if overview else block.tasks():

@@ -20,8 +20,6 @@ from bench.report.tables.blocks import (
     Column,
     Span,
     averages,
-    blocks,
-    check_baseline,
     common_columns,
     with_enough_seeds,
     without_average,
@@ -117,34 +115,20 @@ class Headline:
         return f"{text}."
 
 
-def headlines(
-    results: Results, block: Block | None = None, rule: str = "last", *, baseline: str = "plain", full: bool = False
-) -> list[Headline]:
-    """One headline per kind of noise present, LLM labels first.
+def headlines(results: Results, block: Block, rule: str = "last", full: bool = False) -> list[Headline]:
+    """One headline per kind of noise present, LLM labels first; references are never among the best.
 
     Parameters
     ----------
     results : Results
         A results folder as read.
-    block : Block or None
-        The set-up; None: the one with most cells, with `baseline` as its baseline.
+    block : Block
+        The set-up.
     rule : str
         The step by which the best method is named: last or noisy_valid.
-    baseline : str
-        What gains are over.
     full : bool
         Whether to draw the test texts however many cells there are.
-
-    Returns
-    -------
-    list[Headline]
-        References such as the oracle are never among the best.
     """
-    if block is None:
-        made = [each for each in blocks(results.cells, check_baseline(results.cells, baseline)) if each.columns]
-        if not made:
-            return []
-        block = made[0]
     draws, why_not = draws_of(results, block, full)
     spans = [span for span in block.spans(block.current()) if span.kind != "all"]
     return [headline(block, span, rule, draws, why_not) for span in spans]

@@ -185,6 +185,15 @@ def bench(tmp_path, monkeypatch):
     registry.METHODS.forget()  # a user's file is known to the test that named it, and to no other
 
 
+@pytest.fixture
+def own_registry(monkeypatch):
+    """What a test registers is forgotten after it."""
+    from methods import registry
+
+    registry.available()
+    monkeypatch.setattr(registry.METHODS, "classes", dict(registry.METHODS.classes))
+
+
 def records(results: Path = Path("results")) -> list:
     """All records of a results folder, in path order."""
     from bench.store.records import read_records

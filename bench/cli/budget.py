@@ -45,9 +45,9 @@ def budget(
     from bench.grid.cells import plan
     from bench.grid.options import load_options
     from bench.report.budget import budget_png, budget_table
+    from bench.report.tables.entries import wilson
     from bench.running.adviser import FEWEST_TEST
     from bench.running.outcomes import check_results_folder, refuse_unwritable
-    from bench.store.intervals import wilson
     from bench.store.records import Record, read_record
 
     folder_for(out_dir)
@@ -80,10 +80,11 @@ def budget(
     out.print(terminal_table(heads, map(_line, table.to_dict("records")), left=3))
     tested = [each.data.n_scored for each in records if each.data and each.data.n_scored]
     fewest, best = min(tested, default=FEWEST_TEST), table["accuracy"].max()
-    if fewest < FEWEST_TEST and (limits := wilson(round(best / 100 * fewest), fewest)):
+    if fewest < FEWEST_TEST:
+        low, high = wilson(best / 100, fewest)
         say(
             f"Accuracy is measured on {plural(fewest, 'test text')} with gold. There, {best:.0f} % has a 95 % interval "
-            f"of {100 * limits.low:.0f} to {100 * limits.high:.0f} %, so small differences above mean nothing."
+            f"of {low:.0f} to {high:.0f} %, so small differences above mean nothing."
         )
     say(
         "Gold plays the human; in training it is used only for the corrected rows. "

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -104,15 +103,13 @@ def _data(data_dir: Path | None) -> Iterator[Fact]:
 
 
 def _writable(results: Path) -> Fact:
-    folder = nearest_existing(results)
-    free = shutil.disk_usage(folder).free / 2**30
+    from bench.running.outcomes import refuse_unwritable
+
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        return Fact(
-            "missing", "results", f"'{results}' is not writable ({error.strerror}): name another folder with --results"
-        )
+        refuse_unwritable(results)
+    except BenchError as error:
+        return Fact("missing", "results", str(error))
+    free = shutil.disk_usage(nearest_existing(results)).free / 2**30
     if free < MIN_FREE_GB:
         return Fact("absent", "results", f"'{results}': only {free:.1f} GiB free; name another folder with --results")
     return Fact("ok", "results", f"'{results}' is writable, {free:.0f} GiB free")

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from typer import Option
 
-from bench.cli.options import DataDir, Results
-from bench.cli.shell import app, err, friendly, out, say
+from bench.cli.options import DataDir, Results, typed
+from bench.cli.shell import app, err, friendly, out, plain, say
 from bench.core.errors import UsageError
-from bench.core.texts import printable
 
 PAGE = ("html", "texts")
 """The formats of the page alone."""
@@ -88,11 +86,9 @@ def report(
 
 def refuse_with_compare(context: typer.Context, names: tuple[str, ...]) -> None:
     """Raises UsageError for an option that was given and says nothing about a comparison."""
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            option = next(each.opts[0] for each in context.command.params if each.name == name)
-            raise UsageError(f"{option} cannot be combined with --compare: leave one of the two out")
+    for name in sorted(typed(context, names)):
+        option = next(each.opts[0] for each in context.command.params if each.name == name)
+        raise UsageError(f"{option} cannot be combined with --compare: leave one of the two out")
 
 
 def compare_folders(
@@ -110,17 +106,17 @@ def compare_folders(
     found = compare(before, after, rule)
     files = write_comparison(found, out_dir or after / "report", FORMATS if formats is None else formats)
     for sentence in sentences(found):
-        out.print(escape(printable(sentence)), highlight=False)
+        out.print(plain(sentence), highlight=False)
     if show:
         for table in comparison_tables(found, changed_only=True):
             for part in in_parts(table, out.width):
                 out.print(rich_table(part, out.width))
-            out.print(f"[dim]{escape(printable(' '.join(table.caption)))}[/]", highlight=False)
+            out.print(f"[dim]{plain(' '.join(table.caption))}[/]", highlight=False)
     for head, listed in comparison_details(found):
         out.print(f"[bold]{head}[/]", highlight=False)
         for line in listed[:SHOWN]:
-            out.print(Padding(escape(printable(line)), (0, 0, 0, 2)), highlight=False)
+            out.print(Padding(plain(line), (0, 0, 0, 2)), highlight=False)
         if len(listed) > SHOWN:
-            out.print(f"  … and {len(listed) - SHOWN} more (see the files)", highlight=False)
+            say(f"  … and {len(listed) - SHOWN} more (see the files)")
     for path in files:
         say(f"wrote {path}")

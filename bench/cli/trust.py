@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Context, Option
 
-from bench.cli.options import grid_options
+from bench.cli.options import grid_options, typed
 from bench.cli.shell import app, err, file_for, friendly, plain, say
 from bench.cli.show import find_record
 from bench.core.errors import UsageError
@@ -117,11 +117,9 @@ def _of_cells(what: list[str], given: dict[str, Any], context: Context) -> Trust
     cells = _records(what, Path(given["results"] or "results"))
     if not cells:
         return None
-    for name in (*TABLE, "encoder"):
-        source = context.get_parameter_source(name)
-        if name != "results" and source is not None and source.name == "COMMANDLINE":  # a variable is for every command
-            flag = f"--{'no-' if given.get(name) is False else ''}{name.replace('_', '-')}"
-            raise UsageError(f"{flag} applies to tables, not to cells: leave it out")
+    for name in sorted(typed(context, (*TABLE, "encoder")) - {"results"}):  # a variable is for every command
+        flag = f"--{'no-' if given.get(name) is False else ''}{name.replace('_', '-')}"
+        raise UsageError(f"{flag} applies to tables, not to cells: leave it out")
     folders = {folder for folder, _ in cells}
     if len(folders) > 1:
         raise UsageError(f"these cells are in {len(folders)} results folders: name cells of one folder")

@@ -147,7 +147,7 @@ def _from_path(path: Path, columns: Columns) -> tuple[RawTask, TaskInfo]:
     if name.lower() in known():  # never take a user's data for the known task of that name
         name = f"{name}-{'folder' if path.is_dir() else 'file'}"
     note = "a user's own data"
-    return raw, TaskInfo(name, name, raw.label_names, 128, "the user's own", "", language="", note=note)
+    return raw, TaskInfo(name, name, raw.label_names, 128, "the user's own", "", note=note)
 
 
 def _hidden(path: Path) -> bool:

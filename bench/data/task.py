@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,6 +61,11 @@ class TaskData:
     def texts(self, split: str) -> Texts:
         """The texts of one split."""
         return getattr(self, split)
+
+    def joined(self, of: Callable[[str], np.ndarray | None], splits: Sequence[str] = SPLITS) -> np.ndarray:
+        """int64[N]: what `of` gives for the texts of each split, one after the other, -1 where it gives None."""
+        found = ((of(split), len(self.texts(split))) for split in splits)
+        return np.concatenate([np.full(size, -1) if each is None else each for each, size in found])
 
     @property
     def selector(self) -> str:

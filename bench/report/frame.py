@@ -27,7 +27,7 @@ from bench.store.records import CellKey, Damaged, Record, read_arrays, read_reco
 if TYPE_CHECKING:
     import pandas as pd
 
-RULES = ("last", "noisy_valid", "oracle_best")
+ALL_RULES = ("last", "noisy_valid", "oracle_best")
 """Which step's predictions count; `oracle_best` is selected on the test set and is diagnostic only."""
 
 COLUMNS = {
@@ -86,7 +86,7 @@ COLUMNS = {
     "command": "a command line that reproduces this cell",
 } | {
     f"{metric}_{rule}": f"{metric.replace('_', ' ')} of the step '{rule.replace('_', ' ')}'"
-    for rule in RULES
+    for rule in ALL_RULES
     for metric in ("step", *METRICS, "absent_classes")
 }
 """Every column of `cells.parquet` and `cells.csv`, and what it holds. Metrics are fractions, not percent."""
@@ -94,7 +94,7 @@ COLUMNS = {
 
 INTEGERS = (
     "limit", "human_labels", "until_settled", "n_train", "n_valid", "n_test", "n_scored", "classes", "parameters",
-    *(f"step_{rule}" for rule in RULES),
+    *(f"step_{rule}" for rule in ALL_RULES),
 )  # fmt: skip
 """Columns of whole numbers that may be empty."""
 
@@ -245,7 +245,7 @@ def _row(record: Record, folder: Path) -> dict:
         row |= {"noise_rate_trained": trained.rate, "noise_rate_expected": trained.expected}
     row |= _labelling(record)
     if record.scores is not None:
-        for rule in RULES:
+        for rule in ALL_RULES:
             row |= {f"{name}_{rule}": value for name, value in dict(getattr(record.scores, rule) or ()).items()}
     return row
 

@@ -16,13 +16,13 @@ from bench.report.output.advice import Advice, Score, Suspect
 from bench.report.tables import stats
 from bench.report.tables.blocks import EARLY, Span
 from bench.report.tables.bootstrap import draws_of
+from bench.report.tables.entries import wilson
 from bench.report.tables.headlines import headline, points
 from bench.report.tables.worth import FLATTERS, too_narrow
 from bench.running.adviser import FEWEST_TEST, Adviser, Source, shared_means
 from bench.running.trust import Trusted, trust_task
 from bench.running.wrong_labels import wrong_labels
 from bench.store.folder import CELL_DIGITS
-from bench.store.intervals import wilson
 from bench.training.find_encoder import split_mode
 
 SUSPECTS = 20
@@ -144,8 +144,8 @@ def _scores(told: Adviser) -> list[Score]:
     agreements, accuracies, made = told.agreements, told.accuracies, []
     for method in (ranked := told.ranked):
         known = list(accuracies.get(method, {}).values())
-        limits = wilson(round(np.mean(known) / 100 * told.tested), told.tested) if known and told.tested else None
-        accuracy = f"{np.mean(known):.1f} ({100 * limits.low:.0f} to {100 * limits.high:.0f})" if limits else ""
+        limits = wilson(float(np.mean(known)) / 100, told.tested) if known and told.tested else None
+        accuracy = f"{np.mean(known):.1f} ({limits[0]:.0f} to {limits[1]:.0f})" if limits else ""
         agreement = f"{np.mean(list(agreements[method].values())):.1f}" if method in agreements else ""
         worth = told.yardstick.entry(method, [told.column]).text if known else ""
         made.append(Score(method, agreement, accuracy, worth, method == ranked[0]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -101,12 +100,7 @@ class Adviser:
     def _source(self, name: str, cells: tuple[Cell, ...]) -> Source:
         """A source, with what its answers and the gold labels of all splits say of it."""
         task, labels = cells[0].task, labels_for(cells[0], StageStore(ResultsFolder(self.plan.options.results).stages))
-
-        def joined(of: Callable[[str], np.ndarray | None]) -> np.ndarray:
-            parts = ((of(split), len(task.texts(split))) for split in SPLITS)
-            return np.concatenate([np.full(size, -1) if part is None else part for part, size in parts])
-
-        given, gold = joined(lambda split: getattr(labels, split)), joined(task.gold.of)
+        given, gold = task.joined(lambda split: getattr(labels, split)), task.joined(task.gold.of)
         both, right = (given >= 0) & (gold >= 0), int(((given == gold) & (gold >= 0)).sum())
         rows = int(both.sum())
         rows_at = [(split, int(row)) for split in SPLITS for row in task.rows[split]]

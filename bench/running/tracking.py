@@ -74,8 +74,7 @@ class Tracked:
                 mlflow.set_tracking_uri(f"sqlite:///{self.folder.absolute()}/mlflow.db")
             artifacts = (self.folder / "mlflow-artifacts").absolute().as_uri()
             tracker = kind(PROJECT, artifacts, run_name="/".join(run.parts))
-        if hasattr(tracker, "start"):  # older versions of Accelerate start at once
-            tracker.start()
+        tracker.start()
         self.open[name] = tracker
 
     def _end(self, event: Event) -> None:

@@ -209,13 +209,7 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
     given = draw(source, task, 1)
     others = _others(task, source, options.data_dir)
     splits = [split for split in SPLITS if getattr(given, split) is not None]
-
-    def joined(of: Callable[[str], np.ndarray | None]) -> np.ndarray:
-        """int64[N]: the labels of the splits one after the other, -1 where a split has none."""
-        found = ((of(split), len(task.texts(split))) for split in splits)
-        return np.concatenate([np.full(size, -1) if each is None else each for each, size in found])
-
-    labels = joined(lambda split: getattr(given, split))
+    labels = task.joined(lambda split: getattr(given, split), splits)
     sentences = load_encoder(f"{encoder}:frozen", options.max_length or task.info.max_length)
     store = StageStore(ResultsFolder(options.results).stages if options.stages else None)
     say(f"embedding {len(labels)} texts with {encoder}")
@@ -230,9 +224,9 @@ def trust_task(options: GridOptions, encoder: str, say: Progress = lambda text: 
         say(f"cross-fitting on {source.id}, seed {seed}")
         for what, believed in opinions(texts.texts, x, labels, classes, task.name, seed, store).items():
             found.setdefault(what, []).append(believed)
-    answers = [joined(each.get) for each in others.values()]
+    answers = [task.joined(each.get, splits) for each in others.values()]
     trust = combined(labels, found, answers, classes, first_of_equals(texts.texts))
-    gold = joined(task.gold.of)
+    gold = task.joined(task.gold.of, splits)
     return Trusted(
         task.name, source.id, task.label_names, texts, trust, tuple(found), tuple(others),
         gold if (gold >= 0).any() else None, ensemble=source.rule != "single",

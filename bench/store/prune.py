@@ -114,12 +114,11 @@ def _in_use(path: Path, used: float, running: int) -> bool:
 
 
 def _dead_leases(results: Path) -> list[Path]:
-    """Leases of processes of this host that are gone, halves of take-overs, and lock files of earlier versions."""
+    """Leases of processes of this host that are gone, and halves of take-overs."""
     there = ResultsFolder(results)
     leases = [*there.claims.glob("*.lease*"), *there.stages.glob("*/*.lease*")]
-    old = [*there.claims.glob("*.lock"), *there.stages.glob("*/*.lock")]
     long_ago = time.time() - LEASE_SECONDS  # one that is just being taken over may look dead for a moment
-    return sorted([path for path in leases if holder(path) is None and path.stat().st_mtime < long_ago] + old)
+    return sorted(path for path in leases if holder(path) is None and path.stat().st_mtime < long_ago)
 
 
 def _size(path: Path) -> int:

@@ -39,7 +39,7 @@ def sequential_batches(n: int, batch_size: int) -> list[np.ndarray]:
 def evaluation_batches(lengths: np.ndarray | None, n: int) -> list[np.ndarray]:
     """Batches of positions 0..n-1 for prediction: longest first, at most `EVALUATION_TOKENS` padded tokens each."""
     if lengths is None:
-        return np.split(np.arange(n), range(EVALUATION_ROWS, n, EVALUATION_ROWS)) if n else []
+        return sequential_batches(n, EVALUATION_ROWS) if n else []
     order = np.argsort(-lengths, kind="stable")
     batches, start = [], 0
     while start < n:

@@ -62,7 +62,7 @@ def test_a_results_path_below_a_file_is_missing(tmp_path):
     (tmp_path / "file").write_text("x", encoding="utf-8")
     fact = doctor._writable(tmp_path / "file" / "results")
     assert fact.state == "missing"
-    assert "name another folder" in fact.text
+    assert "name another with --results" in fact.text
 
 
 def test_a_full_disk_is_said(tmp_path, monkeypatch):

@@ -38,11 +38,7 @@ class Mine:
 '''
 
 
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    """What a test registers is forgotten after it."""
-    registry.available()
-    monkeypatch.setattr(registry.METHODS, "classes", dict(registry.METHODS.classes))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def method_class(name="made-up", **changes):

@@ -22,11 +22,8 @@ def ids(selections) -> list[str]:
 
 
 @pytest.fixture
-def task(tmp_path, monkeypatch):
+def task(tmp_path, isolated):
     """Four labellers of one task, one of them with examples too."""
-    monkeypatch.setattr("llm_labels.labelsets.SETS", tmp_path / "no-sets")
-    monkeypatch.setattr("bench.noise.label_sets.PUBLISHED", {})
-    monkeypatch.setattr("bench.noise.label_sets.known", dict)
     task = toy_task(tmp_path / "data")
     for number, name in enumerate(("gpt-4", "gpt-4o", "llama3.2_1b", "gpt-3-5")):
         answer(task, tmp_path, name, 3 + number)

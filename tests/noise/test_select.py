@@ -18,13 +18,7 @@ from bench.noise.select import sources_for
 from bench.noise.source import names_twice, parse_noise
 from tests.label_set_factory import SPLITS, answer, toy_task
 
-
-@pytest.fixture(autouse=True)
-def isolated(monkeypatch, tmp_path):
-    """Only the label sets that a test writes; no network."""
-    monkeypatch.setattr("llm_labels.labelsets.SETS", tmp_path / "no-sets")
-    monkeypatch.setattr("bench.noise.label_sets.PUBLISHED", {})
-    monkeypatch.setattr("bench.noise.label_sets.known", dict)
+pytestmark = pytest.mark.usefixtures("isolated")
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_the_first_panel_of_every_row_says_what_its_axis_is(block):
 
 
 def test_no_line_runs_through_a_rank(wide, block):
-    methods, ranked = overview.ranked_by(block, "accuracy", "last")
+    methods, ranked = overview.ranks(block, "accuracy", "last")
     with figures.style():
         figure = overview.critical_difference(methods, ranked)
         figure.draw_without_rendering()
@@ -154,7 +154,7 @@ def test_cost_and_accuracy_count_the_seeds_that_all_have(tmp_path):
 
 
 def test_the_critical_difference_is_drawn_to_scale_for_names_of_any_kind(wide, block):
-    _, ranked = overview.ranked_by(block, "accuracy", "last")
+    _, ranked = overview.ranks(block, "accuracy", "last")
     with figures.style():
         figure = overview.critical_difference(["{0}", "same", "same"], ranked)
     texts = [text.get_text() for text in figure.axes[0].texts]

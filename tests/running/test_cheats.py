@@ -8,7 +8,6 @@ import pytest
 from bench.report.frame import load
 from bench.report.tables.blocks import blocks, compared
 from bench.running.conformance import run_checks
-from methods import registry
 from tests.conftest import records, review_rows, write_csv
 
 HEAD = '''
@@ -97,11 +96,7 @@ UNSEEN = "return test_rows(pyarrow.csv.read_csv(pyarrow.memory_map(PATH)).to_pan
 PATH_OF_THE_CSV = 'PATH = os.environ["LEAKED_FILE"]'
 
 
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    """What a test registers is forgotten after it."""
-    registry.available()
-    monkeypatch.setattr(registry.METHODS, "classes", dict(registry.METHODS.classes))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 @pytest.fixture

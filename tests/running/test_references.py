@@ -54,11 +54,7 @@ class Ceiling{base}:
 '''
 
 
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    """What a test registers is forgotten after it."""
-    registry.available()
-    monkeypatch.setattr(registry.METHODS, "classes", dict(registry.METHODS.classes))
+pytestmark = pytest.mark.usefixtures("own_registry")
 
 
 def method_file(folder, call="", base="", body=""):

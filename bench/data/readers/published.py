@@ -142,7 +142,7 @@ def _column(table: Table, name: str) -> list[str]:
     try:
         return table.column(name)
     except UsageError as error:
-        raise UsageError(f"{error}; put the published file back, or remove it so that it is fetched again") from None
+        raise UsageError(f"{error}; {AGAIN}") from None
 
 
 @functools.lru_cache(maxsize=16)
@@ -285,8 +285,7 @@ def _classes(
             row = list(values).index(value) + 1
             raise UsageError(
                 f"{where}, row {row}: column '{column}' holds {value[:80]!r}, which is neither a class "
-                f"({listed(label_names)}) nor declared as no answer: put the published file back, or remove it "
-                "so that it is fetched again"
+                f"({listed(label_names)}) nor declared as no answer: {AGAIN}"
             )
         found[value] = ids.get(name or "", -1)
     return np.array([found[value] for value in values], dtype=np.int64)

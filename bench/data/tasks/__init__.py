@@ -127,8 +127,6 @@ class TaskInfo:
         Of the data.
     sources : tuple
         Where its texts are, in the order in which they are tried.
-    language : str
-        Of the texts, as an ISO 639 code.
     note : str
         What was done to the data, and what is unusual about them.
     mark_entities : bool or None
@@ -142,7 +140,6 @@ class TaskInfo:
     licence: str
     citation: str
     sources: tuple[Source, ...] = ()
-    language: str = "en"
     note: str = ""
     mark_entities: bool | None = None
 

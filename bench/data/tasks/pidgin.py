@@ -10,7 +10,6 @@ INFO = TaskInfo(
     licence="data: CC BY 4.0; answers: none stated; not redistributed here",
     citation="Muhammad et al. 2023, AfriSenti, EMNLP; answers: Ojo et al. 2023, How good are large language models on "
     "African languages?",
-    language="pcm",
     sources=(
         Published(
             repository=Repository(

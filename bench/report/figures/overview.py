@@ -230,12 +230,6 @@ def critical_difference(methods: list[str], ranked: stats.Ranks) -> Figure:
     return figure
 
 
-def ranked_by(block: Block, metric_name: str, rule: str) -> tuple[list[str], stats.Ranks] | None:
-    """The ranks of a critical-difference diagram; None where there are too few columns or methods to test."""
-    made = ranks(block, metric_name, rule)
-    return made if made and made[1].pairwise is not None else None
-
-
 def overview_plans(block: Block, rule: str) -> list[Plan]:
     """The figures over all columns of a set-up that its cells have data for."""
     made = []
@@ -243,7 +237,8 @@ def overview_plans(block: Block, rule: str) -> list[Plan]:
     methods, shared = compared(block, f"accuracy_{rule}")
     columns, seeds = len(shared), seeds_sentence(block, methods, shared, f"accuracy_{rule}")
     for metric in ("accuracy", "ece"):
-        if ranked := ranked_by(block, metric, rule):
+        ranked = ranks(block, metric, rule)
+        if ranked and ranked[1].pairwise is not None:
             name, (_, over, _) = METRICS[metric].short, ranked_means(block, f"{metric}_{rule}")
             caption = (
                 f"Ranks by {name} over {ranked[1].blocks} columns (task and noise source), seeds averaged first; 1 is "

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import ClassVar
 
-from bench.report.frame import RULES
+from bench.report.frame import ALL_RULES
 from bench.report.tables import stats
 from bench.report.tables.averages import no_seed_sentence
 from bench.report.tables.base import Context, ReportTable, register
@@ -60,8 +60,8 @@ def selection_table(block: Block, methods: list[str], shared: list[Column]) -> T
     rows = []
     for method in methods:
         ids = block.ids(method, shared)
-        by_rule = {rule: averages(block, method, shared, f"accuracy_{rule}", 100) for rule in RULES}
-        gaps = [stats.paired_difference(by_rule[rule], by_rule["last"]) for rule in RULES[1:]]
+        by_rule = {rule: averages(block, method, shared, f"accuracy_{rule}", 100) for rule in ALL_RULES}
+        gaps = [stats.paired_difference(by_rule[rule], by_rule["last"]) for rule in ALL_RULES[1:]]
         entries = [seeds_or_texts(stats.mean_interval(list(found.values())), ids) for found in by_rule.values()]
         rows.append(block.row(method, [*entries, *(interval_entry(gap, ids, signed=True) for gap in gaps)]))
     heads = (

@@ -88,7 +88,6 @@ class Ray(Executor):
 
         Raises Unavailable without Ray or without the named cluster, BenchError when workers cannot make the plan.
         """
-        self.check(plan.options, force=force)
         ray = required("ray", "ray")
         prepare_results(plan.options.results)
         summary = Summary()

@@ -115,7 +115,6 @@ class Slurm(Executor):
 
         Raises Unavailable without submitit or Slurm, BenchError when the jobs ended before the grid was finished.
         """
-        self.check(plan.options, force=force)
         submitit = required("submitit", "slurm")
         prepare_results(plan.options.results)
         summary = Summary()

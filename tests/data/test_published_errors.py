@@ -148,7 +148,7 @@ def edited(rows, row: int, **values) -> bytes:
     ("answers", "changes", "message"),
     [
         (csv_bytes(ANSWERS), {"labellers": {"gpt-4.5_x/zero": Answers("gone", ("answers",))}},
-         r"gpt.csv has no column 'gone'; it has: id, text, answer.*it is fetched again"),
+         r"gpt.csv has no column 'gone'; it has: id, text, answer.*they are fetched again"),
         (edited(ANSWERS, 3, answer="maybe"), {},
          r"gpt.csv \(gpt-4.5_x/zero\), row 4: column 'answer' holds 'maybe', which is neither a class \(bad, good\)"),
         (edited(ANSWERS, 0, id="x1"), {},

@@ -8,6 +8,6 @@ from methods.registry import register
 
 @register(reference=True)
 class Oracle(Plain):
-    """Plain fine-tuning on gold training labels, as an upper line: the harness gives it gold as its labels."""
+    """Plain fine-tuning on gold training labels, as an upper bound: the harness gives it gold as its labels."""
 
     name = "oracle"

@@ -145,11 +145,11 @@ def tables(study) -> list[Table]:
             },
         ),
         _table(
-            "Kind of noise (train; the estimate uses no gold; p-values: symmetric? independent of the text?"
-            + ("; both: gold and estimate together, prediction-powered)" if "ppi" in study.kind else ")"),
+            "Kind of noise (train; est.: without gold, from labels alone; p-values: symmetric? independent of the text?"
+            + ("; both: gold and est. together, prediction-powered)" if "ppi" in study.kind else ")"),
             study.kind,
             who
-            | {"noise": percent("noise_rate"), "estimate": percent("noise_rate_estimate")}
+            | {"noise": percent("noise_rate"), "est.": percent("noise_rate_estimate")}
             | ({"both": interval("ppi")} if "ppi" in study.kind else {})
             | {"p symm.": written("symmetric_p", form="{:.3f}"), "p indep.": written("instance_p", form="{:.3f}")}
             | {"kind": "noise"},
@@ -177,11 +177,11 @@ def tables(study) -> list[Table]:
             | {"": lambda row: percent("wrong")(row) if row["wrong"] else ""},
         ),
         _table(
-            f"How often each label is right (all splits; of the texts with gold, 95 % Wilson interval{fewer})",
+            f"How often each label is right (all splits; 95 % Wilson interval if gold; est.: without gold{fewer})",
             classes,
             who
             | {"label": "class", "given": "given", "checked": "checked", "right": interval("precision", "low", "high")}
-            | {"estimate": percent("precision_estimate")},
+            | {"est.": percent("precision_estimate")},
         ),
         _table(
             f"Agreement of labellers (train, %; both wrong and same mistake where gold is known{ended})",
@@ -272,7 +272,8 @@ def written(*names: str, form: str = "{}", scale: float = 1) -> Write:
         found: list[Any] = [row.get(name) for name in names]
         if any(value is None or value != value for value in found):  # NaN
             return ABSENT
-        return form.format(*(value if isinstance(value, str) else scale * value for value in found))
+        text = form.format(*(value if isinstance(value, str) else scale * value for value in found))
+        return text if any(isinstance(value, str) for value in found) else text.replace("-", "−")
 
     return write
 
@@ -285,7 +286,7 @@ def percent(name: str) -> Write:
 def interval(name: str, low: str = "", high: str = "", scale: float = 100, form: str = ".1f") -> Write:
     """How to write an estimate with its interval, of the columns NAME_low and NAME_high unless others are named."""
     names = name, low or f"{name}_low", high or f"{name}_high"
-    return written(*names, form=f"{{:{form}}} ({{:{form}}}–{{:{form}}})", scale=scale)
+    return written(*names, form=f"{{:z{form}}} ({{:z{form}}}–{{:z{form}}})", scale=scale)
 
 
 def _asked(row: dict) -> str:

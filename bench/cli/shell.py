@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import measure_renderables
 from rich.table import Table
 from rich.text import Text
 from typer import Option
@@ -121,12 +122,26 @@ def say(text: str, *, dim: bool = False, mark: str = "", style: str = "", to: Co
     to.print(f"[{style}]{mark}[/] {shown}" if mark else shown, highlight=False, soft_wrap=True)
 
 
+class _Whole(Table):
+    """A table that breaks words only where those of all columns have no room beside each other."""
+
+    def __rich_console__(self, console, options):
+        found = [measure_renderables(console, options, [each.header, *each.cells]) for each in self.columns]
+        widths, room = [each.maximum for each in found], options.max_width - 2 * (len(found) - 1)
+        if sum(each.minimum for each in found) <= room < sum(widths):
+            while sum(widths) > room:
+                widths[max((width, at) for at, width in enumerate(widths) if width > found[at].minimum)[1]] -= 1
+            for column, width in zip(self.columns, widths, strict=True):
+                column.width = width
+        yield from super().__rich_console__(console, options)
+
+
 def table(heads: Iterable[str], rows: Iterable[Iterable[str | Text]], *, title: str = "", left: int = 99) -> Table:
     """A table without lines that wraps and hides nothing; text is neither markup nor control characters.
 
     The first `left` columns are aligned left, the others right.
     """
-    made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = _Whole(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for number, head in enumerate(heads):
         made.add_column(head, overflow="fold", justify="left" if number < left else "right")
     for row in rows:

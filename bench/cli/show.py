@@ -12,7 +12,7 @@ from typer import Argument
 
 from bench.cli.display import STYLES, statuses_by_row
 from bench.cli.options import Results
-from bench.cli.shell import app, friendly, out, plain, table
+from bench.cli.shell import app, friendly, out, plain, say, table
 from bench.core.errors import UsageError
 from bench.report.names import method_labels
 from bench.report.places import encoder_names, task_names
@@ -31,7 +31,12 @@ def show(
 ) -> None:
     """Show one cell: its key, scores, costs, and the command that reproduces it."""
     path, record = find_record(cell, results or Path("results"))
-    out.print(record_view(path, record))
+    out.print(record_view(record))
+    pack = packed(path)
+    inside = f" (in {pack[0].path}; `bench pack --undo` lays it out)" if pack else ""
+    if record.error and record.error.traceback_file:
+        say(f"traceback {path.with_name(record.error.traceback_file)}{inside}")
+    say(f"record {path}{inside}")
     out.print(f"again {record.command}", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
@@ -57,10 +62,9 @@ def find_record(cell: str, results: Path) -> tuple[Path, Record]:
     return paths[0], record
 
 
-def record_view(path: Path, record: Record) -> Group:
-    """A record in full: scores, noise, costs and hyper-parameters; its command stands apart, to be copied whole."""
-    key, pack = record.key, packed(path)
-    inside = f" (in {pack[0].path}; `bench pack --undo` lays it out)" if pack else ""
+def record_view(record: Record) -> Group:
+    """A record in full: scores, noise, costs and hyper-parameters; path and command stand apart, to be copied whole."""
+    key = record.key
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
     facts.add_column(overflow="fold")
@@ -95,16 +99,16 @@ def record_view(path: Path, record: Record) -> Group:
     if record.status == "done":
         add("seconds", ", ".join(f"{name} {value:.2f}" for name, value in record.seconds.items()))
         reused = _reused(record)
-        add("reused stages", f"{', '.join(reused) or 'none'}; stand-alone cost {record.stand_alone_seconds:.1f} s")
+        add(
+            "reused stages",
+            f"{', '.join(reused) or 'none'}; stand-alone cost {record.stand_alone_seconds:.1f} s of wall time",
+        )
         add("device", ", ".join(f"{name} {value}" for name, value in record.device.items() if value not in ("", [])))
         if record.diagnostics:
             add("diagnostics", _pairs({name: _short(value) for name, value in record.diagnostics.items()}))
     if record.error:
         add("error", f"{record.error.type}: {record.error.message}")
-        if record.error.traceback_file:
-            add("traceback", f"{path.with_name(record.error.traceback_file)}{inside}")
     add("made", f"{record.created} by code {record.code_version}")
-    add("record", f"{path}{inside}")
     return Group(facts, *([_scores(record.scores)] if record.scores else []))
 
 
@@ -127,11 +131,11 @@ def _short(value: object) -> str:
 
 
 def _noise(noise: NoiseFacts, trained: TrainedNoise) -> str:
-    rate = "no gold" if noise.rate_train is None else f"{100 * noise.rate_train:.1f} % of train labels wrong"
+    of = "the train texts' answers" if noise.no_answer_train else "train labels"
+    rate = "no gold" if noise.rate_train is None else f"{100 * noise.rate_train:.1f} % of {of} wrong"
     parts = [noise.kind, rate, f"{100 * noise.no_answer_train:.1f} % without an answer"]
     if noise.no_answer_train:
-        parts[1] += " among the answers"
-        parts.append(f"{noise_words(*trained)} trained on")
+        parts.append(f"as trained on: {noise_words(*trained)}")
     if noise.labeller_test_accuracy is not None:
         parts.append(f"labeller's own test accuracy {100 * noise.labeller_test_accuracy:.1f} %")
     return ", ".join(parts)
@@ -147,7 +151,7 @@ def _scores(scores: ScoreSet) -> Table:
         return "–" if value is None else f"{metric.scale * value:.{metric.decimals}f}{unit}"
 
     rows = [
-        (name.replace("_", " "), *(shown(metric, getattr(scores, rule).get(name)) for rule in rules))
+        (metric.short, *(shown(metric, getattr(scores, rule).get(name)) for rule in rules))
         for name, metric in METRICS.items()
     ]
     return table(("test", *heads), rows)

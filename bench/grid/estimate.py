@@ -162,8 +162,7 @@ def sentences(cells: list[Cell], plan: Plan, records: Iterable[Record], duration
     records, shared = list(records), plan.options.stages
     there = left_behind(plan, records)
     lines = [
-        f"shared: {row.name} {'are' if row.name in INPUTS else 'is'} {_times(row.computed)} for "
-        f"{row.cells} cells ({', '.join(sorted(row.methods))})"
+        f"shared: {row.name}, {_times(row.computed)} for {row.cells} cells ({', '.join(sorted(row.methods))})"
         for row in (shared_by(cells, there) if shared else ())
     ]
     if not shared:

@@ -49,7 +49,7 @@ def answer(found: Headline) -> Answer:
     if found.es_alone is not None:
         sentences.append(f"early stopping alone gives {found.baseline} {found.es_alone.points}")
     if found.best_es not in ("", found.best):
-        sentences.append(f"with early stopping, {found.best_es} is highest, {found.sure_es}")
+        sentences.append(f"with early stopping, {found.best_es} is highest: {found.sure_es}")
     text = " ".join(f"{each[:1].upper()}{each[1:]}." for each in sentences if each)
     return Answer(title, f"{found.best} {number(found.accuracy, 1)} %", told, text)
 

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli import labels as labels_view
+from bench.cli.shell import table
 from llm_labels.labelsets import SplitLabels
 from llm_labels.study import Study, study_labels
 from tests.llm_labels.tiny import tiny_task
@@ -51,6 +52,24 @@ def test_everything_fits_into_eighty_columns_and_nothing_is_cut():
         assert expected in " ".join(text.split()), text
 
 
+def test_words_are_broken_only_where_there_is_no_room_for_them():
+    wide = ("qwen2.5-coder-1.5b/few", "a label set with a very long name of many words, wider than the terminal")
+    made = table(("labels", "noise", "kind"), [(*wide, "instance-dependent"), (*wide, "class-dependent")])
+    console = Console(width=60)
+    with console.capture() as text:
+        console.print(made)
+    assert max(map(len, text.get().splitlines())) <= 60
+    for word in (*wide[1].split(), wide[0], "instance-dependent", "class-dependent"):
+        assert word in text.get(), text.get()
+
+
+def test_a_number_below_zero_has_a_minus():
+    row = {"kappa": -0.1, "kappa_low": -0.2, "kappa_high": 0.1}
+    assert labels_view.interval("kappa", scale=1, form=".2f")(row) == "−0.10 (−0.20–0.10)"
+    assert labels_view.interval("ppi")({"ppi": -0.0001, "ppi_low": 0.0, "ppi_high": 0.5}) == "0.0 (0.0–50.0)"
+    assert labels_view.written("name")({"name": "gpt-4"}) == "gpt-4"
+
+
 def test_a_class_shows_what_it_is_mostly_taken_for():
     found = labels_view.mistakes(study().confusion)
     assert found[["gold", "texts", "right", "label", "wrong"]].values.tolist() == [
@@ -91,8 +110,8 @@ def test_of_many_pairs_those_at_both_ends_are_shown_and_the_whole_is_one_row():
     assert "of many pairs the 3 that agree least and most" in " ".join(text.split())
     assert said in " ".join(text.split())
     (shared,) = found.shared.to_dict("records")
-    expected = f"{shared['kappa']:.2f} ({shared['kappa_low']:.2f}–{shared['kappa_high']:.2f})"
-    assert expected in " ".join(text.split())
+    expected = f"{shared['kappa']:z.2f} ({shared['kappa_low']:z.2f}–{shared['kappa_high']:z.2f})"
+    assert expected.replace("-", "−") in " ".join(text.split())
     assert "from [minilm]" in " ".join(text.split())
 
 

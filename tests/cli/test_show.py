@@ -7,10 +7,12 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.cli.show import find_record, record_statuses, record_view
+from bench.cli.show import _noise, find_record, record_statuses, record_view
 from bench.core.errors import UsageError
+from bench.store.parts import TrainedNoise
 from bench.store.records import ErrorFacts, Record, read_record, write_record
-from tests.factories import cell_key, write_done
+from tests.command import bench
+from tests.factories import cell_key, done_record, write_done
 
 
 def rendered(thing, width=200):
@@ -44,7 +46,7 @@ def test_nothing_several_or_a_damaged_one_are_refused(tmp_path):
 def test_the_view_shows_scores_costs_and_parameters(tmp_path):
     path = write_done(tmp_path, cell_key(method="co-teaching", noise="mixtral-8x22b/few", seed=2))
     record = read_record(path)
-    text = rendered(record_view(path, record))
+    text = rendered(record_view(record))
     last = record.scores.last
     for words in (
         f"{100 * last.accuracy:.1f} %",
@@ -52,8 +54,9 @@ def test_the_view_shows_scores_costs_and_parameters(tmp_path):
         f"{last.nll:.3f}",
         "oracle best (diagnostic)",
         "forget_rate=estimated",
-        f"{100 * record.noise.rate_train:.1f} % of train labels wrong",
-        f"stand-alone cost {record.stand_alone_seconds:.1f} s",
+        f"{100 * record.noise.rate_train:.1f} % of the train texts' answers wrong",
+        f"stand-alone cost {record.stand_alone_seconds:.1f} s of wall time",
+        "maximum CE",
         "400 train, 50 valid, 200 test",
     ):
         assert words in text
@@ -63,14 +66,25 @@ def test_a_failed_record_shows_its_error_and_traceback(tmp_path):
     key = cell_key()
     error = ErrorFacts(type="ValueError", message="[bold]no[/]", traceback_file="x.traceback.txt")
     path = write_record(Record(hash=key.hash, key=key, status="failed", reason="ValueError: no", error=error), tmp_path)
-    text = rendered(record_view(path, read_record(path)), 400)
-    assert "ValueError: [bold]no[/]" in text
-    assert str(path.with_name("x.traceback.txt")) in text
+    assert "ValueError: [bold]no[/]" in rendered(record_view(read_record(path)), 400)
+    shown = bench("show", key.hash, "--results", str(tmp_path)).stdout.splitlines()
+    assert f"traceback {path.with_name('x.traceback.txt')}" in shown, "whole, to be copied"
+    assert f"record {path}" in shown
+
+
+def test_noise_of_answers_and_that_of_the_labels_trained_on_stand_apart():
+    trained = TrainedNoise(0.5553, 0.001, False)
+    noise = done_record(cell_key())[0].noise.model_copy(update={"kind": "llm", "rate_train": 0.555})
+    silent = noise.model_copy(update={"no_answer_train": 0.001, "labeller_test_accuracy": None})
+    assert _noise(silent, trained) == (
+        "llm, 55.5 % of the train texts' answers wrong, 0.1 % without an answer, as trained on: noise 55.5 % (0.1 % no "
+        "answer)"
+    )
 
 
 def test_no_gold_is_said(tmp_path):
     path = write_done(tmp_path, cell_key(task="reviews"), has_gold=False)
-    assert "no gold" in rendered(record_view(path, read_record(path)))
+    assert "no gold" in rendered(record_view(read_record(path)))
 
 
 def test_a_folder_is_a_table_of_statuses_with_damage_named(tmp_path):

@@ -84,21 +84,21 @@ def test_a_dry_run_shows_what_is_shared_and_how_long_it_may_take(bench, reviews,
     words = ["run", "--methods", "plain,npc,cr,sidyp", "--tasks", reviews.name, "--llms", "ann", "--epochs", 2]
     words += ["--encoder", f"{tiny_bert}:frozen"]
     said = bench(*words, "--seeds", "1,2", "--dry-run").stdout
-    assert "shared: embeddings are computed once for 8 cells (cr, npc, plain, sidyp)" in said
-    assert "shared: plain run is computed 2 times for 4 cells (npc, plain)" in said
-    assert "shared: branches run is computed 2 times for 4 cells (cr, sidyp)" in said
+    assert "shared: embeddings, computed once for 8 cells (cr, npc, plain, sidyp)" in said
+    assert "shared: plain run, computed 2 times for 4 cells (npc, plain)" in said
+    assert "shared: branches run, computed 2 times for 4 cells (cr, sidyp)" in said
     assert "no estimate of time: this results folder has no finished cell" in said
     assert not Path("results").exists()
     bench(*words, "--seeds", "1")
     said = bench(*words, "--seeds", "1,2,3,4,5", "--jobs", 2, "--dry-run").stdout
-    assert "shared: plain run is computed 4 times for 8 cells (npc, plain)" in said, "of the cells that are left"
-    assert "shared: embeddings are not computed again for 16 cells" in said
+    assert "shared: plain run, computed 4 times for 8 cells (npc, plain)" in said, "of the cells that are left"
+    assert "shared: embeddings, not computed again for 16 cells" in said
     assert "in 2 workers (from the times of 4 finished cells in this results folder" in said
     assert "16 of 20 cells would run; nothing was run" in said
     more = words.copy()
     more[2] = "plain,npc,plain+ts"
     said = bench(*more, "--seeds", "1,2", "--dry-run").stdout
-    assert "shared: plain run is computed once for 4 cells (npc, plain, plain+ts)" in said, "seed 1 has it already"
+    assert "shared: plain run, computed once for 4 cells (npc, plain, plain+ts)" in said, "seed 1 has it already"
     lines = [
         json.loads(line) for line in bench(*words, "--seeds", "1,2", "--dry-run", "--log-json").stdout.splitlines()
     ]
@@ -120,16 +120,16 @@ def test_stages_that_are_gone_are_computed_again_and_those_of_forced_cells_are_n
     words += ["--encoder", f"{tiny_bert}:frozen"]
     assert bench(*words).exit_code == 0
     forced = bench(*words, "--force", "--dry-run")
-    assert "shared: embeddings are not computed again for 4 cells (npc, plain)" in forced.stdout
-    assert "shared: plain run is not computed again for 4 cells (npc, plain)" in forced.stdout
+    assert "shared: embeddings, not computed again for 4 cells (npc, plain)" in forced.stdout
+    assert "shared: plain run, not computed again for 4 cells (npc, plain)" in forced.stdout
     assert (computed("embeddings"), computed("plain run")) == (3, 2)
     assert bench(*words, "--force").exit_code == 0
     assert (computed("embeddings"), computed("plain run")) == (0, 0)
     assert "left: 0 stages" in bench("prune", "--max-size", "1KB").stdout
     more = [*words[:-3], "1,2,3,4", *words[-2:]]
     pruned = bench(*more, "--dry-run")
-    assert "shared: embeddings are computed once for 4 cells (npc, plain)" in pruned.stdout
-    assert "shared: plain run is computed 2 times for 4 cells (npc, plain)" in pruned.stdout
+    assert "shared: embeddings, computed once for 4 cells (npc, plain)" in pruned.stdout
+    assert "shared: plain run, computed 2 times for 4 cells (npc, plain)" in pruned.stdout
     assert bench(*words, "--force", "--dry-run").stdout.count("computed 2 times") == 1
 
 
@@ -140,7 +140,7 @@ def test_a_stage_of_an_older_version_is_computed_again(bench, reviews, tiny_bert
     with monkeypatch.context() as patch:
         patch.setitem(vars(PLAIN), "version", PLAIN.version + 1)  # as an edit would
         forced = bench(*words, "--force", "--dry-run")
-    assert "shared: plain run is computed once for 2 cells (npc, plain)" in forced.stdout
+    assert "shared: plain run, computed once for 2 cells (npc, plain)" in forced.stdout
 
 
 def test_without_the_stage_store_nothing_is_shared(bench, reviews, tiny_bert):
@@ -173,8 +173,8 @@ def test_tasks_and_encoders_of_one_name_share_nothing(bench, tmp_path, tiny_bert
     words = ["run", "--methods", "plain,npc", "--tasks", "ta/x.csv,tb/x.csv", "--llms", "ann", "--epochs", 1]
     words += ["--seeds", 1, "--encoder", "one/tiny:frozen,two/tiny:frozen"]
     assert shared_lines(bench(*words, "--dry-run")) == [
-        "shared: embeddings are computed 4 times for 8 cells (npc, plain)",
-        "shared: plain run is computed 4 times for 8 cells (npc, plain)",
+        "shared: embeddings, computed 4 times for 8 cells (npc, plain)",
+        "shared: plain run, computed 4 times for 8 cells (npc, plain)",
     ]
     assert bench(*words).exit_code == 0
     assert (computed("embeddings"), computed("plain run")) == (3 * 4, 4)

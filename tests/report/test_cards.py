@@ -1,5 +1,6 @@
 """How tables stand on the page: average first, rows by it, faces of one card, groups."""
 
+import dataclasses
 import math
 
 from bench.report.output.cards import arranged, grouped
@@ -32,6 +33,20 @@ def test_the_average_comes_first_and_sorts_the_rows_references_stay_last():
 def test_where_less_is_better_the_smallest_comes_first():
     face = arranged(table("ece-all-x", "ece", higher=False))
     assert [row.label for row in face.table.rows] == ["plain", "gce", "cr", "oracle"]
+
+
+def test_where_the_first_column_is_of_differences_the_rows_go_by_the_scores():
+    """The baseline has no difference from itself; the best it is here."""
+    whole = table(
+        means={"gce": (-2, 68), "plain": (math.nan, 70), "cr": (-1, 69)}, heads=(Head("vs plain"), Head("weak"))
+    )
+    rows = [
+        Row(row.label, row.kind, (dataclasses.replace(row.entries[0], signed=True), row.entries[1]))
+        for row in whole.rows
+    ]
+    face = arranged(dataclasses.replace(whole, rows=tuple(rows)))
+    assert [head.name for head in face.table.heads] == ["vs plain", "weak"]
+    assert [row.label for row in face.table.rows] == ["plain", "cr", "gce"]
 
 
 def test_groups_of_tasks_begin_where_the_task_changes():

@@ -19,6 +19,7 @@ from bench.report.tables.rules import rules_table
 from bench.report.tables.significance import significance_table
 from bench.report.tables.stats import mean_interval
 from bench.report.tables.summaries import calibration_table, selection_table
+from bench.report.tables.yardstick import LABELLER
 from bench.store.metrics import METRICS
 from tests.report.test_tables import context, entries
 
@@ -147,11 +148,11 @@ def test_a_method_without_a_seed_that_has_all_columns_is_named():
     result = result_table(block, "", "accuracy", "last")
     assert entries(result)["great", "average"].state == "empty"
     assert said in result.caption
-    assert said.replace("average", "average (LLM labels, last step)") in rules_table(block, None).caption
+    assert said in rules_table(block, None).caption
     found = headline(block, block.spans(block.columns)[0], "last", None, "")
     assert (found.best, found.sure) == (
         "plain",
-        "without great (no seed with all columns), not shown to differ from the runner-up plain+es",
+        "leaving out great (no seed with all columns), it is not shown to differ from the runner-up plain+es",
     )
     alone = Leader.of(block, ["great"], block.columns, "last", None)
     assert (alone.name, alone.only) == (None, "there is no seed that all methods have")
@@ -255,3 +256,52 @@ def test_the_interval_of_one_seed_has_wilson_s_own_limits():
 def test_the_limits_of_a_difference_have_their_signs():
     made = seeds_or_texts(mean_interval([2.0]), (), lambda: (-1.2, 5.2), signed=True)
     assert made.note == "one seed: interval over test texts −1.2 to +5.2"
+
+
+LABELLED = {"labeller_test_accuracy": 0.5, "labeller_test_no_answer": 0, "method_label": "plain"}
+
+
+def test_differences_without_an_interval_are_named():
+    """The oracle has one seed, and the labeller, with the same test accuracy in its records, none."""
+    scores = {"plain": own(1, 2, 3), "B": {1: 0.75, 2: 0.73, 3: 0.72}, "oracle": {1: 0.95}}
+    block = block_of({name: {"trec": each} for name, each in scores.items()}, ["oracle"], **LABELLED)
+    table = result_table(block, "trec", "accuracy", "last")
+    said = "vs plain: difference of the averages, paired by seed, with 95 % interval"
+    why = "the labeller's is not paired and has none, as it has no seeds"
+    assert f"{said} (none for oracle); {why}." in table.caption
+    assert entries(table)[LABELLER, "vs plain"].limits is None
+    assert f"{said} (none for oracle)." in result_table(block, "trec", "ece", "last").caption
+
+
+def test_the_average_of_one_column_has_the_limits_of_that_column_for_the_labeller_too():
+    scores = {"plain": {"a": own(1, 2), "b": own(1, 2)}, "B": {"a": own(1, 2)}, "C": {"a": own(1, 2)}}
+    block = block_of(scores, **LABELLED)
+    found = entries(result_table(block, "", "accuracy", "last"))
+    assert found[LABELLER, "average"].limits == pytest.approx(found[LABELLER, "gpt"].limits)
+
+
+def test_references_without_a_row_by_both_rules_are_named_and_more_than_one_do_not_compete():
+    """There are 600 rows in task b, so `gold[rows=1000]` has no cell there."""
+    scores = {name: dict.fromkeys("ab", own(1, 2, 3)) for name in ("plain", "B", "gold[rows=10]")}
+    block = block_of(scores | {"gold[rows=1000]": {"a": own(1, 2, 3)}}, ["gold[rows=10]", "gold[rows=1000]"])
+    block = dataclasses.replace(block, humans=frozenset(["gold[rows=10]", "gold[rows=1000]"]))
+    (said,) = (each for each in rules_table(block, None).caption if each.startswith("Without an average"))
+    assert said == "Without an average, because none of their seeds has all of the columns: gold[rows=1000]."
+    table = result_table(block, "", "accuracy", "last")
+    assert "gold[rows=10], gold[rows=1000]: learn from human labels, so they do not compete." in table.caption
+
+
+def test_a_gain_without_a_p_is_not_called_corrected():
+    """B has two seeds, so no test over seeds; C and D have one each."""
+    worse = [{"a": {1: 0.6, 2: 0.62 + extra, 3: 0.58, 4: 0.66}} for extra in (0, 0.01)]
+    block = block_of({"plain": {"a": own(1, 2, 3, 4)}, "B": {"a": {1: 0.9, 2: 0.92}}, "C": worse[0], "D": worse[1]})
+    found = headline(block, block.spans(block.columns)[0], "last", None, "")
+    assert found.best == "B"
+    assert found.unsure("last") == "not shown to differ from 0"
+
+
+def test_rates_that_were_computed_are_said_to_be():
+    scores = {"plain": {"trec": own(1, 2)}}
+    for expected in (True, False):
+        table = result_table(block_of(scores, noise_rate_expected=expected), "trec", "accuracy", "last")
+        assert any(each.startswith("≈: computed") for each in table.caption) is expected

@@ -56,7 +56,12 @@ def test_the_cost_says_that_its_memory_is_as_run_and_one_column_is_called_so(tmp
         write_done(tmp_path, cell_key(method=method))
     (block,) = blocks(frame.load(tmp_path).cells, "plain")
     made = {table.kind: table for table in SummaryTables().make(context(block))}
-    assert made["cost"].caption[0] == "Averages over the one column (task and noise source)."
+    assert "One seed, no interval." in made["calibration"].caption
+    assert "One seed, no interval." not in made["cost"].caption
+    assert [head.below for head in made["calibration"].heads[-2:]] == ["lower is better", "nats, lower is better"]
+    assert made["calibration"].heads[1].below == "%, lower is better"
+    assert any("NLL: negative log-likelihood" in text for text in made["calibration"].caption)
+    assert made["cost"].caption[0] == "Over the one column (task and noise source)."
     assert any(text.startswith("Peak memory: as run, without the shared stages") for text in made["cost"].caption)
 
 

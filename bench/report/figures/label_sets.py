@@ -196,7 +196,7 @@ def label_set_plans(frames: Mapping[str, pd.DataFrame]) -> list[Plan]:
         )
         made.append(_plan("predictable", "Can mistakes be predicted from the text?", caption, "", predictable, told))
     if len(together := together[together["unanimous"] > 0] if len(together) else together):
-        caption = "Lines: 95 % Wilson intervals. In brackets: the share of the texts that all of them answered."
+        caption = "Lines: 95 % Wilson intervals. In brackets: on which share of the texts that all answered they agree."
         made.append(_plan("unanimous", "All agree, and all are wrong", caption, "", unanimous, together))
     looks = families(sets["labels"])
     for task, rows in sets.groupby("task", sort=False):

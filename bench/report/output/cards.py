@@ -106,15 +106,20 @@ def _cards(tables: Sequence[Table]) -> Iterator[Card]:
 
 
 def arranged(table: Table, label: str = "") -> Face:
-    """A table with the columns over several tasks first, and the rows of its competing methods by the first of them."""
+    """A table with the columns over several tasks first, methods by the first that holds no differences."""
     order = sorted(range(len(table.heads)), key=lambda at: bool(table.heads[at].task or table.heads[at].noise))
     summaries = sum(not (head.task or head.noise) for head in table.heads)
     lead = 0 < summaries < len(table.heads) or (table.kind in SHOWN and summaries > 1)
-    if lead and all(row.entries[order[0]].signed or row.entries[order[0]].state != "value" for row in table.rows):
+
+    def differs(at: int) -> bool:
+        return all(row.entries[at].signed or row.entries[at].state != "value" for row in table.rows)
+
+    if lead and differs(order[0]):
         lead, order = False, list(range(len(table.heads)))  # a difference alone: it has no average before it
+    by = next((at for at in order if not differs(at)), 0)  # the baseline has no difference from itself
 
     def place(row: Row) -> tuple[int, bool, float]:
-        mean = row.entries[order[0]].mean
+        mean = row.entries[by].mean
         above = -mean if table.higher_is_better else mean
         return APART.index(row.kind) + 1 if row.kind in APART else 0, mean != mean, above if mean == mean else 0.0
 

@@ -29,6 +29,7 @@ OVER_TEXTS = (
     "Two limits in brackets: the 95 % interval over test texts (Wilson; of an average over columns, Wilson's limits "
     "combined, Newcombe 1998; of a difference, the bootstrap), where seeds give none."
 )
+EXPECTED = "≈: computed, as the records are older than the count of wrong labels among those trained on."
 
 
 class Span(NamedTuple):
@@ -165,14 +166,14 @@ class Block:
         -------
         Table
         """
-        rows = tuple(rows)
+        heads, rows = tuple(heads), tuple(rows)
         texts = OVER_TEXTS if any(each.limits for row in rows for each in row.entries) else ""
-        said = tuple(filter(None, [*caption, texts]))
+        said = tuple(filter(None, [*caption, texts, EXPECTED if any("≈" in each.below for each in heads) else ""]))
         name = f"{more.pop('name', kind)}-{self.setup}"
         known: dict[str, Any] = {"task": "", "seeds": max((each.n for row in rows for each in row.entries), default=0)}
         if metric is not None:
             known |= {"decimals": metric.decimals, "higher_is_better": metric.higher_is_better}
-        return Table(name, title, kind, self.setup, heads=tuple(heads), rows=rows, caption=said, **(known | more))
+        return Table(name, title, kind, self.setup, heads=heads, rows=rows, caption=said, **(known | more))
 
 
 def check_baseline(cells: pd.DataFrame, baseline: str) -> str | None:

@@ -71,7 +71,7 @@ def cost_table(block: Block, methods: list[str], shared: list[Column]) -> Table:
         rows.append(block.row(method, [*entries, Entry("text", text=devices) if devices else Entry("empty")]))
     heads = (*(head for head, *_ in measures.values()), Head("device"))
     caption = (
-        "Means over columns, seeds averaged first. Stand-alone: a method's own time and the price of every stage that "
+        "Seeds are averaged first. Stand-alone: a method's own time and the price of every stage that "
         "it uses, as if nothing had been shared; a stage has one price, the median time that computing it took in "
         "these cells.",
         "In processor seconds."

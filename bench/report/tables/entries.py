@@ -51,12 +51,15 @@ HARD = ("accuracy",)
 def reference_sentences(block: Block, methods: Iterable[str]) -> list[str]:
     """Which of the methods do not compete, and why."""
     why = {
-        "learns from that many human labels, so it does not compete.": block.humans,
-        "sees gold, a reference that does not compete.": block.references - block.readers - block.humans,
-        "opened data files of the task by itself, so it does not compete.": block.readers,
-    }
-    found = {text: sorted(named & set(methods), key=natural) for text, named in why.items()}
-    return [f"{', '.join(names)}: {text}" for text, names in found.items() if names]
+        ("learns from human labels, so it does not compete.", "learn from human labels, so they do not compete."):
+            block.humans,
+        ("sees gold, a reference that does not compete.", "see gold, references that do not compete."):
+            block.references - block.readers - block.humans,
+        ("opened data files of the task by itself, so it does not compete.",
+         "opened data files of the task by themselves, so they do not compete."): block.readers,
+    }  # fmt: skip
+    found = {texts: sorted(named & set(methods), key=natural) for texts, named in why.items()}
+    return [f"{', '.join(names)}: {texts[len(names) > 1]}" for texts, names in found.items() if names]
 
 
 def mark_best(entries: dict[str, Entry], leader: Leader) -> dict[str, Entry]:

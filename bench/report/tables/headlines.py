@@ -87,7 +87,9 @@ class Headline:
 
     def unsure(self, rule: str) -> str:
         """What is said of a gain by a rule that seeds and test texts do not both show."""
-        tests = stats.comparisons(row.p for row in self.rows if row.rule == rule)
+        gain = self.gains.get(rule)
+        corrected = gain is None or gain.p == gain.p  # else it has no p itself
+        tests = corrected * stats.comparisons(row.p for row in self.rows if row.rule == rule)
         return "not shown to differ from 0" + (f", corrected for {tests} methods" if tests > 1 else "")
 
     @property
@@ -109,7 +111,7 @@ class Headline:
         text += f"; points over {self.baseline}: {', '.join(gains)}" if gains else ""
         text += f"; {self.sure}"
         if self.best_es and (self.best_es != self.best or self.sure_es != self.sure):
-            text += f". {BY['noisy_valid'].capitalize()}, {self.best_es} is highest, {self.sure_es}"
+            text += f". {BY['noisy_valid'].capitalize()}, {self.best_es} is highest: {self.sure_es}"
         if self.es_alone is not None:
             text += f". Early stopping alone gives {self.baseline} {self.es_alone.points} points"
         return f"{text}."
@@ -209,6 +211,7 @@ class Leader:
     gap: Gap | None
     only: str = ""  # "over the 3 seeds that all methods have", where some have others too
     without: Sequence[str] = ()  # methods with too few seeds
+    among: int = 2  # how many methods are compared
 
     @classmethod
     def of(
@@ -223,17 +226,18 @@ class Leader:
         scores = {each: {seed: by_seed[seed] for seed in seeds} for each, by_seed in found.items()}
         only = f"over the {plural(len(seeds), 'seed')} that all methods have" if scores != found else ""
         for names, why in ((few, "fewer than half of the seeds"), (lost, "no seed with all columns")):
-            only += f"{', ' * bool(only)}without {', '.join(names)} ({why})" if names else ""
+            only += f"{', ' * bool(only)}leaving out {', '.join(names)} ({why})" if names else ""
         best, second = [*stats.best_two(scores), None, None][:2]
         if best is None:
             return cls(None, None, float("nan"), None, only and "there is no seed that all methods have", few)
         mean = float(np.mean(list(scores[best].values())))
         between = gap(block, draws, best, second, columns, rule, seeds) if second else None
-        return cls(best, second, mean, between, only, few)
+        return cls(best, second, mean, between, only, few, len(scores))
 
     def words(self, why_no_draws: str = "") -> str:
         """How sure it is that the leader is ahead; `why_no_draws` says why the test texts were not drawn."""
-        return ", ".join(filter(None, (self.only, self._standing(why_no_draws))))
+        standing = self._standing(why_no_draws)
+        return f"{self.only}, it is {standing}" if self.only and standing else self.only or standing
 
     def _standing(self, why_no_draws: str) -> str:
         if self.name is None:
@@ -242,7 +246,8 @@ class Leader:
             return "the only method with these columns"
         seeds = self.gap.seeds
         if self.gap.sure():
-            return f"ahead of the runner-up {self.runner_up} over seeds and test texts"
+            alone = ", which is not corrected for the number of methods" if self.among > 2 else ""
+            return f"ahead of the runner-up {self.runner_up} over seeds and test texts{alone}"
         text = f"not shown to differ from the runner-up {self.runner_up}"
         if seeds.n < stats.MIN_SEEDS:
             return f"{text}: {plural(seeds.n, 'shared seed')}, at least {stats.MIN_SEEDS} are needed"

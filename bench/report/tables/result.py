@@ -138,13 +138,14 @@ def result_table(
         few_sentence(few),
         *average_sentences(block, columns, made),
     ]
+    labeller = _labeller_row(block, parts, whole.get(baseline) if baseline else None)
     if baseline in methods:
-        sentences.append(f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval.")
+        sentences.append(_difference_sentence(baseline, against, labeller is not None and metric_name in HARD))
     if block.early in methods:
         sentences.append(f"{block.early}: {baseline} at the step with the highest accuracy on noisy validation labels.")
     sentences += reference_sentences(block, methods)
     sentences += small_test_sentences(block, columns, rule) if metric_name == "accuracy" else []
-    if labeller := _labeller_row(block, parts, whole.get(baseline) if baseline else None):
+    if labeller:
         if metric_name in HARD:
             sentences += _silent_labellers(block, columns)
         else:
@@ -155,6 +156,14 @@ def result_table(
     title = f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}: {where}, {block.setup}"
     name = f"{metric_name}-{where}"
     return block.table(metric_name, title, heads, rows, sentences, metric, name=name, task=task, noise=noise)
+
+
+def _difference_sentence(baseline: str, against: dict[str, Entry], labeller: bool) -> str:
+    """What the differences from the baseline are, and which have no interval."""
+    bare = [m for m, each in against.items() if each.state == "value" and math.isnan(each.half) and not each.limits]
+    without = f" (none for {', '.join(bare)})" if bare else ""
+    unpaired = "; the labeller's is not paired and has none, as it has no seeds" if labeller else ""
+    return f"vs {baseline}: difference of the averages, paired by seed, with 95 % interval{without}{unpaired}."
 
 
 def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | None) -> Row | None:
@@ -172,7 +181,8 @@ def _labeller_row(block: Block, parts: list[Part], baseline: dict[int, float] | 
         mean = sum(known[column] for column in over) / len(over)
         if against and baseline:
             mean -= sum(baseline.values()) / len(baseline)
-        sizes = [row["n_scored"] for row in block.cells(over[0]) if row["n_scored"]] if head.task else []
+        single = len(over) == 1 and not against
+        sizes = [row["n_scored"] for row in block.cells(over[0]) if row["n_scored"]] if single else []
         limits = wilson(mean / 100, min(sizes)) if sizes else None  # it has no seeds
         ids = tuple(cell for column in over for cell in _labeller_cells(block.labelled(column)))
         half = (limits[1] - limits[0]) / 2 if limits else math.nan

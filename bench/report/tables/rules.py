@@ -9,7 +9,7 @@ from typing import ClassVar
 from bench.core.texts import plural
 from bench.report.tables.averages import no_seed_sentence, weights_of
 from bench.report.tables.base import SHOWN, Context, ReportTable, register
-from bench.report.tables.blocks import Block, averages
+from bench.report.tables.blocks import Block, averages, without_average
 from bench.report.tables.bootstrap import RULES, Draws
 from bench.report.tables.entries import (
     BOLD_TEXT,
@@ -51,10 +51,11 @@ def rules_table(block: Block, draws: Draws | None, metric_name: str = "accuracy"
     """Methods x kinds of noise: a score by the last step and by early stopping, side by side; None without scores."""
     metric = METRICS[metric_name]
     parts: list[tuple[Head, dict[str, Entry]]] = []
-    few, other_seeds, no_seed = set[str](), "", []
+    few, other_seeds, lacking = set[str](), "", dict[str, list[str]]()
     for head, rule, each in _columns(block):
         name, entries = f"{metric_name}_{rule}", {}
-        no_seed.append(no_seed_sentence(each.no_seed, f"an average ({head.group}, {head.name})"))
+        for method in without_average(each.block, each.block.methods, each.columns, name):
+            lacking.setdefault(method, []).append(f"{head.group}, {head.name}")
         other_seeds = other_seeds or own_seeds_sentence(each.block, each.scores, each.columns, name)
         for method in each.scores:
             by_seed = averages(each.block, method, each.columns, name, metric.scale)
@@ -63,6 +64,14 @@ def rules_table(block: Block, draws: Draws | None, metric_name: str = "accuracy"
             leader = Leader.of(each.block, each.methods, each.columns, rule, draws)
             entries, few = mark_best(entries, leader), few | {*leader.without}
         parts.append((head, entries))
+    places = [list(found) for found in dict.fromkeys(map(tuple, lacking.values()))]
+    no_seed = [
+        no_seed_sentence(
+            [method for method in lacking if lacking[method] == where],
+            "an average" if len(where) == len(parts) else f"an average ({'; '.join(where)})",
+        )
+        for where in places
+    ]
     unit = f" ({metric.unit})" if metric.unit else ""
     return _both(block, parts, metric, metric_name, f"{metric.title}{unit}, both rules: {block.setup}", (
         "Averages over the columns (task and noise source) of each kind of noise that every compared method has: mean "

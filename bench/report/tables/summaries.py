@@ -38,10 +38,11 @@ class SummaryTables(ReportTable):
         methods = [method for method in block.methods if method not in left_out]
         own = [method for method in methods if method != block.early]  # the row stopped early has no cells of its own
         whole = len(shared) == len(block.current())
-        every_column = f"all {len(shared)} columns" if len(shared) > 1 else "the one column"
-        columns = every_column if whole else f"the {len(shared)} of {len(block.current())} columns"
-        every = "" if whole else " that every compared method has"
-        over = f"Averages over {columns} (task and noise source){every}."
+        of = "" if whole else f" of {len(block.current())} columns"
+        columns = f"Over the one column{of}"
+        if len(shared) > 1:
+            columns = f"Averages over {f'the {len(shared)}{of}' if of else f'all {len(shared)} columns'}"
+        over = f"{columns} (task and noise source){' that every compared method has' if of else ''}."
         if left_out:
             over += f" Without {', '.join(left_out)}, which have fewer than half of the columns."
         no_seed = no_seed_sentence(without_average(block, methods, shared, f"accuracy_{context.rule}"))
@@ -50,7 +51,8 @@ class SummaryTables(ReportTable):
             calibration_table(block, methods, shared, context.rule),
             cost_table(block, own, shared),
         ):
-            seeds = ["Mean ± 95 % t-interval over seeds."] if table.seeds > 1 else []
+            seeds = ["Mean ± 95 % t-interval over seeds."] if table.seeds > 1 else ["One seed, no interval."]
+            seeds = seeds if table.seeds else []  # costs
             lost = [no_seed] if no_seed and table.kind != "cost" else []  # costs are averaged over seeds first
             yield dataclasses.replace(table, caption=(over, *lost, *seeds, *table.caption))
 
@@ -92,11 +94,13 @@ def calibration_table(block: Block, methods: list[str], shared: list[Column], ru
             entries.append(dataclasses.replace(filled, decimals=metric.decimals))
         rows.append(block.row(method, entries))
     heads = (
-        Head(metric.short, "", f"{'higher' if metric.higher_is_better else 'lower'} is better")
+        Head(metric.short, "", f"{metric.unit}, {better}" if metric.unit else better)
         for metric in metrics.values()
+        for better in [f"{'higher' if metric.higher_is_better else 'lower'} is better"]
     )
     caption = (
-        "Calibration errors use 15 bins: of equal width (ECE, classwise, maximum) or of equal mass (adaptive).",
+        "ECE and CE: (expected) calibration error; 15 bins, of equal width (ECE, classwise, maximum) or of equal mass "
+        "(adaptive). NLL: negative log-likelihood.",
         RULE_TEXT[rule],
         next(filter(None, (own_seeds_sentence(block, methods, shared, name) for name in metrics)), ""),
     )

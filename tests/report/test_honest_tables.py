@@ -154,7 +154,7 @@ def test_a_method_without_a_seed_that_has_all_columns_is_named():
         "plain",
         "leaving out great (no seed with all columns), it is not shown to differ from the runner-up plain+es",
     )
-    alone = Leader.of(block, ["great"], block.columns, "last", None)
+    alone = Leader.of(block, [], block.columns, "last", None, ["great"])
     assert (alone.name, alone.only) == (None, "there is no seed that all methods have")
 
 

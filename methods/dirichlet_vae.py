@@ -95,6 +95,9 @@ class DirichletVAE(nn.Module):
 
         `encoded` float32[M, B, C] by `read`, `labels` int64[M, B].
         """
+        if labels.is_cuda:  # there `gather` adds up its gradient in any order: equal runs would differ
+            chosen = F.one_hot(labels, self.num_classes).to(encoded)
+            return self._positive(torch.baddbmm(encoded, chosen, self.encode_label))
         rows = self.encode_label.gather(1, labels[..., None].expand(-1, -1, self.num_classes))
         return self._positive(encoded + rows)
 

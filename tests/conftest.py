@@ -16,6 +16,7 @@ from bench.core.seeds import named_generator
 
 for _name in [name for name in os.environ if name.startswith("BENCH_") and name != "BENCH_TEST_DATA"]:
     del os.environ[_name]  # the user's own settings must not steer a test
+os.environ["BENCH_CPU"] = "1"  # on every machine the same; `make gpu-drill` is the test of a GPU
 os.environ["HF_HUB_OFFLINE"] = "1"  # no network in tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two tests at once on two cores would spin otherwise
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -64,6 +64,7 @@ def run_cell(cell: Cell, labels: NoisyLabels, tools: Tools, places: Sequence[Pla
     Raises Skip, BenchError, or whatever the method raises.
     """
     started, processor = time.perf_counter(), device.processor_seconds()
+    device.measure_memory_anew()
     uses = tools.stages.begin()
     task, method = cell.task, registry.fresh(cell.method)  # cells of other seeds have the same one
     view, with_gold = opened(method, task, labels, tools)

@@ -138,9 +138,11 @@ def save_exported(
 ) -> Facts:
     """Write a model into an empty folder; returns the facts as written, whose kind says in which form.
 
-    A single network that a stock architecture of transformers can compute becomes one of these. Raises OSError.
+    A single network that a stock architecture of transformers can compute becomes one of these; not where a temperature
+    would be rounded into weights of less precision. Raises OSError.
     """
-    model = stock_model(facts, networks[0]) if facts.kind == "networks" and len(networks) == 1 else None
+    stock = facts.kind == "networks" and len(networks) == 1 and (facts.temperature is None or facts.precision == "no")
+    model = stock_model(facts, networks[0]) if stock else None
     if model is not None:
         facts = facts.model_copy(update={"kind": "transformers", "temperature": None})
         model.save_pretrained(folder)

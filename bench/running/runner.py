@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -98,7 +97,6 @@ def run(
         prepare_results(plan.options.results)
     session = Session(plan.options, listen, records_before(plan), force)
     summary = Summary()
-    gc.freeze()  # on a GPU Accelerate collects garbage after every fit: spare it the objects that stay
     waiting, told = list(plan.cells), False
     while waiting:
         deferred = []

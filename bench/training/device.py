@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import os
 import platform
 import time
@@ -85,31 +84,28 @@ def accelerator(precision: str = "no") -> Accelerator:
     return Accelerator(mixed_precision=precision, cpu=on_cpu())
 
 
-def release(accelerator: Accelerator) -> None:
-    """Let go of the networks that an Accelerator was given; on a GPU, also give its memory back.
+def give_memory_back() -> None:
+    """Return what the allocator keeps of a GPU for later, which other processes may use."""
+    if device_type() == "cuda":
+        torch.cuda.empty_cache()
 
-    On one CPU process reference counts do the rest: collecting garbage too would cost 0.2 s and more per fit.
-    """
-    if accelerator.device.type != "cpu" or processes() > 1:
-        accelerator.free_memory()
-        return
-    gc.freeze()  # nothing is left for its garbage collection to look at
-    try:
-        accelerator.free_memory()
-    finally:
-        gc.unfreeze()
+
+def measure_memory_anew() -> None:
+    """From now on `peak_memory_mb` is of what follows; on a CPU it stays the process's."""
+    if device_type() == "cuda":
+        torch.cuda.reset_peak_memory_stats()
 
 
 def seed_global(seed: int) -> None:
     """Seed torch's global streams, which dropout draws from (torch.manual_seed without its cost of 3 ms per call)."""
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_available():
+    if device_type() == "cuda":
         torch.cuda.manual_seed_all(seed)
 
 
 def device_type() -> str:
     """Where networks live: "cuda" where there is one and BENCH_CPU is not 1, else "cpu"."""
-    return "cuda" if torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1" else "cpu"
+    return "cpu" if on_cpu() else "cuda"
 
 
 def describe(precision: Precision) -> dict[str, Any]:
@@ -136,7 +132,7 @@ def processor() -> str:
 
 
 def peak_memory_mb() -> float:
-    """Peak memory in MiB: allocated on the GPU since the last reset, or resident on the CPU since the start."""
+    """Peak memory in MiB: allocated on the GPU since `measure_memory_anew`, or resident on the CPU since the start."""
     if device_type() == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     import resource

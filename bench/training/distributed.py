@@ -37,8 +37,8 @@ BUCKET_BYTES = 1 << 25
 
 
 def on_cpu() -> bool:
-    """Whether training stays off an accelerator: asked for, or several processes without a CUDA device to share."""
-    return os.environ.get("BENCH_CPU") == "1" or (processes() > 1 and not torch.cuda.is_available())
+    """Whether networks live on the CPU: asked for, or without CUDA (Apple's GPU has no float64, which methods use)."""
+    return os.environ.get("BENCH_CPU") == "1" or not torch.cuda.is_available()
 
 
 @functools.cache
@@ -146,12 +146,18 @@ class PeerOutOfMemory(RuntimeError):
         super().__init__("another process ran out of memory.")  # Accelerate knows the kind by these last words
 
 
+@functools.cache
+def _box() -> torch.Tensor:
+    """The number that a vote is about; made once, as nothing may be left to make it of where memory ran out."""
+    return torch.zeros(1, dtype=torch.int64, device=process_state().device)
+
+
 def _vote(mine: int, failure: str = "", trace: str = "") -> None:
     """Tell the other processes how this one is; raises what the worst of their states makes necessary."""
     until, limit = _until.get()
     if mine == _FINE and is_first_process() and time.monotonic() > until:
         mine = _LATE
-    box = torch.tensor([mine], device=process_state().device)
+    box = _box().fill_(mine)
     group.all_reduce(box, op=group.ReduceOp.MAX)
     worst = int(box)
     if worst == _OUT_OF_MEMORY and mine == _FINE:

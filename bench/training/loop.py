@@ -19,23 +19,12 @@ from bench.training import device, distributed
 from bench.training.batch import Batch, Loss, PerExample
 from bench.training.batches import epoch_batches, sequential_batches
 from bench.training.inputs import Inputs
-from bench.training.networks import Classifier, Output
+from bench.training.networks import Classifier
 
 if TYPE_CHECKING:
     from bench.training.trainer import Trainer
 
 MakeBatch = Callable[..., tuple[dict[str, torch.Tensor], Batch]]
-
-
-class _Side(nn.Module):
-    """Networks side by side as one module, so that one wrapper serves DDP, clipping and the optimiser."""
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, **inputs: torch.Tensor) -> list[Output]:
-        return [network(**inputs) for network in self.networks]
 
 
 class Fit:
@@ -62,30 +51,29 @@ class Fit:
         self.lengths = None if inputs.lengths is None else inputs.lengths[rows]
         self.steps = -(-len(rows) // self.recipe.batch_size)  # per epoch
         self.total = self.steps * epochs
-        side = _Side(networks)
-        trainer.parameters = sum(p.numel() for p in side.parameters() if p.requires_grad)
+        self.networks = nn.ModuleList(networks)
+        trainer.parameters = sum(p.numel() for p in self.networks.parameters() if p.requires_grad)
         adam = torch.optim.AdamW if self.recipe.weight_decay else torch.optim.Adam
         self.optimiser = adam(
-            side.parameters(),
+            self.networks.parameters(),
             lr=self.recipe.learning_rate,
             eps=self.recipe.adam_epsilon,
             weight_decay=self.recipe.weight_decay,
             fused=True,
         )
         self.schedule = self._linear_schedule()
-        # Precision and device only: gradients are summed over processes in `distributed.share_gradients`.
-        self.side = self.accelerator.prepare_model(side, evaluation_mode=True)
+        # Not Accelerate's `prepare_model`: in mixed precision it makes a cycle, which holds the networks after the fit.
+        self.networks.to(self.accelerator.device)
         # Torch's own, one per fit: Accelerate keeps one for all, whose scale would tell what ran before, and looks for
         # packages at every step, which is a fifth of a small one. Not enabled, it does nothing.
         kind = self.accelerator.device.type
         self.scaler = torch.amp.GradScaler(kind, enabled=self.recipe.precision == "fp16")
-        self.networks = self.accelerator.unwrap_model(self.side).networks
 
     def close(self) -> None:
         """Let go of the networks: the schedule makes the optimiser a cycle, which would hold them."""
         self.optimiser.state.clear()
         self.optimiser.param_groups.clear()
-        device.release(self.accelerator)
+        device.give_memory_back()
 
     def epoch(self, number: int) -> tuple[float, np.ndarray]:
         """One pass over the rows, `number` from 0: the mean training loss, and `running` float32[N_train, C].
@@ -97,7 +85,7 @@ class Fit:
         if self.restarts and number:
             self.schedule = self._linear_schedule()
         losses = []
-        self.side.train()
+        self.networks.train()
         for within, chosen in enumerate(self._order(number)):
             value, seen, probabilities = self._step(number, number * self.steps + within, self.rows[chosen])
             running[seen] = probabilities
@@ -186,7 +174,7 @@ class Fit:
                     piece, say = rows[:1], 0.0
                 tensors, batch = make(piece, fresh=start == 0, idle=not say)
                 with self.accelerator.autocast():
-                    outputs = self.side(**tensors)
+                    outputs = [network(**tensors) for network in self.networks]
                 terms = _as_terms(self.loss(outputs, batch), len(piece))
                 weights = terms.weights * say
                 part = len(rows[start * count : (start + size) * count]) / len(rows)  # over all processes
@@ -197,7 +185,7 @@ class Fit:
                 with torch.no_grad():
                     stacked = torch.stack([torch.softmax(output.logits, -1) for output in outputs])
                     probabilities.append(stacked.mean(0).float().cpu().numpy()[: int(say) * len(piece)])
-            distributed.share_gradients(self.side.parameters())
+            distributed.share_gradients(self.networks.parameters())
             return total, np.concatenate(probabilities)
 
         value, probabilities = self._within_memory(run, min(self.trainer.micro_batch or share, share))

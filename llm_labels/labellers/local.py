@@ -41,7 +41,7 @@ BLOCK = 256
 """Questions that are packed together. Blocks depend on the questions alone, not on what is already answered,
 so a resumed labelling gives the same bits as an uninterrupted one."""
 STORED_TOKENS = 512
-"""After about so many tokens answers are stored (and Ctrl-C is heard): every second or so."""
+"""After about so many tokens, or what is fed at once, answers are stored (and Ctrl-C is heard): every second or so."""
 
 
 class LocalLabeller:
@@ -126,7 +126,8 @@ class LocalLabeller:
                 if all(group[at].key in known for at in block):
                     continue
                 prefix = prefix or self.scorer.prefix(self._opening(prefix_text))
-                for pack in in_packs(block, [len(bodies[at]) for at in block], STORED_TOKENS):
+                room = max(STORED_TOKENS, self.scorer.pack_tokens)
+                for pack in in_packs(block, [len(bodies[at]) for at in block], room):
                     if stop():
                         return
                     started = time.perf_counter()

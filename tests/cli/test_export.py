@@ -79,6 +79,15 @@ def test_an_exported_model_predicts_what_the_cell_did(
     np.testing.assert_allclose([float(row["probability"]) for row in rows], stored.max(1), atol=3e-4)
 
 
+def test_a_temperature_is_not_rounded_into_the_weights_of_a_model_in_bf16(bench, reviews, tiny_bert):
+    """Those that it divides would be rounded otherwise than the ones that were trained."""
+    sure = {"epochs": 8, "learning-rate": 5e-3, "precision": "bf16"}
+    path, _ = make(bench, tiny_bert, methods="plain+ts", pooling="cls", **sure)
+    done = bench("export", path, "--out", "model")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(Path("model/bench.json").read_text())["kind"] == "networks"
+
+
 @pytest.mark.parametrize("method", ["plain", "plain+ts"])
 def test_the_pipeline_of_transformers_loads_a_fine_tuned_model(bench, reviews, tiny_bert, method):
     from transformers import pipeline

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.core.errors import BenchError
@@ -18,6 +19,7 @@ from bench.running.executors import launch
 from bench.running.executors import local as executors
 from bench.running.executors.base import PASSED_ON
 from bench.running.executors.local import dump_options, run_workers
+from bench.running.executors.process import Worker
 from bench.running.runner import run
 from tests.conftest import records
 
@@ -67,6 +69,20 @@ def test_what_cells_share_is_computed_once_by_however_many_workers(make):
     used = {use.hash for record in records() for use in record.stages}
     assert {use.name for record in records() for use in record.stages} >= {"embeddings", "plain run", "branches run"}
     assert sorted(computed) == sorted(used)
+
+
+def test_a_worker_is_killed_with_processes_that_have_groups_of_their_own():
+    """As torchrun starts those of one cell; left behind they would keep their GPUs."""
+    start = "import subprocess as s, sys; print(s.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)"
+    launched = subprocess.Popen(
+        [sys.executable, "-c", f"{start}; sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, process_group=0,
+    )  # fmt: skip
+    below = psutil.Process(int(launched.stdout.readline()))
+    Worker(1, launched).kill()
+    launched.communicate()
+    psutil.wait_procs([below], timeout=30)
+    assert not below.is_running() or below.status() == psutil.STATUS_ZOMBIE
 
 
 KILLER = '''"""Ends or hangs its own process, for one seed."""

@@ -53,20 +53,24 @@ def test_what_does_not_fit_is_passed_over():
 
 
 def test_cells_are_packed_on_a_gpu_by_what_their_kind_took_before():
-    memory, gpu = Memory(), Gpu("GPU-1", total=80_000, free=70_000)
+    memory, gpu = Memory(), Gpu("GPU-1", free=70_000)
     plain, other = cells((1,))
-    assert memory.need(plain, gpu.total) == 40_000, "never measured: half of the GPU"
+    gpu.dealt["unknown"] = memory.need(plain, gpu)
+    assert gpu.fits(memory.need(other, gpu)), "two that were never measured share a GPU"
+    gpu.dealt["another"] = memory.need(other, gpu)
+    assert not gpu.fits(1)
+    gpu.dealt.clear()
     record, _ = done_record(cell_key())
     memory.learn(record.model_copy(update={"peak_memory_mb": 9_000.0, "device": {"type": "cuda"}}))
     memory.learn(record.model_copy(update={"peak_memory_mb": 60_000.0, "device": {"type": "cpu"}}))
-    need = memory.need(plain, gpu.total)
+    need = memory.need(plain, gpu)
     assert need == pytest.approx(9_000 * HEADROOM + CONTEXT_MB), "a CPU's peak says nothing"
     running = 0
     while gpu.fits(need):
         gpu.dealt[str(running)] = need
         running += 1
     assert running == int(0.95 * 70_000 // need) == 6
-    assert not gpu.fits(memory.need(other, gpu.total))
+    assert not gpu.fits(memory.need(other, gpu))
     gpu.dealt.clear()
     assert gpu.fits(10**6), "alone, a cell may try; out of memory is handled in training"
 
@@ -76,13 +80,15 @@ def test_cells_are_packed_on_a_gpu_by_what_their_kind_took_before():
 )
 def test_gpus_and_their_free_memory_come_from_the_driver(tmp_path, monkeypatch, visible, expected):
     tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho '0, GPU-a1, 81559, 80000'\necho '1, GPU-b2, 81559, 40000'\n", encoding="utf-8")
+    tool.write_text("#!/bin/sh\necho '0, GPU-a1, 80000'\necho '1, GPU-b2, 40000'\n", encoding="utf-8")
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert [gpu.uuid for gpu in find_gpus()] == expected
-    assert all(gpu.total == 81_559 for gpu in find_gpus())
+    assert {gpu.free for gpu in find_gpus()} <= {80_000, 40_000}
+    tool.write_text("#!/bin/sh\necho '0, GPU-a1, [N/A]'\necho '1, GPU-b2, [N/A]'\n", encoding="utf-8")
+    assert find_gpus() == [], "a GPU that shares the CPU's memory: cells are not packed by it"
     tool.write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
     assert find_gpus() == []

@@ -13,6 +13,7 @@ def cuda(monkeypatch):
     """Pretend that there is a CUDA device, with bf16 of its own or one that it emulates."""
 
     def pretend(bf16):
+        monkeypatch.delenv("BENCH_CPU")
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
 
         def supported(including_emulation=True):
@@ -80,6 +81,30 @@ def test_an_unknown_precision_is_refused_with_the_known(asked):
 def test_fp16_without_cuda_is_refused_with_the_way_out(no_cuda):
     with pytest.raises(UsageError, match="precision 'fp16' needs a CUDA device: use auto, no or bf16"):
         device.choose_precision("fp16")
+
+
+def test_apples_gpu_is_not_used(no_cuda, monkeypatch):
+    """It has no float64; and records would say that their cells ran on the CPU."""
+    from accelerate import state
+
+    monkeypatch.delenv("BENCH_CPU")
+    monkeypatch.setattr(state, "is_mps_available", lambda *_, **__: True)
+    device.accelerator.cache_clear()
+    try:
+        assert device.accelerator("no").device.type == device.device_type() == "cpu"
+    finally:
+        device.accelerator.cache_clear()
+
+
+def test_the_peak_of_memory_is_of_what_ran_since_it_was_measured_anew(cuda, monkeypatch):
+    """Each cell on a GPU has its own: `bench.running.cell`."""
+    cuda(True)
+    peak = [7 * 2**20]
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: peak[0])
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: peak.__setitem__(0, 2**20))
+    assert device.peak_memory_mb() == 7
+    device.measure_memory_anew()
+    assert device.peak_memory_mb() == 1
 
 
 def test_one_accelerator_a_precision_and_a_new_one_for_another():

@@ -112,9 +112,10 @@ def test_networks_are_not_held_after_the_fit(inputs, ending):
     assert network() is None, "the process's accelerator, which stays, holds it"
 
 
-def test_a_network_dies_with_its_last_user_without_waiting_for_the_garbage_collector(inputs):
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_a_network_dies_with_its_last_user_without_waiting_for_the_garbage_collector(inputs, precision):
     """A grid of large encoders would otherwise pile them up."""
-    run = trainer()
+    run = trainer(precision=precision)
     networks = run.classifiers(1, CLASSES, "test")
     alive = [weakref.ref(networks[0]), weakref.ref(networks[0].head.weight)]
     gc.disable()

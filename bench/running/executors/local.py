@@ -117,7 +117,7 @@ class Pool:
         for worker in self.workers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.process.wait(timeout=10)
-            worker.signal(signal.SIGKILL)
+            worker.kill()
             worker.process.wait()
 
     def _known(self, cell: Cell) -> bool:
@@ -148,13 +148,13 @@ class Pool:
         """Give a free worker its next cell, or send it home when there will be none."""
         busy = {other.group for other in self.workers if other.cell and other.group}
         gpu = worker.gpu
-        fits = (lambda cell: gpu.fits(self.memory.need(cell, gpu.total))) if gpu else (lambda cell: True)
+        fits = (lambda cell: gpu.fits(self.memory.need(cell, gpu))) if gpu else (lambda cell: True)
         cell = None if stopped else self.queue.next(worker.group, busy, fits)
         if cell is not None:
             hash = cell.key.hash
             worker.cell, worker.group, worker.since = cell, group_of(cell), time.monotonic()
             if gpu:
-                gpu.dealt[hash] = self.memory.need(cell, gpu.total)
+                gpu.dealt[hash] = self.memory.need(cell, gpu)
             self._tell(worker, {"hash": hash, "force": self.session.force, "before": self.session.before.get(hash)})
         elif stopped or not (len(self.queue) or self.held):
             worker.ready, worker.leaving, worker.since = False, True, time.monotonic()
@@ -244,9 +244,9 @@ class Pool:
             if worker.leaving and not worker.killed and time.monotonic() - worker.since > GRACE_SECONDS:
                 worker.killed = "a worker with nothing left to do did not end: a method may have left a thread running"
                 self.tell(Text(text=f"{worker.killed}. It was killed; its results are kept"))
-                worker.signal(signal.SIGKILL)
+                worker.kill()
             if limit and worker.cell and not worker.killed and time.monotonic() - worker.since > limit + GRACE_SECONDS:
                 worker.killed = (
                     f"timed out after {shown(limit)} (--timeout) and did not respond: its process was killed"
                 )
-                worker.signal(signal.SIGKILL)
+                worker.kill()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
+import psutil
+
 from bench.grid.cells import Cell
 from bench.grid.options import GridOptions
 from bench.running.events import Text, parse_message
@@ -40,9 +42,18 @@ class Worker:
         return "".join(list(self.errors)[-5:]).strip() or "it wrote nothing to its standard error"
 
     def signal(self, number: int) -> None:
-        """Send a signal to it and to the processes that it started."""
+        """Send a signal to its process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """End it and all processes below it: torchrun gives those of one cell process groups of their own."""
+        running = self.process.poll() is None
+        below = psutil.Process(self.process.pid).children(recursive=True) if running else []
+        self.signal(signal.SIGKILL)
+        for process in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def death(code: int) -> str:

@@ -59,6 +59,24 @@ def kind_of(key: CellKey) -> tuple:
 
 
 @dataclass
+class Gpu:
+    """One GPU: its name for CUDA_VISIBLE_DEVICES, its memory in MiB, what the running cells were dealt."""
+
+    uuid: str
+    free: float  # when none of our cells was running
+    dealt: dict[str, float] = field(default_factory=dict)  # cell hash -> MiB
+
+    def fits(self, need: float) -> bool:
+        """Whether a cell fits beside those running; alone, any cell may try."""
+        return not self.dealt or sum(self.dealt.values()) + need <= self.usable
+
+    @property
+    def usable(self) -> float:
+        """MiB that are dealt out."""
+        return USABLE * self.free
+
+
+@dataclass
 class Memory:
     """What cells need of a GPU, in MiB, as records of earlier cells have measured it."""
 
@@ -70,29 +88,15 @@ class Memory:
             kind = kind_of(record.key)
             self.peaks[kind] = max(self.peaks.get(kind, 0.0), record.peak_memory_mb)
 
-    def need(self, cell: Cell, total: float) -> float:
-        """MiB for a cell on a GPU of `total` MiB; half of it for a kind that was never measured."""
+    def need(self, cell: Cell, gpu: Gpu) -> float:
+        """MiB for a cell on a GPU; half of what it has for a kind that was never measured."""
         peak = self.peaks.get(kind_of(cell.key))
-        return UNKNOWN_SHARE * total if peak is None else peak * HEADROOM + CONTEXT_MB
-
-
-@dataclass
-class Gpu:
-    """One GPU: its name for CUDA_VISIBLE_DEVICES, its memory in MiB, what the running cells were dealt."""
-
-    uuid: str
-    total: float
-    free: float  # when none of our cells was running
-    dealt: dict[str, float] = field(default_factory=dict)  # cell hash -> MiB
-
-    def fits(self, need: float) -> bool:
-        """Whether a cell fits beside those running; alone, any cell may try."""
-        return not self.dealt or sum(self.dealt.values()) + need <= USABLE * self.free
+        return UNKNOWN_SHARE * gpu.usable if peak is None else peak * HEADROOM + CONTEXT_MB
 
 
 def find_gpus() -> list[Gpu]:
-    """The GPUs that this process may use with their free memory, from `nvidia-smi`; empty without GPUs."""
-    query = ["nvidia-smi", "--query-gpu=index,uuid,memory.total,memory.free", "--format=csv,noheader,nounits"]
+    """The GPUs that this process may use with their free memory, from `nvidia-smi`; empty where it has no figures."""
+    query = ["nvidia-smi", "--query-gpu=index,uuid,memory.free", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
@@ -101,7 +105,9 @@ def find_gpus() -> list[Gpu]:
     named = None if wanted is None else [name.strip() for name in wanted.split(",") if name.strip()]
     found = []
     for line in answer.splitlines():
-        index, uuid, total, free = (part.strip() for part in line.split(","))
+        index, uuid, free = (part.strip() for part in line.split(","))
         if named is None or any(name == index or uuid.startswith(name) for name in named):
-            found.append(Gpu(uuid, float(total), float(free)))
+            if not free.isdecimal():  # memory that it shares with the CPU has no figures
+                return []
+            found.append(Gpu(uuid, float(free)))
     return found

@@ -187,9 +187,10 @@ def _task(ray: ModuleType, engine: Ray.Options) -> Any:
     if gpus is None:
         gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 and os.environ.get("BENCH_CPU") != "1" else 0
     memory = {"memory": int(engine.memory * 2**30)} if engine.memory else {}
-    return ray.remote(_run_cell).options(
+    # Not by `.options`: only so does Ray give each task with a GPU a process of its own, whose memory ends with it.
+    return ray.remote(
         num_cpus=engine.cpus, num_gpus=gpus, max_retries=engine.retries, scheduling_strategy="SPREAD", **memory
-    )
+    )(_run_cell)
 
 
 def _run_cell(job: _Job, digest: str) -> str:

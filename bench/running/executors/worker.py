@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import gc
 import json
 import os
 import signal
@@ -37,7 +36,6 @@ def serve(plan: Plan, orders: TextIO, events: TextIO) -> None:
     out = _Events(events)
     session = Session(plan.options, out.listen, {})
     cells = {cell.key.hash: cell for cell in plan.cells}
-    gc.freeze()  # see runner.run
     out.send(Reply(event="ready"))
     while (order := distributed.decided_by_first_process(distributed.is_first_process() and queue.get())) is not None:
         cell = cells.get(order["hash"])

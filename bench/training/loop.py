@@ -51,11 +51,11 @@ class Fit:
         self.lengths = None if inputs.lengths is None else inputs.lengths[rows]
         self.steps = -(-len(rows) // self.recipe.batch_size)  # per epoch
         self.total = self.steps * epochs
-        self.networks = nn.ModuleList(networks)
-        trainer.parameters = sum(p.numel() for p in self.networks.parameters() if p.requires_grad)
+        self.networks, self.side = networks, nn.ModuleList(networks)
+        trainer.parameters = sum(p.numel() for p in self.side.parameters() if p.requires_grad)
         adam = torch.optim.AdamW if self.recipe.weight_decay else torch.optim.Adam
         self.optimiser = adam(
-            self.networks.parameters(),
+            self.side.parameters(),
             lr=self.recipe.learning_rate,
             eps=self.recipe.adam_epsilon,
             weight_decay=self.recipe.weight_decay,
@@ -63,7 +63,7 @@ class Fit:
         )
         self.schedule = self._linear_schedule()
         # Not Accelerate's `prepare_model`: in mixed precision it makes a cycle, which holds the networks after the fit.
-        self.networks.to(self.accelerator.device)
+        self.side.to(self.accelerator.device)
         # Torch's own, one per fit: Accelerate keeps one for all, whose scale would tell what ran before, and looks for
         # packages at every step, which is a fifth of a small one. Not enabled, it does nothing.
         kind = self.accelerator.device.type
@@ -85,7 +85,7 @@ class Fit:
         if self.restarts and number:
             self.schedule = self._linear_schedule()
         losses = []
-        self.networks.train()
+        self.side.train()
         for within, chosen in enumerate(self._order(number)):
             value, seen, probabilities = self._step(number, number * self.steps + within, self.rows[chosen])
             running[seen] = probabilities
@@ -185,7 +185,7 @@ class Fit:
                 with torch.no_grad():
                     stacked = torch.stack([torch.softmax(output.logits, -1) for output in outputs])
                     probabilities.append(stacked.mean(0).float().cpu().numpy()[: int(say) * len(piece)])
-            distributed.share_gradients(self.networks.parameters())
+            distributed.share_gradients(self.side.parameters())
             return total, np.concatenate(probabilities)
 
         value, probabilities = self._within_memory(run, min(self.trainer.micro_batch or share, share))

@@ -148,6 +148,7 @@ def test_a_cpu_takes_bfloat16_where_it_multiplies_it_natively(monkeypatch, able,
 
 @pytest.mark.parametrize(("bf16", "chosen"), [(True, "bfloat16"), (False, "float32")])
 def test_a_gpu_takes_bfloat16_where_it_does_not_only_emulate_it(monkeypatch, bf16, chosen):
+    monkeypatch.delenv("BENCH_CPU")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bf16 or including_emulation)
     assert choose_precision("auto", "auto") == ("cuda", chosen)

@@ -44,6 +44,17 @@ def test_reliability_pools_seeds_as_one_sample(folder, results, block):
     assert by_bins == pytest.approx(expected_calibration_error(confidence, right), abs=1e-3)
 
 
+def test_the_calibration_error_covers_no_bar():
+    full = {name: np.ones(15) for name in ("count", "accuracy", "confidence")} | {"ece": np.asarray(0.1)}
+    with figures.style():
+        figure = plots.reliability({("weak", "plain"): full, ("weak", "elr"): full})
+        figure.draw_without_rendering()
+    for axis in figure.axes:
+        (said,) = axis.texts
+        box = axis.transData.inverted().transform_bbox(said.get_window_extent())
+        assert 1 <= box.y0 < box.y1 <= axis.get_ylim()[1]
+
+
 def _rows(results, task, noise, method, setup="minilm:fine-tuned"):
     cells = results.cells
     keep = (cells["task"] == task) & (cells["noise"] == noise) & (cells["method_label"] == method)

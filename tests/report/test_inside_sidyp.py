@@ -37,7 +37,10 @@ def test_the_figure_shows_means_over_seeds_and_the_first_seeds_paths(tmp_path):
     thick = next(line for line in prior.lines if line.get_label().startswith("weight of the best"))
     assert thick.get_ydata() == pytest.approx([0.7, 0.75, 0.8])
     texts = [text.get_text() for text in triangle.texts]
-    assert texts == ["DESC\n0.20", "HUM\n0.10", "NUM\n0.60"]
+    assert texts == ["● DESC\n0.20", "■ HUM\n0.10", "▲ NUM\n0.60"], "with the mark of the chains given that label"
+    starts = [line.get_marker() for line in triangle.lines if line.get_markerfacecolor() == inside_sidyp.PAPER]
+    assert starts == ["o", "o", "s", "s", "^", "^"]
+    assert prior.get_ylabel() == "weight; entropy in nats"
     end = triangle.lines[3].get_xydata()[-1]
     assert end == pytest.approx(inside_sidyp.TRIANGLE[2])  # the chain's last point is the third corner
 
@@ -59,6 +62,29 @@ def test_classes_that_the_task_does_not_have_leave_their_triangle_empty(tmp_path
     results, block = block_of(tmp_path)
     plan = inside_sidyp.sidyp_plans(results, block, "trec")[0]
     assert figures.render_and_count(plan, ["png"])[0]["png"].startswith(b"\x89PNG")
+
+
+def test_long_names_of_classes_do_not_overlap(tmp_path):
+    write_done(tmp_path, cell_key(method="sidyp"), diagnostics={"story": story(paths=story()["paths"] * 3)})
+    results, block = block_of(tmp_path)
+    found = inside_sidyp.stories(results, block, "sidyp", "trec")
+    names = ["Communication", "", "Component-Whole", "", "", "Unquestionable opinion"]
+    with figures.style():
+        figure = inside_sidyp.draw(found, names)
+        figure.suptitle("as in a report")
+        figure.draw_without_rendering()
+    triangle = figure.axes[2]
+    boxes = [text.get_window_extent() for text in [*triangle.texts, triangle.title]]
+    assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[:at])
+    assert all(figure.bbox.y0 <= box.y0 and box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_of_two_classes_no_triangle_is_told(tmp_path):
+    for task, paths in (("two", []), ("trec", story()["paths"])):
+        write_done(tmp_path, cell_key(task=task, method="sidyp"), diagnostics={"story": story(paths=paths)})
+    results, block = block_of(tmp_path)
+    told = {task: inside_sidyp.sidyp_plans(results, block, task)[0].caption for task in ("two", "trec")}
+    assert {task: "Triangles" in caption for task, caption in told.items()} == {"two": False, "trec": True}
 
 
 def test_variants_have_figures_of_their_own(tmp_path):

@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 import pytest
 
 from bench.report.build import build_report
-from bench.report.output.page import TEMPLATES, inline_svg
+from bench.report.output.page import TEMPLATES, inline_svg, prose
 from tests.factories import cell_key, write_done
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-VOID = {"meta", "br", "img", "input", "link", "hr", "path", "use", "col"}
+VOID = {"meta", "br", "img", "input", "link", "hr", "path", "use", "col", "wbr"}
 
 
 class Reader(HTMLParser):
@@ -114,6 +114,23 @@ def test_an_inlined_figure_keeps_its_references():
     assert "<b>" not in text
 
 
+def test_sentences_of_the_page_have_code_for_backticks_and_stay_escaped():
+    assert prose("run `bench report --full` <b>") == "run <code>bench report --full</code> &lt;b&gt;"
+    assert prose("worth < 50 and `<i>`") == "worth &lt;\u00a050 and <code>&lt;i&gt;</code>"
+
+
+def test_the_name_of_a_variant_breaks_before_its_parameters_and_notes_show_code(tmp_path):
+    for mode, width in (("paper", "half"), ("official", "full")):
+        write_done(tmp_path, cell_key(method="sidyp", config={"mode": mode, "width": width}))
+    page = build_report(tmp_path, tmp_path / "report", formats=("html",)).page.read_text("utf-8")
+    assert ">sidyp<wbr>[mode=paper,<wbr>width=half]</th>" in page
+    notes = page.split('<h2 id="notes">')[1].split("</ul>")[0]
+    assert "<code>stages</code>" in notes
+    assert "`" not in notes
+    size, hint = re.search(r'<input id="find"[^>]* size="(\d+)" placeholder="([^"]+)"', page).groups()
+    assert int(size) >= len(hint)
+
+
 # In a browser: the page's own copy with a harness appended (the content policy would refuse the harness).
 HARNESS = r"""
 <script>
@@ -174,6 +191,7 @@ addEventListener("load", () => {
   const colour = (element, name) => getComputedStyle(element)[name].match(/[\d.]+/g).map(Number);
   out.ink = colour(document.body, "color");
   out.paper = colour(document.body, "backgroundColor");
+  out.listed = colour(document.querySelector("#cell-table th"), "backgroundColor");
   const drawn = document.querySelector("figure svg text, figure svg use");
   out.drawn = drawn ? colour(drawn, "fill") : null;
   const method = document.querySelector("input[name=method]");
@@ -267,6 +285,7 @@ def test_in_a_browser_text_and_figures_contrast_in_light_and_dark_mode(page, tmp
     out = outcome_of(page, tmp_path, f"--blink-settings=preferredColorScheme={scheme}")
     light = {name: luminance(out[name]) for name in ("ink", "paper", "drawn")}
     assert min(("ink", "paper"), key=light.get) == darker
+    assert out["listed"] == out["paper"], "a list outside of a card stands on the page"
     for name in ("ink", "drawn"):
         pair = sorted((light[name], light["paper"]))
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 7, name

@@ -203,7 +203,7 @@ def reliability(grid: Grid) -> Figure:
     fraction. Bars: accuracy of each confidence bin; hatched: the gap to the confidence; strip below: counts.
     """
     figure, axes = _multiples(grid, (1.75, 1.95, 0.85), ("confidence", "accuracy"), _reliability_panel, sharex=True)
-    axes[0][0].set(xlim=(0, 1), ylim=(-0.14, 1.02), yticks=[0, 0.5, 1], xticks=[0, 0.5, 1])
+    axes[0][0].set(xlim=(0, 1), ylim=(-0.14, 1.2), yticks=[0, 0.5, 1], xticks=[0, 0.5, 1])
     return figure
 
 
@@ -216,8 +216,7 @@ def _reliability_panel(axis: Axes, bins: dict[str, np.ndarray]) -> None:
     _bars(axis, left, width, accuracy, confidence, facecolor="none", edgecolor=ORANGE, hatch="//////", linewidth=0.6)
     _bars(axis, left, width, -0.13, -0.13 + 0.1 * count / count.max(), facecolor=GREY, linewidth=0)
     axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
-    box = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-    axis.text(0.04, 0.96, f"ECE {100 * float(bins['ece']):.1f} %", va="top", fontsize=8, color=INK, bbox=box)
+    axis.text(0.04, 1.05, f"ECE {100 * float(bins['ece']):.1f} %", fontsize=8, color=INK)  # above a full bar
 
 
 def _bars(axis: Axes, left: np.ndarray, width: float, bottom, top: np.ndarray, **style) -> None:

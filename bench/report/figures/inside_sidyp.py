@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
 CAPTION = (
     "Left: how many candidate labels the train texts have. Then, of the texts with several, the weights that the "
-    "dynamic prior gives after each epoch (0: as retrieved; thick: mean over seeds). Triangles: the reverse process "
-    "for the most, the median and the least certain test text of the first seed, within its three likeliest classes; "
-    "from ring to disc, by the label that the chain was given. A chain that ends in a fourth class ends in the middle. "
+    "dynamic prior gives after each epoch (0: as retrieved; thick: mean over seeds)."
+)
+TRIANGLES = (
+    " Triangles: the reverse process for the most, the median and the least certain test text of the first seed, "
+    "within its three likeliest classes; each chain from its hollow to its filled mark, which is that of "
+    "the label that it was given, as at the corners. A chain that ends in a fourth class ends in the middle. "
     "Numbers: the predicted probabilities."
 )
 
@@ -30,6 +34,8 @@ MOST_NOISES = 4
 PATHS = 3
 TRIANGLE = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, math.sqrt(0.75)]])
 """Corners of the simplex of three classes."""
+LABELS = ((BLUE, "o", "●"), (ORANGE, "s", "■"), (GREEN, "^", "▲"))
+"""Colour and marker of the chains that were given the label of each corner, and the sign before its name."""
 
 
 class Prior(BaseModel):
@@ -77,10 +83,15 @@ def label_names(results: Results, block: Block, method: str, task: str, noise: s
     return data.label_names if data else []
 
 
+def paths_of(found: dict[str, list[Story]], names: list[str]) -> dict[str, list[Path]]:
+    """By noise source: the texts whose triangles are drawn; none of two classes, which have no triangle."""
+    return {noise: [p for p in told[0].paths[:PATHS] if max(p.classes) < len(names)] for noise, told in found.items()}
+
+
 def draw(found: dict[str, list[Story]], names: list[str]) -> Figure:
     """One row per noise source: numbers of candidates, weights by epoch, and up to three texts' paths."""
-    paths = {noise: [p for p in told[0].paths[:PATHS] if max(p.classes) < len(names)] for noise, told in found.items()}
-    most = max(map(len, paths.values()))  # none of two classes, which have no triangle
+    paths = paths_of(found, names)
+    most = max(map(len, paths.values()))
     figure = new_figure(4.7 + 2.25 * most, 0.6 + 2.35 * len(found))
     axes = figure.subplots(len(found), 2 + most, squeeze=False, width_ratios=[1, 1.25] + [1.15] * most)
     for row, (noise, told) in enumerate(found.items()):
@@ -112,35 +123,34 @@ def _prior(axis: Axes, told: list[Story]) -> None:
     lines = {
         "best": ("weight of the best candidate", GREEN, "-", "o"),
         "noisy_label": ("weight of the noisy label", ORANGE, "--", "s"),
-        "entropy": ("entropy (nats)", GREY, ":", "^"),
+        "entropy": ("entropy", GREY, ":", "^"),
     }
     for name, (label, colour, dashes, marker) in lines.items():
         values = np.array([[getattr(row, name) for row in story.prior[:length]] for story in told])
         axis.plot(epochs, values.T, color=colour, linewidth=0.6, alpha=0.4)
         axis.plot(epochs, values.mean(0), color=colour, linestyle=dashes, marker=marker, markersize=3, label=label)
-    axis.set(xlabel="epoch", title="uncertain texts")
+    axis.set(xlabel="epoch", ylabel="weight; entropy in nats", title="uncertain texts")
     axis.set_ylim(bottom=0)
     axis.locator_params(axis="x", integer=True)
 
 
 def _path(axis: Axes, path: Path, names: list[str]) -> None:
-    """Chains from their start (small ring) to their end (disc); colour and marker: the label they were given."""
+    """Chains from their start (hollow) to their end (filled); colour and marker: the label they were given."""
     axis.plot(*np.vstack([TRIANGLE, TRIANGLE[:1]]).T, color=LINE, linewidth=1)
     chains = np.array(path.chains) @ TRIANGLE
     per_label = max(1, len(chains) // 3)
     for index, chain in enumerate(chains):
-        colour, marker = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))[min(index // per_label, 2)]
+        colour, marker, _ = LABELS[min(index // per_label, 2)]
         axis.plot(*chain.T, color=colour, linewidth=0.7, alpha=0.55)
         axis.plot(*chain[0], marker, color=colour, markerfacecolor=PAPER, markersize=3.5, markeredgewidth=0.8)
         axis.plot(*chain[-1], marker, color=colour, markersize=6, alpha=0.8)
-    for corner, index, chance, (across, down) in zip(
-        TRIANGLE, path.classes, path.prediction, (("left", "top"), ("right", "top"), ("center", "bottom")), strict=True
-    ):
-        shift = 0.06 if down == "bottom" else -0.06
-        text = f"{short(names[index], 18 if down == 'bottom' else 13)}\n{chance:.2f}"
-        x = corner[0] + {"left": -0.14, "right": 0.14, "center": 0.0}[across]
-        axis.text(x, corner[1] + shift, text, ha=across, va=down, fontsize=7, color=INK)
-    axis.set(xlim=(-0.16, 1.16), ylim=(-0.3, 1.16), aspect="equal")
+    for corner, index, chance, (_, _, sign) in zip(TRIANGLE, path.classes, path.prediction, LABELS, strict=True):
+        name, (shift, side) = short(names[index], 20), (0.06, "bottom") if corner[1] else (-0.06, "top")
+        if side == "top":  # two of them stand side by side
+            name = "\n".join(textwrap.wrap(name, 12))
+        text = f"{sign} {name}\n{chance:.2f}"
+        axis.text(corner[0], corner[1] + shift, text, ha="center", va=side, fontsize=7, color=INK)
+    axis.set(xlim=(-0.45, 1.45), ylim=(-0.42, 1.16), aspect="equal")
     axis.set_title(f"test text {path.row}", fontsize=8)
     axis.set_axis_off()
 
@@ -155,5 +165,6 @@ def sidyp_plans(results: Results, block: Block, task: str) -> list[Plan]:
             names = label_names(results, block, method, task, next(iter(found)))
             suffix = "" if method == "sidyp" else method
             drawn = functools.partial(draw, found, names)
-            made.append(make_plan("sidyp", f"Inside {method}", CAPTION, drawn, task, block.setup, suffix))
+            caption = CAPTION + (TRIANGLES if any(paths_of(found, names).values()) else "")
+            made.append(make_plan("sidyp", f"Inside {method}", caption, drawn, task, block.setup, suffix))
     return made

@@ -75,9 +75,18 @@ def environment():
         for apart in ("", *APART)
         if (found := [row for row in rows if (row.kind if row.kind in APART else "") == apart])
     ]
+    made.filters["prose"] = prose
     made.filters["cut"] = lambda text: text if len(text) <= LONGEST else text[:LONGEST] + "…"
     made.globals["style"] = asset("page.css")
     return made
+
+
+def prose(text: str) -> Markup:
+    """A sentence for a page: what stands in backticks as code, and no line break between a sign and its number."""
+    from markupsafe import Markup, escape
+
+    coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"(&[lg]t;) (?=\d)", "\\1\u00a0", coded))
 
 
 def asset(name: str) -> Markup:

@@ -77,9 +77,9 @@ def test_the_page_needs_no_network(page, parsed):
 
 def test_every_number_leads_to_cells_of_the_data(page, parsed, built):
     data = data_of(page)
-    assert len(data["cell"]) == built.cells
+    assert len(data["cell"]) == len(built.results.cells)
     indices = [int(index) for button in parsed.buttons for index in button.split()]
-    assert set(indices) == set(range(built.cells))
+    assert set(indices) == set(range(len(built.results.cells)))
     assert all(record.startswith("cells/trec/") for record in data["record"])
     assert all(command.startswith("bench run") for command in data["command"])
 

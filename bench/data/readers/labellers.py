@@ -84,9 +84,14 @@ def chosen(values: Values, labels: LabelSet, gold: np.ndarray | None, named: boo
     return found
 
 
+def _given(counts: Counter[str], no_answer: frozenset[str] = frozenset()) -> Counter[str]:
+    """The values of a column that are answers."""
+    return Counter({value: rows for value, rows in counts.items() if not silent(value, no_answer)})
+
+
 def _no_labels(counts: Counter[str], labels: LabelSet | None = None) -> str:
     """Why a column cannot hold labels, whatever the classes are if they are not known; "" where it can."""
-    given = Counter({value: rows for value, rows in counts.items() if not silent(value, frozenset())})
+    given = _given(counts)
     if len(given) > MANY and len(given) > given.total() / 2:
         return f"{len(given)} different values, such as {quoted(given, 1)}"
     decimals = Counter({value: rows for value, rows in given.items() if is_decimal(value)})
@@ -175,15 +180,11 @@ def chosen_without_gold(
     """
     counts = {name: Counter(column) for name, column in values.items()}
     ignored = {} if named else {name: why for name in values if (why := _unlikely(name, counts[name]))}
-    keys = {
-        name: {key(value) for value in counts[name] if not silent(value, no_answer)} - {"-1"}
-        for name in values
-        if name not in ignored
-    }
+    keys = {name: {*map(key, _given(counts[name], no_answer))} - {"-1"} for name in values if name not in ignored}
     defining = {name: found for name, found in keys.items() if len(found) > 1 or (named and found)}
     if not defining:
         for name in keys:
-            given = Counter({value: rows for value, rows in counts[name].items() if not silent(value, no_answer)})
+            given = _given(counts[name], no_answer)
             ignored[name] = f"only one value, {quoted(given, 1)}" if given else "no values"
         return None, Found(ignored={name: ignored[name] for name in values})
     groups = _overlapping(defining)
@@ -214,7 +215,7 @@ def chosen_without_gold(
 def _unlikely(name: str, counts: Counter[str]) -> str:
     if reason := _no_labels(counts):
         return reason
-    given = Counter({value: rows for value, rows in counts.items() if not silent(value, frozenset())})
+    given = _given(counts)
     if not given:
         return "" if is_labellers_header(name) else "no values"
     if len(given) > MANY or len(given) > max(given.total() / 2, 3):
@@ -260,7 +261,7 @@ def _with_evidence(group: list[str], counts: Mapping[str, Counter[str]], values:
     agreeing = {
         name for pair in itertools.combinations(group, 2) if _agrees(ids[pair[0]], ids[pair[1]]) for name in pair
     }
-    given = {name: Counter({v: n for v, n in counts[name].items() if not silent(v, frozenset())}) for name in group}
+    given = {name: _given(counts[name]) for name in group}
     return [name for name in group if name in agreeing or is_labellers_header(name) or not _generic(given[name])]
 
 

@@ -102,7 +102,7 @@ def test_without_waiting_the_jobs_are_only_queued(make, submitit, monkeypatch):
 
 def test_force_is_refused(make):
     with pytest.raises(UsageError, match=r"--force is for --executor local and ray: .* another folder with --results"):
-        executor_of("slurm").run(make(), lambda facts: None, force=True)
+        executor_of("slurm").check(make().options, force=True)
 
 
 def test_without_the_package_or_slurm_the_error_says_what_to_do(make, submitit, monkeypatch):

@@ -265,6 +265,6 @@ def test_a_table_that_fails_is_left_out_with_a_note_and_the_report_goes_on(tmp_p
         done = build_report(tmp_path / "results", tmp_path / "report", formats=["csv"])
     finally:
         REPORT_TABLES.forget()
-    [note] = [note for note in done.notes if "worst-seed" in note]
+    [note] = [note for note in done.results.notes if "worst-seed" in note]
     assert why in note
     assert len([file for file in done.files if file.name.startswith("accuracy")]) > 1

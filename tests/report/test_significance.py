@@ -173,7 +173,7 @@ def test_a_method_with_fewer_than_half_of_the_seeds_does_not_shrink_the_comparis
     assert "Without elr: fewer than half of the seeds." in table.caption
     leader = Leader.of(block, block.methods, block.columns, "last", None)
     assert leader.gap.seeds.n == 3
-    assert "without elr (fewer than half of the seeds)" in leader.words()
+    assert "leaving out elr (fewer than half of the seeds)" in leader.words()
     assert "elr" not in pareto_data(block, "last")
     draws, _ = context(block).draws()
     assert any("without regard to elr" in said for said in rules_table(block, draws).caption)

@@ -42,7 +42,7 @@ demo: $(DEMO)
 	@echo "To use bench in this shell: source $(BIN)/activate"
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The suite with the lowest versions that pyproject.toml allows, and with the newest there are, each in its own folder.
 # torch is the one above in both. What they showed: docs/installing.md.

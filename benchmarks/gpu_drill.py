@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from bench.data.load import load_task
 from bench.store.records import read_arrays, read_records
 from bench.training.batch import Batch, Epoch
-from bench.training.device import choose_precision
+from bench.training.device import choose_precision, device_type
 from bench.training.encoders import load_encoder
 from bench.training.inputs import Inputs
 from bench.training.networks import Output
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("results/reference/gpu-drill.md"))
     parser.add_argument("--small", action="store_true", help="the tiny encoder, on a GPU too")
     asked = parser.parse_args(arguments)
-    cuda = torch.cuda.is_available() and os.environ.get("BENCH_CPU") != "1"
+    cuda = device_type() == "cuda"
     small = asked.small or not cuda
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:

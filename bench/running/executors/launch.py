@@ -8,6 +8,7 @@ import sys
 import torch
 
 from bench.core.errors import UsageError
+from bench.training.distributed import on_cpu
 
 
 def launcher(processes: int) -> list[str]:
@@ -55,7 +56,7 @@ def gpu_groups(jobs: int, processes: int, gpus: list[str]) -> list[dict[str, str
 
 def visible_gpus() -> list[str]:
     """The names of the GPUs that this process may use; none under BENCH_CPU=1."""
-    if os.environ.get("BENCH_CPU") == "1" or not torch.cuda.is_available():
+    if on_cpu():
         return []
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return named[: torch.cuda.device_count()] or [str(number) for number in range(torch.cuda.device_count())]

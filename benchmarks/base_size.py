@@ -1,4 +1,4 @@
-"""The deep evidence: fine-tuned encoders on the paper's own cell and four label sets of real LLMs, 5 epochs, 3 seeds.
+"""The deep evidence: fine-tuned encoders on the paper's own cell and four label sets of real LLMs, 5 epochs.
 
     python -m benchmarks.base_size semeval|sets|whole|minilm --data-dir ../shared/data --results results/base-size
     python -m benchmarks.base_size table --results results/reference/base-size
@@ -6,7 +6,8 @@
 `semeval` trains the four upper layers of all-mpnet-base-v2 on SemEval with Mixtral's labels, `sets` on the four sets,
 `whole` all its layers on SemEval, `minilm` all of MiniLM's on the four sets. The sets were chosen by name before any
 result: two strong labellers and two weak ones, of tasks with few and short texts. Of each split of the four at most
-600 texts are used, for the cost on a CPU, set before any of them was run. bf16 where the CPU multiplies it by itself.
+600 texts are used, for the cost on a CPU, set before any of them was run. Three seeds, or five of the chosen methods
+where a GPU ran them, set before its first result. bf16 where the CPU multiplies it by itself.
 What costs least comes first, seed by seed; the same command again goes on where it stopped. `table` prints in Markdown
 what each part gave.
 """
@@ -19,7 +20,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 import bench
-from bench.report.tables.stats import MIN_SEEDS, mean_interval
+from bench.report.tables.model import number
+from bench.report.tables.stats import mean_interval, paired_difference
 from bench.training.device import has_native_bf16
 from benchmarks.evidence_table import by_seed, gain, markdown, ordered, shown
 from benchmarks.llm_axis import run_chosen
@@ -32,20 +34,28 @@ STRONG_AND_WEAK = {
 }
 CORE = "plain,oracle,npc,knn-vote,elr,gce,cr,dygen,sidyp"
 MORE = "co-teaching,selfmix," + ",".join(f"gold[rows={rows}]" for rows in (50, 100, 200, 500))
+OURS = "second-opinion"
 LIMIT = 600
+THREE, FIVE = (1, 2, 3), (1, 2, 3, 4, 5)
 PARTS = {
-    "semeval": ("mpnet:top4", SEMEVAL, None, (CORE, MORE)),
-    "sets": ("mpnet:top4", STRONG_AND_WEAK, LIMIT, (CORE, MORE)),
-    "whole": ("mpnet", SEMEVAL, None, ("plain,oracle,npc", "cr,dygen,sidyp")),
-    "minilm": ("minilm", STRONG_AND_WEAK, LIMIT, (CORE, MORE)),
+    "semeval": ("mpnet:top4", SEMEVAL, None, {CORE: THREE, MORE: THREE, OURS: THREE}),
+    "sets": ("mpnet:top4", STRONG_AND_WEAK, LIMIT, {CORE: FIVE, MORE: FIVE, OURS: THREE}),
+    "whole": (
+        "mpnet",
+        SEMEVAL,
+        None,
+        {"plain,oracle,npc": FIVE, "cr,dygen,sidyp": FIVE, f"{OURS},knn-vote,elr,gce,co-teaching,selfmix": THREE},
+    ),
+    "minilm": ("minilm", STRONG_AND_WEAK, LIMIT, {CORE: THREE, MORE: THREE, OURS: THREE}),
 }
-"""Encoder, label sets (task -> `llm/prompting`), texts per split and methods, in the order in which they run."""
+"""Encoder, label sets (task -> `llm/prompting`), texts per split, and methods with their seeds, in the order in which
+they run."""
 
 
 def table(cells: pd.DataFrame, setup: str = "mpnet:top4") -> Iterator[str]:
     """Accuracy at the last step, gains over plain by both rules and ECE of every method on SemEval, best first.
 
-    Intervals are over seeds; a method with fewer than three has means alone, and says how many.
+    Intervals are over seeds; a method with fewer seeds than others says how many.
     """
     yield from _markdown(_done(cells, SEMEVAL, setup), [])
 
@@ -61,6 +71,25 @@ def sets_table(cells: pd.DataFrame, setup: str) -> Iterator[str]:
     yield from _markdown(cells, [part for _, part in cells.groupby(["task", "noise"], sort=False)])
 
 
+def layers_table(cells: pd.DataFrame) -> Iterator[str]:
+    """Accuracy on SemEval at the last step with four layers and with all, and by how much they differ, by both rules.
+
+    Over the seeds that have both, paired by seed.
+    """
+    top, whole = (
+        [by_seed(_done(cells, SEMEVAL, setup), rule) for rule in ("accuracy_last", "accuracy_noisy_valid")]
+        for setup in ("mpnet:top4", "mpnet:fine-tuned")
+    )
+    rows = []
+    for method in (name for name in ordered(whole[0]) if name in top[0]):
+        accuracies = [mean_interval([of[0][method][seed] for seed in top[0][method]]) for of in (top, whole)]
+        gaps = [paired_difference(four[method], twelve[method]) for four, twelve in zip(top, whole, strict=True)]
+        told = [f"{number(gap.mean, 1, signed=True)} ± {gap.half:.1f}" for gap in gaps]
+        rows.append([method, *map(shown, accuracies), *told])
+    heads = ["method", "four layers (%)", "all twelve (%)", "difference, last step", "difference, early stopping"]
+    yield from markdown(heads, rows)
+
+
 def _done(cells: pd.DataFrame, chosen: dict[str, tuple[str, ...]], setup: str) -> pd.DataFrame:
     """What has run of the tasks of `chosen` with the encoder `setup`."""
     return cells[(cells["status"] == "done") & cells["task"].isin(chosen) & (cells["setup"] == setup)]
@@ -74,14 +103,12 @@ def _markdown(cells: pd.DataFrame, parts: list[pd.DataFrame]) -> Iterator[str]:
         f"{part['task'].iloc[0]} {part['noise'].iloc[0]} ({100 * part['noise_rate_trained'].mean():.1f} % wrong)"
         for part in parts
     ]
-    rows = []
+    rows, seeds = [], max(map(len, last.values()), default=0)
     for method in ordered(last):
-        few = len(last[method]) < MIN_SEEDS
-        means = [shown(mean_interval(list(scores[method].values()))) for scores in (last, ece)]
-        told = [*(gain(scores, method) for scores in (*alone, last, early)), means[1]]
-        told.insert(len(parts), means[0])
-        name = f"{method} ({len(last[method])} of {MIN_SEEDS} seeds)" if few else method
-        rows.append([name, *(text.split(" ± ")[0] if few else text for text in told)])
+        accuracy, calibration = (shown(mean_interval(list(scores[method].values()))) for scores in (last, ece))
+        gains = [gain(scores, method) for scores in (*alone, last, early)]
+        name = method if len(last[method]) == seeds else f"{method} ({len(last[method])} seeds)"
+        rows.append([name, *gains[: len(parts)], accuracy, *gains[len(parts) :], calibration])
     known = ["accuracy (%)", "over plain, last step", "over plain, early stopping", "ECE (%)"]
     yield from markdown(["method", *heads, *known], rows)
 
@@ -100,18 +127,18 @@ def main() -> None:
     parser.add_argument("part", choices=[*PARTS, "table"])
     parser.add_argument("--data-dir")
     parser.add_argument("--results", default="results/base-size")
-    parser.add_argument("--seeds", default="1,2,3")
     asked = vars(parser.parse_args())
     if asked["part"] == "table":
         cells = bench.load_results(asked["results"]).cells
         for of, setup in TABLES:
             print(f"\n{setup}\n\n" + "\n".join(of(cells, setup)))
+        print("\nfour layers beside all twelve\n\n" + "\n".join(layers_table(cells)))
         return
     encoder, chosen, limit, groups = PARTS[asked.pop("part")]
     precision = "bf16" if has_native_bf16("cpu") else None
-    for methods in groups:
-        for seed in asked["seeds"].split(","):
-            fixed = asked | {"encoder": encoder, "limit": limit, "methods": methods, "seeds": seed}
+    for methods, seeds in groups.items():
+        for seed in seeds:
+            fixed = asked | {"encoder": encoder, "limit": limit, "methods": methods, "seeds": str(seed)}
             run_chosen(chosen, **fixed, epochs=5, precision=precision)
 
 

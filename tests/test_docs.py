@@ -17,7 +17,7 @@ import yaml
 import bench
 from bench.cli import clean
 from benchmarks import llm_anatomy
-from benchmarks.base_size import sets_table, table
+from benchmarks.base_size import TABLES, layers_table
 
 pytest.importorskip("mkdocs", reason="the extra [dev] installs mkdocs")
 pytest.importorskip("material", reason="the extra [dev] installs mkdocs-material")
@@ -222,11 +222,12 @@ def test_the_gains_on_labels_of_real_llms_are_the_committed_numbers():
         assert cells == [pytest.approx(pair, abs=0.051) for pair in expected], method
 
 
-def test_the_tables_of_four_base_size_layers_are_those_of_the_committed_records():
+def test_the_tables_of_a_base_size_encoder_are_those_of_the_committed_records():
     cells = bench.load_results(ROOT / "results" / "reference" / "base-size").cells
-    told = (ROOT / "docs" / "evidence.md").read_text("utf-8")
-    assert "\n".join(table(cells)) in told
-    assert "\n".join(sets_table(cells, "mpnet:top4, limit=600")) in told
+    evidence, scale = ((ROOT / "docs" / name).read_text("utf-8") for name in ("evidence.md", "scale.md"))
+    for of, setup in TABLES:
+        assert "\n".join(of(cells, setup)) in evidence, setup
+    assert "\n".join(layers_table(cells)) in scale
 
 
 def test_the_table_of_sidyp_taken_apart_is_that_of_the_committed_numbers():

@@ -20,10 +20,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 import bench
-from bench.report.tables.model import number
 from bench.report.tables.stats import mean_interval, paired_difference
 from bench.training.device import has_native_bf16
-from benchmarks.evidence_table import by_seed, gain, markdown, ordered, shown
+from benchmarks.evidence_table import by_seed, gain, markdown, ordered, shown, signed
 from benchmarks.llm_axis import run_chosen
 
 SEMEVAL = {"semeval": ("mixtral-8x22b/few",)}
@@ -81,11 +80,11 @@ def layers_table(cells: pd.DataFrame) -> Iterator[str]:
         for setup in ("mpnet:top4", "mpnet:fine-tuned")
     )
     rows = []
-    for method in (name for name in ordered(whole[0]) if name in top[0]):
-        accuracies = [mean_interval([of[0][method][seed] for seed in top[0][method]]) for of in (top, whole)]
-        gaps = [paired_difference(four[method], twelve[method]) for four, twelve in zip(top, whole, strict=True)]
-        told = [f"{number(gap.mean, 1, signed=True)} ± {gap.half:.1f}" for gap in gaps]
-        rows.append([method, *map(shown, accuracies), *told])
+    for method in ordered(whole[0]):
+        if seeds := top[0].get(method, {}).keys() & whole[0][method].keys():
+            accuracies = [mean_interval([of[0][method][seed] for seed in seeds]) for of in (top, whole)]
+            gaps = [paired_difference(four[method], twelve[method]) for four, twelve in zip(top, whole, strict=True)]
+            rows.append([method, *map(shown, accuracies), *map(signed, gaps)])
     heads = ["method", "four layers (%)", "all twelve (%)", "difference, last step", "difference, early stopping"]
     yield from markdown(heads, rows)
 

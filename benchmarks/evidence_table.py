@@ -39,13 +39,16 @@ def shown(interval) -> str:
     return f"{interval.mean:.1f} ± {interval.half:.1f}" if interval.n > 1 else f"{interval.mean:.1f}"
 
 
+def signed(difference) -> str:
+    """`+1.2 ± 0.4`, or the mean alone where there is no interval."""
+    return number(difference.mean, 1, signed=True) + (f" ± {difference.half:.1f}" if difference.n > 1 else "")
+
+
 def gain(scores: dict[str, dict[int, float]], method: str) -> str:
     """The paired difference from plain, with its sign."""
     if method == "plain":
         return "–"
-    difference = paired_difference(scores[method], scores["plain"])
-    half = f" ± {difference.half:.1f}" if difference.n > 1 else ""
-    return number(difference.mean, 1, signed=True) + half
+    return signed(paired_difference(scores[method], scores["plain"]))
 
 
 def ordered(scores: dict[str, dict[int, float]]) -> list[str]:

@@ -267,11 +267,11 @@ def memory(setting: Setting) -> Iterator[Check]:
     if not setting.cuda:
         yield Check("peak memory", "skipped: needs a GPU")
         return
-    for networks in (1, 3):
+    for networks, name in ((1, "one network"), (3, "three networks")):
         at, inputs, labels = trainer(setting, setting.precision)
         torch.cuda.reset_peak_memory_stats()
         train(at, inputs, labels, networks)
-        yield Check(f"peak memory, {networks} networks", f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+        yield Check(f"peak memory, {name}", f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
     torch.cuda.empty_cache()
     left = torch.cuda.memory_allocated() / 2**30
     yield Check("memory held after training", f"{left:.2f} GiB (allowed 1)", left <= 1)

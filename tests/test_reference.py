@@ -50,7 +50,9 @@ def test_the_committed_folders_are_all_here_and_small():
         "base-size", "deep-semeval", "deep-trec", "deep-tweets", "frozen", "human", "llm-axis", "official",
         "sidyp-variants", "sidyp-variants-deep", "width",
     ]  # fmt: skip
-    assert sum(path.stat().st_size for path in REFERENCE.rglob("*") if path.is_file()) < 26e6
+    made_here = {"stages", "report", "claims"}  # git ignores them
+    files = [path for path in REFERENCE.rglob("*") if path.is_file() and not made_here & set(path.parts)]
+    assert sum(path.stat().st_size for path in files) < 26e6
     assert len(records_of("frozen")) == 1360
 
 

@@ -6,8 +6,8 @@
 `semeval` trains the four upper layers of all-mpnet-base-v2 on SemEval with Mixtral's labels, `sets` on the four sets,
 `whole` all its layers on SemEval, `minilm` all of MiniLM's on the four sets. The sets were chosen by name before any
 result: two strong labellers and two weak ones, of tasks with few and short texts. Of each split of the four at most
-600 texts are used, for the cost on a CPU, set before any of them was run. Three seeds, or five of the chosen methods
-where a GPU ran them, set before its first result. bf16 where the CPU multiplies it by itself.
+600 texts are used, for the cost on a CPU, set before any of them was run. Three seeds, and five of what `PARTS` says,
+set when a GPU made them cheap and before any of its results was read. bf16 where the CPU multiplies it by itself.
 What costs least comes first, seed by seed; the same command again goes on where it stopped. `table` prints in Markdown
 what each part gave.
 """
@@ -51,7 +51,7 @@ PARTS = {
 they run."""
 
 
-def table(cells: pd.DataFrame, setup: str = "mpnet:top4") -> Iterator[str]:
+def table(cells: pd.DataFrame, setup: str) -> Iterator[str]:
     """Accuracy at the last step, gains over plain by both rules and ECE of every method on SemEval, best first.
 
     Intervals are over seeds; a method with fewer seeds than others says how many.

@@ -34,9 +34,8 @@ from bench.grid.options import load_options
 from bench.report.names import setup_labels
 from bench.report.tables import stats
 from bench.report.tables.bootstrap import Gap
-from bench.report.tables.model import number
 from bench.store.records import CellKey
-from benchmarks.evidence_table import markdown
+from benchmarks.evidence_table import markdown, signed
 from methods import losses, shared
 from methods.neighbours import distance_weights, nearest
 from methods.sidyp import train
@@ -256,8 +255,7 @@ class Differences:
     def shown(self, arm: str, base: str) -> str:
         """The difference with its interval over seeds, in bold where the bootstrap agrees that it is one."""
         gap = self.gap(arm, base)
-        half = f" ± {gap.seeds.half:.1f}" if gap.seeds.n > 1 else ""
-        text = number(gap.seeds.mean, 1, signed=True) + half
+        text = signed(gap.seeds)
         return f"**{text}**" if gap.sure() or gap.sure(-1) else text
 
 

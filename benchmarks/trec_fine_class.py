@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 
 import bench
-from bench.report.tables.model import number
 from bench.report.tables.stats import mean_interval
 from bench.store.records import read_arrays, read_records
-from benchmarks.evidence_table import markdown, shown
+from benchmarks.evidence_table import markdown, shown, signed
 
 METHODS = "plain,oracle,npc,dygen,co-teaching,sidyp,elr"
 
@@ -59,8 +58,7 @@ def main() -> None:
     for (noise, method), scores in sorted(found.items()):
         as_is, bare = np.array(scores).T
         first, second, change = (mean_interval(list(values)) for values in (as_is, bare, bare - as_is))
-        half = f" ± {change.half:.1f}" if change.n > 1 else ""
-        rows.append([noise, method, shown(first), shown(second), number(change.mean, 1, signed=True) + half])
+        rows.append([noise, method, shown(first), shown(second), signed(change)])
     print("\n".join(markdown(["noise", "method", "as it is", "without the fine class", "difference"], rows)))
 
 
